@@ -1,0 +1,2 @@
+//! The knocking client.
+#![forbid(unsafe_code)]

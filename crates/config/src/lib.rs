@@ -1,0 +1,2 @@
+//! aldaba.toml or knockd.conf to one validated policy.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Port sequences as text, and how far each source has got in each of them.
+#![forbid(unsafe_code)]
