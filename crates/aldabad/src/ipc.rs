@@ -1,0 +1,406 @@
+//! The words between monitor and worker: fixed-size messages over a SEQPACKET channel (spec/ipc.md).
+//!
+//! Every message is [`SIZE`] bytes: a kind, the fields in little-endian order, zeros to the end. Anything else is
+//! [`Malformed`]: the monitor ends a worker that sends it. Descriptors travel beside a message where its
+//! documentation says so. Pure: bytes in, values out.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use aldaba_gate::knock::{Protocol, Sequence, Step};
+use aldaba_gate::{DoorId, KnockAction};
+
+/// Length of every message in bytes.
+pub const SIZE: usize = 128;
+
+/// A message that is not of this protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a message of this protocol")]
+pub struct Malformed;
+
+/// Which sequence of which door, under which policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the policy the door's number belongs to.
+    pub generation: u32,
+    /// The door.
+    pub door: DoorId,
+    /// Which of its sequences.
+    pub knock: u8,
+}
+
+/// What the worker tells the monitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FromWorker {
+    /// It has dropped its privileges and closed its sandbox; the bits say how far it came.
+    Ready {
+        /// It runs under the daemon's own user id because it may not change it.
+        kept_uid: bool,
+    },
+    /// The policy of this generation is built and waits for [`ToWorker::Commit`].
+    Prepared {
+        /// Which one.
+        generation: u32,
+    },
+    /// The policy of this generation could not be built; the old one stays.
+    Unfit {
+        /// Which one.
+        generation: u32,
+    },
+    /// A sequence is complete: please act.
+    Request {
+        /// The sequence.
+        place: Place,
+        /// Open or close.
+        action: KnockAction,
+        /// The client's address.
+        source: IpAddr,
+    },
+    /// A source has reached a stage.
+    Stage {
+        /// The sequence.
+        place: Place,
+        /// From 1.
+        stage: u8,
+        /// The client's address.
+        source: IpAddr,
+    },
+    /// An attempt ran out of time.
+    Expired {
+        /// The sequence.
+        place: Place,
+        /// How far it had come.
+        stage: u8,
+        /// The client's address.
+        source: IpAddr,
+    },
+    /// So many stage or expiry events were left out since the last such message.
+    LeftOut {
+        /// How many.
+        events: u64,
+    },
+    /// Requests lost because too many were under way at once.
+    Overrun {
+        /// How many.
+        requests: u64,
+    },
+    /// The capture socket of this number stopped for good.
+    CaptureFailed {
+        /// Its number.
+        capture: u32,
+    },
+}
+
+/// What a capture socket is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaptureOn {
+    /// Every interface; each frame names its own.
+    Any,
+    /// One interface, by index.
+    Interface(u32),
+}
+
+/// What the monitor tells the worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToWorker {
+    /// Build the policy in the sealed memory that comes beside this message.
+    Prepare {
+        /// Number of the policy.
+        generation: u32,
+        /// Whether attempts at unchanged doors go on when it comes into force.
+        keep_attempts: bool,
+        /// Whether stage and expiry events are wanted.
+        stages: bool,
+    },
+    /// The policy last prepared is in force from now on.
+    Commit {
+        /// Number of the policy.
+        generation: u32,
+    },
+    /// An interface, new or changed; its addresses follow one by one.
+    Interface {
+        /// Kernel index.
+        index: u32,
+        /// Whether loopback sources are believed on it.
+        loopback: bool,
+        /// Name as the policy uses it, at most 31 bytes.
+        name: String,
+    },
+    /// An address of the interface last named: a destination that is this host.
+    Address {
+        /// Kernel index.
+        index: u32,
+        /// The address.
+        address: IpAddr,
+    },
+    /// All addresses of the interface have been named: it counts from now on.
+    InterfaceReady {
+        /// Kernel index.
+        index: u32,
+    },
+    /// The interface is gone.
+    InterfaceGone {
+        /// Kernel index.
+        index: u32,
+    },
+    /// A capture socket with its ring comes beside this message.
+    Capture {
+        /// Number of the capture, chosen by the monitor.
+        capture: u32,
+        /// What it is bound to.
+        on: CaptureOn,
+        /// Bytes of its ring.
+        ring: u64,
+    },
+    /// Stop reading the capture of this number.
+    CaptureGone {
+        /// Its number.
+        capture: u32,
+    },
+    /// The next one-time sequence of a knock; `None`: there is none left.
+    NextSequence {
+        /// The knock.
+        place: Place,
+        /// Its sequence from now on.
+        sequence: Option<Sequence>,
+    },
+}
+
+struct Writer {
+    bytes: [u8; SIZE],
+    at: usize,
+}
+
+impl Writer {
+    fn new(kind: u8) -> Self {
+        Self { bytes: [0; SIZE], at: 0 }.put(&[kind])
+    }
+
+    /// All messages of this module fit; what would not is cut, and the reader refuses it.
+    fn put(mut self, field: &[u8]) -> Self {
+        let end = self.at.saturating_add(field.len());
+        if let Some(room) = self.bytes.get_mut(self.at..end) {
+            room.copy_from_slice(field);
+        }
+        self.at = end;
+        self
+    }
+
+    fn u8(self, value: u8) -> Self {
+        self.put(&[value])
+    }
+
+    fn u16(self, value: u16) -> Self {
+        self.put(&value.to_le_bytes())
+    }
+
+    fn u32(self, value: u32) -> Self {
+        self.put(&value.to_le_bytes())
+    }
+
+    fn u64(self, value: u64) -> Self {
+        self.put(&value.to_le_bytes())
+    }
+
+    fn address(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => self.u8(4).put(&v4.octets()).put(&[0; 12]),
+            IpAddr::V6(v6) => self.u8(6).put(&v6.octets()),
+        }
+    }
+
+    fn place(self, place: Place) -> Self {
+        self.u32(place.generation).u32(place.door.0).u8(place.knock)
+    }
+
+    fn sequence(self, sequence: Option<&Sequence>) -> Self {
+        let steps = sequence.map_or(&[][..], Sequence::steps);
+        let count = u8::try_from(steps.len()).unwrap_or(u8::MAX);
+        steps.iter().fold(self.u8(count), |writer, step| {
+            writer.u8(u8::from(step.protocol == Protocol::Udp)).u16(step.port)
+        })
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if bytes.len() == SIZE { Ok(Self { rest: bytes }) } else { Err(Malformed) }
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (field, rest) = self.rest.split_first_chunk().ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(*field)
+    }
+
+    fn u8(&mut self) -> Result<u8, Malformed> {
+        self.take().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Result<u16, Malformed> {
+        self.take().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Malformed> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Malformed> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn bool(&mut self) -> Result<bool, Malformed> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn address(&mut self) -> Result<IpAddr, Malformed> {
+        let family = self.u8()?;
+        let octets: [u8; 16] = self.take()?;
+        match (family, octets) {
+            (4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) => Ok(Ipv4Addr::new(a, b, c, d).into()),
+            (6, octets) => Ok(Ipv6Addr::from(octets).into()),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn place(&mut self) -> Result<Place, Malformed> {
+        Ok(Place { generation: self.u32()?, door: DoorId(self.u32()?), knock: self.u8()? })
+    }
+
+    fn action(&mut self) -> Result<KnockAction, Malformed> {
+        Ok(if self.bool()? { KnockAction::Close } else { KnockAction::Open })
+    }
+
+    fn sequence(&mut self) -> Result<Option<Sequence>, Malformed> {
+        let count = self.u8()?;
+        let steps = (0..count).map(|_| self.step()).collect::<Result<Vec<_>, _>>()?;
+        if steps.is_empty() { Ok(None) } else { Sequence::try_from(steps).map(Some).map_err(|_| Malformed) }
+    }
+
+    fn step(&mut self) -> Result<Step, Malformed> {
+        let protocol = if self.bool()? { Protocol::Udp } else { Protocol::Tcp };
+        Ok(Step { protocol, port: self.u16()? })
+    }
+
+    fn name(&mut self) -> Result<String, Malformed> {
+        let field: [u8; 32] = self.take()?;
+        let end = field.iter().position(|byte| *byte == 0).ok_or(Malformed)?;
+        let (name, padding) = field.split_at(end);
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(Malformed);
+        }
+        String::from_utf8(name.to_vec()).map_err(|_| Malformed)
+    }
+
+    /// What follows the last field is zeros, so that every message has one spelling.
+    fn end<T>(self, value: T) -> Result<T, Malformed> {
+        if self.rest.iter().all(|byte| *byte == 0) { Ok(value) } else { Err(Malformed) }
+    }
+}
+
+impl FromWorker {
+    /// As it goes over the channel.
+    #[must_use]
+    pub fn encode(&self) -> [u8; SIZE] {
+        let writer = match *self {
+            Self::Ready { kept_uid } => Writer::new(1).u8(u8::from(kept_uid)),
+            Self::Prepared { generation } => Writer::new(2).u32(generation),
+            Self::Unfit { generation } => Writer::new(3).u32(generation),
+            Self::Request { place, action, source } => {
+                Writer::new(4).place(place).u8(u8::from(action == KnockAction::Close)).address(source)
+            }
+            Self::Stage { place, stage, source } => Writer::new(5).place(place).u8(stage).address(source),
+            Self::Expired { place, stage, source } => Writer::new(6).place(place).u8(stage).address(source),
+            Self::LeftOut { events } => Writer::new(7).u64(events),
+            Self::Overrun { requests } => Writer::new(8).u64(requests),
+            Self::CaptureFailed { capture } => Writer::new(9).u32(capture),
+        };
+        writer.bytes
+    }
+
+    /// From the channel.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(bytes)?;
+        let message = match r.u8()? {
+            1 => Self::Ready { kept_uid: r.bool()? },
+            2 => Self::Prepared { generation: r.u32()? },
+            3 => Self::Unfit { generation: r.u32()? },
+            4 => Self::Request { place: r.place()?, action: r.action()?, source: r.address()? },
+            5 => Self::Stage { place: r.place()?, stage: r.u8()?, source: r.address()? },
+            6 => Self::Expired { place: r.place()?, stage: r.u8()?, source: r.address()? },
+            7 => Self::LeftOut { events: r.u64()? },
+            8 => Self::Overrun { requests: r.u64()? },
+            9 => Self::CaptureFailed { capture: r.u32()? },
+            _ => return Err(Malformed),
+        };
+        r.end(message)
+    }
+}
+
+impl ToWorker {
+    /// As it goes over the channel.
+    #[must_use]
+    pub fn encode(&self) -> [u8; SIZE] {
+        let writer = match self {
+            Self::Prepare { generation, keep_attempts, stages } => {
+                Writer::new(1).u32(*generation).u8(u8::from(*keep_attempts)).u8(u8::from(*stages))
+            }
+            Self::Commit { generation } => Writer::new(2).u32(*generation),
+            Self::Interface { index, loopback, name } => {
+                let mut field = [0; 32];
+                // 31 bytes at most: a longer name fills the field and the reader refuses it.
+                let length = name.len().min(field.len());
+                field[..length].copy_from_slice(&name.as_bytes()[..length]);
+                Writer::new(3).u32(*index).u8(u8::from(*loopback)).put(&field)
+            }
+            Self::Address { index, address } => Writer::new(4).u32(*index).address(*address),
+            Self::InterfaceReady { index } => Writer::new(5).u32(*index),
+            Self::InterfaceGone { index } => Writer::new(6).u32(*index),
+            Self::Capture { capture, on, ring } => {
+                let index = match on {
+                    CaptureOn::Any => 0,
+                    CaptureOn::Interface(index) => *index,
+                };
+                Writer::new(7).u32(*capture).u32(index).u64(*ring)
+            }
+            Self::CaptureGone { capture } => Writer::new(8).u32(*capture),
+            Self::NextSequence { place, sequence } => Writer::new(9).place(*place).sequence(sequence.as_ref()),
+        };
+        writer.bytes
+    }
+
+    /// From the channel.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut r = Reader::new(bytes)?;
+        let message = match r.u8()? {
+            1 => Self::Prepare { generation: r.u32()?, keep_attempts: r.bool()?, stages: r.bool()? },
+            2 => Self::Commit { generation: r.u32()? },
+            3 => Self::Interface { index: r.u32()?, loopback: r.bool()?, name: r.name()? },
+            4 => Self::Address { index: r.u32()?, address: r.address()? },
+            5 => Self::InterfaceReady { index: r.u32()? },
+            6 => Self::InterfaceGone { index: r.u32()? },
+            7 => Self::Capture { capture: r.u32()?, on: CaptureOn::from_index(r.u32()?), ring: r.u64()? },
+            8 => Self::CaptureGone { capture: r.u32()? },
+            9 => Self::NextSequence { place: r.place()?, sequence: r.sequence()? },
+            _ => return Err(Malformed),
+        };
+        r.end(message)
+    }
+}
+
+impl CaptureOn {
+    const fn from_index(index: u32) -> Self {
+        // The kernel numbers interfaces from 1.
+        if index == 0 { Self::Any } else { Self::Interface(index) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! The gate itself: frame in, events and grants out.
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use aldaba_knock::{
+    Hit, Keep, Limits, Outcome, Pattern, PatternId, Protocol, Sequence, Sink, TcpFlags, Tracker, TrackerError,
+};
+use aldaba_packet::{Frame, Segment, Transport};
+
+use crate::needs::current;
+use crate::scopes::Scopes;
+use crate::{Counters, DoorId, Dropped, Grant, Interface, KnockAction, Rules, SequenceSource};
+
+/// How often expired attempts are swept and reported, at most.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What the gate has to say while it looks at a frame.
+pub trait Events {
+    /// Whether progress and expiry are wanted at all; asked before they are put together.
+    fn wants_stages(&self) -> bool;
+    /// A source has reached `stage` (from 1) of a door's sequence.
+    fn stage(&mut self, source: IpAddr, door: DoorId, knock: u8, stage: u8);
+    /// A source's attempt ran out of time.
+    fn expired(&mut self, source: IpAddr, door: DoorId, knock: u8, stage: u8);
+    /// A sequence is complete.
+    fn grant(&mut self, grant: Grant);
+}
+
+/// Where a pattern of the tracker comes from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    door: DoorId,
+    knock: u8,
+    action: KnockAction,
+    one_time: bool,
+}
+
+/// Shows frames to the sequences of a policy.
+#[derive(Debug)]
+pub struct Gate {
+    scopes: Scopes,
+    origins: Vec<Origin>,
+    tracker: Tracker,
+    ipv6: bool,
+    swept: Duration,
+    /// One-time patterns completed by the frame at hand; they are deaf from then on.
+    used_up: Vec<PatternId>,
+    counters: Counters,
+}
+
+impl Gate {
+    /// A gate for `rules` that knows no interface yet. `key` makes the table's hash unpredictable: 16 random bytes.
+    pub fn new(rules: &Rules, key: [u8; 16]) -> Result<Self, TrackerError> {
+        let mut scopes = Scopes::default();
+        let (patterns, origins) = patterns(rules, &mut scopes)?;
+        let limits = Limits { entries: rules.attempts };
+        let tracker = Tracker::new(&patterns, &rules.ignore, limits, key)?;
+        Ok(Self {
+            scopes,
+            origins,
+            tracker,
+            ipv6: rules.ipv6,
+            swept: Duration::ZERO,
+            used_up: Vec::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Takes over new rules; with [`Keep::Unchanged`] attempts at sequences that did not change go on.
+    /// On an error the old rules stay in force.
+    pub fn reconfigure(&mut self, now: Duration, rules: &Rules, keep: Keep) -> Result<(), TrackerError> {
+        let (patterns, origins) = patterns(rules, &mut self.scopes)?;
+        self.tracker.reconfigure(now, &patterns, &rules.ignore, keep)?;
+        self.scopes.refresh();
+        self.origins = origins;
+        self.ipv6 = rules.ipv6;
+        Ok(())
+    }
+
+    /// Gives a one-time knock its next sequence, or none. Attempts begun before do not count for it.
+    pub fn replace(&mut self, now: Duration, door: DoorId, knock: u8, sequence: Option<Sequence>) {
+        let wanted = |origin: &Origin| origin.door == door && origin.knock == knock && origin.one_time;
+        if let Some(id) = (0u32..).zip(&self.origins).find(|(_, origin)| wanted(origin)).map(|(id, _)| id) {
+            self.tracker.replace(now, PatternId(id), sequence);
+        }
+    }
+
+    /// Tells of an interface, new or changed.
+    pub fn set_interface(&mut self, index: u32, interface: Interface) {
+        self.scopes.set_interface(index, interface);
+    }
+
+    /// Forgets an interface.
+    pub fn remove_interface(&mut self, index: u32) {
+        self.scopes.remove_interface(index);
+    }
+
+    /// Looks at one frame that arrived on interface `index`.
+    pub fn frame(&mut self, now: Duration, index: u32, frame: &Frame<'_>, events: &mut impl Events) {
+        self.counters.frames = self.counters.frames.saturating_add(1);
+        match aldaba_packet::parse(frame) {
+            Ok(segment) => self.segment(now, index, &segment, events),
+            Err(_) => self.counters.refused = self.counters.refused.saturating_add(1),
+        }
+    }
+
+    /// Looks at one segment; [`Gate::frame`] does this for well-formed frames.
+    pub fn segment(&mut self, now: Duration, index: u32, segment: &Segment<'_>, events: &mut impl Events) {
+        if self.admissible(index, segment).is_err() {
+            self.counters.dropped = self.counters.dropped.saturating_add(1);
+            return;
+        }
+        let hit = hit_of(segment);
+        let mut relay = Relay { events, origins: &self.origins, used_up: &mut self.used_up };
+        if now.saturating_sub(self.swept) >= SWEEP_EVERY {
+            self.swept = now;
+            self.tracker.expire(now, &mut relay);
+        }
+        let scopes = self.scopes.of(index, segment.destination);
+        let outcome = self.tracker.hit(now, scopes, &hit, &mut relay);
+        while let Some(id) = self.used_up.pop() {
+            self.tracker.replace(now, id, None);
+        }
+        self.count(outcome);
+    }
+
+    /// Whether a segment concerns this host and comes from somebody who can knock.
+    pub fn admissible(&self, index: u32, segment: &Segment<'_>) -> Result<(), Dropped> {
+        if !segment.vlan.is_untagged() {
+            return Err(Dropped::Tagged);
+        }
+        let loopback = self.scopes.is_loopback(index).ok_or(Dropped::UnknownInterface)?;
+        if !self.ipv6 && segment.destination.is_ipv6() {
+            return Err(Dropped::Ipv6Off);
+        }
+        if !can_knock(segment.source, loopback) {
+            return Err(Dropped::ImpossibleSource);
+        }
+        if self.scopes.of(index, segment.destination).is_empty() {
+            return Err(Dropped::NotForUs);
+        }
+        Ok(())
+    }
+
+    /// Attempts under way.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.tracker.attempts()
+    }
+
+    /// What became of the frames so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    const fn count(&mut self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Invisible => &mut self.counters.invisible,
+            Outcome::Started => &mut self.counters.started,
+            Outcome::Advanced => &mut self.counters.advanced,
+            Outcome::Completed => &mut self.counters.completed,
+            Outcome::Broken | Outcome::Cancelled => &mut self.counters.broken,
+            _ => &mut self.counters.ignored,
+        };
+        *counter = counter.saturating_add(1);
+    }
+}
+
+/// Passes the tracker's words on in the gate's.
+struct Relay<'a, E> {
+    events: &'a mut E,
+    origins: &'a [Origin],
+    used_up: &'a mut Vec<PatternId>,
+}
+
+impl<E> Relay<'_, E> {
+    fn origin(&self, id: PatternId) -> Option<Origin> {
+        self.origins.get(usize::try_from(id.0).ok()?).copied()
+    }
+}
+
+impl<E: Events> Sink for Relay<'_, E> {
+    fn wants_stages(&self) -> bool {
+        self.events.wants_stages()
+    }
+
+    fn stage(&mut self, source: IpAddr, id: PatternId, stage: u8) {
+        if let Some(origin) = self.origin(id) {
+            self.events.stage(source, origin.door, origin.knock, stage);
+        }
+    }
+
+    fn expired(&mut self, source: IpAddr, id: PatternId, stage: u8) {
+        if let Some(origin) = self.origin(id) {
+            self.events.expired(source, origin.door, origin.knock, stage);
+        }
+    }
+
+    fn complete(&mut self, source: IpAddr, id: PatternId) {
+        let Some(origin) = self.origin(id) else { return };
+        if origin.one_time {
+            self.used_up.push(id);
+        }
+        let Origin { door, knock, action, .. } = origin;
+        self.events.grant(Grant { door, knock, action, source });
+    }
+}
+
+/// The tracker's patterns for a policy, and where each comes from.
+fn patterns(rules: &Rules, scopes: &mut Scopes) -> Result<(Vec<Pattern>, Vec<Origin>), TrackerError> {
+    let mut patterns = Vec::new();
+    let mut origins = Vec::new();
+    for (door, rule) in (0u32..).map(DoorId).zip(&rules.doors) {
+        let scope = scopes.intern(rule).ok_or(TrackerError::TooManyScopes)?;
+        for (number, knock) in (0u8..).zip(&rule.knocks) {
+            let one_time = matches!(knock.source, SequenceSource::OneTime(_));
+            origins.push(Origin { door, knock: number, action: knock.action, one_time });
+            patterns.push(Pattern {
+                sequence: current(knock).cloned(),
+                flags: knock.flags,
+                timeout: knock.timeout,
+                mode: knock.mode,
+                scope,
+                cooldown: knock.cooldown,
+            });
+        }
+    }
+    Ok((patterns, origins))
+}
+
+/// No door opens for an address nobody can answer from, nor for loopback addresses that came over a wire.
+fn can_knock(source: IpAddr, on_loopback: bool) -> bool {
+    let broadcast = matches!(source, IpAddr::V4(v4) if v4.is_broadcast());
+    let loopback = match source {
+        IpAddr::V4(v4) => v4.is_loopback(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.to_ipv4_mapped().is_some(),
+    };
+    !(source.is_unspecified() || source.is_multicast() || broadcast || (loopback && !on_loopback))
+}
+
+fn hit_of(segment: &Segment<'_>) -> Hit {
+    let source = segment.source;
+    match &segment.transport {
+        Transport::Udp(udp) => Hit {
+            source,
+            protocol: Protocol::Udp,
+            port: udp.destination_port,
+            flags: TcpFlags::default(),
+            mark: None,
+        },
+        Transport::Tcp(tcp) => {
+            let flags = TcpFlags::from_bits(tcp.flags);
+            // What takes no room in the sequence space (a bare ACK) is never retransmitted: each one is a hit.
+            let counted = flags.contains(TcpFlags::SYN) || flags.contains(TcpFlags::FIN) || tcp.payload_len > 0;
+            let mark = u64::from(tcp.source_port) << 48
+                | u64::from(tcp.destination_port) << 32
+                | u64::from(tcp.sequence);
+            Hit {
+                source,
+                protocol: Protocol::Tcp,
+                port: tcp.destination_port,
+                flags,
+                mark: NonZeroU64::new(mark).filter(|_| counted),
+            }
+        }
+    }
+}
