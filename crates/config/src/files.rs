@@ -1,0 +1,118 @@
+//! The files a configuration is made of, behind a trait so that the worker can read the monitor's bytes.
+//!
+//! [`Disk`] reads the real ones. Facts are taken from the opened descriptor, never from a name, so a file exchanged
+//! between check and reading cannot borrow another one's mode.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The largest file that is read.
+pub const LARGEST_FILE: u64 = 16 << 20;
+
+/// Opening a FIFO or a device must not wait for somebody at its other end (`O_NONBLOCK` of every Linux but the
+/// ones on MIPS, PA-RISC, Alpha and SPARC, where this bit is harmless for reading).
+const DO_NOT_WAIT: i32 = 0o4000;
+
+/// Where a program without a slash in its name is looked for.
+const PROGRAM_PATH: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+/// A file's bytes and what the system says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBytes {
+    /// All its bytes.
+    pub bytes: Vec<u8>,
+    /// What the system says of it.
+    pub facts: FileFacts,
+}
+
+/// What the system says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Whether it is a regular file.
+    pub is_regular: bool,
+}
+
+/// Where the reader gets its files from.
+pub trait Files {
+    /// The bytes and facts of one file.
+    fn read(&mut self, path: &Path) -> io::Result<FileBytes>;
+
+    /// The names in a folder, in any order.
+    fn list_dir(&mut self, path: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Whether a command can be started under this name; a name without a slash is looked up in the usual folders.
+    fn program_exists(&mut self, program: &str) -> bool;
+}
+
+/// The real files of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(DO_NOT_WAIT)
+            .open(path)?;
+        let facts = facts(&file)?;
+        if !facts.is_regular {
+            // Said by the caller, who knows what the file was wanted for.
+            return Ok(FileBytes {
+                bytes: Vec::new(),
+                facts,
+            });
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST_FILE.saturating_add(1))
+            .read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).is_ok_and(|len| len > LARGEST_FILE) {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "file is larger than 16 MiB",
+            ));
+        }
+        Ok(FileBytes { bytes, facts })
+    }
+
+    fn list_dir(&mut self, path: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(path)?
+            .map(|entry| Ok(entry?.file_name()))
+            .collect()
+    }
+
+    fn program_exists(&mut self, program: &str) -> bool {
+        if program.contains('/') {
+            return is_executable(Path::new(program));
+        }
+        PROGRAM_PATH
+            .iter()
+            .any(|folder| is_executable(&PathBuf::from(folder).join(program)))
+    }
+}
+
+fn facts(file: &File) -> io::Result<FileFacts> {
+    let metadata = file.metadata()?;
+    Ok(FileFacts {
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        is_regular: metadata.is_file(),
+    })
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,120 @@
+//! The policy: what both kinds of file become, and all the daemon needs to know.
+//!
+//! Plain values without behaviour. Two loads of the same bytes give equal policies, so monitor and worker agree on
+//! every door's number without ever sending one another a policy.
+
+use std::path::PathBuf;
+
+use aldaba_gate::{DoorId, Rules};
+use aldaba_runner::door::Catalogue;
+
+/// A validated configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// What the gate listens for; door `n` is door `n` of the catalogue.
+    pub gate: Rules,
+    /// What opening each door does.
+    pub catalogue: Catalogue,
+    /// How the program itself behaves.
+    pub daemon: Daemon,
+    /// The files of one-time sequences, one entry for each knock that uses one.
+    pub one_time: Vec<OneTime>,
+}
+
+/// How the program itself behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// Where it captures.
+    pub interfaces: Interfaces,
+    /// How it captures.
+    pub capture: Capture,
+    /// The worker's user; `None`: the default name, or a free uid where there is no such user.
+    pub user: Option<String>,
+    /// Where the journal lives; `None`: the default for the name it was started by.
+    pub state_dir: Option<PathBuf>,
+    /// What happens to open doors when it is told to stop.
+    pub on_exit: OnExit,
+    /// Where it writes what it does.
+    pub log: Log,
+    /// The file with the daemon's process number; `None`: not named here.
+    pub pid_file: Option<PathBuf>,
+    /// The name of aldaba's own nftables table.
+    pub table: String,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self {
+            interfaces: Interfaces::All,
+            capture: Capture::Ring,
+            user: None,
+            state_dir: None,
+            on_exit: OnExit::Close,
+            log: Log::default(),
+            pid_file: None,
+            table: "aldaba".to_owned(),
+        }
+    }
+}
+
+/// The interfaces the daemon captures on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interfaces {
+    /// All there are, and those that come later.
+    All,
+    /// These; they need not exist yet. knockd.conf without `Interface` gives `eth0`.
+    Named(Vec<String>),
+}
+
+/// How frames are captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capture {
+    /// Our own packet ring.
+    Ring,
+    /// The datalink channel of the pnet library.
+    Pnet,
+}
+
+/// What happens to open doors when the daemon is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExit {
+    /// They are closed.
+    Close,
+    /// They stay open until their time, in the journal.
+    Keep,
+}
+
+/// Where the daemon writes what it does.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Log {
+    /// To the system log.
+    pub syslog: bool,
+    /// To this file.
+    pub file: Option<PathBuf>,
+    /// Whether each step of each knock gets a line, also when not started as `knockd`.
+    pub stages: bool,
+}
+
+/// A file of one-time sequences and the place in it where its door stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneTime {
+    /// The door.
+    pub door: DoorId,
+    /// Which of the door's knocks, by its index.
+    pub knock: u8,
+    /// The file.
+    pub path: PathBuf,
+    /// Where the sequence in force comes from.
+    pub current: Current,
+}
+
+/// Where the sequence in force of a one-time knock comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Current {
+    /// The line that begins at this byte of the file: after its use this byte becomes `#`.
+    Line(u64),
+    /// The door's own `sequence`, which counts once before the file's first line; nothing is marked.
+    Written,
+    /// Every line is used.
+    UsedUp,
+}
