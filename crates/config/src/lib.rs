@@ -8,17 +8,28 @@
 //! policy from the very bytes the monitor read ([`Bundle`]).
 #![forbid(unsafe_code)]
 
+mod aldaba_toml;
 mod bundle;
 mod diagnostic;
+mod explain;
 mod files;
+mod knockd;
+mod lint;
+mod one_time;
+mod plan;
 mod policy;
+mod sequence;
+mod suggest;
 
 pub use bundle::{Bundle, BundleError};
 pub use diagnostic::{Diagnostic, Paint, Place, Report, Severity, Source};
+pub use explain::explain;
 pub use files::{Disk, FileBytes, FileFacts, Files, LARGEST_FILE};
 pub use policy::{Capture, Current, Daemon, Interfaces, Log, OnExit, OneTime, Policy};
 
 use std::path::Path;
+
+use plan::{Findings, Plan};
 
 /// Which grammar a file is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,17 +74,59 @@ pub struct Loaded {
 
 /// Reads a configuration; it is taken whole or refused with every problem named.
 pub fn load(kind: Kind, path: &Path, files: &mut dyn Files, options: &Options) -> Result<Loaded, Report> {
-    let _ = (kind, files, options);
-    let place = Source::new(path.display().to_string(), Vec::new()).whole();
-    Err(Report::new(vec![Diagnostic::error(
-        "unreadable",
-        &place,
-        "not read yet",
-    )]))
+    let mut findings = Findings { strict: options.strict_check, ..Findings::default() };
+    let plan = read(kind, path, files, options, &mut findings);
+    if let Some(plan) = &plan {
+        lint::all(plan, files, options, &mut findings);
+    }
+    match plan {
+        Some(plan) if !findings.refused() => {
+            diagnostic::sort(&mut findings.list);
+            Ok(Loaded { policy: plan.policy, warnings: findings.list })
+        }
+        _ => Err(Report::new(findings.list)),
+    }
 }
 
-/// The policy as the text of an aldaba.toml that means the same.
-#[must_use]
-pub fn explain(policy: &Policy) -> String {
-    format!("{policy:?}")
+fn read(
+    kind: Kind,
+    path: &Path,
+    files: &mut dyn Files,
+    options: &Options,
+    findings: &mut Findings,
+) -> Option<Plan> {
+    let source = open(path, files, findings)?;
+    Some(match kind {
+        Kind::Toml => aldaba_toml::read(path, &source, files, findings),
+        Kind::Knockd => knockd::read(&source, files, options, findings),
+    })
+}
+
+/// Reads a file of the configuration itself.
+fn open(path: &Path, files: &mut dyn Files, findings: &mut Findings) -> Option<Source> {
+    let name = path.display().to_string();
+    let whole = Source::new(name.clone(), Vec::new()).whole();
+    let words = match files.read(path) {
+        Ok(file) if file.facts.is_regular => {
+            let source = Source::new(name, file.bytes);
+            findings.files.push((source.clone(), file.facts));
+            return Some(source);
+        }
+        Ok(_) => "not a regular file".to_owned(),
+        Err(error) => system_words(&error),
+    };
+    findings.add(
+        Diagnostic::error("unreadable", &whole, format!("the configuration cannot be read: {words}"))
+            .knockd(format!("{name}: {words}")),
+    );
+    None
+}
+
+/// What the system says of an error, as C programs write it.
+fn system_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text.get(..end).unwrap_or_default().to_owned(),
+        None => text,
+    }
 }

@@ -1,0 +1,381 @@
+//! One `[[door]]`: how it can be knocked on. What opening it does is `action.rs`.
+//!
+//! `style = "knockd"` gives a door the defaults and the behaviour of one in knockd.conf, so that every such file can
+//! be written as aldaba.toml without loss.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use aldaba_gate::knock::{FlagFilter, Mode, Sequence};
+use aldaba_gate::{DoorId, DoorRule, Knock, KnockAction, SequenceSource};
+use aldaba_runner::door::{Door, Style};
+
+use super::daemon;
+use super::table::{Table, Value};
+use super::{action, values};
+use crate::diagnostic::Diagnostic;
+use crate::files::Files;
+use crate::plan::{DoorPlaces, Findings};
+use crate::policy::{Current, Interfaces, OneTime};
+use crate::{one_time, sequence};
+
+/// The longest length of time anywhere; what knockd.conf can hold too.
+pub(super) const LONGEST: Duration = Duration::from_secs(i32::MAX.unsigned_abs() as u64);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+/// Bytes of a name, as in knockd.conf.
+const NAME_BYTES: usize = 127;
+
+/// What a key means when it is not written.
+struct Defaults {
+    style: Style,
+    mode: Mode,
+    flags: FlagFilter,
+    lease: Duration,
+    /// The least lease and sequence timeout that make sense.
+    least: Duration,
+}
+
+impl Defaults {
+    fn of(style: Style) -> Self {
+        match style {
+            Style::Native => Self {
+                style,
+                mode: Mode::Strict,
+                flags: FlagFilter::INITIAL_SYN,
+                lease: Duration::from_secs(30),
+                least: SECOND,
+            },
+            Style::Knockd => Self {
+                style,
+                mode: Mode::Compatible,
+                flags: FlagFilter::ANY,
+                lease: Duration::from_secs(10),
+                least: Duration::ZERO,
+            },
+        }
+    }
+}
+
+/// A door of the policy.
+pub(super) struct Made {
+    pub(super) rule: DoorRule,
+    pub(super) door: Door,
+    pub(super) one_time: Vec<OneTime>,
+    pub(super) places: DoorPlaces,
+}
+
+/// What all sequences of a door share.
+struct Shared {
+    flags: FlagFilter,
+    timeout: Duration,
+    mode: Mode,
+    cooldown: Duration,
+}
+
+/// Reads one door; `None` when it cannot be one, which has been said. Every key is looked at in any case.
+pub(super) fn read(
+    mut table: Table<'_>,
+    index: u32,
+    files: &mut dyn Files,
+    findings: &mut Findings,
+) -> Option<Made> {
+    let style = table.take("style").and_then(|value| {
+        daemon::choice(&value, &[("native", Style::Native), ("knockd", Style::Knockd)], findings)
+    });
+    let defaults = Defaults::of(style.unwrap_or(Style::Native));
+    let mut places = DoorPlaces::named(table.place.clone());
+    let name = name(&mut table, &defaults, &mut places, findings);
+    let shared = shared(&mut table, &defaults, &mut places, findings);
+    let mut knocks = Knocks { index, style: defaults.style, shared, list: Vec::new(), one_time: Vec::new(), whole: true };
+    knocks.open(&mut table, &defaults, &mut places, files, findings);
+    knocks.close(&mut table, &mut places, files, findings);
+    let target = target(&mut table, &mut places, findings);
+    let interfaces = interfaces(&mut table, &mut places, findings);
+    let (lease, max_lease) = leases(&mut table, &defaults, &mut places, findings);
+    let action = action::read(&mut table, defaults.style, &mut places, findings);
+    table.finish(findings);
+    let (name, action) = (name?, action?);
+    knocks.whole.then_some(())?;
+    let rule = DoorRule { name: name.clone(), interfaces, target, knocks: knocks.list };
+    let door = Door { name, style: defaults.style, lease, max_lease, action };
+    Some(Made { rule, door, one_time: knocks.one_time, places })
+}
+
+fn name(
+    table: &mut Table<'_>,
+    defaults: &Defaults,
+    places: &mut DoorPlaces,
+    findings: &mut Findings,
+) -> Option<String> {
+    let Some(value) = table.take("name") else {
+        findings.add(
+            Diagnostic::error("no-name", &table.place, "a door needs a name").help("add: name = \"ssh\""),
+        );
+        return None;
+    };
+    let text = value.text(findings, "name = \"ssh\"")?;
+    places.name = text.place.clone();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let good = match defaults.style {
+        Style::Native => {
+            text.text.len() <= 64
+                && text.text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.text.chars().all(plain)
+        }
+        Style::Knockd => !text.text.is_empty() && text.text.len() <= NAME_BYTES && !text.text.contains('\n'),
+    };
+    if !good {
+        findings.add(
+            Diagnostic::error("bad-name", &text.place, format!("{:?} is not the name of a door", text.text))
+                .help("letters and digits first, then also . _ and -; at most 64 bytes"),
+        );
+    }
+    good.then(|| text.text.to_owned())
+}
+
+fn shared(
+    table: &mut Table<'_>,
+    defaults: &Defaults,
+    places: &mut DoorPlaces,
+    findings: &mut Findings,
+) -> Shared {
+    let mut shared = Shared {
+        flags: defaults.flags,
+        timeout: Duration::from_secs(25),
+        mode: defaults.mode,
+        cooldown: Duration::ZERO,
+    };
+    if let Some(value) = table.take("mode") {
+        let choices = [("strict", Mode::Strict), ("compatible", Mode::Compatible)];
+        shared.mode = daemon::choice(&value, &choices, findings).unwrap_or(shared.mode);
+    }
+    if let Some(value) = table.take("sequence-timeout") {
+        shared.timeout = value.duration(findings, least_timeout(defaults), LONGEST).unwrap_or(shared.timeout);
+        places.timeout = Some(value.place);
+    }
+    if let Some(value) = table.take("cooldown") {
+        shared.cooldown = value.duration(findings, Duration::ZERO, LONGEST).unwrap_or_default();
+    }
+    if let Some(value) = table.take("tcp-flags") {
+        shared.flags = flags(&value, places, findings).unwrap_or(shared.flags);
+    }
+    shared
+}
+
+/// Half a second is little, but some tests and machines knock that fast; nothing at all never completes.
+fn least_timeout(defaults: &Defaults) -> Duration {
+    defaults.least.min(Duration::from_millis(100))
+}
+
+fn flags(value: &Value<'_>, places: &mut DoorPlaces, findings: &mut Findings) -> Option<FlagFilter> {
+    let text = value.text(findings, "tcp-flags = \"syn,!ack\", or \"any\"")?;
+    places.flags = Some(text.place.clone());
+    if text.text == "any" {
+        return Some(FlagFilter::ANY);
+    }
+    let mut flags = FlagFilter::ANY;
+    match flags.add(text.text) {
+        Ok(()) => Some(flags),
+        Err(error) => {
+            findings.add(sequence::bad_flag(text.text, &text.place, &error));
+            None
+        }
+    }
+}
+
+/// The sequences of a door while they are read.
+struct Knocks {
+    index: u32,
+    style: Style,
+    shared: Shared,
+    list: Vec<Knock>,
+    one_time: Vec<OneTime>,
+    /// Whether nothing of them was refused.
+    whole: bool,
+}
+
+impl Knocks {
+    fn open(
+        &mut self,
+        table: &mut Table<'_>,
+        defaults: &Defaults,
+        places: &mut DoorPlaces,
+        files: &mut dyn Files,
+        findings: &mut Findings,
+    ) {
+        let (written, file) = (table.take("sequence"), table.take("one-time-sequences"));
+        match (&written, &file) {
+            (None, None) => {
+                self.whole = false;
+                findings.add(
+                    Diagnostic::error("no-sequence", &table.place, "a door needs a sequence").help(
+                        "add a line like: sequence = \"7391,2804,8816:udp\", or one-time-sequences = \"FILE\"",
+                    ),
+                );
+            }
+            (Some(written), Some(file)) if defaults.style == Style::Native => {
+                self.whole = false;
+                findings.add(
+                    Diagnostic::error("two-sequences", &file.key, "a door has one kind of sequence")
+                        .also(&written.key, "the other is here")
+                        .help("keep either sequence or one-time-sequences"),
+                );
+            }
+            _ => {}
+        }
+        self.add(KnockAction::Open, written.as_ref(), file.as_ref(), places, files, findings);
+    }
+
+    fn close(
+        &mut self,
+        table: &mut Table<'_>,
+        places: &mut DoorPlaces,
+        files: &mut dyn Files,
+        findings: &mut Findings,
+    ) {
+        let (written, file) = (table.take("close-sequence"), table.take("close-one-time-sequences"));
+        if let (Some(written), Some(file)) = (&written, &file) {
+            self.whole = false;
+            findings.add(
+                Diagnostic::error("two-sequences", &file.key, "a door has one kind of closing sequence")
+                    .also(&written.key, "the other is here")
+                    .help("keep either close-sequence or close-one-time-sequences"),
+            );
+        }
+        self.add(KnockAction::Close, written.as_ref(), file.as_ref(), places, files, findings);
+    }
+
+    fn add(
+        &mut self,
+        action: KnockAction,
+        written: Option<&Value<'_>>,
+        file: Option<&Value<'_>>,
+        places: &mut DoorPlaces,
+        files: &mut dyn Files,
+        findings: &mut Findings,
+    ) {
+        let fixed = written.map(|value| sequence_of(value, self.style, findings));
+        let read = file.map(|value| self.file(value, fixed.clone().flatten(), files, findings));
+        let source = match (fixed, read) {
+            (_, Some(read)) => read,
+            (Some(fixed), None) => fixed.map(SequenceSource::Fixed),
+            (None, None) => return,
+        };
+        let Some(source) = source else {
+            self.whole = false;
+            return;
+        };
+        places.sequences.extend(written.or(file).map(|value| value.place.clone()));
+        let Shared { flags, timeout, mode, cooldown } = self.shared;
+        self.list.push(Knock { action, source, flags, timeout, mode, cooldown });
+    }
+
+    /// A file of one-time sequences; a sequence of the door's own comes before its first line.
+    fn file(
+        &mut self,
+        value: &Value<'_>,
+        written: Option<Sequence>,
+        files: &mut dyn Files,
+        findings: &mut Findings,
+    ) -> Option<SequenceSource> {
+        let path = daemon::path(value, "/etc/aldaba/ssh.once", findings)?;
+        let read = one_time::read(&path, &value.place, files, findings)?;
+        let (current, sequence) = match (written, read.first) {
+            (Some(written), _) => (Current::Written, Some(written)),
+            (None, Some((line, first))) => (Current::Line(line), Some(first)),
+            (None, None) => {
+                findings.add(one_time::as_warning(one_time::used_up(&path, &value.place)));
+                (Current::UsedUp, None)
+            }
+        };
+        let knock = u8::from(!self.list.is_empty());
+        self.one_time.push(OneTime { door: DoorId(self.index), knock, path, current });
+        Some(SequenceSource::OneTime(sequence))
+    }
+}
+
+/// `"7000,8000:udp"`, or an array with one step each.
+fn sequence_of(value: &Value<'_>, style: Style, findings: &mut Findings) -> Option<Sequence> {
+    let example = "sequence = \"7391,2804,8816:udp\"";
+    if value.is_text() {
+        let text = value.text(findings, example)?;
+        return match style {
+            Style::Native => sequence::strict(text.text, &text.place, findings),
+            Style::Knockd => sequence::with_port_zero(text.text, &text.place, findings),
+        };
+    }
+    if !value.is_array() {
+        value.wrong(findings, "a string or an array", example);
+        return None;
+    }
+    let steps: Vec<_> = value.items().iter().map(|item| step_of(item, example, findings)).collect();
+    sequence::of_steps(steps.into_iter().collect::<Option<Vec<_>>>()?, &value.place, findings)
+}
+
+fn step_of(
+    item: &Value<'_>,
+    example: &str,
+    findings: &mut Findings,
+) -> Option<aldaba_gate::knock::Step> {
+    if item.is_number() {
+        let text = item.number_text();
+        return sequence::step(&text, &item.place, findings);
+    }
+    let text = item.text(findings, example)?;
+    sequence::step(text.text, &text.place, findings)
+}
+
+fn target(table: &mut Table<'_>, places: &mut DoorPlaces, findings: &mut Findings) -> Option<IpAddr> {
+    let value = table.take("target")?;
+    let text = value.text(findings, "target = \"192.0.2.7\"")?;
+    places.target = Some(text.place.clone());
+    let address = text.text.parse().ok();
+    if address.is_none() {
+        findings.add(
+            Diagnostic::error("bad-target", &text.place, format!("{:?} is not an address", text.text))
+                .help("write one IPv4 or IPv6 address, without a port, a prefix length or a zone"),
+        );
+    }
+    address
+}
+
+fn interfaces(table: &mut Table<'_>, places: &mut DoorPlaces, findings: &mut Findings) -> Vec<String> {
+    let Some(value) = table.take("interfaces") else { return Vec::new() };
+    places.interfaces = Some(value.place.clone());
+    match daemon::interfaces(&value, findings) {
+        Some(Interfaces::Named(names)) => names,
+        Some(Interfaces::All) | None => Vec::new(),
+    }
+}
+
+fn leases(
+    table: &mut Table<'_>,
+    defaults: &Defaults,
+    places: &mut DoorPlaces,
+    findings: &mut Findings,
+) -> (Duration, Duration) {
+    let lease = table.take("lease");
+    let max_lease = table.take("max-lease");
+    let time = lease
+        .as_ref()
+        .and_then(|value| value.duration(findings, defaults.least, LONGEST))
+        .unwrap_or(defaults.lease);
+    places.lease = lease.map(|value| value.place);
+    let default_max = match defaults.style {
+        Style::Native => time.max(HOUR),
+        Style::Knockd => time,
+    };
+    let Some(value) = max_lease else { return (time, default_max) };
+    let longest = value.duration(findings, defaults.least, LONGEST).unwrap_or(default_max);
+    if longest < time {
+        let message = format!("the longest lease is shorter than the usual one, {}", values::duration_text(time));
+        let found = Diagnostic::error("lease-order", &value.place, message)
+            .help("give max-lease at least the length of lease, or leave it out");
+        findings.add(match &places.lease {
+            Some(lease) => found.also(lease, "the usual lease"),
+            None => found,
+        });
+    }
+    (time, longest)
+}

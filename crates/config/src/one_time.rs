@@ -1,0 +1,90 @@
+//! Files of one-time sequences: which line is in force, and what is wrong with the others.
+//!
+//! spec/knock.md, "one-time sequences". Marking a used line is the monitor's work; this module only reads.
+
+use std::path::Path;
+
+use aldaba_gate::knock::Sequence;
+use aldaba_gate::knock::grammar;
+
+use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::files::Files;
+use crate::plan::Findings;
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    /// Where the first usable line begins, and its sequence.
+    pub(crate) first: Option<(u64, Sequence)>,
+}
+
+/// Reads a file of one-time sequences; `None` when that was refused, which has been said.
+pub(crate) fn read(
+    path: &Path,
+    place: &Place,
+    files: &mut dyn Files,
+    findings: &mut Findings,
+) -> Option<Read> {
+    let refuse = |why: String| {
+        Diagnostic::error("unreadable", place, format!("{}: {why}", path.display()))
+            .help("make the file with one sequence on each line; the first one that is not marked # counts")
+            .knockd(format!("{}: {why}", path.display()))
+    };
+    let file = match files.read(path) {
+        Ok(file) if file.facts.is_regular => file,
+        Ok(_) => {
+            findings.add(refuse("not a regular file".to_owned()));
+            return None;
+        }
+        Err(error) => {
+            findings.add(refuse(crate::system_words(&error)));
+            return None;
+        }
+    };
+    let source = Source::new(path.display().to_string(), file.bytes);
+    findings.files.push((source.clone(), file.facts));
+    let mut first = None;
+    for (begin, line) in lines(source.bytes()) {
+        match sequence(line) {
+            Ok(sequence) if first.is_none() => first = u64::try_from(begin).ok().map(|at| (at, sequence)),
+            Ok(_) => {}
+            Err(why) => {
+                let at = source.at(begin..begin + line.len());
+                findings.add(
+                    Diagnostic::warning("bad-line", &at, format!("this line is passed over: {why}"))
+                        .help("write a sequence as: 7391,2804,8816:udp"),
+                );
+            }
+        }
+    }
+    Some(Read { first })
+}
+
+/// The lines that are neither empty nor used, with the byte each begins at.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    bytes
+        .split(|&byte| byte == b'\n')
+        .map(move |line| {
+            let begin = at;
+            at += line.len() + 1;
+            (begin, line)
+        })
+        .filter(|(_, line)| !matches!(line.trim_ascii(), [] | [b'#', ..]))
+}
+
+fn sequence(line: &[u8]) -> Result<Sequence, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
+    grammar::knockd(text.trim_ascii()).map(|(sequence, _)| sequence).map_err(|error| error.to_string())
+}
+
+/// Says that no sequence is left.
+pub(crate) fn used_up(path: &Path, place: &Place) -> Diagnostic {
+    Diagnostic::error("used-up", place, format!("every sequence of {} is used", path.display()))
+        .help("add new sequences at its end, one on each line")
+}
+
+/// The same finding where the door is closed and the rest goes on.
+pub(crate) fn as_warning(found: Diagnostic) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..found.label("this door stays closed") }
+}
