@@ -28,4 +28,4 @@ pub use counters::{Counters, Dropped};
 pub use needs::Needs;
 pub use rules::{DoorId, DoorRule, Grant, Knock, KnockAction, Rules, SequenceSource};
 pub use scopes::Interface;
-pub use watch::{Events, Gate};
+pub use watch::{Events, Gate, Verdict};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aldaba_knock::{
     Hit, Keep, Limits, Outcome, Pattern, PatternId, Protocol, Sequence, Sink, TcpFlags, Tracker, TrackerError,
 };
-use aldaba_packet::{Frame, Segment, Transport};
+use aldaba_packet::{Frame, Refused, Segment, Transport};
 
 use crate::needs::current;
 use crate::scopes::Scopes;
@@ -26,6 +26,17 @@ pub trait Events {
     fn expired(&mut self, source: IpAddr, door: DoorId, knock: u8, stage: u8);
     /// A sequence is complete.
     fn grant(&mut self, grant: Grant);
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is no TCP or UDP segment the host's own stack would take.
+    Refused(Refused),
+    /// A segment that concerns nobody here.
+    Dropped(Dropped),
+    /// The sequences were asked.
+    Seen(Outcome),
 }
 
 /// Where a pattern of the tracker comes from.
@@ -98,19 +109,28 @@ impl Gate {
     }
 
     /// Looks at one frame that arrived on interface `index`.
-    pub fn frame(&mut self, now: Duration, index: u32, frame: &Frame<'_>, events: &mut impl Events) {
+    pub fn frame(&mut self, now: Duration, index: u32, frame: &Frame<'_>, events: &mut impl Events) -> Verdict {
         self.counters.frames = self.counters.frames.saturating_add(1);
         match aldaba_packet::parse(frame) {
             Ok(segment) => self.segment(now, index, &segment, events),
-            Err(_) => self.counters.refused = self.counters.refused.saturating_add(1),
+            Err(refused) => {
+                self.counters.refused = self.counters.refused.saturating_add(1);
+                Verdict::Refused(refused)
+            }
         }
     }
 
     /// Looks at one segment; [`Gate::frame`] does this for well-formed frames.
-    pub fn segment(&mut self, now: Duration, index: u32, segment: &Segment<'_>, events: &mut impl Events) {
-        if self.admissible(index, segment).is_err() {
+    pub fn segment(
+        &mut self,
+        now: Duration,
+        index: u32,
+        segment: &Segment<'_>,
+        events: &mut impl Events,
+    ) -> Verdict {
+        if let Err(dropped) = self.admissible(index, segment) {
             self.counters.dropped = self.counters.dropped.saturating_add(1);
-            return;
+            return Verdict::Dropped(dropped);
         }
         let hit = hit_of(segment);
         let mut relay = Relay { events, origins: &self.origins, used_up: &mut self.used_up };
@@ -124,6 +144,7 @@ impl Gate {
             self.tracker.replace(now, id, None);
         }
         self.count(outcome);
+        Verdict::Seen(outcome)
     }
 
     /// Whether a segment concerns this host and comes from somebody who can knock.
@@ -268,3 +289,6 @@ fn hit_of(segment: &Segment<'_>) -> Hit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

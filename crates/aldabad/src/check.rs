@@ -1,0 +1,96 @@
+//! `aldabad check`: what is wrong with a configuration, what it means, and what captured packets would have done to it.
+
+mod replay;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aldaba_config::{Disk, Kind, Loaded, Options, Paint};
+
+use crate::cli::{CheckArgs, DEFAULT_CONFIG};
+use crate::knockd::options::DEFAULT_CONFIG as KNOCKD_CONFIG;
+
+/// The configuration has errors, or cannot be read.
+const BAD_CONFIG: u8 = 2;
+
+/// Runs the command.
+pub fn run(args: &CheckArgs, own_uid: u32) -> ExitCode {
+    let path = args.config.clone().unwrap_or_else(default_config);
+    let options = Options { strict_check: !args.explain && args.pcap.is_none(), reload: false, own_uid };
+    let loaded = match aldaba_config::load(Kind::of(&path), &path, &mut Disk, &options) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            eprint!("{}", report.render(paint()));
+            eprintln!("{}: {}", path.display(), problems(report.errors()));
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    for warning in &loaded.warnings {
+        eprintln!("{}\n", warning.render(paint()));
+    }
+    let said = match &args.pcap {
+        Some(capture) => replay(&loaded, capture, args),
+        None if args.explain => say(&aldaba_config::explain(&loaded.policy)),
+        None => say(&summary(&path, &loaded)),
+    };
+    said.unwrap_or_else(|error| {
+        eprintln!("aldabad: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The file that is there; ours where both are, since that is what `aldabad run` reads.
+fn default_config() -> PathBuf {
+    let ours = PathBuf::from(DEFAULT_CONFIG);
+    let knockd = PathBuf::from(KNOCKD_CONFIG);
+    if !ours.exists() && knockd.exists() { knockd } else { ours }
+}
+
+fn paint() -> Paint {
+    if io::stderr().is_terminal() { Paint::Colour } else { Paint::Plain }
+}
+
+fn problems(errors: usize) -> String {
+    match errors {
+        1 => "1 error".to_owned(),
+        n => format!("{n} errors"),
+    }
+}
+
+fn summary(path: &Path, loaded: &Loaded) -> String {
+    let doors = loaded.policy.catalogue.doors.len();
+    let warnings = loaded.warnings.len();
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    format!(
+        "{}: good: {doors} door{}, {warnings} warning{}\n",
+        path.display(),
+        plural(doors),
+        plural(warnings)
+    )
+}
+
+fn say(text: &str) -> io::Result<ExitCode> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn replay(loaded: &Loaded, capture: &Path, args: &CheckArgs) -> io::Result<ExitCode> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", capture.display()));
+    let bytes = std::fs::read(capture).map_err(named)?;
+    match replay::run(&loaded.policy, &bytes, &args.address) {
+        Ok(report) => {
+            say(&report.to_string())?;
+            // What could be read has been said; a damaged end must not look like a whole file.
+            if let Some(damage) = report.damage {
+                eprintln!("aldabad: {}: {damage}", capture.display());
+                return Ok(ExitCode::FAILURE);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("aldabad: {}: {error}", capture.display());
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Runs captured packets through a policy: what each source did, and what would have opened. Nothing is run.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use aldaba_config::Policy;
+use aldaba_gate::knock::{Outcome, TcpFlags};
+use aldaba_gate::packet::capture_file::{FileError, Reader, Record};
+use aldaba_gate::packet::{Segment, Transport, parse};
+use aldaba_gate::{DoorId, Events, Gate, Grant, Interface, KnockAction, Verdict};
+use aldaba_runner::door::{Action, Door, NftSet};
+use aldaba_runner::template::{Substitution, Template};
+
+use crate::wording::{command_text, short};
+
+/// Lines kept of one source; the rest is counted.
+const LINES: usize = 200;
+/// Sources kept; packets of further ones are counted.
+const SOURCES: usize = 10_000;
+
+/// Why a capture could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It is no capture file.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// The policy is too large for the tracker.
+    #[error("{0}")]
+    Policy(#[from] aldaba_gate::knock::TrackerError),
+}
+
+/// What the capture did.
+#[derive(Debug, Default)]
+pub struct Report {
+    sources: BTreeMap<IpAddr, Source>,
+    frames: u64,
+    refused: u64,
+    elsewhere: u64,
+    invisible: u64,
+    opened: u64,
+    unlisted: u64,
+    /// Where the file could not be read further.
+    pub damage: Option<FileError>,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    lines: Vec<String>,
+    more: u64,
+}
+
+/// Runs `capture` through `policy`. With no `addresses` every destination counts as the host.
+pub fn run(policy: &Policy, capture: &[u8], addresses: &[IpAddr]) -> Result<Report, ReplayError> {
+    let (records, damage) = read(capture)?;
+    let mut rules = policy.gate.clone();
+    // The file does not know the host's interfaces: a door that listens on some of them listens here.
+    rules.doors.iter_mut().for_each(|door| door.interfaces.clear());
+    // No stranger shares this table, so its hash need not be secret.
+    let mut gate = Gate::new(&rules, [0; 16])?;
+    let host: HashSet<IpAddr> =
+        if addresses.is_empty() { destinations(&records) } else { addresses.iter().copied().collect() };
+    for index in records.iter().map(|record| record.interface).collect::<HashSet<_>>() {
+        gate.set_interface(index, Interface { name: String::new(), loopback: true, addresses: host.clone() });
+    }
+    let start = records.first().map_or(Duration::ZERO, |record| record.time);
+    let mut report = Report { damage, ..Report::default() };
+    for record in &records {
+        report.show(policy, &mut gate, start, record);
+    }
+    Ok(report)
+}
+
+fn read(capture: &[u8]) -> Result<(Vec<Record<'_>>, Option<FileError>), FileError> {
+    let mut records = Vec::new();
+    for record in Reader::new(capture)? {
+        match record {
+            Ok(record) => records.push(record),
+            Err(damage) => return Ok((records, Some(damage))),
+        }
+    }
+    Ok((records, None))
+}
+
+fn destinations(records: &[Record<'_>]) -> HashSet<IpAddr> {
+    let segments = records.iter().filter_map(Record::frame).filter_map(|frame| parse(&frame).ok());
+    segments.map(|segment| segment.destination).collect()
+}
+
+impl Report {
+    fn show(&mut self, policy: &Policy, gate: &mut Gate, start: Duration, record: &Record<'_>) {
+        self.frames += 1;
+        let Some(Ok(segment)) = record.frame().map(|frame| parse(&frame)) else {
+            self.refused += 1;
+            return;
+        };
+        let mut notes = Notes { policy, lines: Vec::new(), opened: 0 };
+        let verdict = gate.segment(record.time, record.interface, &segment, &mut notes);
+        self.opened += notes.opened;
+        let when = short_time(record.time.saturating_sub(start));
+        let word = match verdict {
+            Verdict::Seen(Outcome::Invisible) => {
+                self.invisible += 1;
+                None
+            }
+            Verdict::Seen(outcome) => Some(outcome_word(outcome)),
+            Verdict::Dropped(_) | Verdict::Refused(_) => {
+                self.elsewhere += 1;
+                None
+            }
+        };
+        if let Some(word) = word {
+            self.line(segment.source, format!("{when}  {:<24}{word}", hit_text(&segment)));
+        }
+        // Expired attempts of other sources are noticed with this packet too, so each line names its own source.
+        for (source, line) in notes.lines {
+            self.line(source, format!("{when}    {line}"));
+        }
+    }
+
+    fn line(&mut self, source: IpAddr, line: String) {
+        if self.sources.len() >= SOURCES && !self.sources.contains_key(&source) {
+            self.unlisted += 1;
+            return;
+        }
+        let entry = self.sources.entry(source).or_default();
+        if entry.lines.len() < LINES {
+            entry.lines.push(line);
+        } else {
+            entry.more += 1;
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (address, source) in &self.sources {
+            writeln!(f, "{address}")?;
+            for line in &source.lines {
+                writeln!(f, "  {line}")?;
+            }
+            if source.more > 0 {
+                writeln!(f, "  … and {} more lines", source.more)?;
+            }
+        }
+        if self.unlisted > 0 {
+            writeln!(f, "… and {} lines of further sources", self.unlisted)?;
+        }
+        writeln!(
+            f,
+            "{} packets: {} no TCP or UDP segment, {} not for this host, {} to ports no door looks at; {} openings",
+            self.frames, self.refused, self.elsewhere, self.invisible, self.opened
+        )
+    }
+}
+
+/// What the gate says about one packet, in words.
+struct Notes<'a> {
+    policy: &'a Policy,
+    lines: Vec<(IpAddr, String)>,
+    opened: u64,
+}
+
+impl Notes<'_> {
+    fn name(&self, door: DoorId) -> &str {
+        let door = usize::try_from(door.0).ok().and_then(|index| self.policy.gate.doors.get(index));
+        door.map_or("?", |door| &door.name)
+    }
+
+    fn door(&self, door: DoorId) -> Option<&Door> {
+        self.policy.catalogue.doors.get(usize::try_from(door.0).ok()?)
+    }
+}
+
+impl Events for Notes<'_> {
+    fn wants_stages(&self) -> bool {
+        true
+    }
+
+    fn stage(&mut self, source: IpAddr, door: DoorId, _knock: u8, stage: u8) {
+        let line = format!("{}: stage {stage}", self.name(door));
+        self.lines.push((source, line));
+    }
+
+    fn expired(&mut self, source: IpAddr, door: DoorId, _knock: u8, stage: u8) {
+        let line = format!("{}: ran out of time at stage {stage}", self.name(door));
+        self.lines.push((source, line));
+    }
+
+    fn grant(&mut self, grant: Grant) {
+        let line = match grant.action {
+            KnockAction::Open => {
+                self.opened += 1;
+                let does = self.door(grant.door).map_or_else(String::new, |door| opening(door, grant.source));
+                format!("{}: WOULD OPEN{does}", self.name(grant.door))
+            }
+            KnockAction::Close => format!("{}: WOULD CLOSE", self.name(grant.door)),
+        };
+        self.lines.push((grant.source, line));
+    }
+}
+
+/// What opening the door for this address does.
+fn opening(door: &Door, address: IpAddr) -> String {
+    let with = Substitution { address, seconds: door.lease.as_secs() };
+    let rendered = |template: Option<&Template>| {
+        let text = template.map(|template| template.render(&with));
+        match text {
+            Some(Ok(command)) => command_text(&command),
+            Some(Err(too_long)) => format!("({too_long})"),
+            None => "nothing for this address family".to_owned(),
+        }
+    };
+    match &door.action {
+        Action::LogOnly => " (a log line only)".to_owned(),
+        Action::Command(commands) => {
+            let start = rendered(commands.start.of(address));
+            match commands.stop.of(address) {
+                Some(stop) if !commands.never_stop => {
+                    format!(", run: {start}; after {} run: {}", short(door.lease), rendered(Some(stop)))
+                }
+                _ => format!(", run: {start}"),
+            }
+        }
+        Action::Nftables(action) => {
+            let set = match &action.set {
+                NftSet::Own { .. } => "aldaba's own table".to_owned(),
+                NftSet::Named { table, .. } => format!("a set of table {table}"),
+            };
+            format!(" for {}: element {address} in {set}", short(door.lease))
+        }
+    }
+}
+
+const fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Invisible => "no door looks at it",
+        Outcome::Ignored => "seen, no consequence",
+        Outcome::Tolerated => "the same step again: tolerated",
+        Outcome::Retransmission => "retransmission: counted once",
+        Outcome::TableFull => "table full: not counted",
+        Outcome::Broken => "wrong: the attempt is broken",
+        Outcome::Cancelled => "another port: the attempt is cancelled",
+        Outcome::Started => "begins an attempt",
+        Outcome::Advanced => "next step",
+        Outcome::Completed => "last step",
+    }
+}
+
+fn hit_text(segment: &Segment<'_>) -> String {
+    match &segment.transport {
+        Transport::Udp(udp) => format!("udp {}", udp.destination_port),
+        Transport::Tcp(tcp) => {
+            let flags = TcpFlags::from_bits(tcp.flags);
+            let names = [
+                (TcpFlags::SYN, "syn"),
+                (TcpFlags::ACK, "ack"),
+                (TcpFlags::FIN, "fin"),
+                (TcpFlags::RST, "rst"),
+                (TcpFlags::PSH, "psh"),
+                (TcpFlags::URG, "urg"),
+            ];
+            let set: Vec<&str> =
+                names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect();
+            format!("tcp {} {}", tcp.destination_port, set.join(","))
+        }
+    }
+}
+
+fn short_time(time: Duration) -> String {
+    format!("{:>6}.{:03}s", time.as_secs(), time.subsec_millis())
+}

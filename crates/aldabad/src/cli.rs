@@ -1,0 +1,80 @@
+//! `aldabad`'s command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Where the configuration stands when nobody says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/aldaba/aldaba.toml";
+
+/// Opens closed firewall ports for those who knock.
+#[derive(Debug, Parser)]
+#[command(name = "aldabad", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `aldabad` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground
+    Run(RunArgs),
+    /// Check a configuration, explain it, or run captured packets through it
+    Check(CheckArgs),
+    /// Show on this machine, in two network namespaces, how a door opens and closes
+    Demo(DemoArgs),
+    /// Close what is overdue in the journal of a daemon that no longer runs
+    Reap(ReapArgs),
+}
+
+/// `aldabad run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The configuration: `.toml` is aldaba's own, anything else is read as knockd.conf
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Capture on this interface only, whatever the configuration says
+    #[arg(short, long, value_name = "IF")]
+    pub interface: Vec<String>,
+    /// Keep leases here [default: $STATE_DIRECTORY, the configuration's `state-dir`, or /var/lib/aldaba]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Run a worker that could not be confined (seccomp missing), loudly
+    #[arg(long)]
+    pub insecure_no_sandbox: bool,
+}
+
+/// `aldabad check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// The configuration [default: /etc/aldaba/aldaba.toml, or /etc/knockd.conf where only that exists]
+    #[arg(value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the policy as aldaba.toml: the way from knockd.conf to aldaba.toml
+    #[arg(long, conflicts_with = "pcap")]
+    pub explain: bool,
+    /// Run the packets of this capture file (pcap or pcapng) through the policy and say what each source did
+    #[arg(long, value_name = "CAPTURE")]
+    pub pcap: Option<PathBuf>,
+    /// With --pcap: an address of the host; only packets to these count [default: any destination]
+    #[arg(long, value_name = "ADDRESS", requires = "pcap")]
+    pub address: Vec<std::net::IpAddr>,
+}
+
+/// `aldabad demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// No pauses for the reader
+    #[arg(long)]
+    pub fast: bool,
+}
+
+/// `aldabad reap`.
+#[derive(Debug, Clone, Args)]
+pub struct ReapArgs {
+    /// The folder with the journal
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/aldaba")]
+    pub state_dir: PathBuf,
+}

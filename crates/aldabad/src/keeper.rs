@@ -1,0 +1,104 @@
+//! The state folder of one daemon: its lock and its journal of leases.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aldaba_runner::journal::{Journal, JournalError};
+use aldaba_runner::lease::LeaseId;
+use aldaba_runner::record::{Entry, Moment, Record};
+use aldaba_sys::files::{self, LockError, LockFile};
+
+/// The lock's name in the folder.
+const LOCK: &str = "lock";
+/// The journal's name in the folder.
+const JOURNAL: &str = "leases.redb";
+
+/// Why the state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The folder cannot be made, or is not private.
+    #[error("state folder {}: {source}\n  help: name another one with --state-dir, or make this one: install -d -m 0700 {}", path.display(), path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another daemon has it.
+    #[error("state folder {}: {source}", path.display())]
+    Locked {
+        /// Which.
+        path: PathBuf,
+        /// Who has it.
+        source: LockError,
+    },
+    /// The journal cannot be used.
+    #[error("journal {}: {source}", path.display())]
+    Journal {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: JournalError,
+    },
+}
+
+/// The leases on disk, for a policy that needs them there.
+#[derive(Debug)]
+pub struct Keeper {
+    folder: PathBuf,
+    journal: Journal,
+    /// Held for as long as the keeper lives; released last.
+    _lock: LockFile,
+}
+
+impl Keeper {
+    /// Takes the folder: makes it where it is missing, locks it, opens the journal.
+    pub fn open(folder: &Path) -> Result<Self, KeeperError> {
+        files::private_dir(folder)
+            .map_err(|source| KeeperError::Folder { path: folder.to_owned(), source })?;
+        let lock = LockFile::acquire(&folder.join(LOCK))
+            .map_err(|source| KeeperError::Locked { path: folder.to_owned(), source })?;
+        let path = folder.join(JOURNAL);
+        let journal = open_journal(&path)?;
+        Ok(Self { folder: folder.to_owned(), journal, _lock: lock })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes a lease durable.
+    pub fn put(&mut self, record: &Record, at: &Moment) -> Result<(), JournalError> {
+        self.journal.put(record, at)
+    }
+
+    /// Takes a lease out.
+    pub fn remove(&mut self, lease: LeaseId) -> Result<(), JournalError> {
+        self.journal.remove(lease)
+    }
+
+    /// All leases in it.
+    pub fn load(&self) -> Result<Vec<Entry>, JournalError> {
+        self.journal.load()
+    }
+
+    /// Ends the use of a folder of knockd's: one without leases is not left lying about.
+    pub fn leave_nothing_behind(self) {
+        if self.load().is_ok_and(|entries| entries.is_empty()) {
+            // Still locked: nobody else can have it open. What cannot be removed does no harm.
+            std::fs::remove_file(self.folder.join(JOURNAL)).ok();
+            std::fs::remove_file(self.folder.join(LOCK)).ok();
+            std::fs::remove_dir(&self.folder).ok();
+        }
+    }
+}
+
+fn open_journal(path: &Path) -> Result<Journal, KeeperError> {
+    let broken = |source| KeeperError::Journal { path: path.to_owned(), source };
+    let file: File = files::open_private(path)
+        .map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
+    Journal::open(file).map_err(broken)
+}

@@ -1,0 +1,223 @@
+//! The daemon's lines, in the words of its face. The names at the head of our lines are stable: filters may match them
+//! (docs/log.md). knockd's words stand in spec/knock.md, since people's filters match those.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use aldaba_runner::door::Style;
+use aldaba_runner::effect::{Part, Signal};
+use aldaba_runner::event::{Event, Reason, What, Why};
+use aldaba_runner::runner::Outcome;
+use aldaba_runner::template::Rendered;
+
+use crate::log::Level;
+
+/// A line to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// How grave it is.
+    pub level: Level,
+    /// Its text.
+    pub text: String,
+    /// knockd ends this one with a newline of its own.
+    pub blank: bool,
+}
+
+impl Line {
+    /// A line without a newline of its own.
+    #[must_use]
+    pub const fn new(level: Level, text: String) -> Self {
+        Self { level, text, blank: false }
+    }
+}
+
+/// A name or a command in a line of ours: quoted when it could be mistaken for more than one word.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:%@+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("{text:?}") }
+}
+
+/// A duration as our lines have it: whole seconds, or milliseconds below ten of them.
+#[must_use]
+pub fn short(duration: Duration) -> String {
+    let rounded = duration.saturating_add(Duration::from_millis(5));
+    if duration < Duration::from_secs(10) && rounded.subsec_millis() >= 10 {
+        format!("{}.{:02}s", rounded.as_secs(), rounded.subsec_millis() / 10)
+    } else {
+        format!("{}s", duration.saturating_add(Duration::from_millis(500)).as_secs())
+    }
+}
+
+/// A command as one line of text.
+#[must_use]
+pub fn command_text(command: &Rendered) -> String {
+    match command {
+        Rendered::Shell(line) => line.clone(),
+        Rendered::Argv(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// What happened, in our words.
+#[must_use]
+pub fn native(event: &Event) -> Line {
+    let (level, name, more) = native_parts(&event.what);
+    let mut text = format!("{name} door={} address={}", quoted(&event.door), event.address);
+    if !more.is_empty() {
+        text.push(' ');
+        text.push_str(&more);
+    }
+    Line::new(level, text)
+}
+
+fn native_parts(what: &What) -> (Level, &'static str, String) {
+    let none = String::new;
+    match what {
+        What::LoggedOnly => (Level::Notice, "knocked", none()),
+        What::Running { part, command } => {
+            (Level::Info, "command", format!("part={} line={}", part_name(*part), quoted(&command_text(command))))
+        }
+        What::Opened { for_ } => (Level::Notice, "opened", format!("lease={}", short(*for_))),
+        What::Renewed { for_ } => (Level::Notice, "renewed", format!("lease={}", short(*for_))),
+        What::Closed { why } => (Level::Notice, "closed", format!("why={}", why_name(*why))),
+        What::CommandTimeout => (Level::Info, "lease-over", none()),
+        What::CommandFailed { part, outcome } => {
+            (Level::Error, "command-failed", format!("part={} {}", part_name(*part), outcome_text(outcome)))
+        }
+        What::TimeLimit { part, signal } => {
+            let signal = if *signal == Signal::Term { "TERM" } else { "KILL" };
+            (Level::Warning, "command-over-time", format!("part={} signal={signal}", part_name(*part)))
+        }
+        What::Refused { reason } => (Level::Warning, "refused", format!("why={}", reason_name(*reason))),
+        What::TooLong { part } => (Level::Error, "command-too-long", format!("part={}", part_name(*part))),
+        What::StopRetry { tries, after } => {
+            (Level::Error, "close-failed", format!("tries={tries} next={}", short(*after)))
+        }
+        What::StopGivenUp { tries } => (Level::Error, "cannot-close", format!("tries={tries}")),
+        What::ElementFailed { part, fault } => {
+            (Level::Error, "element-failed", format!("part={} error={}", part_name(*part), quoted(fault)))
+        }
+        What::JournalBehind { after } => (Level::Error, "journal-failed", format!("next={}", short(*after))),
+        What::TakenOver { left } => (Level::Notice, "taken-over", format!("lease={}", short(*left))),
+    }
+}
+
+/// What happened at a door of knockd.conf, in knockd's words where it has any. `name`: what stands for the address.
+#[must_use]
+pub fn knockd(event: &Event, name: &str) -> Option<Line> {
+    let door = &event.door;
+    let notice = |text: String| Some(Line::new(Level::Notice, text));
+    match &event.what {
+        What::Running { command, .. } => Some(Line {
+            level: Level::Notice,
+            text: format!("{door}: running command: {}", command_text(command)),
+            blank: true,
+        }),
+        What::CommandTimeout => notice(format!("{name}: {door}: command timeout")),
+        What::CommandFailed { outcome: Outcome::NotStarted { .. }, .. } => {
+            notice("error: command fork failed!".to_owned())
+        }
+        What::CommandFailed { outcome, .. } => {
+            notice(format!("{door}: command returned non-zero status code ({})", status_code(outcome)))
+        }
+        What::TooLong { part } => notice(too_long(*part).to_owned()),
+        What::Refused { reason: Reason::TooLong } | What::LoggedOnly | What::Opened { .. } | What::Renewed { .. } => {
+            None
+        }
+        What::Closed { .. } => None,
+        _ => {
+            let line = native(event);
+            Some(Line { text: format!("{name}: {door}: {}", line.text), ..line })
+        }
+    }
+}
+
+const fn too_long(part: Part) -> &'static str {
+    match part {
+        Part::Start => "error: parsed start command has been truncated! --> won't execute it",
+        Part::Stop => "error: parsed stop command has been truncated! --> won't execute start command",
+    }
+}
+
+/// A source has reached a stage.
+#[must_use]
+pub fn knockd_stage(name: &str, door: &str, stage: u8) -> Line {
+    Line::new(Level::Notice, format!("{name}: {door}: Stage {stage}"))
+}
+
+/// A sequence is complete.
+#[must_use]
+pub fn knockd_open(name: &str, door: &str) -> Line {
+    Line::new(Level::Notice, format!("{name}: {door}: OPEN SESAME"))
+}
+
+/// An attempt ran out of time.
+#[must_use]
+pub fn knockd_expired(name: &str, door: &str, stage: u8) -> Line {
+    let text = format!("{name}: {door}: sequence timeout (stage {stage})");
+    Line { level: Level::Notice, text, blank: true }
+}
+
+/// A source has reached a stage, in our words.
+#[must_use]
+pub fn stage(source: IpAddr, door: &str, stage: u8) -> Line {
+    Line::new(Level::Info, format!("stage door={} address={source} stage={stage}", quoted(door)))
+}
+
+/// An attempt ran out of time, in our words.
+#[must_use]
+pub fn expired(source: IpAddr, door: &str, stage: u8) -> Line {
+    Line::new(Level::Info, format!("sequence-timeout door={} address={source} stage={stage}", quoted(door)))
+}
+
+/// Lines left out because there were too many.
+#[must_use]
+pub fn left_out(events: u64, style: Style) -> Line {
+    let text = match style {
+        Style::Knockd => format!("{events} stage lines left out"),
+        Style::Native => format!("stages-left-out lines={events}"),
+    };
+    Line::new(Level::Warning, text)
+}
+
+/// A request for a door that was refused before it came to the runner.
+#[must_use]
+pub fn request_refused(door: &str, source: IpAddr, why: &str) -> Line {
+    Line::new(Level::Warning, format!("refused door={} address={source} why={why}", quoted(door)))
+}
+
+const fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Start => "start",
+        Part::Stop => "stop",
+    }
+}
+
+const fn why_name(why: Why) -> &'static str {
+    match why {
+        Why::Expired => "expired",
+        Why::Asked => "asked",
+        Why::StartFailed => "start-failed",
+        Why::Shutdown => "shutdown",
+        Why::Withdrawn => "withdrawn",
+        Why::Overdue => "overdue",
+    }
+}
+
+/// The name of a reason in our lines.
+#[must_use]
+pub const fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoSuchDoor => "no-such-door",
+        Reason::NothingForFamily => "nothing-for-address-family",
+        Reason::TooLong => "command-too-long",
+        Reason::TooManyOfSource => "too-many-leases-of-source",
+        Reason::TooManyOfDoor => "too-many-leases-of-door",
+        Reason::QueueFull => "queue-full",
+        Reason::Displaced => "displaced-from-queue",
+        Reason::NotDurable => "journal-not-durable",
+        Reason::NotStarted => "command-not-started",
+        Reason::ElementFailed => "element-failed",
+        Reason::ShuttingDown => "shutting-down",
+    }
+}

@@ -1,0 +1,134 @@
+//! What the worker has to say, kept short: requests wait for room in the channel, lines are limited and counted.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use aldaba_gate::{DoorId, Events, Grant};
+use aldaba_sys::channel::{Channel, Sent};
+
+use crate::budget::Budget;
+use crate::ipc::{FromWorker, Place, SIZE};
+
+/// Requests that wait while the channel is full; more are lost and counted.
+const WAITING: usize = 256;
+
+/// The worker's voice.
+#[derive(Debug)]
+pub struct Reporter {
+    channel: Channel,
+    waiting: VecDeque<[u8; SIZE]>,
+    lost: u64,
+    stages: bool,
+    budget: Budget,
+    generation: u32,
+    now: Duration,
+}
+
+impl Reporter {
+    /// A voice on this channel.
+    pub fn new(channel: Channel) -> Self {
+        Self {
+            channel,
+            waiting: VecDeque::with_capacity(WAITING),
+            lost: 0,
+            stages: false,
+            budget: Budget::default(),
+            generation: 0,
+            now: Duration::ZERO,
+        }
+    }
+
+    /// The channel, to wait on and to receive from.
+    pub const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// The policy in force; `stages`: whether its stage lines are wanted.
+    pub const fn set_policy(&mut self, generation: u32, stages: bool) {
+        self.generation = generation;
+        self.stages = stages;
+    }
+
+    /// Time of the frames that follow.
+    pub const fn set_now(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// Whether something waits for room in the channel.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty() || self.lost > 0
+    }
+
+    /// When there will be something to say without any frame.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.budget.poll_timeout()
+    }
+
+    /// Says what waited, as far as there is room, and what was left out.
+    pub fn flush(&mut self) {
+        while let Some(message) = self.waiting.front() {
+            if self.channel.send(message, &[]) == Ok(Sent::Full) {
+                return;
+            }
+            self.waiting.pop_front();
+        }
+        if self.lost > 0 && self.say(FromWorker::Overrun { requests: self.lost }) {
+            self.lost = 0;
+        }
+        if let Some(events) = self.budget.poll_left_out(self.now)
+            && !self.say(FromWorker::LeftOut { events })
+        {
+            self.budget.leave_out(events);
+        }
+    }
+
+    /// Says something that must arrive, or waits with it.
+    pub fn insist(&mut self, message: FromWorker) {
+        if self.waiting.is_empty() && self.say(message) {
+            return;
+        }
+        if self.waiting.len() < WAITING {
+            self.waiting.push_back(message.encode());
+        } else {
+            self.lost = self.lost.saturating_add(1);
+        }
+    }
+
+    /// Whether it went out. A channel that is gone ends the worker in its loop, not here.
+    fn say(&mut self, message: FromWorker) -> bool {
+        self.channel.send(&message.encode(), &[]) != Ok(Sent::Full)
+    }
+
+    fn mention(&mut self, message: FromWorker) {
+        if !self.budget.take(self.now) {
+            return;
+        }
+        if !self.say(message) {
+            self.budget.leave_out(1);
+        }
+    }
+
+    const fn place(&self, door: DoorId, knock: u8) -> Place {
+        Place { generation: self.generation, door, knock }
+    }
+}
+
+impl Events for Reporter {
+    fn wants_stages(&self) -> bool {
+        self.stages
+    }
+
+    fn stage(&mut self, source: IpAddr, door: DoorId, knock: u8, stage: u8) {
+        self.mention(FromWorker::Stage { place: self.place(door, knock), stage, source });
+    }
+
+    fn expired(&mut self, source: IpAddr, door: DoorId, knock: u8, stage: u8) {
+        self.mention(FromWorker::Expired { place: self.place(door, knock), stage, source });
+    }
+
+    fn grant(&mut self, grant: Grant) {
+        let Grant { door, knock, action, source } = grant;
+        self.insist(FromWorker::Request { place: self.place(door, knock), action, source });
+    }
+}
