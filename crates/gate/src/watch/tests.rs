@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use aldaba_knock::{FlagFilter, Mode};
+use aldaba_knock::{FlagFilter, Mode, Step};
 use aldaba_packet::Link;
 use aldaba_packet::build::{self, flag};
 
@@ -233,7 +233,7 @@ fn tagged_frames_belong_to_another_interface() {
 fn the_filter_follows_from_the_rules() {
     let strict = Knock { mode: Mode::Strict, ..knock("7000,8000:udp") };
     let mut rules = rules(vec![door(vec![knock("22,53:udp")]), door(vec![strict])]);
-    rules.ignore = vec!["443:udp".parse().unwrap()];
+    rules.ignore = vec![Step::udp(443)];
     let needs = Needs::of(&rules);
     assert_eq!(needs.tcp.into_iter().collect::<Vec<_>>(), [22, 7000]);
     assert_eq!(needs.udp.into_iter().collect::<Vec<_>>(), [53, 8000]);
