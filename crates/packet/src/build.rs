@@ -12,6 +12,8 @@
     reason = "test support: lengths are small and known, and a panic is the right answer to impossible parts"
 )]
 
+pub mod cases;
+
 mod extension;
 mod link;
 mod network;
@@ -183,6 +185,12 @@ impl Frame {
         }
     }
 
+    /// Keeps only the first bytes of the transport's header and payload; the IP header agrees with that.
+    pub fn cut(mut self, bytes: usize) -> Self {
+        self.piece = Some((0, 0..bytes));
+        self
+    }
+
     /// Sets IPv4's flags and fragment offset, and keeps all bytes.
     pub fn fragment_bits(mut self, bits: u16) -> Self {
         self.piece = Some((bits, 0..usize::MAX));
@@ -240,6 +248,12 @@ impl Frame {
     /// Another checksum in the transport's header.
     pub fn checksum(mut self, checksum: u16) -> Self {
         self.odd.checksum = Some(checksum);
+        self
+    }
+
+    /// Another source address.
+    pub fn from(mut self, source: impl Into<IpAddr>) -> Self {
+        self.source = source.into();
         self
     }
 
