@@ -181,7 +181,8 @@ impl Frame {
             self
         } else {
             self.piece = Some((0, bytes));
-            self.extension(44, fragment_header(offset, more))
+            let id = self.ports.0.into();
+            self.extension(44, fragment_header(offset, more, id))
         }
     }
 

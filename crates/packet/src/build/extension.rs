@@ -25,11 +25,11 @@ pub fn routing_header(kind: u8, segments_left: u8, addresses: u8) -> Vec<u8> {
     header
 }
 
-/// A fragment header; the offset in units of eight bytes.
+/// A fragment header; the offset in units of eight bytes. Fragments with the same `id` belong together.
 #[must_use]
-pub fn fragment_header(offset: u16, more: bool) -> Vec<u8> {
+pub fn fragment_header(offset: u16, more: bool, id: u32) -> Vec<u8> {
     let mut header = vec![0, 0];
     header.extend((offset << 3 | u16::from(more)).to_be_bytes());
-    header.extend([0x1D, 0xEA, 0, 1]);
+    header.extend(id.to_be_bytes());
     header
 }

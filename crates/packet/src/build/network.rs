@@ -34,7 +34,8 @@ impl Frame {
         let said = self.odd.header_words.unwrap_or(words as u8);
         let mut header = vec![self.odd.version.unwrap_or(4) << 4 | said, 0];
         header.extend(self.odd.ip_length.unwrap_or(length).to_be_bytes());
-        header.extend([0x1D, 0xEA]);
+        // As good as any, and fragments of different datagrams stay apart.
+        header.extend(self.ports.0.to_be_bytes());
         header.extend(self.piece.as_ref().map_or(0, |piece| piece.0).to_be_bytes());
         header.extend([self.hops, self.carried_protocol(), 0, 0]);
         for address in [self.source, self.destination] {

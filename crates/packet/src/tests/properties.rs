@@ -115,7 +115,7 @@ proptest! {
                 0 => frame.extension(43, routing_header(0, 0, 2)),
                 1 if !fragmented => {
                     fragmented = true;
-                    frame.extension(44, fragment_header(0, false))
+                    frame.extension(44, fragment_header(0, false, 1))
                 }
                 _ => frame.extension(60, option_header(&[0x1E, 2, 1, 2])),
             };

@@ -12,6 +12,7 @@ const fn malformed(fault: Fault) -> Refused {
 impl List {
     pub(super) fn ipv4(&mut self) {
         self.ipv4_fields();
+        self.hops_and_protocols();
         self.ipv4_lengths();
         self.ipv4_fragments();
         self.ipv4_sources();
@@ -45,6 +46,10 @@ impl List {
             &frame,
             malformed(Fault::Length),
         );
+        self.header_checksums();
+    }
+
+    fn header_checksums(&mut self) {
         self.bad(
             "no header checksum",
             &self.udp4().ip_checksum(0),
@@ -62,6 +67,9 @@ impl List {
             bytes,
             malformed(Fault::Checksum),
         );
+    }
+
+    fn hops_and_protocols(&mut self) {
         self.ok("time to live 1", &self.udp4().hops(1));
         self.ok("time to live 0", &self.tcp4().hops(0));
         self.bad(

@@ -93,9 +93,9 @@ impl List {
             .extension(DESTINATION, none());
         let frame = frame
             .extension(ROUTING, routing_header(0, 0, 1))
-            .extension(FRAGMENT, fragment_header(0, false));
+            .extension(FRAGMENT, fragment_header(0, false, 1));
         self.ok("one of each", &frame.extension(DESTINATION, none()));
-        let frame = self.udp6().extension(FRAGMENT, fragment_header(0, false));
+        let frame = self.udp6().extension(FRAGMENT, fragment_header(0, false, 1));
         self.ok(
             "destination options around a fragment header",
             &frame.extension(DESTINATION, none()),
@@ -195,7 +195,7 @@ impl List {
 
     fn ipv6_fragments(&mut self) {
         const WAITS: &str = "the first fragment is a knock; a socket sees nothing before the rest has come";
-        let atomic = || fragment_header(0, false);
+        let atomic = || fragment_header(0, false, 1);
         self.ok("atomic fragment, UDP", &self.udp6().extension(FRAGMENT, atomic()));
         self.ok("atomic fragment, TCP", &self.tcp6().extension(FRAGMENT, atomic()));
         let mut reserved = atomic();

@@ -83,9 +83,9 @@ impl List {
         let mut hop_by_hop = |name, options: &[u8], good: bool| {
             let frame = self.udp6().extension(HOP_BY_HOP, option_header(options));
             if good {
-                self.ok(name, &frame)
+                self.ok(name, &frame);
             } else {
-                self.bad(name, &frame, BAD)
+                self.bad(name, &frame, BAD);
             }
         };
         hop_by_hop("router alert", &[5, 2, 0, 0], true);
