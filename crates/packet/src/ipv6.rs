@@ -1,12 +1,11 @@
 //! IPv6 (RFC 8200): header, lengths, and a bounded walk over the extension headers.
 //!
 //! Authentication and encapsulation headers end the walk: without a key the stack drops them too, and what it
-//! takes out of them it does not show to captures.
+//! takes out of them it does not show to captures. Sources that are well-formed but can be nobody's (loopback from
+//! outside, IPv4 addresses written as IPv6 ones) are the gate's.
 
 mod extension;
 mod options;
-
-use std::net::Ipv6Addr;
 
 use pnet_packet::ipv6::Ipv6Packet;
 
@@ -30,7 +29,7 @@ pub(crate) fn open(rest: Rest<'_>) -> Result<Datagram<'_>, Refused> {
     if view.get_version() != 6 {
         return Err(malformed(Fault::Version));
     }
-    if cannot_send(view.get_source()) {
+    if view.get_source().is_multicast() {
         return Err(malformed(Fault::Source));
     }
     let next = view.get_next_header().0;
@@ -52,9 +51,4 @@ pub(crate) fn open(rest: Rest<'_>) -> Result<Datagram<'_>, Refused> {
         rest: end.rest,
         first_fragment: end.first_fragment,
     })
-}
-
-/// IPv4 addresses in IPv6 clothes are for sockets, not for wires; a host that believed them could be fooled.
-const fn cannot_send(source: Ipv6Addr) -> bool {
-    source.is_multicast() || source.to_ipv4_mapped().is_some()
 }

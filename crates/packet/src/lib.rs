@@ -1,9 +1,18 @@
 //! One captured frame to a checked [`Segment`], or the layer at which it is malformed.
 //!
 //! Whether a frame is well-formed is decided as the host's own stack decides it on the way to a listening socket
-//! (Linux, default settings): what the stack would deliver parses, what it would drop is [`Refused`]. The few
-//! places where the two must differ stand in `docs/frames.md`. What the stack decides later (is the destination
-//! ours, is a socket there, may this source knock) is not decided here.
+//! (Linux, default settings): what the stack would deliver parses, what it would drop is [`Refused`]. What the stack
+//! decides elsewhere is not decided here: is the destination ours, is the source possible on this interface, does a
+//! socket want this segment in its state and with these TCP options.
+//!
+//! The verdict differs from the stack's on purpose where
+//!
+//! * a first fragment holds the transport's header: it is a segment, while a socket waits for the rest;
+//! * there are more than two VLAN tags or more than [`MAX_EXTENSIONS`] extension headers: both walks are bounded;
+//! * an authentication header, a jumbogram, a security label or the route of a mobile host would need keys or
+//!   settings to be accepted: refused whatever the settings.
+//!
+//! `tests/privileged/malformed.rs` sends every frame of `build::cases` to the kernel and compares.
 //!
 //! No clock, no I/O, no logging, no allocation while a frame is parsed. The fields are read through `pnet_packet`'s
 //! views; what they mean is checked here. Capture files are read by [`capture_file`].
