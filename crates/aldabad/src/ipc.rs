@@ -110,6 +110,8 @@ pub enum ToWorker {
         keep_attempts: bool,
         /// Whether stage and expiry events are wanted.
         stages: bool,
+        /// IPv6 is not looked at, whatever the policy says.
+        ipv4_only: bool,
     },
     /// The policy last prepared is in force from now on.
     Commit {
@@ -349,8 +351,9 @@ impl ToWorker {
     #[must_use]
     pub fn encode(&self) -> [u8; SIZE] {
         let writer = match self {
-            Self::Prepare { generation, keep_attempts, stages } => {
-                Writer::new(1).u32(*generation).u8(u8::from(*keep_attempts)).u8(u8::from(*stages))
+            Self::Prepare { generation, keep_attempts, stages, ipv4_only } => {
+                let flags = [*keep_attempts, *stages, *ipv4_only].map(u8::from);
+                Writer::new(1).u32(*generation).put(&flags)
             }
             Self::Commit { generation } => Writer::new(2).u32(*generation),
             Self::Interface { index, loopback, name } => {
@@ -380,7 +383,12 @@ impl ToWorker {
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(bytes)?;
         let message = match r.u8()? {
-            1 => Self::Prepare { generation: r.u32()?, keep_attempts: r.bool()?, stages: r.bool()? },
+            1 => Self::Prepare {
+                generation: r.u32()?,
+                keep_attempts: r.bool()?,
+                stages: r.bool()?,
+                ipv4_only: r.bool()?,
+            },
             2 => Self::Commit { generation: r.u32()? },
             3 => Self::Interface { index: r.u32()?, loopback: r.bool()?, name: r.name()? },
             4 => Self::Address { index: r.u32()?, address: r.address()? },

@@ -8,13 +8,16 @@ mod eyes;
 mod policy;
 mod reporter;
 
+use std::collections::{BTreeMap, HashSet};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_gate::knock::Keep;
 use aldaba_gate::{Gate, Interface, Rules};
 use aldaba_sys::channel::{Channel, Received};
-use aldaba_sys::{clock, memfd, poll};
+use aldaba_sys::poll::{self, Interest};
+use aldaba_sys::{clock, memfd, random};
 
 pub use confine::Confinement;
 use eyes::Eyes;
@@ -40,8 +43,8 @@ struct Worker {
     candidate: Option<Candidate>,
     /// An interface whose addresses are still coming.
     naming: Option<(u32, Interface)>,
-    /// Interfaces named before the first policy.
-    known: Vec<(u32, Interface)>,
+    /// All interfaces named so far, for a gate yet to come.
+    interfaces: BTreeMap<u32, Interface>,
 }
 
 /// Why the worker ends.
@@ -62,7 +65,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
         gate: None,
         candidate: None,
         naming: None,
-        known: Vec::new(),
+        interfaces: BTreeMap::new(),
     };
     worker.reporter.insist(FromWorker::Ready { kept_uid });
     loop {
@@ -80,7 +83,7 @@ impl Worker {
         self.wait()?;
         let now = clock::boottime();
         self.reporter.set_now(now);
-        self.receive()?;
+        self.receive(now)?;
         if let Some(gate) = &mut self.gate {
             self.eyes.read(now, gate, &mut self.reporter);
         }
@@ -89,27 +92,109 @@ impl Worker {
     }
 
     fn wait(&mut self) -> Result<(), End> {
-        if self.eyes.busy() {
-            return Ok(());
-        }
-        let timeout = self.reporter.poll_timeout().map(|at| at.saturating_sub(clock::boottime()));
-        let mut waiting = self.eyes.waiting();
-        let channel = poll::Interest { read: true, write: self.reporter.has_waiting() };
-        waiting.push((self.reporter.channel().as_fd(), channel));
-        poll::wait(&waiting, timeout).map(drop).map_err(|_| End::Broken)
+        let timeout = self.eyes.rest().or_else(|| {
+            let due = self.reporter.poll_timeout();
+            due.map(|at| at.saturating_sub(clock::boottime()))
+        });
+        let channel = Interest { read: true, write: self.reporter.has_waiting() };
+        let mut interests = vec![(self.reporter.channel().as_fd(), channel)];
+        self.eyes.interests(&mut interests);
+        poll::wait(&interests, timeout).map(drop).map_err(|_| End::Broken)
     }
 
-    fn receive(&mut self) -> Result<(), End> {
+    fn receive(&mut self, now: Duration) -> Result<(), End> {
         loop {
             match self.reporter.channel().receive() {
                 Ok(Received::Message { bytes, fds }) => {
                     let message = ToWorker::decode(&bytes).map_err(|_| End::Broken)?;
-                    self.handle(message, fds)?;
+                    self.handle(now, message, fds)?;
                 }
                 Ok(Received::Nothing) => return Ok(()),
                 Ok(Received::End) => return Err(End::Channel),
                 Err(_) => return Err(End::Broken),
             }
         }
+    }
+
+    fn handle(&mut self, now: Duration, message: ToWorker, fds: Vec<OwnedFd>) -> Result<(), End> {
+        match message {
+            ToWorker::Prepare { generation, keep_attempts, stages, ipv4_only } => {
+                let keep = if keep_attempts { Keep::Unchanged } else { Keep::Nothing };
+                self.prepare(&fds, |mut rules| {
+                    rules.ipv6 &= !ipv4_only;
+                    Candidate { generation, rules, keep, stages }
+                })?;
+                self.reporter.insist(match self.candidate {
+                    Some(_) => FromWorker::Prepared { generation },
+                    None => FromWorker::Unfit { generation },
+                });
+            }
+            ToWorker::Commit { generation } => self.commit(now, generation)?,
+            ToWorker::Interface { index, loopback, name } => {
+                self.naming = Some((index, Interface { name, loopback, addresses: HashSet::new() }));
+            }
+            ToWorker::Address { index, address } => {
+                let naming = self.naming.as_mut().filter(|(named, _)| *named == index);
+                naming.ok_or(End::Broken)?.1.addresses.insert(address);
+            }
+            ToWorker::InterfaceReady { index } => {
+                let (_, interface) = self.naming.take().filter(|(named, _)| *named == index).ok_or(End::Broken)?;
+                self.set_interface(index, interface);
+            }
+            ToWorker::InterfaceGone { index } => {
+                self.interfaces.remove(&index);
+                if let Some(gate) = &mut self.gate {
+                    gate.remove_interface(index);
+                }
+            }
+            ToWorker::Capture { capture, on, ring } => {
+                let [socket] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
+                self.eyes.open(capture, on, socket, ring).map_err(|_| End::Broken)?;
+            }
+            ToWorker::CaptureGone { capture } => self.eyes.close(capture),
+            ToWorker::NextSequence { place, sequence } => {
+                // For a policy that has gone meanwhile it means nothing.
+                let current = place.generation == self.reporter.generation();
+                if let Some(gate) = self.gate.as_mut().filter(|_| current) {
+                    gate.replace(now, place.door, place.knock, sequence);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_interface(&mut self, index: u32, interface: Interface) {
+        if let Some(gate) = &mut self.gate {
+            gate.set_interface(index, interface.clone());
+        }
+        self.interfaces.insert(index, interface);
+    }
+
+    fn prepare(&mut self, fds: &[OwnedFd], candidate: impl FnOnce(Rules) -> Candidate) -> Result<(), End> {
+        let [sealed] = fds else { return Err(End::Broken) };
+        let bundle = memfd::read(sealed, LARGEST_POLICY).map_err(|_| End::Broken)?;
+        self.candidate = policy::rules(&bundle).map(candidate);
+        Ok(())
+    }
+
+    /// The monitor has switched: from here on doors have the numbers of the new policy.
+    fn commit(&mut self, now: Duration, generation: u32) -> Result<(), End> {
+        let candidate = self.candidate.take().filter(|candidate| candidate.generation == generation);
+        let Candidate { rules, keep, stages, .. } = candidate.ok_or(End::Broken)?;
+        match &mut self.gate {
+            Some(gate) => gate.reconfigure(now, &rules, keep).map_err(|_| End::Broken)?,
+            None => self.gate = Some(self.first_gate(&rules)?),
+        }
+        self.reporter.set_policy(generation, stages);
+        Ok(())
+    }
+
+    fn first_gate(&self, rules: &Rules) -> Result<Gate, End> {
+        let key = random::bytes().map_err(|_| End::Broken)?;
+        let mut gate = Gate::new(rules, key).map_err(|_| End::Broken)?;
+        for (index, interface) in &self.interfaces {
+            gate.set_interface(*index, interface.clone());
+        }
+        Ok(gate)
     }
 }

@@ -24,7 +24,7 @@ fn from_worker() -> Vec<FromWorker> {
 fn to_worker() -> Vec<ToWorker> {
     let long: Vec<Step> = (0..32).map(|n| Step { port: 65_504 + n, protocol: Protocol::Udp }).collect();
     vec![
-        ToWorker::Prepare { generation: 1, keep_attempts: true, stages: false },
+        ToWorker::Prepare { generation: 1, keep_attempts: true, stages: false, ipv4_only: true },
         ToWorker::Commit { generation: 1 },
         ToWorker::Interface { index: 2, loopback: false, name: "eth0".into() },
         ToWorker::Interface { index: 2, loopback: true, name: "n".repeat(31) },

@@ -50,6 +50,11 @@ impl Reporter {
         self.stages = stages;
     }
 
+    /// The number of the policy in force.
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Time of the frames that follow.
     pub const fn set_now(&mut self, now: Duration) {
         self.now = now;

@@ -1,0 +1,226 @@
+//! Doors of aldaba.toml with the native nftables action, on two hosts with the real kernel firewall.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use aldaba_tests::hosts::{CLIENT6, SERVER, SERVER6};
+use aldaba_tests::{Hosts, Program, cannot_run, until};
+
+const SSH: &str = r#"
+interfaces = ["srv0"]
+
+[[door]]
+name = "ssh"
+sequence = "7000,8000,9000"
+ports = [2222]
+lease = "2s"
+"#;
+
+struct Scene {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+    daemon: Program,
+}
+
+fn scene(config: &str) -> Option<Scene> {
+    if cannot_run().is_some() {
+        return None;
+    }
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Program::aldabad(&hosts, dir.path(), config);
+    Some(Scene { hosts, dir, daemon })
+}
+
+#[test]
+fn a_door_opens_for_who_knocked_and_closes_again() {
+    let Some(scene) = scene(SSH) else { return };
+    let _listener = scene.hosts.listen(2222);
+    assert!(!scene.hosts.reachable(2222), "closed before the knock");
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+    let open = Instant::now();
+    assert!(scene.hosts.reachable(2222), "open after it");
+    let other: IpAddr = "10.9.7.7".parse().unwrap();
+    scene.hosts.add_client("10.9.7.7".parse().unwrap());
+    let elsewhere = scene.hosts.on_client(&["nc", "-z", "-w1", "-s", &other.to_string(), "10.9.0.1", "2222"]);
+    assert!(!elsewhere.status.success(), "open for nobody else");
+    let closed = until(Duration::from_secs(4), || !scene.hosts.reachable(2222));
+    assert!(closed.is_some() && open.elapsed() > Duration::from_millis(1500), "{:?}", open.elapsed());
+}
+
+#[test]
+fn an_established_connection_outlives_the_lease() {
+    let Some(scene) = scene(SSH) else { return };
+    let listener = scene.hosts.listen(2222);
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    let mut client = scene.hosts.as_client(|| TcpStream::connect((SERVER, 2222))).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    assert!(until(Duration::from_secs(4), || !scene.hosts.reachable(2222)).is_some());
+    client.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    server.write_all(b"still here").unwrap();
+    let mut heard = [0; 10];
+    client.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"still here");
+}
+
+#[test]
+fn a_second_knock_renews_the_lease() {
+    let Some(scene) = scene(SSH) else { return };
+    let _listener = scene.hosts.listen(2222);
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    std::thread::sleep(Duration::from_millis(1200));
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("renewed door=ssh");
+    std::thread::sleep(Duration::from_millis(1200));
+    assert!(scene.hosts.reachable(2222), "2.4 s after the first knock, 1.2 s after the second");
+    assert!(until(Duration::from_secs(3), || !scene.hosts.reachable(2222)).is_some());
+}
+
+#[test]
+fn the_kernel_closes_the_door_when_the_daemon_is_killed() {
+    let Some(mut scene) = scene(SSH) else { return };
+    let _listener = scene.hosts.listen(2222);
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    scene.daemon.kill_everything();
+    assert!(scene.hosts.reachable(2222), "the lease lives on");
+    let closed = until(Duration::from_secs(3), || !scene.hosts.reachable(2222));
+    assert!(closed.is_some(), "and ends without anybody");
+    let table = scene.hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
+    assert!(table.contains("drop"), "the table still guards the port: {table}");
+}
+
+#[test]
+fn ipv6_knocks_open_for_the_ipv6_address() {
+    let Some(scene) = scene(SSH) else { return };
+    let _listener = scene.hosts.listen(2222);
+    scene.hosts.knock_from(CLIENT6.into(), &[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh address=fd09::2");
+    assert!(scene.hosts.reachable_at((SERVER6, 2222).into()));
+    assert!(!scene.hosts.reachable(2222), "IPv4 is another client");
+}
+
+#[test]
+fn a_closing_sequence_ends_the_lease_at_once() {
+    let config = SSH.replace("lease = \"2s\"", "lease = \"60s\"\nclose-sequence = \"9000,8000,7000\"");
+    let Some(scene) = scene(&config) else { return };
+    let _listener = scene.hosts.listen(2222);
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    assert!(scene.hosts.reachable(2222));
+    scene.hosts.knock(&[9000, 8000, 7000]);
+    scene.daemon.wait_for("closed door=ssh");
+    assert!(!scene.hosts.reachable(2222));
+}
+
+#[test]
+fn a_scan_cannot_walk_through_a_strict_door() {
+    let Some(scene) = scene(SSH) else { return };
+    let ports: Vec<u16> = (6990..9010).collect();
+    scene.hosts.knock(&ports);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!scene.daemon.said().contains("opened"), "{}", scene.daemon.said());
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+}
+
+#[test]
+fn elements_go_into_a_set_of_the_administrators_own() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let hosts = Hosts::new();
+    hosts.on_server(&[
+        "nft",
+        "add table inet filter; add set inet filter ssh_open { type ipv4_addr; flags timeout; }; \
+         add chain inet filter input { type filter hook input priority 0; policy drop; }; \
+         add rule inet filter input ct state established,related accept; \
+         add rule inet filter input ip saddr @ssh_open tcp dport 2222 accept",
+    ]);
+    let before = hosts.on_server(&["nft", "-s", "list", "ruleset"]);
+    let dir = tempfile::tempdir().unwrap();
+    let config = SSH.replace("ports = [2222]", "set = \"inet filter ssh_open\"");
+    let daemon = Program::aldabad(&hosts, dir.path(), &config);
+    let _listener = hosts.listen(2222);
+    assert!(!hosts.reachable(2222));
+    hosts.knock(&[7000, 8000, 9000]);
+    daemon.wait_for("opened door=ssh");
+    assert!(hosts.reachable(2222));
+    assert!(until(Duration::from_secs(4), || !hosts.reachable(2222)).is_some());
+    let after = hosts.on_server(&["nft", "-s", "list", "ruleset"]);
+    assert_eq!(before, after, "nothing else was touched");
+}
+
+#[test]
+fn fifty_hosts_knock_interleaved_and_all_get_in() {
+    let Some(scene) = scene(&SSH.replace("lease = \"2s\"", "lease = \"60s\"")) else { return };
+    let sources: Vec<IpAddr> = (1..=50).map(|n| IpAddr::from([10, 9, 5, n])).collect();
+    for source in &sources {
+        let IpAddr::V4(source) = source else { continue };
+        scene.hosts.add_client(*source);
+    }
+    for _ in 0..2 {
+        for port in [7000, 8000, 9000] {
+            // A stranger's wrong knock in between, at every stage.
+            scene.hosts.knock(&[9000]);
+            for source in &sources {
+                scene.hosts.knock_from(*source, &[port]);
+            }
+        }
+    }
+    for source in &sources {
+        scene.daemon.wait_for(&format!("opened door=ssh address={source} "));
+    }
+    assert!(!scene.daemon.said().contains("opened door=ssh address=10.9.0.2 "));
+}
+
+#[test]
+fn the_daemon_follows_its_interface() {
+    let Some(scene) = scene(SSH) else { return };
+    let opens = |times: usize, what: &str| {
+        let opened = until(Duration::from_secs(3), || {
+            scene.hosts.knock(&[7000, 8000, 9000]);
+            let said = scene.daemon.said();
+            said.matches("opened door=ssh").count() + said.matches("renewed door=ssh").count() >= times
+        });
+        assert!(opened.is_some(), "no opening {what}:\n{}", scene.daemon.said());
+        scene.daemon.said().matches("ed door=ssh").count() + 1
+    };
+    let mut times = opens(1, "at first");
+    scene.hosts.ip(&["link", "set", "srv0", "down"]);
+    scene.hosts.ip(&["link", "set", "srv0", "up"]);
+    times = opens(times, "after down and up");
+    scene.hosts.unplug();
+    scene.hosts.plug();
+    times = opens(times, "after the interface was made anew");
+    scene.hosts.ip(&["link", "set", "srv0", "name", "lan7"]);
+    times = opens(times, "after a rename");
+    scene.hosts.ip(&["link", "set", "lan7", "name", "srv0"]);
+    times = opens(times, "after it was renamed back");
+    scene.hosts.ip(&["addr", "add", "10.9.0.99/16", "dev", "srv0"]);
+    scene.hosts.ip(&["addr", "del", "10.9.0.1/16", "dev", "srv0"]);
+    scene.hosts.ip(&["addr", "add", "10.9.0.1/16", "dev", "srv0"]);
+    opens(times, "after its addresses changed");
+    drop(scene.dir);
+}
+
+#[test]
+fn an_interface_may_come_after_the_daemon() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let hosts = Hosts::new();
+    hosts.unplug();
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Program::aldabad(&hosts, dir.path(), SSH);
+    hosts.plug();
+    let opened = until(Duration::from_secs(3), || {
+        hosts.knock(&[7000, 8000, 9000]);
+        daemon.said().contains("opened door=ssh")
+    });
+    assert!(opened.is_some(), "{}", daemon.said());
+}
