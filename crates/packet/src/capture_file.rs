@@ -6,6 +6,8 @@
 
 mod pcap;
 mod pcapng;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
