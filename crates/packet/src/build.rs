@@ -12,6 +12,7 @@
     reason = "test support: lengths are small and known, and a panic is the right answer to impossible parts"
 )]
 
+pub mod capture;
 pub mod cases;
 
 mod extension;
@@ -19,7 +20,7 @@ mod link;
 mod network;
 
 pub use extension::{fragment_header, option_header, routing_header};
-pub use link::{link_header, pcap};
+pub use link::link_header;
 
 use std::net::IpAddr;
 use std::ops::Range;

@@ -1,6 +1,4 @@
-//! Link headers, and a capture file around frames.
-
-use std::time::Duration;
+//! Link headers.
 
 use crate::Link;
 
@@ -21,21 +19,4 @@ pub fn link_header(link: Link, ethertype: u16) -> Vec<u8> {
         Link::Null => family.to_le_bytes().to_vec(),
         Link::Loop => family.to_be_bytes().to_vec(),
     }
-}
-
-/// A pcap file (little endian, microseconds) with these frames of one link type.
-#[must_use]
-pub fn pcap(link_type: u32, frames: &[(Duration, Vec<u8>)]) -> Vec<u8> {
-    let mut file = Vec::new();
-    for number in [0xA1B2_C3D4, 0x0004_0002, 0, 0, 0x0004_0000, link_type] {
-        file.extend(number.to_le_bytes());
-    }
-    for (time, bytes) in frames {
-        let length = bytes.len() as u32;
-        for number in [time.as_secs() as u32, time.subsec_micros(), length, length] {
-            file.extend(number.to_le_bytes());
-        }
-        file.extend(bytes);
-    }
-    file
 }

@@ -5,101 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{FileError, FileErrorKind, Reader, Record};
+use crate::build::capture::Order;
 use crate::{Link, build};
-
-/// Writes numbers in one byte order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Little,
-    Big,
-}
-
-impl Order {
-    const BOTH: [Self; 2] = [Self::Little, Self::Big];
-
-    fn two(self, number: u16) -> [u8; 2] {
-        if self == Self::Little {
-            number.to_le_bytes()
-        } else {
-            number.to_be_bytes()
-        }
-    }
-
-    fn four(self, number: u32) -> [u8; 4] {
-        if self == Self::Little {
-            number.to_le_bytes()
-        } else {
-            number.to_be_bytes()
-        }
-    }
-
-    fn eight(self, number: i64) -> [u8; 8] {
-        if self == Self::Little {
-            number.to_le_bytes()
-        } else {
-            number.to_be_bytes()
-        }
-    }
-
-    fn pcap_header(self, magic: u32, link: u32) -> Vec<u8> {
-        let mut bytes = self.four(magic).to_vec();
-        bytes.extend([self.two(2), self.two(4)].concat());
-        bytes.extend([0, 0, 0x4_0000, link].map(|number| self.four(number)).concat());
-        bytes
-    }
-
-    fn pcap_packet(self, seconds: u32, fraction: u32, wire_len: u32, bytes: &[u8]) -> Vec<u8> {
-        let length = bytes.len() as u32;
-        let head = [seconds, fraction, length, wire_len]
-            .map(|number| self.four(number))
-            .concat();
-        [&head, bytes].concat()
-    }
-
-    fn block(self, kind: u32, body: &[u8]) -> Vec<u8> {
-        let padded = body.len().next_multiple_of(4);
-        let length = self.four(padded as u32 + 12);
-        let mut block = [self.four(kind), length].concat();
-        block.extend(body);
-        block.resize(8 + padded, 0);
-        block.extend(length);
-        block
-    }
-
-    fn section(self) -> Vec<u8> {
-        let body = [
-            &self.four(0x1A2B_3C4D)[..],
-            &self.two(1),
-            &self.two(0),
-            &self.eight(-1),
-        ]
-        .concat();
-        self.block(0x0A0D_0D0A, &body)
-    }
-
-    fn interface(self, link: u16, snap_len: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
-        let mut body = [&self.two(link)[..], &self.two(0), &self.four(snap_len)].concat();
-        for (code, value) in options {
-            body.extend([self.two(*code), self.two(value.len() as u16)].concat());
-            body.extend(*value);
-            body.resize(body.len().next_multiple_of(4), 0);
-        }
-        self.block(1, &body)
-    }
-
-    fn packet(self, interface: u32, ticks: u64, wire_len: u32, bytes: &[u8]) -> Vec<u8> {
-        let (high, low) = ((ticks >> 32) as u32, ticks as u32);
-        let head = [interface, high, low, bytes.len() as u32, wire_len]
-            .map(|number| self.four(number))
-            .concat();
-        let mut body = [&head, bytes].concat();
-        body.resize(body.len().next_multiple_of(4), 0xEE);
-        // A comment, which is passed over.
-        body.extend([self.two(1), self.two(4)].concat());
-        body.extend(b"note");
-        self.block(6, &body)
-    }
-}
 
 fn read(file: &[u8]) -> (Vec<Record<'_>>, Option<FileError>) {
     let reader = match Reader::new(file) {
@@ -199,7 +106,7 @@ fn pcapng_with_interfaces_of_different_links_and_clocks() {
             order.section(),
             order.interface(1, 0, &[]),
             order.interface(101, 0, &[(2, b"tun0"), (9, &[9]), (0, b"")]),
-            order.interface(276, 0, &[(9, &[0x80 | 10]), (14, &offset)]),
+            order.interface(276, 0, &[(9, &[0x80 | 0x0A]), (14, &offset)]),
             // A block that is passed over.
             order.block(0xBAD, b"anything at all"),
             order.packet(0, 1_500_000, 60, b"micro"),
@@ -339,7 +246,7 @@ fn blocks_that_contradict_themselves_are_malformed() {
         [start.clone(), packet].concat()
     };
     let malformed = (1, start.len(), FileErrorKind::Malformed);
-    for length in [0, 8, 11, 13, packet.len() as u32 - 4] {
+    for length in [0, 8, 11, 13, u32::try_from(packet.len()).unwrap() - 4] {
         assert_eq!(fault(&with(4, length)), malformed, "length {length}");
     }
     assert_eq!(fault(&with(packet.len() - 4, 12)), malformed);
@@ -382,7 +289,7 @@ fn an_error_says_where_and_what() {
 fn what_the_builder_writes_is_read() {
     let frame = build::Frame::udp([10, 0, 0, 1], 1, [10, 0, 0, 2], 2).bytes(Link::Ip);
     let time = Duration::from_micros(1_234_567);
-    let file = build::pcap(101, &[(time, frame.clone())]);
+    let file = build::capture::pcap(101, &[(time, frame.clone())]);
     let record = good(&file)[0];
     assert_eq!((record.time, record.bytes), (time, &frame[..]));
     assert!(crate::parse(&record.frame().unwrap()).is_ok());
