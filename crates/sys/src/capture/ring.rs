@@ -1,0 +1,236 @@
+//! The worker's end of a capture: the ring the kernel fills.
+//!
+//! A slot belongs to the kernel while its status is 0 and to us while the first bit is set. We read the status with
+//! acquire ordering before anything else of the slot, and give it back with release ordering after everything.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{io, slice};
+
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags};
+use rustix::net::RecvFlags;
+
+use super::size::{RingSize, SLOT};
+
+/// Where the sender's address, and in it the interface, stands in a slot.
+const ADDRESS: usize = size_of::<libc::tpacket2_hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
+
+/// A VLAN tag the kernel has taken off the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VlanTag {
+    /// Its protocol: 0x8100, or 0x88a8 for a service provider's.
+    pub tpid: u16,
+    /// Priority and VLAN number.
+    pub tci: u16,
+}
+
+/// Whom a frame was for, by its link address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PacketType {
+    /// Us.
+    Host,
+    /// All on the link.
+    Broadcast,
+    /// Many on the link.
+    Multicast,
+    /// Another host: the interface hands up what is not for us.
+    OtherHost,
+    /// Anything else; frames this host sends are not captured.
+    Other(u8),
+}
+
+impl PacketType {
+    const fn of(number: u8) -> Self {
+        match number {
+            libc::PACKET_HOST => Self::Host,
+            libc::PACKET_BROADCAST => Self::Broadcast,
+            libc::PACKET_MULTICAST => Self::Multicast,
+            libc::PACKET_OTHERHOST => Self::OtherHost,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// A captured frame, as long as its slot is ours.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameView<'a> {
+    /// From the network header on, cut to what a slot holds.
+    pub bytes: &'a [u8],
+    /// How many bytes there were from the network header on.
+    pub wire_len: usize,
+    /// The interface it came in on.
+    pub ifindex: u32,
+    /// What the link header says the network header is.
+    pub ethertype: u16,
+    /// Whom it was for.
+    pub packet_type: PacketType,
+    /// The outermost VLAN tag.
+    pub vlan: Option<VlanTag>,
+    /// The transport checksum is not computed yet (it comes from this machine, or another guest on it): do not judge it.
+    pub checksum_not_ready: bool,
+    /// The kernel or the hardware has found the transport checksum right.
+    pub checksum_valid: bool,
+}
+
+/// What one look at the ring has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// How many frames there were.
+    pub frames: usize,
+    /// The limit was reached: there may be more.
+    pub more: bool,
+    /// The kernel has dropped frames since its counters were last read.
+    pub losing: bool,
+}
+
+/// What has happened to the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is down or gone. What it will be, netlink says.
+    Down,
+    /// Something else.
+    Other(Errno),
+}
+
+/// A mapped ring.
+#[derive(Debug)]
+pub struct Ring {
+    fd: OwnedFd,
+    memory: NonNull<u8>,
+    size: RingSize,
+    next: usize,
+}
+
+impl Ring {
+    /// Maps the ring of a socket opened with this size. One `mmap` call and nothing else.
+    pub fn map(fd: OwnedFd, size: RingSize) -> io::Result<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at a place the kernel chooses. The kernel refuses a length that is not the ring's.
+        let memory = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                size.bytes(),
+                protection,
+                MapFlags::SHARED,
+                &fd,
+                0,
+            )
+        }?;
+        let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self {
+            fd,
+            memory,
+            size,
+            next: 0,
+        })
+    }
+
+    /// Shows every frame there is, oldest first and at most `limit`, and gives its slot back.
+    pub fn poll_frames(&mut self, limit: usize, mut show: impl FnMut(&FrameView<'_>)) -> Batch {
+        let mut batch = Batch {
+            more: true,
+            ..Batch::default()
+        };
+        while batch.frames < limit {
+            let status = self.status().load(Ordering::Acquire);
+            if status & libc::TP_STATUS_USER == 0 {
+                batch.more = false;
+                break;
+            }
+            batch.losing |= status & libc::TP_STATUS_LOSING != 0;
+            show(&view(self.slot(), status));
+            self.status().store(libc::TP_STATUS_KERNEL, Ordering::Release);
+            self.next = (self.next + 1) % self.size.frames();
+            batch.frames += 1;
+        }
+        batch
+    }
+
+    /// Takes the error that makes the socket readable without a frame. To be called after such a wake-up.
+    #[must_use]
+    pub fn take_fault(&self) -> Option<Fault> {
+        take_fault(self.fd.as_fd())
+    }
+
+    /// Where the next frame will be.
+    fn place(&self) -> NonNull<u8> {
+        // SAFETY: `next` is below the number of slots, so this is within the mapping.
+        unsafe { self.memory.add(self.next * SLOT) }
+    }
+
+    /// The first word of the next slot, which both sides write.
+    fn status(&self) -> &AtomicU32 {
+        // SAFETY: within the mapping and aligned, as slots are; only ever accessed as an atomic, by us and the kernel.
+        unsafe { AtomicU32::from_ptr(self.place().as_ptr().cast()) }
+    }
+
+    /// The next slot behind its status word, which must be ours.
+    fn slot(&self) -> &[u8] {
+        // SAFETY: as above.
+        let behind_status = unsafe { self.place().add(STATUS) };
+        // SAFETY: within the mapping; the kernel does not write to a slot that is ours.
+        unsafe { slice::from_raw_parts(behind_status.as_ptr(), SLOT - STATUS) }
+    }
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping; every view of it has borrowed this ring.
+        let _ = unsafe { rustix::mm::munmap(self.memory.as_ptr().cast(), self.size.bytes()) };
+    }
+}
+
+/// Takes the error pending on a packet socket, as any `recv` on it does.
+#[must_use]
+pub fn take_fault(fd: BorrowedFd<'_>) -> Option<Fault> {
+    match rustix::net::recv(fd, &mut [0_u8; 1][..], RecvFlags::DONTWAIT | RecvFlags::PEEK) {
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => None,
+        Err(Errno::NETDOWN | Errno::NXIO | Errno::NODEV) => Some(Fault::Down),
+        Err(error) => Some(Fault::Other(error)),
+    }
+}
+
+/// The status word's length.
+const STATUS: usize = size_of::<u32>();
+
+/// Reads a slot behind its status word. Places the kernel gives are checked: nothing outside the slot is ever shown.
+fn view(slot: &[u8], status: u32) -> FrameView<'_> {
+    let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|n| slot[at - STATUS + n]));
+    let half = |at: usize| u16::from_ne_bytes([0, 1].map(|n| slot[at - STATUS + n]));
+    let net = usize::from(half(std::mem::offset_of!(libc::tpacket2_hdr, tp_net)));
+    let captured = word(std::mem::offset_of!(libc::tpacket2_hdr, tp_snaplen)) as usize;
+    let bytes = net
+        .checked_sub(STATUS)
+        .and_then(|start| slot.get(start..))
+        .map_or(&[][..], |rest| &rest[..captured.min(rest.len())]);
+    let tpid = match half(std::mem::offset_of!(libc::tpacket2_hdr, tp_vlan_tpid)) {
+        given if status & libc::TP_STATUS_VLAN_TPID_VALID != 0 => given,
+        _ => 0x8100,
+    };
+    let tci = half(std::mem::offset_of!(libc::tpacket2_hdr, tp_vlan_tci));
+    FrameView {
+        bytes,
+        wire_len: word(std::mem::offset_of!(libc::tpacket2_hdr, tp_len)) as usize,
+        ifindex: word(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_ifindex)),
+        ethertype: u16::from_be(half(
+            ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_protocol),
+        )),
+        packet_type: PacketType::of(
+            slot[ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_pkttype) - STATUS],
+        ),
+        vlan: (status & libc::TP_STATUS_VLAN_VALID != 0).then_some(VlanTag { tpid, tci }),
+        checksum_not_ready: status & libc::TP_STATUS_CSUMNOTREADY != 0,
+        checksum_valid: status & libc::TP_STATUS_CSUM_VALID != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

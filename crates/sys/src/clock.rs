@@ -1,0 +1,87 @@
+//! The only place with clocks.
+//!
+//! Leases and sequences count in [`boottime`], which goes on while the machine sleeps and never steps; [`wall`] is
+//! for what must outlive a reboot and for what is shown to people. Sleeping is here too, for the brief rest of a hot
+//! capture only: everything else waits in [`poll`](crate::poll), with a deadline.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Time since the machine was started, sleep included.
+#[must_use]
+pub fn boottime() -> Duration {
+    duration(clock_gettime(ClockId::Boottime))
+}
+
+/// Time since 1970; zero where the clock stands before that.
+#[must_use]
+pub fn wall() -> Duration {
+    duration(clock_gettime(ClockId::Realtime))
+}
+
+/// Which boot [`boottime`] counts from; `None` where the kernel does not tell.
+#[must_use]
+pub fn boot_id() -> Option<[u8; 16]> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    parse_boot_id(&text)
+}
+
+/// Sleeps for this long, or less if a signal comes.
+pub fn rest(time: Duration) {
+    if let Ok(request) = Timespec::try_from(time) {
+        // Woken early is as good: the caller looks at its ring and decides again.
+        let _ = rustix::thread::clock_nanosleep_relative(ClockId::Monotonic, &request);
+    }
+}
+
+fn duration(time: Timespec) -> Duration {
+    Duration::try_from(time).unwrap_or_default()
+}
+
+fn parse_boot_id(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
+    if digits.len() != 32 || !digits.is_ascii() {
+        return None;
+    }
+    let mut id = [0; 16];
+    for (byte, at) in id.iter_mut().zip((0..32).step_by(2)) {
+        *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
+    }
+    Some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boottime_goes_on() {
+        let before = boottime();
+        rest(Duration::from_millis(2));
+        let passed = boottime() - before;
+        assert!(
+            passed >= Duration::from_millis(2) && passed < Duration::from_secs(5),
+            "{passed:?}"
+        );
+    }
+
+    #[test]
+    fn wall_time_is_of_this_century() {
+        assert!(wall() > Duration::from_secs(1_700_000_000));
+    }
+
+    #[test]
+    fn boot_id_is_read_and_nothing_else_is() {
+        assert_eq!(
+            parse_boot_id("00112233-4455-6677-8899-aabbccddeeff\n"),
+            Some([
+                0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff
+            ])
+        );
+        assert_eq!(parse_boot_id("00112233-4455-6677-8899-aabbccddee\n"), None);
+        assert_eq!(parse_boot_id("zz112233-4455-6677-8899-aabbccddeeff"), None);
+        assert_eq!(parse_boot_id("éé112233-4455-6677-8899-aabbccddee"), None);
+        assert!(boot_id().is_some(), "this kernel has one");
+    }
+}

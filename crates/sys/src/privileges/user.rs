@@ -1,0 +1,195 @@
+//! Who a process may become: a user by name, or a number nobody has.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ops::RangeInclusive;
+
+/// Numbers that are never given to people: the range service managers take dynamic users from.
+const FREE: RangeInclusive<u32> = 61_184..=65_519;
+
+/// A user with the one group it will have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// User number.
+    pub uid: u32,
+    /// Group number.
+    pub gid: u32,
+}
+
+/// The user of this name, wherever the system keeps its users (NSS); `None`: there is none.
+pub fn lookup_user(name: &str) -> io::Result<Option<Identity>> {
+    let Ok(name) = CString::new(name) else {
+        return Ok(None);
+    };
+    lookup(|entry, text, found| {
+        // SAFETY: all pointers are valid for the call; the text's length is given.
+        unsafe { libc::getpwnam_r(name.as_ptr(), entry, text.as_mut_ptr(), text.len(), found) }
+    })
+}
+
+/// A number between 61184 and 65519 that no user, no group and no process has.
+///
+/// Users and groups are asked for through NSS, so that dynamic users of the service manager are seen; processes by
+/// reading /proc once. Begins at a random one, so that two daemons started together hardly ever meet.
+pub fn free_uid() -> io::Result<Identity> {
+    let running = running_uids()?;
+    let span = FREE.end() - FREE.start() + 1;
+    let mut random = [0; 4];
+    rustix::rand::getrandom(random.as_mut_slice(), rustix::rand::GetRandomFlags::empty())?;
+    let offset = u32::from_ne_bytes(random) % span;
+    for step in 0..span {
+        let id = FREE.start() + (offset + step) % span;
+        if !running.contains(&id) && !has_user(id)? && !has_group(id)? {
+            return Ok(Identity { uid: id, gid: id });
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::NotFound,
+        "no free user number between 61184 and 65519",
+    ))
+}
+
+fn has_user(uid: u32) -> io::Result<bool> {
+    let user = lookup(|entry, text, found| {
+        // SAFETY: all pointers are valid for the call; the text's length is given.
+        unsafe { libc::getpwuid_r(uid, entry, text.as_mut_ptr(), text.len(), found) }
+    })?;
+    Ok(user.is_some())
+}
+
+fn has_group(gid: u32) -> io::Result<bool> {
+    let mut entry = MaybeUninit::uninit();
+    let group = with_room(|text| {
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are valid for the call; the text's length is given.
+        let result = unsafe {
+            libc::getgrgid_r(
+                gid,
+                entry.as_mut_ptr(),
+                text.as_mut_ptr(),
+                text.len(),
+                &raw mut found,
+            )
+        };
+        (result, (!found.is_null()).then_some(()))
+    })?;
+    Ok(group.is_some())
+}
+
+/// One of the reentrant look-ups of a user, with the memory it needs.
+fn lookup(
+    call: impl Fn(*mut libc::passwd, &mut [libc::c_char], *mut *mut libc::passwd) -> libc::c_int,
+) -> io::Result<Option<Identity>> {
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    with_room(|text| {
+        let mut found = std::ptr::null_mut();
+        let result = call(entry.as_mut_ptr(), text, &raw mut found);
+        // SAFETY: null, or our entry, which the call has filled.
+        let user = unsafe { found.as_ref() };
+        (
+            result,
+            user.map(|user| Identity {
+                uid: user.pw_uid,
+                gid: user.pw_gid,
+            }),
+        )
+    })
+}
+
+/// Calls with ever more room for text, as long as there is too little (an entry of a large group can be long).
+fn with_room<T>(
+    mut call: impl FnMut(&mut [libc::c_char]) -> (libc::c_int, Option<T>),
+) -> io::Result<Option<T>> {
+    let mut text = vec![0; 4096];
+    loop {
+        match call(&mut text) {
+            (0, found) => return Ok(found),
+            // "Not found" has many names (getpwnam_r(3)).
+            (libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM, _) => return Ok(None),
+            (libc::EINTR, _) => {}
+            (libc::ERANGE, _) if text.len() < 1 << 20 => text.resize(text.len() * 2, 0),
+            (error, _) => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// The uids of all processes we can see. The owner of `/proc/PID` would not do: it is root for what is not dumpable.
+fn running_uids() -> io::Result<Vec<u32>> {
+    let mut uids = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let is_process = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
+        // A process may end while we look.
+        if is_process && let Ok(status) = std::fs::read(path.join("status")) {
+            uids.extend(uids_of(&status));
+        }
+    }
+    uids.sort_unstable();
+    uids.dedup();
+    Ok(uids)
+}
+
+/// Real, effective, saved and file system uid from `/proc/PID/status`.
+fn uids_of(status: &[u8]) -> Vec<u32> {
+    let line = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Uid:"));
+    let words = line.unwrap_or_default().split(u8::is_ascii_whitespace);
+    words
+        .filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_found_and_nobody_else_is_made_up() {
+        assert_eq!(lookup_user("root").unwrap(), Some(Identity { uid: 0, gid: 0 }));
+        assert_eq!(lookup_user("no-such-user-of-ours").unwrap(), None);
+        assert_eq!(lookup_user("root\0x").unwrap(), None);
+        assert_eq!(lookup_user("").unwrap(), None);
+    }
+
+    #[test]
+    fn a_free_number_is_free() {
+        let free = free_uid().unwrap();
+        assert!(FREE.contains(&free.uid));
+        assert_eq!(free.uid, free.gid);
+        assert!(!has_user(free.uid).unwrap());
+        assert!(has_user(0).unwrap());
+        assert!(has_group(0).unwrap());
+    }
+
+    #[test]
+    fn the_status_of_a_process_is_read() {
+        let status = b"Name:\tx\nUid:\t1\t61184\t3\t4\nGid:\t9\t9\t9\t9\n";
+        assert_eq!(uids_of(status), [1, 61_184, 3, 4]);
+        assert_eq!(uids_of(b"Name:\tx\n"), []);
+        assert!(
+            running_uids()
+                .unwrap()
+                .contains(&rustix::process::getuid().as_raw())
+        );
+    }
+
+    #[test]
+    fn room_grows_until_it_is_enough() {
+        let mut sizes = Vec::new();
+        let found = with_room(|text| {
+            sizes.push(text.len());
+            if text.len() < 10_000 {
+                (libc::ERANGE, None)
+            } else {
+                (0, Some(7))
+            }
+        });
+        assert_eq!(found.unwrap(), Some(7));
+        assert_eq!(sizes, [4096, 8192, 16_384]);
+        assert!(with_room::<()>(|_| (libc::ERANGE, None)).is_err());
+    }
+}

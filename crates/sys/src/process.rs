@@ -1,0 +1,138 @@
+//! Children and this process: reaping, process descriptors, signals to others, the process's name.
+//!
+//! Starting programs is [`reexec`](crate::reexec) for our own and the command runner's business for others.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus};
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It returned this code.
+    Exit(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl Ending {
+    fn of(status: WaitStatus) -> Option<Self> {
+        let exit = status.exit_status().map(Self::Exit);
+        exit.or_else(|| status.terminating_signal().map(Self::Signal))
+    }
+}
+
+/// Takes one child that has ended, whichever; `None` when none has (or there is no child at all).
+pub fn reap() -> io::Result<Option<(u32, Ending)>> {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(None) | Err(Errno::CHILD) => return Ok(None),
+            // A child that was only stopped or continued has not ended.
+            Ok(Some((pid, status))) => {
+                if let Some(ending) = Ending::of(status) {
+                    return Ok(Some((pid.as_raw_nonzero().get().cast_unsigned(), ending)));
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A descriptor of a process, readable when it has ended. Call it before the child can have been reaped.
+pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    Ok(rustix::process::pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
+}
+
+/// A signal for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kill {
+    /// SIGTERM: please end.
+    Terminate,
+    /// SIGKILL: end.
+    Kill,
+}
+
+impl Kill {
+    const fn signal(self) -> rustix::process::Signal {
+        match self {
+            Self::Terminate => rustix::process::Signal::TERM,
+            Self::Kill => rustix::process::Signal::KILL,
+        }
+    }
+}
+
+/// Signals the process behind a descriptor; one that has ended already is fine.
+pub fn signal(process: BorrowedFd<'_>, kill: Kill) -> io::Result<()> {
+    accept_gone(rustix::process::pidfd_send_signal(process, kill.signal()))
+}
+
+/// Signals a process group; one that has ended already is fine.
+pub fn signal_group(group: u32, kill: Kill) -> io::Result<()> {
+    accept_gone(rustix::process::kill_process_group(pid_of(group)?, kill.signal()))
+}
+
+/// Makes orphans of this process's descendants its own children, so that a command's tree can be followed.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(
+        rustix::process::getpid(),
+    ))?)
+}
+
+/// This process's number.
+#[must_use]
+pub fn id() -> u32 {
+    std::process::id()
+}
+
+/// Names this process in process lists (the kernel keeps 15 bytes).
+pub fn set_name(name: &str) -> io::Result<()> {
+    let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    Ok(rustix::thread::set_name(&name)?)
+}
+
+fn pid_of(pid: u32) -> io::Result<Pid> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(invalid)
+}
+
+fn accept_gone(result: rustix::io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(Errno::SRCH) => Ok(()),
+        other => other.map_err(io::Error::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_no_process_are_refused() {
+        // 0 would be our own group, and what does not fit would be another process.
+        for pid in [0, u32::MAX, 1 << 31] {
+            assert_eq!(pidfd(pid).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(
+                signal_group(pid, Kill::Kill).unwrap_err().kind(),
+                io::ErrorKind::InvalidInput
+            );
+        }
+    }
+
+    #[test]
+    fn the_name_is_set_for_this_thread() {
+        std::thread::spawn(|| {
+            set_name("a long name of a thread").unwrap();
+            assert_eq!(rustix::thread::name().unwrap().as_bytes(), b"a long name of ");
+        })
+        .join()
+        .unwrap();
+        assert!(set_name("a\0b").is_err());
+    }
+}

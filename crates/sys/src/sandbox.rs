@@ -1,0 +1,90 @@
+//! The worker's sandbox: the system calls it may still make. Anything else kills it.
+//!
+//! A packet socket is a power in itself: its holder can detach the filter, bind it elsewhere and send, all without a
+//! capability. So there is no `setsockopt`, `bind`, `connect`, `socket` or `ioctl` here; sending and writing reach
+//! the channel's descriptor only; and there is no `dup` in any form (of `fcntl`, only the question which seals a
+//! memory file has), or that number could be made to mean the capture socket. There is no call that takes a path, so
+//! Landlock would add nothing the list does not have; when it comes it goes into [`enter`], before the list.
+//!
+//! Nor may it do what a panic does: the message cannot be written, and trying kills the process. That is wanted.
+
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition as Condition,
+    SeccompFilter, SeccompRule, TargetArch,
+};
+
+/// Why the sandbox could not be closed. The process must not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot close the sandbox: {0}")]
+pub struct SandboxError(#[from] seccompiler::Error);
+
+impl From<seccompiler::BackendError> for SandboxError {
+    fn from(error: seccompiler::BackendError) -> Self {
+        Self(seccompiler::Error::Backend(error))
+    }
+}
+
+/// Calls that are allowed whatever their arguments: reading, waiting, time, memory, ending.
+const FREELY: &[libc::c_long] = &[
+    libc::SYS_read,
+    libc::SYS_pread64,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_ppoll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_pselect6,
+    libc::SYS_close,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_restart_syscall,
+    libc::SYS_sched_yield,
+    libc::SYS_futex,
+    libc::SYS_getrandom,
+    libc::SYS_brk,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_sigaltstack,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// Closes the sandbox around the calling thread, for good: to be called before any other is started.
+pub fn enter(channel: BorrowedFd<'_>) -> Result<(), SandboxError> {
+    Ok(seccompiler::apply_filter(&program(channel)?)?)
+}
+
+fn program(channel: BorrowedFd<'_>) -> Result<BpfProgram, SandboxError> {
+    let mut rules: Vec<(libc::c_long, Vec<SeccompRule>)> =
+        FREELY.iter().map(|call| (*call, Vec::new())).collect();
+    for call in [libc::SYS_sendmsg, libc::SYS_sendto, libc::SYS_write] {
+        rules.push((
+            call,
+            only(0, Is::Eq, u64::from(channel.as_raw_fd().cast_unsigned()))?,
+        ));
+    }
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        rules.push((
+            call,
+            only(2, Is::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned())), 0)?,
+        ));
+    }
+    rules.push((
+        libc::SYS_fcntl,
+        only(1, Is::Eq, u64::from(libc::F_GET_SEALS.cast_unsigned()))?,
+    ));
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    let rules = rules.into_iter().collect();
+    let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+    Ok(filter.try_into()?)
+}
+
+/// The one rule that this argument must be so. The kernel takes all of these as 32 bits.
+fn only(argument: u8, is: Is, value: u64) -> Result<Vec<SeccompRule>, SandboxError> {
+    let condition = Condition::new(argument, Width::Dword, is, value)?;
+    Ok(vec![SeccompRule::new(vec![condition])?])
+}
