@@ -3,6 +3,7 @@
 mod links;
 mod properties;
 mod table;
+mod vectors;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

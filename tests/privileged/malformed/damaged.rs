@@ -21,10 +21,8 @@ pub(crate) fn frame(random: &mut Random, port: u16) -> Vec<u8> {
     for _ in 0..random.below(3) {
         let place = 12 + random.below(transport + 6 - 12);
         let address = if four { 26..34 } else { 22..54 };
-        if !address.contains(&place)
-            && !(transport..transport + 4).contains(&place)
-            && !(four && place / 2 == 9)
-        {
+        let number = four && place / 2 == 9;
+        if !(address.contains(&place) || (transport..transport + 4).contains(&place) || number) {
             bytes[place] = random.byte();
         }
     }

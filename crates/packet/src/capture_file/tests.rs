@@ -61,6 +61,16 @@ fn pcap_in_both_orders_and_precisions() {
 }
 
 #[test]
+fn a_wire_length_below_what_was_captured_is_not_believed() {
+    let file = [
+        Order::Big.pcap_header(0xA1B2_C3D4, 1),
+        Order::Big.pcap_packet(0, 0, 0, b"abc"),
+    ]
+    .concat();
+    assert_eq!(good(&file)[0].wire_len, 3);
+}
+
+#[test]
 fn pcap_of_the_modified_kind() {
     let order = Order::Little;
     let mut packet = order.pcap_packet(5, 0, 4, b"data");
@@ -105,7 +115,7 @@ fn pcapng_with_interfaces_of_different_links_and_clocks() {
         let file = [
             order.section(),
             order.interface(1, 0, &[]),
-            order.interface(101, 0, &[(2, b"tun0"), (9, &[9]), (0, b"")]),
+            order.interface(101, 0, &[(2, b"tun0"), (9, &[9]), (0, b""), (9, &[3])]),
             order.interface(276, 0, &[(9, &[0x80 | 0x0A]), (14, &offset)]),
             // A block that is passed over.
             order.block(0xBAD, b"anything at all"),

@@ -48,6 +48,10 @@ impl List {
 
     fn tags(&mut self) {
         self.ok("priority tag", &self.udp4().vlan(Q, 5 << 13));
+        self.ok(
+            "priority tag, eligible to be dropped",
+            &self.udp4().vlan(Q, 1 << 12),
+        );
         self.ok("priority tag of a service", &self.udp6().vlan(AD, 3 << 13));
         self.ok(
             "two priority tags",
