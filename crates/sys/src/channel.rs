@@ -152,7 +152,8 @@ impl Channel {
             }
         };
         let fds = descriptors(&mut beside);
-        if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        // The kernel's space for descriptors is rounded up: one more than asked for may fit.
+        if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) || fds.len() > MOST_FDS {
             return Err(ReceiveError::Truncated);
         }
         if message.bytes == 0 {

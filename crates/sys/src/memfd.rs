@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_large_one_is_refused() {
-        let fd = sealed("large", &[1; 100_001]).unwrap();
+        let fd = sealed("large", &vec![1; 100_001]).unwrap();
         assert_eq!(read(&fd, 100_000), Err(MemfdError::TooLarge(100_000)));
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! A packet socket is a power in itself: its holder can detach the filter, bind it elsewhere and send, all without a
 //! capability. So there is no `setsockopt`, `bind`, `connect`, `socket` or `ioctl` here; sending and writing reach
-//! the channel's descriptor only; and there is no `dup` in any form (of `fcntl`, only the question which seals a
-//! memory file has), or that number could be made to mean the capture socket. There is no call that takes a path, so
-//! Landlock would add nothing the list does not have; when it comes it goes into [`enter`], before the list.
+//! the channel's descriptor only; and there is no `dup` in any form (of `fcntl`, only two questions are allowed), or
+//! that number could be made to mean the capture socket. There is no call that takes a path, so Landlock would add
+//! nothing the list does not have; when it comes it goes into [`enter`], before the list.
 //!
 //! Nor may it do what a panic does: the message cannot be written, and trying kills the process. That is wanted.
 
@@ -55,6 +55,8 @@ const FREELY: &[libc::c_long] = &[
 
 /// Closes the sandbox around the calling thread, for good: to be called before any other is started.
 pub fn enter(channel: BorrowedFd<'_>) -> Result<(), SandboxError> {
+    // The first look at a clock finds where the kernel's own code for it stands, with calls that are denied later.
+    let _ = crate::clock::boottime();
     Ok(seccompiler::apply_filter(&program(channel)?)?)
 }
 
@@ -73,10 +75,12 @@ fn program(channel: BorrowedFd<'_>) -> Result<BpfProgram, SandboxError> {
             only(2, Is::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned())), 0)?,
         ));
     }
-    rules.push((
-        libc::SYS_fcntl,
-        only(1, Is::Eq, u64::from(libc::F_GET_SEALS.cast_unsigned()))?,
-    ));
+    let mut questions = Vec::new();
+    // The second is asked by the standard library, in debug builds, of every descriptor it closes.
+    for question in [libc::F_GET_SEALS, libc::F_GETFD] {
+        questions.extend(only(1, Is::Eq, u64::from(question.cast_unsigned()))?);
+    }
+    rules.push((libc::SYS_fcntl, questions));
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let rules = rules.into_iter().collect();
     let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;

@@ -59,12 +59,15 @@ fn what_is_too_large_is_not_received_either() {
     rustix::net::send(&one, &[0; LONGEST + 1], SendFlags::empty()).unwrap();
     assert_eq!(other.receive().unwrap_err(), ReceiveError::Truncated);
 
-    let fds = [one.as_fd(); MOST_FDS + 1];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS + 1))];
-    let mut beside = SendAncillaryBuffer::new(&mut space);
-    assert!(beside.push(SendAncillaryMessage::ScmRights(&fds)));
-    rustix::net::sendmsg(&one, &[IoSlice::new(b"x")], &mut beside, SendFlags::empty()).unwrap();
-    assert_eq!(other.receive().unwrap_err(), ReceiveError::Truncated);
+    // One more may fit into the space, two do not.
+    for count in [MOST_FDS + 1, MOST_FDS + 2] {
+        let fds = vec![one.as_fd(); count];
+        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(count))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        assert!(beside.push(SendAncillaryMessage::ScmRights(&fds)));
+        rustix::net::sendmsg(&one, &[IoSlice::new(b"x")], &mut beside, SendFlags::empty()).unwrap();
+        assert_eq!(other.receive().unwrap_err(), ReceiveError::Truncated);
+    }
     // Nothing of it stays: the channel goes on, and once `one` is dropped no copy holds it open.
     assert!(matches!(other.receive(), Ok(Received::Nothing)));
     drop(one);
