@@ -1,8 +1,8 @@
 //! The monitor's end of a capture.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -48,9 +48,8 @@ pub struct Attached {
 #[derive(Debug)]
 pub struct CaptureSocket {
     fd: OwnedFd,
-    attached: Attached,
-    packets: AtomicU64,
-    drops: AtomicU64,
+    attached: Cell<Attached>,
+    counted: Cell<Statistics>,
 }
 
 impl CaptureSocket {
@@ -69,33 +68,35 @@ impl CaptureSocket {
         bind(fd.as_fd(), target, ALL_PROTOCOLS)?;
         Ok(Self {
             fd,
-            attached,
-            packets: AtomicU64::new(0),
-            drops: AtomicU64::new(0),
+            attached: Cell::new(attached),
+            counted: Cell::default(),
         })
     }
 
     /// Replaces the filter at once: no packet is judged by neither, and the ring stays as it is.
-    pub fn replace_filter(&mut self, filter: &FilterSpec) -> io::Result<Attached> {
-        self.attached = attach(self.fd.as_fd(), filter, Offset::Network)?;
-        Ok(self.attached)
+    pub fn replace_filter(&self, filter: &FilterSpec) -> io::Result<Attached> {
+        let attached = attach(self.fd.as_fd(), filter, Offset::Network)?;
+        self.attached.set(attached);
+        Ok(attached)
     }
 
     /// The filter in force.
     #[must_use]
     pub const fn attached(&self) -> Attached {
-        self.attached
+        self.attached.get()
     }
 
     /// What the kernel has counted. Asking also ends the worker's [`Batch::losing`](super::Batch::losing).
     pub fn statistics(&self) -> io::Result<Statistics> {
         let (packets, drops) = option::packet_statistics(self.fd.as_fd())?;
+        let before = self.counted.get();
         // The kernel forgets what it has told, so it is added up here.
-        let add = |sum: &AtomicU64, n| sum.fetch_add(u64::from(n), Ordering::Relaxed) + u64::from(n);
-        Ok(Statistics {
-            packets: add(&self.packets, packets),
-            drops: add(&self.drops, drops),
-        })
+        let counted = Statistics {
+            packets: before.packets + u64::from(packets),
+            drops: before.drops + u64::from(drops),
+        };
+        self.counted.set(counted);
+        Ok(counted)
     }
 
     /// Another descriptor of the same socket, for the worker.

@@ -200,7 +200,7 @@ fn a_checksum_left_to_the_hardware_is_told() {
 #[test]
 fn the_filter_is_replaced_under_a_running_ring() {
     in_namespace(|net| {
-        let (mut socket, mut ring) = on_vb(net, &doors(&[7000], &[]));
+        let (socket, mut ring) = on_vb(net, &doors(&[7000], &[]));
         net.syn(7000);
         let attached = socket.replace_filter(&doors(&[], &[8000])).unwrap();
         assert!(!attached.widened);
@@ -350,7 +350,7 @@ fn a_ring_of_another_size_is_refused() {
 fn the_kernel_takes_a_large_filter_and_follows_its_long_jumps() {
     in_namespace(|net| {
         let all: Vec<u16> = (0..3000).map(|n| n * 21 + 3).collect();
-        let (mut socket, mut ring) = on_vb(net, &doors(&all, &[]));
+        let (socket, mut ring) = on_vb(net, &doors(&all, &[]));
         let some: Vec<u16> = all.iter().copied().step_by(97).collect();
         for port in &some {
             net.syn(port - 1);
@@ -383,5 +383,29 @@ fn an_extension_header_is_left_to_the_worker() {
         let frames = seen(&mut ring);
         assert_eq!(frames.len(), 1);
         assert_eq!((frames[0].ethertype, &frames[0].bytes), (0x86dd, &packet));
+    });
+}
+
+#[test]
+fn where_memory_for_filters_is_short_more_passes() {
+    in_namespace(|net| {
+        // As Linux before 6.8 has it; after that each namespace has its own.
+        if let Err(error) = std::fs::write("/proc/sys/net/core/optmem_max", "20480") {
+            return crate::skip::skipped(&format!("no memory limit of its own: {error}"));
+        }
+        let all: Vec<u16> = (0..3000).map(|n| n * 21 + 3).collect();
+        let (socket, mut ring) = on_vb(net, &doors(&all, &[]));
+        assert!(socket.attached().widened);
+        // The one in force counts until it is replaced, so there is less memory for the next.
+        let next = socket.replace_filter(&doors(&all[1..], &[])).unwrap();
+        assert!(next.widened);
+        assert_eq!(socket.attached(), next);
+        let some: Vec<u16> = all[1..].iter().copied().step_by(97).collect();
+        for port in &some {
+            net.syn(*port);
+        }
+        assert_eq!(ports(&mut ring), some);
+        // Small ones are still exact.
+        assert!(!socket.replace_filter(&doors(&[7000], &[])).unwrap().widened);
     });
 }

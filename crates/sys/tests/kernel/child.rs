@@ -14,6 +14,8 @@ use aldaba_sys::reexec::{Program, Role, Started};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 pub(crate) const NAME: &str = "aldaba-sys: test";
+/// Set for a test that is the inside of another one: alone, it would take this process its file or its privileges.
+pub(crate) const INSIDE: &str = "ALDABA_SYS_INSIDE";
 const SOON: Duration = Duration::from_secs(20);
 
 /// How a child ended.
@@ -36,6 +38,15 @@ impl Child {
 
     /// With more descriptors behind its channel from the beginning.
     pub(crate) fn start_with(task: &str, fds: &[BorrowedFd<'_>], more: &[BorrowedFd<'_>]) -> Self {
+        Self::start_from(&Program::open().unwrap(), task, fds, more)
+    }
+
+    pub(crate) fn start_from(
+        program: &Program,
+        task: &str,
+        fds: &[BorrowedFd<'_>],
+        more: &[BorrowedFd<'_>],
+    ) -> Self {
         let (ours, theirs) = Channel::pair().unwrap();
         let arguments = ["--exact", "child::act", "--test-threads=1"].map(OsStr::new);
         let descriptors = [&[theirs.as_fd()], more].concat();
@@ -45,7 +56,7 @@ impl Child {
             standard_error: true,
             descriptors: &descriptors,
         };
-        let started = Program::open().unwrap().start(&role).unwrap();
+        let started = program.start(&role).unwrap();
         assert_eq!(ours.send(task.as_bytes(), fds), Ok(Sent::Done));
         Self {
             channel: ours,
@@ -121,4 +132,8 @@ pub(crate) fn tell(channel: &Channel, text: &str) {
 /// A descriptor any program may have.
 pub(crate) fn null() -> io::Result<OwnedFd> {
     Ok(std::fs::File::open("/dev/null")?.into())
+}
+
+pub(crate) fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
 }

@@ -4,9 +4,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::memfd;
+use aldaba_sys::reexec::Program;
 use rustix::io::FdFlags;
 
-use crate::child::{Child, Ending, NAME, ending, null, receive, tell};
+use crate::child::{Child, Ending, INSIDE, NAME, ending, is_inside, null, receive, tell};
 
 /// The child's side.
 pub(crate) fn act(channel: &Channel) {
@@ -75,4 +76,39 @@ fn the_end_of_its_parent_reaches_it_through_the_channel() {
     assert!(matches!(receive(&channel), Received::Message { bytes, .. } if bytes == b"ready"));
     drop(channel);
     assert_eq!(ending(&started), Ending::Code(0));
+}
+
+#[test]
+fn a_program_file_that_is_replaced_does_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("program");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the program under test must be a file we may replace"
+    )]
+    let output = std::process::Command::new(&copy)
+        .args(["--exact", "reexec::in_a_file_that_is_replaced", "--nocapture"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(std::fs::read(&copy).unwrap(), b"another version");
+}
+
+/// The inside of the test above.
+#[test]
+fn in_a_file_that_is_replaced() {
+    if !is_inside() {
+        return;
+    }
+    let program = Program::open().unwrap();
+    let path = std::env::current_exe().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, b"another version").unwrap();
+    let child = Child::start_from(&program, "sandbox wait", &[], &[]);
+    assert_eq!(child.answer(), "ready");
 }

@@ -1,11 +1,14 @@
 //! Each thing the worker must not do, tried from inside its sandbox; and all it must be able to do.
 
 use std::collections::HashMap;
+use std::net::UdpSocket;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
 use aldaba_sys::capture::{CaptureSocket, Ring, RingSize, Target};
 use aldaba_sys::channel::{Channel, Received, Sent};
+use aldaba_sys::pnet_capture::{LinkKind, PnetCapture, PreparedSocket};
+use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::{clock, memfd, sandbox};
 
 use crate::child::{Child, Ending, end, ending, receive, tell};
@@ -227,6 +230,8 @@ pub(crate) fn act(channel: &Channel, task: &str, fds: Vec<OwnedFd>) {
     let (kind, rest) = task.split_once(' ').unwrap_or((task, ""));
     match kind {
         "open" => {}
+        // pnet binds by itself, so it comes first.
+        "pnet" => return look(channel, fds),
         _ => sandbox::enter(channel.as_fd()).unwrap(),
     }
     match kind {
@@ -265,7 +270,7 @@ fn deny(channel: &Channel, which: usize, fds: &[OwnedFd]) {
 fn work(channel: &Channel, mut fds: Vec<OwnedFd>) {
     let policy = memfd::read(fds.remove(0), 1 << 20).unwrap();
     let mut ring = Ring::map(fds.remove(0), RingSize::DEFAULT).unwrap();
-    assert_eq!(ring.poll_frames(9, |_| {}).frames, 0);
+    assert_eq!(ring.poll_frames(9, |_| {}).frames, 1);
     assert_eq!(ring.take_fault(), None);
     clock::rest(Duration::from_micros(250));
     // Memory that comes and goes in all sizes, and randomness for the map.
@@ -281,12 +286,43 @@ fn work(channel: &Channel, mut fds: Vec<OwnedFd>) {
     assert!(matches!(receive(channel), Received::End));
 }
 
+fn look(channel: &Channel, mut fds: Vec<OwnedFd>) {
+    let mut capture = PnetCapture::open(fds.remove(0), LinkKind::Ethernet, 1).unwrap();
+    sandbox::enter(channel.as_fd()).unwrap();
+    tell(channel, "ready");
+    let waiting = [(capture.as_fd(), Interest::READ)];
+    assert_eq!(
+        poll::wait(&waiting, Some(Duration::from_secs(20))).unwrap(),
+        [true]
+    );
+    let mut lengths = Vec::new();
+    capture.poll_frames(9, |frame| lengths.push(frame.len()));
+    assert_eq!(capture.take_fault(), None);
+    tell(channel, &format!("{lengths:?}"));
+}
+
+#[test]
+fn the_fallback_works_in_the_sandbox() {
+    in_namespace(|_| {
+        ip("link set lo up");
+        let prepared = PreparedSocket::open(1, &crate::capture::doors(&[], &[1])).unwrap();
+        let child = Child::start("sandbox pnet", &[prepared.try_clone().unwrap().as_fd()]);
+        assert_eq!(child.answer(), "ready");
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(b"knock", "127.0.0.1:1")
+            .unwrap();
+        assert_eq!(child.answer(), format!("[{}]", 14 + 20 + 8 + 5));
+        assert_eq!(child.ending(), Ending::Code(0));
+    });
+}
+
 /// Somebody's capture socket.
 fn socket() -> CaptureSocket {
     ip("link set lo up");
     CaptureSocket::open(
         Target::Interface(1),
-        &crate::capture::doors(&[1], &[]),
+        &crate::capture::doors(&[1], &[1]),
         RingSize::DEFAULT,
     )
     .unwrap()
@@ -335,6 +371,10 @@ fn a_panic_kills_the_worker() {
 fn the_worker_can_work() {
     in_namespace(|_| {
         let capture = socket();
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(b"knock", "127.0.0.1:1")
+            .unwrap();
         let policy = memfd::sealed("policy", &vec![7; 300_000]).unwrap();
         let child = Child::start("sandbox work", &[policy.as_fd(), capture.as_fd()]);
         assert_eq!(child.answer(), "300000 bytes of policy, 132335000 of memory");

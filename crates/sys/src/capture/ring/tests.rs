@@ -1,1 +1,76 @@
+use super::*;
 
+/// A slot as the kernel might fill it, without its status word.
+fn slot(net: u16, captured: u32, length: u32) -> Vec<u8> {
+    let mut slot: Vec<u8> = (0..SLOT).map(|n| n.to_le_bytes()[0]).collect();
+    let mut put = |at: usize, bytes: &[u8]| slot[at..at + bytes.len()].copy_from_slice(bytes);
+    put(4, &length.to_ne_bytes());
+    put(8, &captured.to_ne_bytes());
+    put(14, &net.to_ne_bytes());
+    put(24, &0xa005_u16.to_ne_bytes());
+    put(26, &0x88a8_u16.to_ne_bytes());
+    put(34, &0x86dd_u16.to_be_bytes());
+    put(36, &7_u32.to_ne_bytes());
+    put(42, &[libc::PACKET_MULTICAST]);
+    slot.split_off(STATUS)
+}
+
+#[test]
+fn a_slot_is_read_where_the_kernel_writes_it() {
+    let slot = slot(80, 40, 1500);
+    let frame = view(&slot, libc::TP_STATUS_USER);
+    assert_eq!(frame.bytes, (80..120).collect::<Vec<u8>>());
+    assert_eq!(
+        (frame.wire_len, frame.ifindex, frame.ethertype),
+        (1500, 7, 0x86dd)
+    );
+    assert_eq!(frame.packet_type, PacketType::Multicast);
+    assert_eq!(
+        (frame.vlan, frame.checksum_not_ready, frame.checksum_valid),
+        (None, false, false)
+    );
+}
+
+#[test]
+fn a_tag_counts_only_where_the_kernel_says_so() {
+    let slot = slot(80, 40, 40);
+    let vlan = |status| view(&slot, status).vlan;
+    assert_eq!(vlan(libc::TP_STATUS_VLAN_TPID_VALID), None);
+    assert_eq!(
+        vlan(libc::TP_STATUS_VLAN_VALID),
+        Some(VlanTag {
+            tpid: 0x8100,
+            tci: 0xa005
+        })
+    );
+    let both = libc::TP_STATUS_VLAN_VALID | libc::TP_STATUS_VLAN_TPID_VALID;
+    assert_eq!(
+        vlan(both),
+        Some(VlanTag {
+            tpid: 0x88a8,
+            tci: 0xa005
+        })
+    );
+}
+
+#[test]
+fn nothing_outside_the_slot_is_ever_shown() {
+    for net in [0, 3, 4, 80, 511, 512, 513, u16::MAX] {
+        for captured in [0, 1, 432, 433, 508, 509, u32::MAX] {
+            let slot = slot(net, captured, 40);
+            let frame = view(&slot, libc::TP_STATUS_USER);
+            let expected = match usize::from(net) {
+                0..STATUS | SLOT.. => 0,
+                net => (captured as usize).min(SLOT - net),
+            };
+            assert_eq!(frame.bytes.len(), expected, "{net} {captured}");
+        }
+    }
+}
+
+#[test]
+fn checksum_states_are_told_apart() {
+    let slot = slot(80, 40, 40);
+    assert!(view(&slot, libc::TP_STATUS_CSUMNOTREADY).checksum_not_ready);
+    assert!(view(&slot, libc::TP_STATUS_CSUM_VALID).checksum_valid);
+}
