@@ -89,6 +89,7 @@ fn a_program_file_that_is_replaced_does_not_matter() {
     )]
     let output = std::process::Command::new(&copy)
         .args(["--exact", "reexec::in_a_file_that_is_replaced", "--nocapture"])
+        .env(INSIDE, "1")
         .output()
         .unwrap();
     assert!(
@@ -96,7 +97,7 @@ fn a_program_file_that_is_replaced_does_not_matter() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert_eq!(std::fs::read(&copy).unwrap(), b"another version");
+    assert!(std::fs::read(&copy).unwrap() == b"another version");
 }
 
 /// The inside of the test above.
