@@ -1,5 +1,36 @@
 //! What a door does when it opens and closes: the catalogue of doors, command templates, leases, their journal,
-//! and the order in which commands run.
+//! and the order in which commands run (spec/leases.md).
+//!
+//! The [`Runner`] is a state machine without clock, process or socket: the monitor tells it what happened and when,
+//! and performs the [`Effect`]s it hands out. Only [`journal`] touches a file, one that the caller has opened.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::panic,
+        clippy::expect_used
+    )
+)]
 
 pub mod door;
+pub mod effect;
+pub mod event;
+pub mod journal;
+pub mod lease;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
+mod queue;
+pub mod record;
+pub mod runner;
+pub mod template;
+
+pub use effect::{Effect, JobId, Part, Signal};
+pub use event::{Counters, Event, Reason, What, Why};
+
+pub use lease::{Held, Lease, LeaseId, Place, State};
+pub use record::{Due, Entry, Moment, Record, Recovered};
+pub use runner::{DoorId, Granted, Outcome, OnShutdown, Runner};
+pub use template::{Rendered, TemplateError};

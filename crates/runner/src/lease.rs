@@ -1,0 +1,220 @@
+//! A lease: a grant in force until a deadline (spec/leases.md, "State machine").
+//!
+//! Values only; [`table`] finds them, [`crate::runner`] moves them.
+
+pub mod table;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::door::{NftFamily, NftSet, Style};
+use crate::effect::JobId;
+use crate::event::Why;
+use crate::record::{Phase, Record};
+use crate::template::Rendered;
+
+/// A lease; unique in the journal, rising.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseId(pub u64);
+
+/// Where a lease stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Opening: the start command waits for its turn. Nothing has happened outside yet.
+    Waiting,
+    /// Opening: the start command runs.
+    Starting {
+        /// The command.
+        job: JobId,
+    },
+    /// Opening: the kernel was asked for the element.
+    Setting,
+    /// Open until the deadline.
+    Open,
+    /// Closing: the stop command waits for its turn.
+    Due {
+        /// Attempts that failed so far.
+        tries: u32,
+    },
+    /// Closing: the stop command runs.
+    Stopping {
+        /// The command.
+        job: JobId,
+        /// Attempts that failed so far.
+        tries: u32,
+    },
+    /// Closing: the kernel was asked to drop the element.
+    Deleting {
+        /// Attempts that failed so far.
+        tries: u32,
+    },
+    /// Closing: the last attempt failed, the next one has its time.
+    Retry {
+        /// Attempts that failed so far.
+        tries: u32,
+    },
+    /// Nothing more is tried until somebody asks, or the daemon starts anew.
+    CannotClose {
+        /// Attempts that failed.
+        tries: u32,
+    },
+}
+
+/// The set an element lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// aldaba's own set for the door of this name and the address's family.
+    Own {
+        /// The door.
+        door: Arc<str>,
+    },
+    /// A set of the administrator's.
+    Named {
+        /// Family of the table.
+        family: NftFamily,
+        /// The table.
+        table: String,
+        /// The set.
+        set: String,
+    },
+}
+
+impl Place {
+    /// Where an element for this address goes; `None` when the door names no set for its family.
+    #[must_use]
+    pub fn of(door: &Arc<str>, set: &NftSet, address: IpAddr) -> Option<Self> {
+        match set {
+            NftSet::Own { .. } => Some(Self::Own { door: Arc::clone(door) }),
+            NftSet::Named { family, table, set_v4, set_v6 } => {
+                let set = if address.is_ipv4() { set_v4 } else { set_v6 };
+                let set = set.clone()?;
+                Some(Self::Named { family: *family, table: table.clone(), set })
+            }
+        }
+    }
+}
+
+/// What closes the door again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// A stop command. `None`: nothing does, and the lease is over when its start command has ended.
+    Command {
+        /// What runs, rendered when the door was opened.
+        stop: Option<Rendered>,
+        /// Its time limit.
+        time_limit: Option<Duration>,
+    },
+    /// The kernel, by the timeout of an element.
+    Element(Place),
+}
+
+/// One lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub(crate) id: LeaseId,
+    pub(crate) door: Arc<str>,
+    pub(crate) style: Style,
+    pub(crate) address: IpAddr,
+    pub(crate) seconds: u64,
+    pub(crate) held: Held,
+    pub(crate) state: State,
+    pub(crate) deadline: Duration,
+    /// Time from the start command (native: its beginning, knockd: its end) to the deadline.
+    pub(crate) length: Duration,
+    /// The start command, until it is handed out.
+    pub(crate) start: Option<Rendered>,
+    /// A further knock may renew it: the door is native, still there and unchanged.
+    pub(crate) renewable: bool,
+    /// Set when it is to be closed as soon as possible, and why.
+    pub(crate) closing: Option<Why>,
+    /// A knock came while the stop command could not be called back: open again afterwards, for so long.
+    pub(crate) reopen: Option<Option<Duration>>,
+    /// A stop command that fails is not tried again: the rule went with another boot.
+    pub(crate) lenient: bool,
+    /// Nobody knows whether the start command did its work: a further knock closes first and opens anew.
+    pub(crate) uncertain: bool,
+    /// Deadlines asked of the kernel and not yet answered, oldest first.
+    pub(crate) asked: VecDeque<Duration>,
+    /// Times it was renewed.
+    pub(crate) renewals: u32,
+}
+
+impl Lease {
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> LeaseId {
+        self.id
+    }
+
+    /// The name of its door, which may be gone from the configuration.
+    #[must_use]
+    pub fn door(&self) -> &Arc<str> {
+        &self.door
+    }
+
+    /// Which kind of file its door stands in.
+    #[must_use]
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Whom the door is open for.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// When it ends; while the start command of a knockd.conf door waits or runs, the earliest that can be.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// What closes it.
+    #[must_use]
+    pub fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// How often it was renewed.
+    #[must_use]
+    pub fn renewals(&self) -> u32 {
+        self.renewals
+    }
+
+    /// Whether a command lease owes a stop command, now or at its deadline.
+    #[must_use]
+    pub fn owes_stop(&self) -> bool {
+        matches!(&self.held, Held::Command { stop: Some(_), .. }) && self.state != State::Waiting
+    }
+
+    /// What the journal shall keep of it; `None` for a lease that has nothing to close later.
+    pub(crate) fn record(&self) -> Option<Record> {
+        if matches!(self.held, Held::Command { stop: None, .. }) {
+            return None;
+        }
+        let phase = match self.state {
+            State::Waiting | State::Starting { .. } | State::Setting => Phase::Opening,
+            State::Open => Phase::Open,
+            _ => Phase::Closing,
+        };
+        Some(Record {
+            id: self.id,
+            door: Arc::clone(&self.door),
+            style: self.style,
+            address: self.address,
+            seconds: self.seconds,
+            held: self.held.clone(),
+            deadline: self.deadline,
+            phase,
+        })
+    }
+}

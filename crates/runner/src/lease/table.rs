@@ -1,0 +1,137 @@
+//! All leases, found by number, by door and address, by source, and by the time something is to be done.
+//!
+//! Knows nothing of commands; it keeps the counts that the limits are about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Lease, LeaseId};
+
+/// The leases and their indices.
+#[derive(Debug, Clone, Default)]
+pub struct LeaseTable {
+    leases: BTreeMap<LeaseId, Lease>,
+    pairs: BTreeSet<(Arc<str>, IpAddr, LeaseId)>,
+    per_source: BTreeMap<IpAddr, usize>,
+    per_door: BTreeMap<Arc<str>, usize>,
+    timers: BTreeSet<(Duration, LeaseId)>,
+    timer_of: BTreeMap<LeaseId, Duration>,
+}
+
+impl LeaseTable {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.leases.is_empty()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn lease(&self, id: LeaseId) -> Option<&Lease> {
+        self.leases.get(&id)
+    }
+
+    pub(crate) fn lease_mut(&mut self, id: LeaseId) -> Option<&mut Lease> {
+        self.leases.get_mut(&id)
+    }
+
+    /// All, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Lease> {
+        self.leases.values()
+    }
+
+    /// Their numbers, oldest first, so that they can be changed one by one.
+    pub(crate) fn ids(&self) -> Vec<LeaseId> {
+        self.leases.keys().copied().collect()
+    }
+
+    /// The leases of a door and an address, oldest first.
+    pub(crate) fn of_pair(&self, door: &Arc<str>, address: IpAddr) -> Vec<LeaseId> {
+        let from = (Arc::clone(door), address, LeaseId(0));
+        let to = (Arc::clone(door), address, LeaseId(u64::MAX));
+        self.pairs.range(from..=to).map(|(_, _, id)| *id).collect()
+    }
+
+    /// The lease a further knock renews.
+    pub(crate) fn renewable(&self, door: &Arc<str>, address: IpAddr) -> Option<LeaseId> {
+        self.of_pair(door, address).into_iter().find(|id| self.lease(*id).is_some_and(|lease| lease.renewable))
+    }
+
+    /// How many leases this source holds.
+    #[must_use]
+    pub fn of_source(&self, address: IpAddr) -> usize {
+        self.per_source.get(&address).copied().unwrap_or(0)
+    }
+
+    /// How many leases the door of this name holds.
+    #[must_use]
+    pub fn of_door(&self, door: &Arc<str>) -> usize {
+        self.per_door.get(door).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn insert(&mut self, lease: Lease) {
+        self.remove(lease.id);
+        self.pairs.insert((Arc::clone(&lease.door), lease.address, lease.id));
+        add(&mut self.per_source, lease.address);
+        add(&mut self.per_door, Arc::clone(&lease.door));
+        self.leases.insert(lease.id, lease);
+    }
+
+    pub(crate) fn remove(&mut self, id: LeaseId) -> Option<Lease> {
+        let lease = self.leases.remove(&id)?;
+        self.set_timer(id, None);
+        self.pairs.remove(&(Arc::clone(&lease.door), lease.address, id));
+        subtract(&mut self.per_source, &lease.address);
+        subtract(&mut self.per_door, &lease.door);
+        Some(lease)
+    }
+
+    /// When the lease is to be looked at again.
+    pub(crate) fn set_timer(&mut self, id: LeaseId, at: Option<Duration>) {
+        if let Some(old) = self.timer_of.remove(&id) {
+            self.timers.remove(&(old, id));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, id));
+            self.timer_of.insert(id, at);
+        }
+    }
+
+    /// The earliest timer.
+    pub(crate) fn next_timer(&self) -> Option<Duration> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Takes one timer that is due.
+    pub(crate) fn take_due(&mut self, now: Duration) -> Option<LeaseId> {
+        let (at, id) = *self.timers.first()?;
+        if at > now {
+            return None;
+        }
+        self.set_timer(id, None);
+        Some(id)
+    }
+}
+
+fn add<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    let count = counts.entry(key).or_insert(0);
+    *count = count.saturating_add(1);
+}
+
+/// A count of zero leaves the map: it must not grow with every source ever seen.
+fn subtract<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A lease as the journal keeps it, and what becomes of it at the next start (spec/leases.md, "Recovery").
+//!
+//! Pure: [`crate::journal`] writes records, this module decides about them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::door::Style;
+use crate::lease::{Held, LeaseId};
+
+/// Which boot of the machine; `None` where the kernel does not tell.
+pub type BootId = Option<[u8; 16]>;
+
+/// A point in time on all clocks the journal knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// `CLOCK_BOOTTIME`.
+    pub now: Duration,
+    /// The boot that clock counts from.
+    pub boot: BootId,
+    /// Wall time since the epoch; written down for people, never compared.
+    pub wall: Duration,
+}
+
+/// How far the lease had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Its start command was about to run, or ran.
+    Opening,
+    /// It was open.
+    Open,
+    /// Closing it had failed at least once.
+    Closing,
+}
+
+/// What the runner asks to be made durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The lease.
+    pub id: LeaseId,
+    /// The door's name.
+    pub door: Arc<str>,
+    /// Which kind of file the door stands in.
+    pub style: Style,
+    /// The client's address.
+    pub address: IpAddr,
+    /// The number `{seconds}` stood for.
+    pub seconds: u64,
+    /// What closes it.
+    pub held: Held,
+    /// When it ends, in `CLOCK_BOOTTIME`.
+    pub deadline: Duration,
+    /// How far it had come.
+    pub phase: Phase,
+}
+
+/// A record as found in the journal, with the clocks of its writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The record.
+    pub record: Record,
+    /// The boot its deadline counts in.
+    pub boot: BootId,
+    /// The deadline in seconds since the epoch, as the wall clock had it when it was written.
+    pub wall_deadline: u64,
+}
+
+/// What is to become of a recovered lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Close it now: overdue in this boot.
+    Now,
+    /// Close it now; it belongs to another boot, so its rule may well be gone and a failing stop is not tried again.
+    OtherBoot,
+    /// It goes on till then.
+    At(Duration),
+    /// Nothing is left to close: the kernel has ended it, or the reboot has.
+    Forget,
+}
+
+/// A lease of an earlier run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The lease.
+    pub record: Record,
+    /// What to do with it.
+    pub due: Due,
+}
+
+/// Decides about every entry of the journal; give the result to [`crate::Runner::recover`].
+#[must_use]
+pub fn recover(entries: Vec<Entry>, at: &Moment) -> Vec<Recovered> {
+    entries.into_iter().map(|entry| Recovered { due: due(&entry, at), record: entry.record }).collect()
+}
+
+/// An unknown boot id counts as another boot: closing early is safe, trusting a clock of another boot is not.
+fn due(entry: &Entry, at: &Moment) -> Due {
+    let same_boot = entry.boot.is_some() && entry.boot == at.boot;
+    let ahead = entry.record.deadline > at.now;
+    match entry.record.held {
+        Held::Element(_) if same_boot && ahead => Due::At(entry.record.deadline),
+        Held::Element(_) => Due::Forget,
+        Held::Command { .. } if !same_boot => Due::OtherBoot,
+        Held::Command { .. } if ahead => Due::At(entry.record.deadline),
+        Held::Command { .. } => Due::Now,
+    }
+}

@@ -1,0 +1,175 @@
+//! Start and stop commands: when they get their turn, and what follows from how they ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Outcome, Runner, back_off};
+use crate::door::Style;
+use crate::effect::{Effect, JobId, Part};
+use crate::event::{Reason, What, Why, bump};
+use crate::lease::{Held, LeaseId, State};
+use crate::template::Rendered;
+
+/// A native stop command that fails is tried this often again.
+const STOP_RETRIES: u32 = 5;
+
+impl Runner {
+    /// A command ended, or could not be started.
+    pub fn command_finished(&mut self, now: Duration, job: JobId, outcome: Outcome) {
+        let Some(job) = self.jobs.remove(job) else { return };
+        if !outcome.is_success() {
+            bump(&mut self.counters.commands_failed);
+            self.log_of(job.lease, What::CommandFailed { part: job.part, outcome });
+        }
+        match job.part {
+            Part::Start => self.start_ended(now, job.lease, outcome),
+            Part::Stop => self.stop_ended(now, job.lease, outcome),
+        }
+        self.dispatch(now);
+    }
+
+    /// Gives every free place to a command that waits, stop commands first.
+    pub(super) fn dispatch(&mut self, now: Duration) {
+        if self.keeps() {
+            return;
+        }
+        loop {
+            let (jobs, limits) = (&self.jobs, &self.limits);
+            if let Some(id) = self.stops.next(|door| jobs.stop_may_run(door, limits)) {
+                self.run_stop(now, id);
+            } else if let Some(id) = self.starts.next(|door| jobs.start_may_run(door, limits)) {
+                self.run_start(now, id);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The journal knows of the lease before its start command runs.
+    fn run_start(&mut self, now: Duration, id: LeaseId) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(command) = lease.start.take() else { return };
+        let Held::Command { time_limit, .. } = lease.held else { return };
+        let job = self.jobs.add(now, id, &lease.door, Part::Start, time_limit);
+        lease.state = State::Starting { job };
+        // Of a knockd.conf door's lease this is the earliest end there can be: it counts from the command's end.
+        lease.deadline = now.saturating_add(lease.length);
+        self.save(id);
+        self.spawn(id, job, Part::Start, command, time_limit);
+    }
+
+    fn run_stop(&mut self, now: Duration, id: LeaseId) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let State::Due { tries } = lease.state else { return };
+        let Held::Command { stop: Some(command), time_limit } = lease.held.clone() else { return };
+        let job = self.jobs.add(now, id, &lease.door, Part::Stop, time_limit);
+        lease.state = State::Stopping { job, tries };
+        if lease.style == Style::Knockd && tries == 0 {
+            self.log_of(id, What::CommandTimeout);
+        }
+        self.spawn(id, job, Part::Stop, command, time_limit);
+    }
+
+    fn spawn(
+        &mut self,
+        id: LeaseId,
+        job: JobId,
+        part: Part,
+        command: Rendered,
+        time_limit: Option<Duration>,
+    ) {
+        self.log_of(id, What::Running { part, command: command.clone() });
+        let Some(lease) = self.table.lease(id) else { return };
+        let (door, style) = (Arc::clone(&lease.door), lease.style);
+        bump(&mut self.counters.commands);
+        self.effects.push_back(Effect::Spawn { job, lease: id, part, door, style, command, time_limit });
+    }
+
+    fn start_ended(&mut self, now: Duration, id: LeaseId, outcome: Outcome) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        if !outcome.ran() {
+            // Nothing was opened, so there is nothing to close: a stop command could take another lease's rule.
+            self.counters.refuse(Reason::NotStarted);
+            self.drop_lease(id);
+            return;
+        }
+        let failed = !outcome.is_success();
+        if matches!(lease.held, Held::Command { stop: None, .. }) {
+            self.drop_lease(id);
+            return;
+        }
+        lease.state = State::Open;
+        if lease.style == Style::Knockd {
+            lease.deadline = now.saturating_add(lease.length);
+        } else if failed {
+            lease.closing = Some(Why::StartFailed);
+        }
+        self.opened(now, id, failed);
+    }
+
+    fn opened(&mut self, now: Duration, id: LeaseId, failed: bool) {
+        let Some(lease) = self.table.lease(id) else { return };
+        let deadline = lease.deadline;
+        let at_once = lease.closing.is_some() || deadline <= now;
+        if !failed {
+            bump(&mut self.counters.opened);
+            self.log_of(id, What::Opened { for_: deadline.saturating_sub(now) });
+        }
+        if at_once && !self.keeps() {
+            self.make_due(id);
+        } else {
+            self.save(id);
+            self.table.set_timer(id, Some(deadline));
+        }
+    }
+
+    /// Puts the stop command in line.
+    pub(super) fn make_due(&mut self, id: LeaseId) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let tries = match lease.state {
+            State::Retry { tries } | State::CannotClose { tries } => tries,
+            State::Due { .. } | State::Stopping { .. } => return,
+            _ => 0,
+        };
+        lease.state = State::Due { tries };
+        self.stops.push(&lease.door, id);
+        self.table.set_timer(id, None);
+    }
+
+    fn stop_ended(&mut self, now: Duration, id: LeaseId, outcome: Outcome) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let State::Stopping { tries, .. } = lease.state else { return };
+        // knockd runs a stop command once, whatever comes of it; so does a rule that went with another boot.
+        let content = lease.style == Style::Knockd || lease.lenient;
+        if outcome.is_success() || (content && outcome.ran()) {
+            self.closed(now, id);
+            return;
+        }
+        let tries = tries.saturating_add(1);
+        bump(&mut self.counters.stops_failed);
+        if lease.reopen.is_some() {
+            self.log_of(id, What::StopGivenUp { tries });
+            self.closed(now, id);
+        } else if outcome.ran() && tries > STOP_RETRIES {
+            lease.state = State::CannotClose { tries };
+            self.log_of(id, What::StopGivenUp { tries });
+        } else {
+            let after = back_off(tries);
+            lease.state = State::Retry { tries };
+            self.table.set_timer(id, Some(now.saturating_add(after)));
+            self.log_of(id, What::StopRetry { tries, after });
+            if tries == 1 {
+                self.save(id);
+            }
+        }
+    }
+
+    /// Ends commands that have run too long.
+    pub(super) fn enforce_time_limits(&mut self, now: Duration) {
+        while let Some((id, job, signal)) = self.jobs.over_time(now) {
+            bump(&mut self.counters.over_time);
+            self.log_of(job.lease, What::TimeLimit { part: job.part, signal });
+            self.effects.push_back(Effect::Signal { job: id, signal });
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Opening by an element with a kernel timeout: the kernel closes the door, with us or without.
+//!
+//! The journal's entry only tells the next start that the lease is there; nobody waits for it. Answers come in the order
+//! of the effects.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::open::lease;
+use super::{Granted, Known, Runner, back_off, extended, length};
+use crate::door::NftSet;
+use crate::effect::{Effect, Part};
+use crate::event::{Reason, What, bump};
+use crate::lease::{Held, LeaseId, Place, State};
+
+/// A removal that fails is tried this often again; the kernel ends the element in any case.
+const DELETE_RETRIES: u32 = 5;
+
+/// Less than this is not worth asking the kernel for, and must never become the zero that means "for ever".
+const SHORTEST: Duration = Duration::from_millis(100);
+
+impl Runner {
+    pub(super) fn admit_element(
+        &mut self,
+        now: Duration,
+        known: &Known,
+        set: &NftSet,
+        source: IpAddr,
+        wanted: Option<Duration>,
+    ) -> Granted {
+        if let Some(id) = self.table.renewable(&known.name, source) {
+            return self.renew_element(now, id, known, wanted);
+        }
+        let Some(place) = Place::of(&known.name, set, source) else {
+            return self.refuse(known, source, Reason::NothingForFamily);
+        };
+        if let Err(reason) = self.room(known, source) {
+            return self.refuse(known, source, reason);
+        }
+        let id = self.new_id();
+        let length = length(&known.door, wanted);
+        let mut lease = lease(id, known, source, now, length, Held::Element(place));
+        lease.state = State::Setting;
+        let deadline = lease.deadline;
+        self.table.insert(lease);
+        self.set_element(now, id, deadline);
+        Granted::Opening(id)
+    }
+
+    fn renew_element(&mut self, now: Duration, id: LeaseId, known: &Known, wanted: Option<Duration>) -> Granted {
+        let length = length(&known.door, wanted);
+        let Some(lease) = self.table.lease_mut(id) else { return Granted::Nothing };
+        if matches!(lease.state, State::Deleting { .. }) {
+            lease.reopen = Some(wanted);
+            return Granted::Renewed(id);
+        }
+        if lease.state != State::Setting {
+            lease.state = State::Open;
+        }
+        lease.closing = None;
+        let latest = lease.asked.back().copied().unwrap_or(lease.deadline);
+        let deadline = extended(latest, now, length, &known.door);
+        lease.renewals = lease.renewals.saturating_add(1);
+        bump(&mut self.counters.renewed);
+        self.set_element(now, id, deadline);
+        Granted::Renewed(id)
+    }
+
+    fn set_element(&mut self, now: Duration, id: LeaseId, deadline: Duration) {
+        let timeout = deadline.saturating_sub(now);
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Held::Element(place) = lease.held.clone() else { return };
+        lease.asked.push_back(deadline);
+        let address = lease.address;
+        self.effects.push_back(Effect::SetElement { lease: id, place, address, timeout });
+    }
+
+    pub(super) fn delete_element(&mut self, id: LeaseId) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Held::Element(place) = lease.held.clone() else { return };
+        let tries = match lease.state {
+            State::Retry { tries } | State::CannotClose { tries } => tries,
+            _ => 0,
+        };
+        lease.state = State::Deleting { tries };
+        let address = lease.address;
+        self.table.set_timer(id, None);
+        self.effects.push_back(Effect::DeleteElement { lease: id, place, address });
+    }
+
+    /// Puts every open element into its set again, with the time it has left (somebody flushed the ruleset).
+    pub fn reassert(&mut self, now: Duration) {
+        for id in self.table.ids() {
+            let Some(lease) = self.table.lease(id) else { continue };
+            let deadline = lease.asked.back().copied().unwrap_or(lease.deadline);
+            let open = matches!(lease.held, Held::Element(_)) && lease.state == State::Open;
+            if open && deadline > now.saturating_add(SHORTEST) {
+                self.set_element(now, id, deadline);
+            }
+        }
+    }
+
+    /// The kernel did what it was asked for this lease.
+    pub fn element_done(&mut self, now: Duration, id: LeaseId) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(deadline) = lease.asked.pop_front() else {
+            if matches!(lease.state, State::Deleting { .. }) {
+                self.closed(now, id);
+                self.dispatch(now);
+            }
+            return;
+        };
+        let longer = deadline > lease.deadline;
+        lease.deadline = deadline;
+        let first = lease.state == State::Setting;
+        if matches!(lease.state, State::Deleting { .. }) {
+            return;
+        }
+        lease.state = State::Open;
+        let closing = lease.closing.is_some();
+        self.save(id);
+        self.table.set_timer(id, Some(deadline));
+        let for_ = deadline.saturating_sub(now);
+        if first {
+            bump(&mut self.counters.opened);
+            self.log_of(id, What::Opened { for_ });
+        } else if longer {
+            self.log_of(id, What::Renewed { for_ });
+        }
+        if closing {
+            self.delete_element(id);
+        }
+    }
+
+    /// The kernel refused what it was asked for this lease; `fault` is for the log.
+    pub fn element_failed(&mut self, now: Duration, id: LeaseId, fault: &str) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let setting = lease.asked.pop_front().is_some();
+        let part = if setting { Part::Start } else { Part::Stop };
+        let (state, deadline, more) = (lease.state, lease.deadline, !lease.asked.is_empty());
+        self.log_of(id, What::ElementFailed { part, fault: fault.to_owned() });
+        match state {
+            State::Setting if setting && !more => {
+                self.counters.refuse(Reason::ElementFailed);
+                self.drop_lease(id);
+            }
+            // The element keeps the timeout it had: sys replaces it in one transaction or not at all.
+            State::Open if setting => self.table.set_timer(id, Some(deadline)),
+            State::Deleting { tries } if !setting => self.delete_failed(now, id, tries.saturating_add(1)),
+            _ => {}
+        }
+    }
+
+    fn delete_failed(&mut self, now: Duration, id: LeaseId, tries: u32) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        bump(&mut self.counters.stops_failed);
+        let (deadline, door, style) = (lease.deadline, lease.door.clone(), lease.style);
+        lease.state = State::Retry { tries };
+        if let Some(wanted) = lease.reopen.take()
+            && let Some(known) = self.door_named(&door, style)
+        {
+            // The element is still there, and wanted again.
+            self.renew_element(now, id, &known, wanted);
+            return;
+        }
+        if tries > DELETE_RETRIES {
+            self.give_up(id, tries);
+            self.table.set_timer(id, Some(deadline));
+            self.log_of(id, What::StopGivenUp { tries });
+            return;
+        }
+        let after = back_off(tries);
+        self.table.set_timer(id, Some(now.saturating_add(after).min(deadline)));
+        self.log_of(id, What::StopRetry { tries, after });
+    }
+
+    fn give_up(&mut self, id: LeaseId, tries: u32) {
+        if let Some(lease) = self.table.lease_mut(id) {
+            lease.state = State::CannotClose { tries };
+        }
+    }
+
+    /// The deadline came, or the time to try the removal again.
+    pub(super) fn element_due(&mut self, now: Duration, id: LeaseId) {
+        let Some(lease) = self.table.lease(id) else { return };
+        if !lease.asked.is_empty() {
+            // A renewal is under way: its answer sets the timer.
+            return;
+        }
+        if lease.deadline <= now {
+            self.closed(now, id);
+        } else {
+            self.delete_element(id);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Leases of an earlier run, and a journal that cannot be written.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Runner;
+use crate::door::{Action, Style};
+use crate::effect::{Effect, Part};
+use crate::event::{Reason, What, Why, bump};
+use crate::lease::{Held, Lease, LeaseId, Place, State};
+use crate::record::{Due, Phase, Record, Recovered};
+use crate::template::Substitution;
+
+/// A journal write that failed is tried again after this time.
+const WRITE_AGAIN: Duration = Duration::from_secs(5);
+
+impl Runner {
+    /// Takes over the leases of an earlier run; once, before the first grant.
+    pub fn recover(&mut self, now: Duration, leases: Vec<Recovered>) {
+        for Recovered { record, due } in leases {
+            self.next_lease = self.next_lease.max(record.id.0.saturating_add(1));
+            if due == Due::Forget {
+                self.effects.push_back(Effect::JournalRemove(record.id));
+            } else {
+                self.take_over(now, record, due);
+            }
+        }
+        self.dispatch(now);
+    }
+
+    fn take_over(&mut self, now: Duration, record: Record, due: Due) {
+        let left = match due {
+            Due::At(deadline) => deadline.saturating_sub(now),
+            _ => Duration::ZERO,
+        };
+        let closing = record.phase == Phase::Closing || left.is_zero();
+        let id = record.id;
+        let mut lease = recovered(record, due, left);
+        lease.renewable = self.belongs(&lease);
+        let by_command = matches!(lease.held, Held::Command { .. });
+        if by_command && closing {
+            lease.closing = Some(Why::Overdue);
+        }
+        let deadline = lease.deadline;
+        self.table.insert(lease);
+        self.log_of(id, What::TakenOver { left });
+        if by_command && closing {
+            self.make_due(id);
+        } else {
+            self.table.set_timer(id, Some(deadline));
+        }
+    }
+
+    /// Whether the catalogue's door would close this lease as it is going to be closed.
+    fn belongs(&self, lease: &Lease) -> bool {
+        let Some(known) = self.door_named(&lease.door, lease.style) else { return false };
+        if lease.style != Style::Native {
+            return false;
+        }
+        match (&known.door.action, &lease.held) {
+            (Action::Command(commands), Held::Command { stop, .. }) => {
+                let with = Substitution { address: lease.address, seconds: lease.seconds };
+                let now = commands.stop.of(lease.address).map(|stop| stop.render(&with));
+                now.and_then(Result::ok).as_ref() == stop.as_ref()
+            }
+            (Action::Nftables(nft), Held::Element(place)) => {
+                Place::of(&known.name, &nft.set, lease.address).as_ref() == Some(place)
+            }
+            _ => false,
+        }
+    }
+
+    /// A record could not be written or removed. Called before the next effect is taken, it withdraws the start command
+    /// that the record covers; in any case it is tried again later.
+    pub fn journal_failed(&mut self, now: Duration, id: LeaseId) {
+        bump(&mut self.counters.journal_failed);
+        if self.withdraw_start(id) {
+            // The record may have reached the disk all the same: take it away, or the next start would run a stop
+            // command without a start.
+            self.unsaved.insert(id, now.saturating_add(WRITE_AGAIN));
+            self.dispatch(now);
+            return;
+        }
+        if self.unsaved.is_empty() {
+            self.log_of(id, What::JournalBehind { after: WRITE_AGAIN });
+        }
+        self.unsaved.insert(id, now.saturating_add(WRITE_AGAIN));
+    }
+
+    /// Takes back a start command that nobody has seen yet.
+    fn withdraw_start(&mut self, id: LeaseId) -> bool {
+        let Some(State::Starting { job }) = self.table.lease(id).map(Lease::state) else { return false };
+        let before = self.effects.len();
+        self.effects.retain(|effect| !matches!(effect, Effect::Spawn { job: queued, .. } if *queued == job));
+        if self.effects.len() == before {
+            return false;
+        }
+        let announces = |effect: &Effect| {
+            let Effect::Log(event) = effect else { return false };
+            event.lease == Some(id) && matches!(event.what, What::Running { part: Part::Start, .. })
+        };
+        self.effects.retain(|effect| !announces(effect));
+        self.jobs.remove(job);
+        self.forget_waiting(id, Reason::NotDurable);
+        true
+    }
+
+    /// Writes again what could not be written.
+    pub(super) fn write_again(&mut self, now: Duration) {
+        let due: Vec<LeaseId> = self.unsaved.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            self.unsaved.remove(&id);
+            match self.table.lease(id).and_then(Lease::record) {
+                Some(record) => self.effects.push_back(Effect::JournalPut(record)),
+                None => self.effects.push_back(Effect::JournalRemove(id)),
+            }
+        }
+    }
+}
+
+fn recovered(record: Record, due: Due, left: Duration) -> Lease {
+    let lenient = due == Due::OtherBoot;
+    Lease {
+        id: record.id,
+        door: record.door,
+        style: record.style,
+        address: record.address,
+        seconds: record.seconds,
+        held: record.held,
+        state: State::Open,
+        deadline: record.deadline,
+        length: left,
+        start: None,
+        renewable: false,
+        closing: None,
+        reopen: None,
+        lenient,
+        uncertain: lenient || record.phase != Phase::Open,
+        asked: VecDeque::new(),
+        renewals: 0,
+    }
+}
