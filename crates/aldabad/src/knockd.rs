@@ -1,3 +1,155 @@
-//! `knockd`: the daemon under the name of the one it replaces.
+//! `knockd`: the daemon with the command line, the messages and the exit codes of the one it replaces (spec/knock.md).
 
 pub mod options;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aldaba_config::{Interfaces, Kind, Paint, Report};
+use aldaba_sys::daemonize::{self, Parent};
+use aldaba_sys::files::PidFile;
+
+use crate::face::{Face, Knockd};
+use crate::log::{Form, Level, Log};
+use crate::monitor::{Monitor, Overrides, Setup};
+use crate::run::state_folder;
+use crate::source::{Read, Source};
+use crate::state::knockd_folder;
+use crate::surroundings::Surroundings;
+use options::{Asked, Options, USAGE};
+
+/// Its exit code when it cannot start.
+const CANNOT_START: u8 = 1;
+/// The pid file when nobody names one.
+const PID_FILE: &str = "/var/run/knockd.pid";
+
+/// Runs `knockd`.
+#[must_use]
+pub fn run(surroundings: &Surroundings) -> ExitCode {
+    match options::parse(surroundings.arguments.iter().skip(1).cloned()) {
+        Asked::Version => {
+            println!("knockd 0.8");
+            println!("Copyright (C) 2026 The aldaba developers (aldaba {})", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Asked::Usage(wrong) => {
+            if let Some(wrong) = wrong {
+                eprintln!("knockd: {wrong}");
+            }
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Asked::Run(options) => serve(&options, surroundings).unwrap_or_else(|code| code),
+    }
+}
+
+fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, ExitCode> {
+    let source = Source::new(Kind::Knockd, &options.config, surroundings.uid).map_err(|error| fail(&error))?;
+    let read = source.read(false).map_err(|report| refuse(&report))?;
+    for warning in &read.loaded.warnings {
+        eprintln!("{warning}");
+    }
+    let interface = interface(options, &read);
+    let log = open_log(options, &read);
+    let pid_file = read.loaded.policy.daemon.pid_file.clone().or_else(|| options.pid_file.clone());
+    let daemon = if options.daemon { Some(into_background()?) } else { None };
+    let base = state_folder(None, surroundings.state_directory.as_deref(), None);
+    let face = Knockd {
+        verbose: options.verbose,
+        debug: options.debug,
+        lookup: options.lookup,
+        only_ipv4: options.only_ipv4,
+        pid_file: None,
+    };
+    let setup = Setup {
+        state_folder: knockd_folder(&base, source.path(), &interface),
+        face: Face::Knockd(face),
+        overrides: Overrides { interfaces: vec![interface.clone()], ipv4_only: options.only_ipv4 },
+        source,
+        read,
+        log,
+        sandbox: true,
+    };
+    let mut monitor = Monitor::start(setup).map_err(|error| fail(&error))?;
+    if options.verbose {
+        println!("listening on {interface}...");
+    }
+    if let Some(daemon) = daemon {
+        monitor.write_pid_file(&pid_file.unwrap_or_else(|| PathBuf::from(PID_FILE)));
+        daemon.ready().map_err(|error| fail(&error))?;
+    }
+    monitor.say_knockd_started(&interface);
+    Ok(monitor.run())
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(CANNOT_START)
+}
+
+/// knockd's own line first, since scripts look for it, then ours with line and caret; its usage text where it prints it.
+fn refuse(report: &Report) -> ExitCode {
+    if let Some(line) = report.knockd_line() {
+        eprintln!("{line}");
+    }
+    eprint!("{}", report.render(Paint::Plain));
+    if !report.knockd_line().is_some_and(|line| line.starts_with("pcap_compile")) {
+        print!("{USAGE}");
+    }
+    ExitCode::from(CANNOT_START)
+}
+
+/// The option beats the configuration; without either the configuration's default stands.
+fn interface(options: &Options, read: &Read) -> String {
+    let configured = match &read.loaded.policy.daemon.interfaces {
+        Interfaces::Named(names) => names.first().cloned(),
+        Interfaces::All => Some("any".to_owned()),
+    };
+    options.interface.clone().or(configured).unwrap_or_else(|| "eth0".to_owned())
+}
+
+/// The configuration beats the option. One that cannot be opened is a warning: the daemon runs on without.
+fn open_log(options: &Options, read: &Read) -> Log {
+    let wanted = &read.loaded.policy.daemon.log;
+    let mut log = Log::new(Form::Knockd { echo: options.verbose });
+    if wanted.syslog {
+        log.use_syslog();
+    }
+    if let Some(file) = wanted.file.as_ref().or(options.log_file.as_ref()) {
+        // Relative names are relative to where it was started, also after a reload.
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        if let Err(error) = log.use_file(&file) {
+            eprintln!("warning: cannot open logfile {}: {error}", file.display());
+        }
+    }
+    log
+}
+
+/// The rest happens in the background; the parent waits for the word that the start has worked.
+fn into_background() -> Result<daemonize::Child, ExitCode> {
+    match daemonize::fork() {
+        Ok(Parent::Child(child)) => Ok(child),
+        Ok(Parent::Parent { child_works }) => {
+            Err(if child_works { ExitCode::SUCCESS } else { ExitCode::from(CANNOT_START) })
+        }
+        Err(error) => Err(fail(&error)),
+    }
+}
+
+impl Monitor {
+    /// Writes the pid file; one that cannot be written is logged and done without.
+    fn write_pid_file(&mut self, path: &Path) {
+        match PidFile::create(path) {
+            Ok(file) => self.keep_pid_file(file),
+            Err(error) => {
+                let why = aldaba_sys::files::strerror(&error);
+                let line = format!("could not create pid file {}: {why}", path.display());
+                self.tell(Level::Notice, line);
+            }
+        }
+    }
+
+    fn say_knockd_started(&mut self, interface: &str) {
+        self.tell(Level::Notice, format!("starting up, listening on {interface}"));
+    }
+}

@@ -1,14 +1,67 @@
 //! The daemon of aldaba: monitor, worker and closer, under its own name and as `knockd`.
+//!
+//! The process that is started is the monitor. It starts the others from its own file under other names
+//! ([`role`]); what each holds and may do stands in docs/architecture.md.
 #![forbid(unsafe_code)]
 
 pub mod budget;
 pub mod check;
 pub mod cli;
+pub mod closer;
 pub mod face;
 pub mod ipc;
+pub mod keeper;
 pub mod knockd;
+pub mod log;
+pub mod monitor;
+pub mod one_time;
 pub mod role;
+pub mod run;
+pub mod source;
 pub mod state;
+pub mod surroundings;
 pub mod watch;
 pub mod wording;
-pub mod log;
+pub mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+use role::Role;
+use surroundings::Surroundings;
+use worker::Confinement;
+
+/// The program `aldabad`.
+#[must_use]
+pub fn main_as_aldabad() -> ExitCode {
+    let surroundings = Surroundings::of_this_process();
+    if let Some(code) = play_role(&surroundings) {
+        return code;
+    }
+    match Cli::parse_from(&surroundings.arguments).command {
+        Command::Run(args) => run::run(args, &surroundings),
+        Command::Check(args) => check::run(&args, surroundings.uid),
+    }
+}
+
+/// The program `knockd`.
+#[must_use]
+pub fn main_as_knockd() -> ExitCode {
+    let surroundings = Surroundings::of_this_process();
+    play_role(&surroundings).unwrap_or_else(|| knockd::run(&surroundings))
+}
+
+/// What this process was started for by the monitor, if it was.
+fn play_role(surroundings: &Surroundings) -> Option<ExitCode> {
+    let arguments = surroundings.arguments.get(1..).unwrap_or_default();
+    let code = match Role::of(&surroundings.arguments)? {
+        Role::Closer => closer::run(arguments),
+        Role::Worker => {
+            let confinement = Confinement::from_arguments(arguments);
+            confinement.map_or(ExitCode::FAILURE, |confinement| worker::run(&confinement))
+        }
+    };
+    Some(code)
+}

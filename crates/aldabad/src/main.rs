@@ -1,3 +1,8 @@
-//! Entry point.
+//! `aldabad`: opens closed firewall ports for those who knock.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aldabad::main_as_aldabad()
+}

@@ -5,97 +5,181 @@
 
 mod captures;
 mod commands;
-mod doors;
 mod effects;
+mod firewall;
 mod policy;
+mod reload;
 mod requests;
 mod speech;
+mod start;
+mod stop;
 mod workers;
 
-use std::os::fd::{AsFd as _, BorrowedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aldaba_runner::Runner;
+use aldaba_runner::{JobId, Runner};
+use aldaba_sys::poll::{self, Interest};
+use aldaba_sys::process::{self, Ending};
+use aldaba_sys::route::LinkWatch;
 use aldaba_sys::signals::{Signal, Signals};
-use aldaba_sys::{clock, poll, process};
+use aldaba_sys::clock;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+pub use commands::spawn_as;
+pub use policy::Overrides;
+pub use start::{Setup, StartError};
 
 use crate::closer::CloserHandle;
 use crate::face::Face;
 use crate::keeper::Keeper;
-
+use crate::log::Level;
 use captures::Captures;
 use commands::Commands;
-use doors::Firewall;
-pub use policy::InForce;
+use firewall::Firewall;
+use policy::InForce;
 use speech::Speech;
 use workers::Workers;
 
+/// What does not work yet is tried again this often.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// All the monitor is made of.
+#[derive(Debug)]
 pub struct Monitor {
     face: Face,
     policy: InForce,
     runner: Runner,
-    keeper: Keeper,
+    keeper: Option<Keeper>,
     commands: Commands,
     firewall: Firewall,
     workers: Workers,
     captures: Captures,
+    links: LinkWatch,
     closer: Option<CloserHandle>,
     signals: Signals,
     speech: Speech,
+    /// When to try again what did not work.
+    retry: Option<Duration>,
     stopping: Option<Signal>,
 }
 
 /// What the loop woke for.
+#[derive(Debug, Clone, Copy)]
 enum Woken {
     Signals,
     Worker,
     Links,
-    Output(usize),
+    Output(JobId),
 }
 
 impl Monitor {
     /// Runs until a signal ends it; the exit code is the face's.
     pub fn run(mut self) -> ExitCode {
         loop {
-            let now = clock::boottime();
-            self.runner.handle_timeout(now);
-            self.perform(now);
+            self.turn();
             if let Some(signal) = self.stopping
-                && self.runner.is_drained()
+                && self.runner.is_drained(clock::boottime())
             {
                 return self.finish(signal);
             }
-            self.wait();
         }
     }
 
-    /// Waits for the next thing to do, and does what came in.
-    fn wait(&mut self) {
+    /// Waits for something to happen and does it.
+    fn turn(&mut self) {
+        let woken = self.wait();
         let now = clock::boottime();
-        let mut interests: Vec<(BorrowedFd<'_>, poll::Interest)> = Vec::with_capacity(8);
-        let mut woken_for = Vec::with_capacity(8);
-        interests.push((self.signals.as_fd(), poll::Interest::READ));
-        woken_for.push(Woken::Signals);
-        interests.push((self.captures.links_fd(), poll::Interest::READ));
-        woken_for.push(Woken::Links);
-        if let Some(channel) = self.workers.channel() {
-            interests.push((channel.as_fd(), poll::Interest::READ));
-            woken_for.push(Woken::Worker);
-        }
-        for (index, output) in self.commands.outputs() {
-            interests.push((output, poll::Interest::READ));
-            woken_for.push(Woken::Output(index));
-        }
-        let ready = poll::wait(&interests, self.next_timeout(now)).unwrap_or_default();
-        drop(interests);
-        let now = clock::boottime();
-        for (ready, woken) in ready.into_iter().zip(woken_for) {
-            if ready {
-                self.handle(now, &woken);
+        for woken in woken {
+            match woken {
+                Woken::Signals => self.handle_signals(now),
+                Woken::Worker => {
+                    self.workers.flush();
+                    self.hear_worker(now);
+                }
+                Woken::Links => self.follow_links(now),
+                Woken::Output(job) => self.commands.drain(job),
             }
         }
         self.handle_timeouts(now);
+        self.perform(now);
+    }
+
+    fn wait(&self) -> Vec<Woken> {
+        let mut interests: Vec<(BorrowedFd<'_>, Interest)> = Vec::with_capacity(8);
+        let mut woken = Vec::with_capacity(8);
+        let mut add = |fd, interest, what| {
+            interests.push((fd, interest));
+            woken.push(what);
+        };
+        add(self.signals.as_fd(), Interest::READ, Woken::Signals);
+        add(self.links.as_fd(), Interest::READ, Woken::Links);
+        if let Some(channel) = self.workers.channel() {
+            add(channel, Interest { read: true, write: self.workers.has_waiting() }, Woken::Worker);
+        }
+        for (job, output) in self.commands.outputs() {
+            add(output, Interest::READ, Woken::Output(job));
+        }
+        let now = clock::boottime();
+        let timeout = self.next_timeout().map(|at| at.saturating_sub(now));
+        let ready = poll::wait(&interests, timeout).unwrap_or_default();
+        ready.into_iter().zip(woken).filter(|(ready, _)| *ready).map(|(_, woken)| woken).collect()
+    }
+
+    fn next_timeout(&self) -> Option<Duration> {
+        let timeouts =
+            [self.runner.poll_timeout(), self.workers.poll_timeout(), self.speech.poll_timeout(), self.retry];
+        timeouts.into_iter().flatten().min()
+    }
+
+    fn handle_timeouts(&mut self, now: Duration) {
+        self.runner.handle_timeout(now);
+        self.speech.handle_timeout(now);
+        if self.workers.poll_timeout().is_some_and(|due| due <= now) {
+            self.start_worker(now);
+        }
+        if self.retry.is_some_and(|due| due <= now) {
+            self.retry = None;
+            self.prepare_firewall(now);
+            self.follow_links(now);
+        }
+    }
+
+    fn handle_signals(&mut self, now: Duration) {
+        while let Ok(Some(signal)) = self.signals.poll() {
+            match signal {
+                Signal::Chld => self.reap(now),
+                Signal::Hup => self.reload(now),
+                Signal::Int | Signal::Term => self.begin_stop(now, signal),
+                Signal::Usr1 | Signal::Usr2 => {}
+            }
+        }
+    }
+
+    fn reap(&mut self, now: Duration) {
+        while let Ok(Some((pid, ending))) = process::reap() {
+            if self.workers.is_ended(now, pid) {
+                self.worker_ended(now, &how(ending));
+            } else if self.closer.as_ref().is_some_and(|closer| closer.pid() == pid) {
+                self.closer = None;
+                self.guard_leases();
+            } else if let Some(ended) = self.commands.ended(pid, ending) {
+                self.command_ended(now, ended);
+            }
+        }
+    }
+
+    /// Says that something does not work yet, and tries again in a while.
+    fn degraded(&mut self, now: Duration, what: &str, error: &str) {
+        let line = format!("degraded what={what} error={}", crate::wording::quoted(error));
+        self.speech.tell(Level::Warning, line);
+        self.retry = Some(now.saturating_add(RETRY));
+    }
+}
+
+fn how(ending: Ending) -> String {
+    match ending {
+        Ending::Exited(code) => format!("status={code}"),
+        Ending::Signalled(signal) => format!("signal={signal}"),
     }
 }

@@ -5,10 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_runner::door::Style;
-use aldaba_runner::effect::{Part, Signal};
-use aldaba_runner::event::{Event, Reason, What, Why};
-use aldaba_runner::runner::Outcome;
-use aldaba_runner::template::Rendered;
+use aldaba_runner::{Event, Outcome, Part, Reason, Rendered, Signal, What, Why};
 
 use crate::log::Level;
 
@@ -82,7 +79,7 @@ fn native_parts(what: &What) -> (Level, &'static str, String) {
         What::Closed { why } => (Level::Notice, "closed", format!("why={}", why_name(*why))),
         What::CommandTimeout => (Level::Info, "lease-over", none()),
         What::CommandFailed { part, outcome } => {
-            (Level::Error, "command-failed", format!("part={} {}", part_name(*part), outcome_text(outcome)))
+            (Level::Error, "command-failed", format!("part={} {}", part_name(*part), outcome_text(*outcome)))
         }
         What::TimeLimit { part, signal } => {
             let signal = if *signal == Signal::Term { "TERM" } else { "KILL" };
@@ -114,11 +111,11 @@ pub fn knockd(event: &Event, name: &str) -> Option<Line> {
             blank: true,
         }),
         What::CommandTimeout => notice(format!("{name}: {door}: command timeout")),
-        What::CommandFailed { outcome: Outcome::NotStarted { .. }, .. } => {
+        What::CommandFailed { outcome: Outcome::NotStarted(_), .. } => {
             notice("error: command fork failed!".to_owned())
         }
         What::CommandFailed { outcome, .. } => {
-            notice(format!("{door}: command returned non-zero status code ({})", status_code(outcome)))
+            notice(format!("{door}: command returned non-zero status code ({})", status_code(*outcome)))
         }
         What::TooLong { part } => notice(too_long(*part).to_owned()),
         What::Refused { reason: Reason::TooLong } | What::LoggedOnly | What::Opened { .. } | What::Renewed { .. } => {
@@ -170,6 +167,36 @@ pub fn expired(source: IpAddr, door: &str, stage: u8) -> Line {
     Line::new(Level::Info, format!("sequence-timeout door={} address={source} stage={stage}", quoted(door)))
 }
 
+/// A list of one-time sequences has come to its end.
+#[must_use]
+pub fn one_time_used_up(door: &str, style: Style) -> Line {
+    match style {
+        Style::Native => Line::new(Level::Warning, format!("one-time-used-up door={}", quoted(door))),
+        Style::Knockd => Line {
+            level: Level::Notice,
+            text: format!(
+                "no more sequences left in the one time sequences file for door {door} --> disabling the door"
+            ),
+            blank: true,
+        },
+    }
+}
+
+/// A used one-time sequence could not be marked, so the door opens no more.
+#[must_use]
+pub fn one_time_failed(door: &str, style: Style) -> Line {
+    match style {
+        Style::Native => Line::new(Level::Error, format!("one-time-failed door={}", quoted(door))),
+        Style::Knockd => Line {
+            level: Level::Error,
+            text: format!(
+                "error while disabling used one time sequence for door {door} --> disabling the door"
+            ),
+            blank: true,
+        },
+    }
+}
+
 /// Lines left out because there were too many.
 #[must_use]
 pub fn left_out(events: u64, style: Style) -> Line {
@@ -186,7 +213,9 @@ pub fn request_refused(door: &str, source: IpAddr, why: &str) -> Line {
     Line::new(Level::Warning, format!("refused door={} address={source} why={why}", quoted(door)))
 }
 
-const fn part_name(part: Part) -> &'static str {
+/// The name of a command's part in our lines.
+#[must_use]
+pub const fn part_name(part: Part) -> &'static str {
     match part {
         Part::Start => "start",
         Part::Stop => "stop",
@@ -219,5 +248,24 @@ pub const fn reason_name(reason: Reason) -> &'static str {
         Reason::NotStarted => "command-not-started",
         Reason::ElementFailed => "element-failed",
         Reason::ShuttingDown => "shutting-down",
+    }
+}
+
+fn outcome_text(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Exited(code) => format!("status={code}"),
+        Outcome::Signalled(signal) => format!("signal={signal}"),
+        Outcome::NotStarted(errno) => {
+            format!("not-started error={}", quoted(&std::io::Error::from_raw_os_error(errno).to_string()))
+        }
+    }
+}
+
+/// A command ended by a signal has the status a shell gives it.
+const fn status_code(outcome: Outcome) -> i32 {
+    match outcome {
+        Outcome::Exited(code) => code,
+        Outcome::Signalled(signal) => 128_i32.saturating_add(signal),
+        Outcome::NotStarted(_) => 127,
     }
 }

@@ -17,7 +17,7 @@ use aldaba_gate::knock::Keep;
 use aldaba_gate::{Gate, Interface, Rules};
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::poll::{self, Interest};
-use aldaba_sys::{clock, memfd, random};
+use aldaba_sys::{clock, inherited, memfd, random};
 
 pub use confine::Confinement;
 use eyes::Eyes;
@@ -56,12 +56,18 @@ enum End {
 }
 
 /// Runs until the channel ends.
+#[must_use]
 pub fn run(confinement: &Confinement) -> ExitCode {
-    let Ok(channel) = Channel::inherited() else { return ExitCode::FAILURE };
-    let Ok(kept_uid) = confinement.enter(&channel) else { return ExitCode::FAILURE };
+    let (channel, eyes, kept_uid) = match enter(confinement) {
+        Ok(entered) => entered,
+        Err(why) => {
+            eprintln!("aldabad: worker: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
     let mut worker = Worker {
         reporter: Reporter::new(channel),
-        eyes: Eyes::default(),
+        eyes,
         gate: None,
         candidate: None,
         naming: None,
@@ -75,6 +81,18 @@ pub fn run(confinement: &Confinement) -> ExitCode {
             Err(End::Broken) => return ExitCode::FAILURE,
         }
     }
+}
+
+/// Takes what it was given, then locks itself in.
+fn enter(confinement: &Confinement) -> Result<(Channel, Eyes, bool), String> {
+    let channel = Channel::inherited().map_err(|error| error.to_string())?;
+    let sockets = inherited::take(confinement.pnet.len()).map_err(|error| error.to_string())?;
+    let mut eyes = Eyes::default();
+    for ((socket, (link, index)), capture) in sockets.into_iter().zip(&confinement.pnet).zip(0..) {
+        eyes.open_pnet(capture, socket, *link, *index).map_err(|error| format!("capture with pnet: {error}"))?;
+    }
+    let kept_uid = confinement.enter(&channel)?;
+    Ok((channel, eyes, kept_uid))
 }
 
 impl Worker {

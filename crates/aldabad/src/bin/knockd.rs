@@ -1,3 +1,8 @@
-//! Entry point.
+//! `knockd`: aldabad under the name of the daemon it replaces.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aldabad::main_as_knockd()
+}

@@ -90,6 +90,18 @@ impl Speech {
         }
     }
 
+    /// A list of one-time sequences has come to its end.
+    pub fn one_time_used_up(&mut self, door: &str) {
+        let line = wording::one_time_used_up(door, self.style);
+        self.say(&line);
+    }
+
+    /// A used one-time sequence could not be marked.
+    pub fn one_time_failed(&mut self, door: &str) {
+        let line = wording::one_time_failed(door, self.style);
+        self.say(&line);
+    }
+
     /// Stage lines the worker left out.
     pub fn left_out(&mut self, events: u64) {
         let line = wording::left_out(events, self.style);

@@ -1,40 +1,49 @@
 //! How the worker locks itself in, before it reads anything.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd as _;
 
 use aldaba_sys::channel::Channel;
+use aldaba_sys::pnet_capture::LinkKind;
 use aldaba_sys::privileges::{self, Dropped, Identity};
 use aldaba_sys::sandbox;
 use aldaba_sys::signals::{self, Signal};
-use std::os::fd::AsFd as _;
 
 /// Descriptors a worker may have: the channel and its captures.
 const DESCRIPTORS: u64 = 256;
 
-/// What the monitor tells a worker on its command line: who to become, and whether to close the sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the monitor tells a worker on its command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confinement {
     /// Who to become.
     pub identity: Identity,
     /// Whether seccomp must hold; only an explicit option of the administrator's says no.
     pub sandbox: bool,
+    /// Sockets for pnet that come beside the channel, in their order: what their frames begin with, and the
+    /// interface.
+    pub pnet: Vec<(LinkKind, u32)>,
 }
 
 impl Confinement {
     /// As arguments of the worker.
     #[must_use]
-    pub fn arguments(&self) -> [OsString; 3] {
-        let words = [self.identity.uid, self.identity.gid, u32::from(self.sandbox)];
-        words.map(|word| word.to_string().into())
+    pub fn arguments(&self) -> Vec<OsString> {
+        let numbers = [self.identity.uid, self.identity.gid, u32::from(self.sandbox)];
+        let pnet = self.pnet.iter().map(|(link, index)| {
+            let link = if *link == LinkKind::Ethernet { "ethernet" } else { "ip" };
+            OsString::from(format!("{link}:{index}"))
+        });
+        numbers.iter().map(|number| number.to_string().into()).chain(pnet).collect()
     }
 
     /// From the arguments of the worker, without its name.
     #[must_use]
     pub fn from_arguments(arguments: &[OsString]) -> Option<Self> {
         let number = |word: &OsStr| word.to_str()?.parse::<u32>().ok();
-        let [uid, gid, sandbox] = arguments else { return None };
+        let [uid, gid, sandbox, pnet @ ..] = arguments else { return None };
+        let pnet = pnet.iter().map(|word| pnet_socket(word)).collect::<Option<_>>()?;
         let identity = Identity { uid: number(uid)?, gid: number(gid)? };
-        Some(Self { identity, sandbox: number(sandbox)? != 0 })
+        Some(Self { identity, sandbox: number(sandbox)? != 0, pnet })
     }
 
     /// Locks this process in. `Ok(true)`: it kept the uid it had.
@@ -50,6 +59,16 @@ impl Confinement {
     }
 }
 
+fn pnet_socket(word: &OsStr) -> Option<(LinkKind, u32)> {
+    let (link, index) = word.to_str()?.split_once(':')?;
+    let link = match link {
+        "ethernet" => LinkKind::Ethernet,
+        "ip" => LinkKind::Ip,
+        _ => return None,
+    };
+    Some((link, index.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +76,8 @@ mod tests {
     #[test]
     fn arguments_come_back() {
         for sandbox in [true, false] {
-            let one = Confinement { identity: Identity { uid: 61_184, gid: 61_185 }, sandbox };
+            let pnet = vec![(LinkKind::Ethernet, 2), (LinkKind::Ip, 7)];
+            let one = Confinement { identity: Identity { uid: 61_184, gid: 61_185 }, sandbox, pnet };
             assert_eq!(Confinement::from_arguments(&one.arguments()), Some(one));
         }
         assert_eq!(Confinement::from_arguments(&["0".into(), "0".into()]), None);

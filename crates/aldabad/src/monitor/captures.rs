@@ -1,0 +1,262 @@
+//! The capture sockets: opened here, read by the worker; and the interfaces they follow.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::AsFd as _;
+
+use aldaba_config::Capture;
+use aldaba_gate::Needs;
+use aldaba_sys::capture::{CaptureSocket, RingSize, Target};
+use aldaba_sys::filter::{FilterSpec, PortSet};
+use aldaba_sys::pnet_capture::PreparedSocket;
+
+use super::workers::{PnetSocket, Workers};
+use crate::ipc::{CaptureOn, ToWorker};
+use crate::watch::{Follower, Link, View, Watch};
+
+/// What the sockets and the worker know, and what they ought to.
+#[derive(Debug)]
+pub struct Captures {
+    watch: Watch,
+    kind: Capture,
+    follower: Follower,
+    filter: FilterSpec,
+    /// What the worker has been told, by interface index.
+    views: BTreeMap<u32, View>,
+    rings: BTreeMap<CaptureKey, (u32, CaptureSocket)>,
+    prepared: BTreeMap<u32, PreparedSocket>,
+    next: u32,
+}
+
+/// What a ring is bound to, in an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum CaptureKey {
+    Any,
+    Interface(u32),
+}
+
+/// What changed when the links were looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Interfaces that were not there before, by the name doors know them by.
+    pub found: Vec<String>,
+    /// Interfaces that are gone.
+    pub gone: Vec<String>,
+    /// Captures that could not be opened.
+    pub failed: Vec<(String, String)>,
+    /// Captures by pnet changed: only a new worker can take them over.
+    pub needs_new_worker: bool,
+}
+
+impl Captures {
+    /// No capture yet.
+    pub fn new(watch: Watch, kind: Capture, needs: &Needs) -> Self {
+        Self {
+            watch,
+            kind,
+            follower: Follower::default(),
+            filter: filter_of(needs),
+            views: BTreeMap::new(),
+            rings: BTreeMap::new(),
+            prepared: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    /// Where it captures.
+    pub const fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The interfaces in view.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        self.views.values()
+    }
+
+    /// Captures elsewhere from the next look on.
+    pub fn set_watch(&mut self, watch: Watch) {
+        if self.watch != watch {
+            self.watch = watch;
+            self.follower = Follower::default();
+        }
+    }
+
+    /// Puts a new filter in force on every socket, at once on each.
+    pub fn set_needs(&mut self, needs: &Needs) -> io::Result<()> {
+        let filter = filter_of(needs);
+        if filter == self.filter {
+            return Ok(());
+        }
+        self.filter = filter;
+        for (_, socket) in self.rings.values_mut() {
+            socket.replace_filter(&self.filter)?;
+        }
+        for socket in self.prepared.values() {
+            socket.replace_filter(&self.filter)?;
+        }
+        Ok(())
+    }
+
+    /// Follows the links: opens, closes and tells the worker what changed.
+    pub fn follow(&mut self, links: &[Link], workers: &mut Workers) -> Changes {
+        let views = self.follower.views(&self.watch, links);
+        let mut changes = Changes::default();
+        let gone: Vec<u32> = self.views.keys().filter(|index| !views.contains_key(index)).copied().collect();
+        for index in gone {
+            changes.gone.extend(self.views.remove(&index).map(|view| view.name));
+            workers.tell(&ToWorker::InterfaceGone { index }, &[]);
+        }
+        for (index, view) in views {
+            let old = self.views.get(&index);
+            if old.is_none() {
+                changes.found.push(view.name.clone());
+            }
+            if old != Some(&view) {
+                tell_view(&view, workers);
+                self.views.insert(index, view);
+            }
+        }
+        match self.kind {
+            Capture::Ring => self.follow_with_rings(workers, &mut changes),
+            Capture::Pnet => self.follow_with_pnet(&mut changes),
+        }
+        changes
+    }
+
+    fn follow_with_rings(&mut self, workers: &mut Workers, changes: &mut Changes) {
+        let wanted: BTreeSet<CaptureKey> = match self.watch {
+            Watch::All => BTreeSet::from([CaptureKey::Any]),
+            Watch::Named(_) => self.views.keys().map(|index| CaptureKey::Interface(*index)).collect(),
+        };
+        let old: Vec<CaptureKey> = self.rings.keys().filter(|key| !wanted.contains(key)).copied().collect();
+        for key in old {
+            if let Some((capture, _)) = self.rings.remove(&key) {
+                workers.tell(&ToWorker::CaptureGone { capture }, &[]);
+            }
+        }
+        for key in wanted {
+            if !self.rings.contains_key(&key)
+                && let Err(error) = self.open_ring(key, workers)
+            {
+                changes.failed.push((self.name_of(key), error.to_string()));
+            }
+        }
+    }
+
+    fn open_ring(&mut self, key: CaptureKey, workers: &mut Workers) -> io::Result<()> {
+        let socket = CaptureSocket::open(key.target(), &self.filter, RingSize::DEFAULT)?;
+        let capture = self.next;
+        self.next = self.next.wrapping_add(1);
+        tell_ring(capture, key, &socket, workers);
+        self.rings.insert(key, (capture, socket));
+        Ok(())
+    }
+
+    fn follow_with_pnet(&mut self, changes: &mut Changes) {
+        let gone: Vec<u32> = self.prepared.keys().filter(|index| !self.views.contains_key(index)).copied().collect();
+        for index in gone {
+            self.prepared.remove(&index);
+            changes.needs_new_worker = true;
+        }
+        for (index, view) in &self.views {
+            if self.prepared.contains_key(index) {
+                continue;
+            }
+            match PreparedSocket::open(*index, &self.filter) {
+                Ok(socket) => {
+                    self.prepared.insert(*index, socket);
+                    changes.needs_new_worker = true;
+                }
+                Err(error) => changes.failed.push((view.name.clone(), error.to_string())),
+            }
+        }
+    }
+
+    /// What a new worker gets at its start for pnet to bind. Sockets are bound once: fresh ones.
+    pub fn for_pnet(&mut self) -> Vec<PnetSocket> {
+        let mut sockets = Vec::new();
+        for (index, prepared) in &mut self.prepared {
+            let Ok(fresh) = PreparedSocket::open(*index, &self.filter) else { continue };
+            if let Ok(fd) = fresh.try_clone() {
+                sockets.push((fresh.link(), *index, fd));
+                *prepared = fresh;
+            }
+        }
+        sockets
+    }
+
+    /// Tells a new worker everything.
+    pub fn tell_all(&self, workers: &mut Workers) {
+        for view in self.views.values() {
+            tell_view(view, workers);
+        }
+        for (key, (capture, socket)) in &self.rings {
+            tell_ring(*capture, *key, socket, workers);
+        }
+    }
+
+    /// Opens a capture anew that stopped for good.
+    pub fn reopen(&mut self, capture: u32, workers: &mut Workers) -> Option<String> {
+        let key = *self.rings.iter().find(|(_, (number, _))| *number == capture)?.0;
+        self.rings.remove(&key);
+        workers.tell(&ToWorker::CaptureGone { capture }, &[]);
+        self.open_ring(key, workers).err().map(|error| error.to_string())
+    }
+
+    /// Packets the kernel had to drop because a ring was full.
+    pub fn drops(&self) -> u64 {
+        self.rings.values().filter_map(|(_, socket)| socket.statistics().ok()).map(|counted| counted.drops).sum()
+    }
+
+    fn name_of(&self, key: CaptureKey) -> String {
+        match key {
+            CaptureKey::Any => "any".to_owned(),
+            CaptureKey::Interface(index) => {
+                self.views.get(&index).map_or_else(|| index.to_string(), |view| view.name.clone())
+            }
+        }
+    }
+}
+
+impl CaptureKey {
+    const fn target(self) -> Target {
+        match self {
+            Self::Any => Target::Any,
+            Self::Interface(index) => Target::Interface(index),
+        }
+    }
+
+    const fn on(self) -> CaptureOn {
+        match self {
+            Self::Any => CaptureOn::Any,
+            Self::Interface(index) => CaptureOn::Interface(index),
+        }
+    }
+}
+
+fn tell_view(view: &View, workers: &mut Workers) {
+    let View { index, loopback, .. } = *view;
+    workers.tell(&ToWorker::Interface { index, loopback, name: view.name.clone() }, &[]);
+    for address in &view.addresses {
+        workers.tell(&ToWorker::Address { index, address: *address }, &[]);
+    }
+    workers.tell(&ToWorker::InterfaceReady { index }, &[]);
+}
+
+fn tell_ring(capture: u32, key: CaptureKey, socket: &CaptureSocket, workers: &mut Workers) {
+    let ring = u64::try_from(RingSize::DEFAULT.bytes()).unwrap_or(u64::MAX);
+    workers.tell(&ToWorker::Capture { capture, on: key.on(), ring }, &[socket.as_fd()]);
+}
+
+fn filter_of(needs: &Needs) -> FilterSpec {
+    let ports = |ports: &BTreeSet<u16>| ports.iter().copied().collect::<PortSet>();
+    FilterSpec {
+        tcp: ports(&needs.tcp),
+        tcp_syn_everywhere: needs.tcp_syn_everywhere,
+        udp: ports(&needs.udp),
+        udp_everywhere: needs.udp_everywhere,
+        ignore_tcp: ports(&needs.ignore_tcp),
+        ignore_udp: ports(&needs.ignore_udp),
+        ipv6: needs.ipv6,
+    }
+}

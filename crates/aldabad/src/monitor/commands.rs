@@ -1,0 +1,116 @@
+//! Commands under way: started, their output drained, their end told to the runner.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use aldaba_runner::door::Style;
+use aldaba_runner::{JobId, Outcome, Part, Rendered, Signal};
+use aldaba_sys::process::{Ending, Kill};
+use aldaba_sys::spawn::{self, Child, Conduct, Program};
+
+/// What is kept of a command's output, to be shown when it fails.
+const KEPT: usize = 4096;
+
+/// Starts a command by the rules of its door's file.
+pub fn spawn_as(style: Style, command: &Rendered) -> std::io::Result<Child> {
+    let program = match command {
+        Rendered::Argv(words) => Program::Argv(words.iter().map(Into::into).collect()),
+        Rendered::Shell(line) => Program::Shell(line.into()),
+    };
+    let conduct = match style {
+        Style::Native => Conduct::Confined,
+        Style::Knockd => Conduct::AsTheDaemon,
+    };
+    spawn::start(&program, conduct)
+}
+
+/// All commands under way; their number is bounded by the runner.
+#[derive(Debug, Default)]
+pub struct Commands {
+    running: BTreeMap<JobId, Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    part: Part,
+    kept: Vec<u8>,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Which.
+    pub job: JobId,
+    /// Whether it opened or closed.
+    pub part: Part,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The beginning of what it printed.
+    pub output: String,
+}
+
+impl Commands {
+    /// Starts a command.
+    pub fn start(&mut self, job: JobId, part: Part, style: Style, command: &Rendered) -> std::io::Result<()> {
+        let child = spawn_as(style, command)?;
+        self.running.insert(job, Running { child, part, kept: Vec::new() });
+        Ok(())
+    }
+
+    /// Signals a command and everything it has started.
+    pub fn signal(&mut self, job: JobId, signal: Signal) {
+        let kill = match signal {
+            Signal::Term => Kill::Term,
+            Signal::Kill => Kill::Kill,
+        };
+        if let Some(running) = self.running.get(&job) {
+            spawn::signal_tree(&running.child, kill);
+        }
+    }
+
+    /// The outputs to wait on.
+    pub fn outputs(&self) -> impl Iterator<Item = (JobId, BorrowedFd<'_>)> {
+        self.running.iter().filter_map(|(job, running)| Some((*job, running.child.output.as_ref()?.as_fd())))
+    }
+
+    /// Reads what a command printed; the beginning is kept, the rest read and dropped, so that it never waits.
+    pub fn drain(&mut self, job: JobId) {
+        let Some(running) = self.running.get_mut(&job) else { return };
+        running.drain();
+    }
+
+    /// Whether this ended process was a command's.
+    pub fn ended(&mut self, pid: u32, ending: Ending) -> Option<Ended> {
+        let job = *self.running.iter().find(|(_, running)| running.child.pid == pid)?.0;
+        let mut running = self.running.remove(&job)?;
+        running.drain();
+        let outcome = match ending {
+            Ending::Exited(code) => Outcome::Exited(code),
+            Ending::Signalled(signal) => Outcome::Signalled(signal),
+        };
+        let output = String::from_utf8_lossy(&running.kept).into_owned();
+        Some(Ended { job, part: running.part, outcome, output })
+    }
+}
+
+impl Running {
+    fn drain(&mut self) {
+        let Some(output) = &self.child.output else { return };
+        let mut part = [0; 4096];
+        // Bounded: a command that prints without end has its turn again with the next poll.
+        for _ in 0..64 {
+            match spawn::read_output(output.as_fd(), &mut part) {
+                Ok(Some(0)) | Err(_) => {
+                    self.child.output = None;
+                    return;
+                }
+                Ok(Some(length)) => {
+                    let room = KEPT.saturating_sub(self.kept.len()).min(length);
+                    self.kept.extend_from_slice(&part[..room]);
+                }
+                Ok(None) => return,
+            }
+        }
+    }
+}

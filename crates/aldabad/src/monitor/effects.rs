@@ -1,0 +1,105 @@
+//! Does what the runner asks for, in its order (spec/leases.md, "Effects").
+
+use std::time::Duration;
+
+use aldaba_runner::{Effect, Held, Moment, Outcome, Record};
+use aldaba_sys::clock;
+
+use super::Monitor;
+use super::commands::Ended;
+use crate::closer::{CloserHandle, LogTarget};
+use crate::log::Level;
+use crate::wording;
+
+impl Monitor {
+    /// Performs everything the runner asks for now.
+    pub(super) fn perform(&mut self, now: Duration) {
+        while let Some(effect) = self.runner.poll_effect() {
+            self.perform_one(now, effect);
+        }
+    }
+
+    fn perform_one(&mut self, now: Duration, effect: Effect) {
+        match effect {
+            Effect::Log(event) => self.speech.event(now, &event),
+            Effect::JournalPut(record) => self.put(now, &record),
+            Effect::JournalRemove(lease) => {
+                let removed = self.keeper.as_mut().is_none_or(|keeper| keeper.remove(lease).is_ok());
+                if !removed {
+                    self.runner.journal_failed(now, lease);
+                }
+            }
+            Effect::Spawn { job, part, style, command, .. } => {
+                if let Err(error) = self.commands.start(job, part, style, &command) {
+                    let errno = error.raw_os_error().unwrap_or_default();
+                    self.runner.command_finished(now, job, Outcome::NotStarted(errno));
+                }
+            }
+            Effect::Signal { job, signal } => self.commands.signal(job, signal),
+            Effect::SetElement { lease, place, address, timeout } => {
+                match self.firewall.set(&place, address, timeout) {
+                    Ok(()) => self.runner.element_done(now, lease),
+                    Err(error) => {
+                        self.runner.element_failed(now, lease, &error);
+                        // Somebody may have taken the table away: it is needed more than ever.
+                        self.retry = Some(now);
+                    }
+                }
+            }
+            Effect::DeleteElement { lease, place, address } => match self.firewall.delete(&place, address) {
+                Ok(()) => self.runner.element_done(now, lease),
+                Err(error) => self.runner.element_failed(now, lease, &error),
+            },
+        }
+    }
+
+    /// Makes a lease durable. Only one with a stop command needs that: the kernel ends the others by itself.
+    fn put(&mut self, now: Duration, record: &Record) {
+        let needs_closer = matches!(record.held, Held::Command { .. });
+        let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
+        let put = match &mut self.keeper {
+            Some(keeper) => keeper.put(record, &at).map_err(|error| error.to_string()),
+            None if needs_closer => Err("there is no state folder".to_owned()),
+            None => Ok(()),
+        };
+        match put {
+            Ok(()) if needs_closer => self.guard_leases(),
+            Ok(()) => {}
+            Err(error) => {
+                self.speech.tell(Level::Error, format!("journal-error error={}", wording::quoted(&error)));
+                self.runner.journal_failed(now, record.id);
+            }
+        }
+    }
+
+    /// From the first lease with a stop command on, a closer stands by.
+    pub(super) fn guard_leases(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        if self.closer.is_some() || self.stopping.is_some() {
+            return;
+        }
+        let log = LogTarget {
+            knockd: self.face.is_knockd(),
+            syslog: self.speech.log().uses_syslog(),
+            file: self.speech.log().file().map(ToOwned::to_owned),
+        };
+        match CloserHandle::start(self.workers.program(), keeper.folder(), &log) {
+            Ok(closer) => self.closer = Some(closer),
+            Err(error) => {
+                let line = format!("degraded what=closer error={}", wording::quoted(&error.to_string()));
+                self.speech.tell(Level::Error, line);
+            }
+        }
+    }
+
+    /// A command has ended.
+    pub(super) fn command_ended(&mut self, now: Duration, ended: Ended) {
+        let failed = !ended.outcome.is_success();
+        if failed && !ended.output.is_empty() {
+            let part = wording::part_name(ended.part);
+            let line = format!("command-output part={part} text={}", wording::quoted(ended.output.trim_end()));
+            self.speech.tell(Level::Warning, line);
+        }
+        self.runner.command_finished(now, ended.job, ended.outcome);
+    }
+}

@@ -1,0 +1,160 @@
+//! The policy in force, the one that waits for the worker, and the doors' numbers in both.
+
+use std::io;
+
+use aldaba_config::Policy;
+use aldaba_gate::{DoorId, Rules, SequenceSource};
+
+use crate::ipc::Place;
+use crate::one_time::OneTimeFile;
+use crate::source::{Read, Source};
+
+/// What the command line says above the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Interfaces to capture on.
+    pub interfaces: Vec<String>,
+    /// IPv6 is not looked at.
+    pub ipv4_only: bool,
+}
+
+/// A policy with everything that belongs to it.
+#[derive(Debug)]
+pub struct Version {
+    /// Its number; requests name it.
+    pub generation: u32,
+    /// What it says.
+    pub policy: Policy,
+    /// What it was made of, for the worker.
+    pub bundle: Vec<u8>,
+    /// The files of its one-time knocks.
+    pub one_time: Vec<OneTimeFile>,
+}
+
+/// The policy in force.
+#[derive(Debug)]
+pub struct InForce {
+    source: Source,
+    overrides: Overrides,
+    current: Version,
+    /// Names of the doors of the policy before, for requests that were under way.
+    before: Vec<String>,
+    candidate: Option<Version>,
+}
+
+impl Version {
+    fn new(generation: u32, read: Read, overrides: &Overrides) -> io::Result<Self> {
+        let Read { loaded, bundle } = read;
+        let mut policy = loaded.policy;
+        policy.gate.ipv6 &= !overrides.ipv4_only;
+        let open = |of: &aldaba_config::OneTime| {
+            let file = OneTimeFile::open(of, written(&policy.gate, of.door, of.knock));
+            file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", of.path.display())))
+        };
+        let one_time = policy.one_time.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { generation, policy, bundle, one_time })
+    }
+
+    /// The gate's rules with the one-time sequences that are current now.
+    pub fn rules(&self) -> Rules {
+        let mut rules = self.policy.gate.clone();
+        for file in &self.one_time {
+            let door = usize::try_from(file.door.0).ok().and_then(|door| rules.doors.get_mut(door));
+            if let Some(knock) = door.and_then(|door| door.knocks.get_mut(usize::from(file.knock))) {
+                knock.source = SequenceSource::OneTime(file.current().cloned());
+            }
+        }
+        rules
+    }
+
+    fn find(&self, name: &str) -> Option<DoorId> {
+        let index = self.policy.gate.doors.iter().position(|door| door.name == name)?;
+        u32::try_from(index).ok().map(DoorId)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.policy.gate.doors.iter().map(|door| door.name.clone()).collect()
+    }
+}
+
+fn written(rules: &Rules, door: DoorId, knock: u8) -> Option<&aldaba_gate::knock::Sequence> {
+    let door = rules.doors.get(usize::try_from(door.0).ok()?)?;
+    match &door.knocks.get(usize::from(knock))?.source {
+        SequenceSource::Fixed(sequence) => Some(sequence),
+        SequenceSource::OneTime(current) => current.as_ref(),
+    }
+}
+
+impl InForce {
+    /// The first policy of a daemon.
+    pub fn new(source: Source, read: Read, overrides: Overrides) -> io::Result<Self> {
+        let current = Version::new(1, read, &overrides)?;
+        Ok(Self { source, overrides, current, before: Vec::new(), candidate: None })
+    }
+
+    /// The policy in force.
+    pub const fn current(&self) -> &Version {
+        &self.current
+    }
+
+    /// The same, to use up a one-time sequence.
+    pub const fn current_mut(&mut self) -> &mut Version {
+        &mut self.current
+    }
+
+    /// Where it comes from.
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What the command line says above it.
+    pub const fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// Takes a new policy as the candidate, in place of one that waits.
+    pub fn propose(&mut self, read: Read) -> io::Result<&Version> {
+        let last = self.candidate.as_ref().unwrap_or(&self.current).generation;
+        let version = Version::new(last.wrapping_add(1), read, &self.overrides)?;
+        Ok(self.candidate.insert(version))
+    }
+
+    /// The candidate of this number comes into force; whether there was one.
+    pub fn switch(&mut self, generation: u32) -> bool {
+        let Some(candidate) = self.candidate.take_if(|candidate| candidate.generation == generation) else {
+            return false;
+        };
+        self.before = self.current.names();
+        self.current = candidate;
+        true
+    }
+
+    /// The candidate comes into force at once: there is no worker to ask.
+    pub fn switch_now(&mut self) -> bool {
+        self.candidate.as_ref().map(|candidate| candidate.generation).is_some_and(|it| self.switch(it))
+    }
+
+    /// The candidate of this number is dropped; whether there was one.
+    pub fn refuse(&mut self, generation: u32) -> bool {
+        self.candidate.take_if(|candidate| candidate.generation == generation).is_some()
+    }
+
+    /// The door a message of the worker means, in today's numbers: of this policy, or of the one before by name.
+    pub fn door(&self, place: Place) -> Option<DoorId> {
+        let generation = self.current.generation;
+        if place.generation == generation {
+            let index = usize::try_from(place.door.0).ok()?;
+            return (index < self.current.policy.gate.doors.len()).then_some(place.door);
+        }
+        if place.generation != generation.wrapping_sub(1) {
+            return None;
+        }
+        self.current.find(self.before.get(usize::try_from(place.door.0).ok()?)?)
+    }
+
+    /// A door's name.
+    pub fn name(&self, door: DoorId) -> &str {
+        let index = usize::try_from(door.0).unwrap_or(usize::MAX);
+        self.current.policy.gate.doors.get(index).map_or("?", |door| &door.name)
+    }
+}

@@ -1,0 +1,170 @@
+//! A new policy: read, offered to the worker, put into force in one step, or refused whole.
+
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::Duration;
+
+use aldaba_config::{Interfaces, Paint};
+use aldaba_gate::Needs;
+use aldaba_runner::door::Style;
+use aldaba_sys::memfd;
+
+use super::Monitor;
+use crate::face::Face;
+use crate::ipc::ToWorker;
+use crate::log::Level;
+use crate::watch::Watch;
+
+impl Monitor {
+    /// SIGHUP.
+    pub(super) fn reload(&mut self, now: Duration) {
+        if self.stopping.is_some() {
+            return;
+        }
+        if self.face.is_knockd() {
+            self.say_rereading();
+        }
+        let read = match self.policy.source().read(true) {
+            Ok(read) => read,
+            Err(report) => {
+                let text = report.render(Paint::Plain);
+                self.reload_refused(report.errors(), text.lines());
+                return;
+            }
+        };
+        for warning in &read.loaded.warnings {
+            self.speech.tell(Level::Warning, warning.to_string());
+        }
+        match self.policy.propose(read) {
+            Ok(_) => self.offer(now),
+            Err(error) => self.reload_refused(1, std::iter::once(error.to_string().as_str())),
+        }
+    }
+
+    fn say_rereading(&mut self) {
+        let path = self.policy.source().path().display().to_string();
+        self.speech.tell_and_blank(Level::Notice, format!("re-reading config file: {path}"));
+        let log = self.speech.log();
+        let file = log.file().map(Path::to_owned);
+        if let Some(file) = file {
+            let line = format!("re-opening log file: {}", file.display());
+            log.to_syslog(&line);
+            if self.face.echoes() {
+                println!("closing log file: {}", file.display());
+                println!("{line}");
+            }
+        }
+    }
+
+    fn reload_refused<'a>(&mut self, errors: usize, lines: impl Iterator<Item = &'a str>) {
+        self.speech.tell(Level::Error, format!("reload-refused errors={errors}"));
+        for line in lines.filter(|line| !line.is_empty()) {
+            self.speech.tell(Level::Error, format!("  {line}"));
+        }
+    }
+
+    /// Offers the candidate to the worker; without one it comes into force at once.
+    fn offer(&mut self, now: Duration) {
+        if self.workers.is_serving() {
+            let Some(candidate) = self.policy.candidate() else { return };
+            let (generation, bundle) = (candidate.generation, candidate.bundle.clone());
+            self.prepare_worker(generation, &bundle);
+        } else if self.policy.switch_now() {
+            self.put_into_force(now);
+        }
+    }
+
+    /// Hands the bytes of a policy to the worker.
+    pub(super) fn prepare_worker(&mut self, generation: u32, bundle: &[u8]) {
+        let message = ToWorker::Prepare {
+            generation,
+            keep_attempts: self.style() == Style::Native,
+            stages: self.wants_stages(),
+            ipv4_only: self.policy.overrides().ipv4_only,
+        };
+        match memfd::sealed("aldaba-policy", bundle) {
+            Ok(sealed) => self.workers.tell(&message, &[sealed.as_fd()]),
+            Err(error) => self.speech.tell(Level::Error, format!("degraded what=policy error={error}")),
+        }
+    }
+
+    /// The worker has built a policy: both switch.
+    pub(super) fn worker_prepared(&mut self, now: Duration, generation: u32) {
+        if generation == self.policy.current().generation {
+            self.serve(generation);
+        } else if self.policy.switch(generation) {
+            self.workers.tell(&ToWorker::Commit { generation }, &[]);
+            self.put_into_force(now);
+        }
+    }
+
+    /// The worker cannot build what the monitor could.
+    pub(super) fn worker_refuses(&mut self, now: Duration, generation: u32) {
+        if self.policy.refuse(generation) {
+            self.reload_refused(1, std::iter::once("the worker could not build this policy"));
+        } else {
+            self.workers.end(now);
+        }
+    }
+
+    /// What a new policy changes outside the runner's leases.
+    fn put_into_force(&mut self, now: Duration) {
+        let policy = self.policy.current().policy.clone();
+        self.runner.reload(now, policy.catalogue.clone());
+        // knockd keeps its interface for life.
+        if !self.face.is_knockd() {
+            self.captures.set_watch(watch(&policy.daemon.interfaces, &self.policy.overrides().interfaces));
+        }
+        self.refresh_filter();
+        self.follow_links(now);
+        self.reopen_log(&policy.daemon.log);
+        self.open_keeper_if_needed();
+        self.prepare_firewall(now);
+        if !self.face.is_knockd() {
+            self.speech.tell(Level::Notice, format!("reloaded doors={}", policy.catalogue.doors.len()));
+        }
+    }
+
+    /// The sockets' filter for the sequences that are current now.
+    pub(super) fn refresh_filter(&mut self) {
+        let needs = Needs::of(&self.policy.current().rules());
+        if let Err(error) = self.captures.set_needs(&needs) {
+            self.speech.tell(Level::Error, format!("degraded what=filter error={error}"));
+        }
+    }
+
+    fn reopen_log(&mut self, wanted: &aldaba_config::Log) {
+        let log = self.speech.log();
+        if wanted.syslog {
+            log.use_syslog();
+        }
+        // Opened anew also under the same name: the old file may have been moved away.
+        let file = wanted.file.clone().or_else(|| log.file().map(Path::to_owned));
+        if let Some(file) = file
+            && let Err(error) = log.use_file(&file)
+        {
+            self.speech.tell(Level::Error, format!("degraded what=log error=\"{}: {error}\"", file.display()));
+        }
+    }
+
+    /// Whose rules attempts follow over a reload.
+    fn style(&self) -> Style {
+        self.policy.source().style()
+    }
+
+    pub(super) fn wants_stages(&self) -> bool {
+        match &self.face {
+            Face::Knockd(_) => true,
+            Face::Aldabad => self.policy.current().policy.daemon.log.stages,
+        }
+    }
+}
+
+/// Where to capture: what the command line says, or the configuration.
+pub fn watch(interfaces: &Interfaces, overrides: &[String]) -> Watch {
+    match interfaces {
+        _ if !overrides.is_empty() => Watch::of(overrides),
+        Interfaces::All => Watch::All,
+        Interfaces::Named(names) => Watch::of(names),
+    }
+}

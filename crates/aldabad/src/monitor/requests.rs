@@ -1,0 +1,109 @@
+//! What the worker asks for, checked against the monitor's own policy, and what it reports.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use aldaba_gate::{DoorId, KnockAction};
+
+use super::Monitor;
+use super::workers::Heard;
+use crate::ipc::{FromWorker, Place, ToWorker};
+use crate::log::Level;
+use crate::wording;
+
+/// Messages taken from the worker before everything else has its turn.
+const MESSAGES_AT_ONCE: usize = 256;
+
+impl Monitor {
+    /// Hears the worker out, within bounds.
+    pub(super) fn hear_worker(&mut self, now: Duration) {
+        for _ in 0..MESSAGES_AT_ONCE {
+            match self.workers.hear(now) {
+                Heard::Message(message) => self.handle_message(now, message),
+                Heard::Nothing => return,
+                Heard::Lost => {
+                    self.worker_ended(now, "ended by the monitor");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn handle_message(&mut self, now: Duration, message: FromWorker) {
+        match message {
+            FromWorker::Ready { kept_uid } => self.worker_ready(kept_uid),
+            FromWorker::Prepared { generation } => self.worker_prepared(now, generation),
+            FromWorker::Unfit { generation } => self.worker_refuses(now, generation),
+            FromWorker::Request { place, action, source } => self.handle_request(now, place, action, source),
+            FromWorker::Stage { place, stage, source } => {
+                if let Some(door) = self.policy.door(place) {
+                    self.speech.stage(source, self.policy.name(door), stage);
+                }
+            }
+            FromWorker::Expired { place, stage, source } => {
+                if let Some(door) = self.policy.door(place) {
+                    self.speech.expired(source, self.policy.name(door), stage);
+                }
+            }
+            FromWorker::LeftOut { events } => self.speech.left_out(events),
+            FromWorker::Overrun { requests } => {
+                self.speech.tell(Level::Warning, format!("requests-lost requests={requests}"));
+            }
+            FromWorker::CaptureFailed { capture } => {
+                if let Some(error) = self.captures.reopen(capture, &mut self.workers) {
+                    self.degraded("capture", &error);
+                }
+            }
+        }
+    }
+
+    fn handle_request(&mut self, now: Duration, place: Place, action: KnockAction, source: IpAddr) {
+        let Some(door) = self.policy.door(place) else {
+            self.speech.tell_limited(now, &wording::request_refused("?", source, "no-such-door"));
+            return;
+        };
+        // The worker may ask only for what one of the door's own knocks does.
+        if self.knock_action(door, place.knock) != Some(action) {
+            self.speech.tell_limited(now, &wording::request_refused(self.policy.name(door), source, "no-such-knock"));
+            return;
+        }
+        self.speech.complete(source, self.policy.name(door));
+        if self.use_up(door, place.knock).is_err() {
+            return;
+        }
+        let door = aldaba_runner::DoorId(door.0);
+        match action {
+            // What became of it is said by the runner's events.
+            KnockAction::Open => drop(self.runner.grant(now, door, source, None)),
+            KnockAction::Close => drop(self.runner.close(now, door, source)),
+        }
+    }
+
+    fn knock_action(&self, door: DoorId, knock: u8) -> Option<KnockAction> {
+        let doors = &self.policy.current().policy.gate.doors;
+        let door = doors.get(usize::try_from(door.0).ok()?)?;
+        Some(door.knocks.get(usize::from(knock))?.action)
+    }
+
+    /// A one-time sequence is marked before anything is opened, and the worker gets the next one. An error: it cannot
+    /// be marked, so nothing opens, now or later.
+    fn use_up(&mut self, door: DoorId, knock: u8) -> std::io::Result<()> {
+        let name = self.policy.name(door).to_owned();
+        let version = self.policy.current_mut();
+        let generation = version.generation;
+        let file = version.one_time.iter_mut().find(|file| file.door == door && file.knock == knock);
+        let Some(file) = file else { return Ok(()) };
+        let marked = file.use_up();
+        let sequence = file.current().cloned();
+        match &marked {
+            Err(_) => self.speech.one_time_failed(&name),
+            Ok(()) if sequence.is_none() => self.speech.one_time_used_up(&name),
+            Ok(()) => {}
+        }
+        // The filter first: no packet of the next sequence may be missed once it is in force.
+        self.refresh_filter();
+        let place = Place { generation, door, knock };
+        self.workers.tell(&ToWorker::NextSequence { place, sequence }, &[]);
+        marked
+    }
+}

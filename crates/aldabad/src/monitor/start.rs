@@ -1,0 +1,295 @@
+//! How the monitor comes to be: everything opened, the worker serving, overdue leases taken over.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aldaba_gate::Needs;
+use aldaba_runner::Runner;
+use aldaba_runner::door::{Action, Catalogue, Style};
+use aldaba_runner::record::{self, Moment};
+use aldaba_sys::privileges::{self, Identity};
+use aldaba_sys::reexec::Program;
+use aldaba_sys::route::LinkWatch;
+use aldaba_sys::signals::{Signal, Signals};
+use aldaba_sys::clock;
+
+use super::captures::{Captures, Changes};
+use super::commands::Commands;
+use super::firewall::Firewall;
+use super::policy::{InForce, Overrides};
+use super::reload::watch;
+use super::speech::Speech;
+use super::workers::Workers;
+use super::Monitor;
+use crate::face::Face;
+use crate::ipc::ToWorker;
+use crate::keeper::{Keeper, KeeperError};
+use crate::log::{Level, Log};
+use crate::source::{Read, Source};
+use crate::watch::Link;
+
+/// How long the first worker may take.
+const FIRST_WORKER: Duration = Duration::from_secs(10);
+/// The worker's user, where the policy names none and this one exists.
+const DEFAULT_USER: &str = "aldaba";
+
+/// What a daemon is started with.
+#[derive(Debug)]
+pub struct Setup {
+    /// Under which name.
+    pub face: Face,
+    /// Where the policy comes from.
+    pub source: Source,
+    /// The policy.
+    pub read: Read,
+    /// What the command line says above it.
+    pub overrides: Overrides,
+    /// The log, open.
+    pub log: Log,
+    /// Where leases are kept if the policy needs that.
+    pub state_folder: PathBuf,
+    /// Whether the worker's sandbox must hold.
+    pub sandbox: bool,
+}
+
+/// Why a daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder.
+    #[error("{0}")]
+    State(#[from] KeeperError),
+    /// Leases of an earlier run could not be read.
+    #[error("{0}")]
+    Journal(#[from] aldaba_runner::journal::JournalError),
+    /// The worker's user.
+    #[error("user {name:?} of the configuration does not exist\n  help: useradd --system --no-create-home {name}")]
+    NoSuchUser {
+        /// Which.
+        name: String,
+    },
+    /// Something the kernel refuses.
+    #[error("{what}: {source}{help}")]
+    Kernel {
+        /// What was wanted.
+        what: &'static str,
+        /// What the kernel says.
+        source: std::io::Error,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The worker does not come up.
+    #[error("the worker does not start; its own message, if any, stands above")]
+    NoWorker,
+}
+
+fn kernel(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
+    move |source| {
+        let denied = source.kind() == std::io::ErrorKind::PermissionDenied;
+        let help = if denied { "\n  help: run as root, or with CAP_NET_RAW and CAP_NET_ADMIN" } else { "" };
+        StartError::Kernel { what, source, help }
+    }
+}
+
+impl Monitor {
+    /// Opens everything and waits until the worker serves.
+    pub fn start(setup: Setup) -> Result<Self, StartError> {
+        let Setup { face, source, read, overrides, log, state_folder, sandbox } = setup;
+        let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
+        let all = [Signal::Chld, Signal::Hup, Signal::Int, Signal::Term, Signal::Usr1, Signal::Usr2];
+        let signals = Signals::block(&all).map_err(kernel("cannot listen to signals"))?;
+        let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
+        let policy = InForce::new(source, read, overrides).map_err(kernel("cannot use the one-time sequences"))?;
+        let daemon = &policy.current().policy.daemon;
+        let identity = identity(daemon.user.as_deref())?;
+        let watch = watch(&daemon.interfaces, &policy.overrides().interfaces);
+        let captures = Captures::new(watch, daemon.capture, &Needs::of(&policy.current().rules()));
+        let style = if face.is_knockd() { Style::Knockd } else { Style::Native };
+        let runner = Runner::new(policy.current().policy.catalogue.clone());
+        let firewall = Firewall::new(&daemon.table);
+        let mut monitor = Self {
+            face,
+            policy,
+            runner,
+            keeper: None,
+            commands: Commands::default(),
+            firewall,
+            workers: Workers::new(program, identity, sandbox),
+            captures,
+            links,
+            closer: None,
+            signals,
+            speech: Speech::new(log, style),
+            state_folder,
+            retry: None,
+            stopping: None,
+        };
+        monitor.open_everything()?;
+        Ok(monitor)
+    }
+
+    fn open_everything(&mut self) -> Result<(), StartError> {
+        let now = clock::boottime();
+        self.open_keeper()?;
+        self.take_over(now)?;
+        self.prepare_firewall(now);
+        self.follow_links(now);
+        self.workers.start(now, &self.captures.for_pnet()).map_err(kernel("cannot start the worker"))?;
+        while !self.workers.is_serving() {
+            self.turn();
+            let late = clock::boottime().saturating_sub(now) > FIRST_WORKER;
+            if late || !self.workers.is_living() {
+                return Err(StartError::NoWorker);
+            }
+        }
+        Ok(())
+    }
+
+    /// The state folder, where the policy needs one: a door with a stop command. For the others it is only of use.
+    fn open_keeper(&mut self) -> Result<(), StartError> {
+        let need = need(&self.policy.current().policy.catalogue);
+        if self.keeper.is_some() || need == Need::None {
+            return Ok(());
+        }
+        match Keeper::open(&self.state_folder) {
+            Ok(keeper) => self.keeper = Some(keeper),
+            Err(error @ KeeperError::Locked { .. }) => return Err(error.into()),
+            Err(error) if need == Need::Durable => return Err(error.into()),
+            Err(error) => self.speech.tell(Level::Warning, format!("degraded what=state error=\"{error}\"")),
+        }
+        Ok(())
+    }
+
+    /// The same at a reload: the daemon goes on without, and each opening that needs the journal is refused.
+    pub(super) fn open_keeper_if_needed(&mut self) {
+        if let Err(error) = self.open_keeper() {
+            self.speech.tell(Level::Error, format!("degraded what=state error=\"{error}\""));
+        }
+    }
+
+    /// Leases of an earlier run: closed now when overdue, else taken over.
+    fn take_over(&mut self, now: Duration) -> Result<(), StartError> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let entries = keeper.load()?;
+        let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
+        let recovered = record::recover(entries, &at);
+        if !recovered.is_empty() {
+            self.runner.recover(now, recovered);
+            self.guard_leases();
+            self.perform(now);
+        }
+        Ok(())
+    }
+
+    /// Starts the next worker.
+    pub(super) fn start_worker(&mut self, now: Duration) {
+        let pnet = self.captures.for_pnet();
+        if let Err(error) = self.workers.start(now, &pnet) {
+            self.workers.plan(now);
+            self.degraded(now, "worker", &error.to_string());
+        }
+    }
+
+    /// The worker has locked itself in: it gets the policy and everything else.
+    pub(super) fn worker_ready(&mut self, kept_uid: bool) {
+        if !self.face.is_knockd() {
+            let pid = self.workers.pid().unwrap_or_default();
+            let confined = if kept_uid { " confined=no" } else { "" };
+            self.speech.tell(Level::Info, format!("worker-started pid={pid}{confined}"));
+        }
+        let current = self.policy.current();
+        let (generation, bundle) = (current.generation, current.bundle.clone());
+        self.prepare_worker(generation, &bundle);
+    }
+
+    /// The worker has built the policy that is in force: it serves from now on.
+    pub(super) fn serve(&mut self, generation: u32) {
+        self.workers.tell(&ToWorker::Commit { generation }, &[]);
+        for (place, sequence) in self.policy.one_time_now() {
+            self.workers.tell(&ToWorker::NextSequence { place, sequence }, &[]);
+        }
+        self.captures.tell_all(&mut self.workers);
+        self.workers.set_serving();
+    }
+
+    /// A worker has ended; the next one is planned.
+    pub(super) fn worker_ended(&mut self, now: Duration, how: &str) {
+        let again = self.workers.poll_timeout().map_or(Duration::ZERO, |due| due.saturating_sub(now));
+        let line = format!("worker-ended {how} again-in={}", crate::wording::short(again));
+        self.speech.tell(Level::Error, line);
+        // A policy that was under way to it is no longer: it comes into force with the next worker.
+        if self.policy.switch_now() {
+            self.put_into_force(now);
+        }
+    }
+
+    /// Looks at the network interfaces and follows what changed.
+    pub(super) fn follow_links(&mut self, now: Duration) {
+        let links = match self.links.poll() {
+            Ok(interfaces) => interfaces.iter().map(link).collect::<Vec<Link>>(),
+            Err(error) => {
+                self.degraded(now, "interfaces", &error.to_string());
+                return;
+            }
+        };
+        let changes = self.captures.follow(&links, &mut self.workers);
+        self.say_changes(now, changes);
+    }
+
+    fn say_changes(&mut self, now: Duration, changes: Changes) {
+        if !self.face.is_knockd() {
+            for (what, names) in [("interface-found", changes.found), ("interface-gone", changes.gone)] {
+                for name in names {
+                    self.speech.tell(Level::Notice, format!("{what} name={}", crate::wording::quoted(&name)));
+                }
+            }
+        }
+        for (name, error) in changes.failed {
+            self.degraded(now, "capture", &format!("{name}: {error}"));
+        }
+        if changes.needs_new_worker && self.workers.is_living() {
+            self.workers.replace(now);
+        }
+    }
+}
+
+/// What a policy wants of a state folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    /// Nothing: no door is ever closed by us.
+    None,
+    /// It would be useful after a restart.
+    Useful,
+    /// Without it a door could stay open.
+    Durable,
+}
+
+fn need(catalogue: &Catalogue) -> Need {
+    let of = |action: &Action| match action {
+        Action::LogOnly => Need::None,
+        Action::Command(commands) if commands.never_stop => Need::None,
+        Action::Command(commands) if commands.stop.v4.is_none() && commands.stop.v6.is_none() => Need::None,
+        Action::Command(_) => Need::Durable,
+        Action::Nftables(_) => Need::Useful,
+    };
+    catalogue.doors.iter().map(|door| of(&door.action)).max().unwrap_or(Need::None)
+}
+
+/// The worker's user. Where it may not be changed at all, the worker says so itself.
+fn identity(user: Option<&str>) -> Result<Identity, StartError> {
+    let found = privileges::lookup_user(user.unwrap_or(DEFAULT_USER)).map_err(kernel("cannot look up the worker's user"))?;
+    match (found, user) {
+        (Some(identity), _) => Ok(identity),
+        (None, Some(name)) => Err(StartError::NoSuchUser { name: name.to_owned() }),
+        (None, None) => privileges::free_uid().map_err(kernel("cannot find a free user id for the worker")),
+    }
+}
+
+fn link(interface: &aldaba_sys::route::Interface) -> Link {
+    Link {
+        index: interface.index,
+        name: interface.name.clone(),
+        up: interface.up,
+        loopback: interface.is_loopback(),
+        addresses: interface.addresses.iter().map(|address| (address.ip, address.label.clone())).collect(),
+    }
+}

@@ -1,0 +1,62 @@
+//! How the daemon ends: what becomes of open doors, and the exit code of its face.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aldaba_config::OnExit;
+use aldaba_runner::OnShutdown;
+use aldaba_sys::signals::Signal;
+
+use super::Monitor;
+use crate::face::Face;
+use crate::log::Level;
+
+/// What could not be closed within this time stays in the journal, for the closer or the next start.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Monitor {
+    /// Begins to stop: no new opening, and doors close or stay by policy.
+    pub(super) fn begin_stop(&mut self, now: Duration, signal: Signal) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(signal);
+        self.workers.dismiss();
+        let what = match self.policy.current().policy.daemon.on_exit {
+            OnExit::Close => OnShutdown::Close { grace: GRACE },
+            OnExit::Keep => OnShutdown::Keep,
+        };
+        self.runner.shutdown(now, what);
+        match &self.face {
+            Face::Knockd(knockd) => {
+                self.speech.tell(Level::Notice, "shutting down".to_owned());
+                if knockd.verbose {
+                    println!("waiting for child processes...");
+                }
+            }
+            Face::Aldabad => {
+                let name = if signal == Signal::Int { "INT" } else { "TERM" };
+                self.speech.tell(Level::Notice, format!("stopping signal={name}"));
+            }
+        }
+    }
+
+    /// The end.
+    pub(super) fn finish(mut self, signal: Signal) -> ExitCode {
+        let is_empty = self.keeper.as_ref().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
+        if let Some(closer) = self.closer.take().filter(|_| is_empty) {
+            closer.dismiss();
+        }
+        let Face::Knockd(knockd) = &self.face else { return ExitCode::SUCCESS };
+        if let Some(keeper) = self.keeper.take().filter(|_| is_empty) {
+            keeper.leave_nothing_behind();
+        }
+        if knockd.verbose {
+            println!("closing...");
+        }
+        if let Some(pid_file) = &knockd.pid_file {
+            pid_file.remove();
+        }
+        ExitCode::from(if signal == Signal::Int { 2 } else { 15 })
+    }
+}

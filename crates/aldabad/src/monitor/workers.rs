@@ -1,0 +1,208 @@
+//! The worker's life, seen from the monitor: started, told the policy, ended, started again.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use aldaba_sys::channel::{Channel, Received, Sent};
+use aldaba_sys::privileges::Identity;
+use aldaba_sys::process::{self, Ending, Kill};
+use aldaba_sys::reexec::{self, Program, Started};
+
+use crate::ipc::{FromWorker, SIZE, ToWorker};
+use crate::role::Role;
+use crate::worker::Confinement;
+
+/// The first pause before a worker is started again; it doubles.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A worker that lived this long was a good one: the next pause is the shortest again.
+const GOOD_SERVICE: Duration = Duration::from_secs(60);
+
+/// Messages that may wait for a worker that is slow to read; one that lets more come is ended.
+const WAITING: usize = 65_536;
+
+/// Starts workers and holds the channel to the one that lives.
+#[derive(Debug)]
+pub struct Workers {
+    program: Program,
+    identity: Identity,
+    sandbox: bool,
+    living: Option<Living>,
+    pause: Duration,
+    /// When to start the next one.
+    due: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Living {
+    process: Started,
+    channel: Channel,
+    since: Duration,
+    /// Messages that wait for room in the channel.
+    waiting: VecDeque<([u8; SIZE], Vec<OwnedFd>)>,
+    /// Too many waited, or the channel broke: to be ended.
+    deaf: bool,
+}
+
+/// A socket that pnet is to read: what its frames begin with, its interface, and the descriptor.
+pub type PnetSocket = (aldaba_sys::pnet_capture::LinkKind, u32, OwnedFd);
+
+/// What came from the worker.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Message(FromWorker),
+    /// Nothing more for now.
+    Nothing,
+    /// It spoke nonsense, or is gone: it has been ended.
+    Lost,
+}
+
+impl Workers {
+    /// Starts none yet.
+    pub const fn new(program: Program, identity: Identity, sandbox: bool) -> Self {
+        Self { program, identity, sandbox, living: None, pause: SHORTEST_PAUSE, due: None }
+    }
+
+    /// The program workers are started from.
+    pub const fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Starts a worker.
+    pub fn start(&mut self, now: Duration, pnet: &[PnetSocket]) -> std::io::Result<()> {
+        self.due = None;
+        let (ours, theirs) = Channel::pair()?;
+        let sockets = pnet.iter().map(|(link, index, _)| (*link, *index)).collect();
+        let confinement = Confinement { identity: self.identity, sandbox: self.sandbox, pnet: sockets };
+        let arguments = confinement.arguments();
+        let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
+        let mut descriptors = vec![theirs.as_fd()];
+        descriptors.extend(pnet.iter().map(|(_, _, socket)| socket.as_fd()));
+        let process = self.program.start(&reexec::Role {
+            name: Role::Worker.argv0(),
+            arguments: &arguments,
+            standard_error: true,
+            descriptors: &descriptors,
+        })?;
+        self.living = Some(Living { process, channel: ours, since: now, waiting: VecDeque::new(), deaf: false });
+        Ok(())
+    }
+
+    /// Whether one lives.
+    pub const fn is_living(&self) -> bool {
+        self.living.is_some()
+    }
+
+    /// The process number of the one that lives.
+    pub fn pid(&self) -> Option<u32> {
+        self.living.as_ref().map(|living| living.process.pid)
+    }
+
+    /// The channel to wait on.
+    pub fn channel(&self) -> Option<BorrowedFd<'_>> {
+        self.living.as_ref().map(|living| living.channel.as_fd())
+    }
+
+    /// Whether something waits for room in the channel.
+    pub fn has_waiting(&self) -> bool {
+        self.living.as_ref().is_some_and(|living| !living.waiting.is_empty())
+    }
+
+    /// Tells the worker something, with descriptors beside it; now, or when there is room. The monitor waits for
+    /// nobody.
+    pub fn tell(&mut self, message: &ToWorker, fds: &[BorrowedFd<'_>]) {
+        let Some(living) = &mut self.living else { return };
+        let bytes = message.encode();
+        if living.waiting.is_empty() {
+            match living.channel.send(&bytes, fds) {
+                Ok(Sent::Done) => return,
+                Ok(Sent::Full) => {}
+                Err(_) => living.deaf = true,
+            }
+        }
+        let copies = fds.iter().map(BorrowedFd::try_clone_to_owned).collect::<Result<Vec<_>, _>>();
+        match copies {
+            Ok(copies) if living.waiting.len() < WAITING => living.waiting.push_back((bytes, copies)),
+            _ => living.deaf = true,
+        }
+    }
+
+    /// Sends what waits, as far as there is room.
+    pub fn flush(&mut self) {
+        let Some(living) = &mut self.living else { return };
+        while let Some((bytes, fds)) = living.waiting.front() {
+            let fds: Vec<BorrowedFd<'_>> = fds.iter().map(OwnedFd::as_fd).collect();
+            match living.channel.send(bytes, &fds) {
+                Ok(Sent::Done) => {}
+                Ok(Sent::Full) => return,
+                Err(_) => {
+                    living.deaf = true;
+                    return;
+                }
+            }
+            living.waiting.pop_front();
+        }
+    }
+
+    /// The next thing the worker says.
+    pub fn hear(&mut self, now: Duration) -> Heard {
+        let Some(living) = &self.living else { return Heard::Nothing };
+        if !living.deaf {
+            match living.channel.receive() {
+                Ok(Received::Nothing) => return Heard::Nothing,
+                // A worker has no descriptors to send.
+                Ok(Received::Message { bytes, fds }) if fds.is_empty() => {
+                    if let Ok(message) = FromWorker::decode(&bytes) {
+                        return Heard::Message(message);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.end(now);
+        Heard::Lost
+    }
+
+    /// Whether this ended process was the worker; the next one is due after a pause.
+    pub fn is_ended(&mut self, now: Duration, pid: u32, _ending: Ending) -> bool {
+        let was = self.pid() == Some(pid);
+        if was {
+            self.end(now);
+        }
+        was
+    }
+
+    /// Ends the worker, if one lives, and plans the next.
+    pub fn end(&mut self, now: Duration) {
+        let Some(living) = self.living.take() else { return };
+        // It ends with its channel; one that hangs does not.
+        process::signal(living.process.pidfd.as_fd(), Kill::Kill).ok();
+        if now.saturating_sub(living.since) >= GOOD_SERVICE {
+            self.pause = SHORTEST_PAUSE;
+        }
+        self.plan(now);
+    }
+
+    /// Plans the next start after a pause, which doubles.
+    pub fn plan(&mut self, now: Duration) {
+        self.due = Some(now.saturating_add(self.pause));
+        self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+    }
+
+    /// Ends the worker for good.
+    pub fn dismiss(&mut self) {
+        if let Some(living) = self.living.take() {
+            process::signal(living.process.pidfd.as_fd(), Kill::Kill).ok();
+        }
+        self.due = None;
+    }
+
+    /// When the next worker is to be started.
+    pub const fn poll_timeout(&self) -> Option<Duration> {
+        self.due
+    }
+}

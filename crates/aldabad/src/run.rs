@@ -1,0 +1,99 @@
+//! `aldabad run`: the daemon under its own name.
+
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aldaba_config::{Kind, Paint};
+
+use crate::cli::RunArgs;
+use crate::face::Face;
+use crate::log::{Form, Level, Log};
+use crate::monitor::{Monitor, Overrides, Setup};
+use crate::source::Source;
+use crate::surroundings::Surroundings;
+use crate::wording::quoted;
+
+/// Where state is kept when nobody says otherwise.
+pub const STATE_DIR: &str = "/var/lib/aldaba";
+/// The configuration has errors.
+const BAD_CONFIG: u8 = 2;
+
+/// Runs the daemon until a signal ends it.
+#[must_use]
+pub fn run(args: RunArgs, surroundings: &Surroundings) -> ExitCode {
+    match start(args, surroundings) {
+        Ok(monitor) => monitor.run(),
+        Err((code, message)) => {
+            eprintln!("{message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, String)> {
+    let failed = |error: &dyn std::fmt::Display| (1, format!("aldabad: {error}"));
+    let kind = Kind::of(&args.config);
+    let source = Source::new(kind, &args.config, surroundings.uid).map_err(|error| failed(&error))?;
+    let paint = if io::stderr().is_terminal() { Paint::Colour } else { Paint::Plain };
+    let read = source.read(false).map_err(|report| (BAD_CONFIG, report.render(paint)))?;
+    for warning in &read.loaded.warnings {
+        eprintln!("{}\n", warning.render(paint));
+    }
+    let daemon = &read.loaded.policy.daemon;
+    let mut log = Log::new(Form::Native { journal: surroundings.journal });
+    open_log(&mut log, &daemon.log);
+    let state_folder = state_folder(args.state_dir, surroundings.state_directory.as_deref(), daemon.state_dir.as_deref());
+    let overrides = Overrides { interfaces: args.interface, ipv4_only: false };
+    let setup = Setup {
+        face: Face::Aldabad,
+        source,
+        read,
+        overrides,
+        log,
+        state_folder,
+        sandbox: !args.insecure_no_sandbox,
+    };
+    let mut monitor = Monitor::start(setup).map_err(|error| failed(&error))?;
+    monitor.say_started(&args.config, args.insecure_no_sandbox);
+    Ok(monitor)
+}
+
+/// A log that cannot be opened is no reason not to start: doors matter more.
+pub fn open_log(log: &mut Log, wanted: &aldaba_config::Log) {
+    if wanted.syslog {
+        log.use_syslog();
+    }
+    if let Some(file) = &wanted.file
+        && let Err(error) = log.use_file(file)
+    {
+        let line = format!("degraded what=log error={}", quoted(&format!("{}: {error}", file.display())));
+        log.say(Level::Warning, &line);
+    }
+}
+
+/// The command line, then systemd, then the configuration, then the default.
+pub fn state_folder(named: Option<PathBuf>, systemd: Option<&OsStr>, configured: Option<&Path>) -> PathBuf {
+    let systemd = systemd.and_then(OsStr::to_str).and_then(|list| list.split(':').next());
+    named
+        .or_else(|| systemd.filter(|folder| !folder.is_empty()).map(PathBuf::from))
+        .or_else(|| configured.map(Path::to_owned))
+        .unwrap_or_else(|| STATE_DIR.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_on_the_state_folder_counts() {
+        let folder = |named: Option<&str>, systemd: Option<&str>, configured: Option<&str>| {
+            state_folder(named.map(Into::into), systemd.map(OsStr::new), configured.map(Path::new))
+        };
+        assert_eq!(folder(Some("/a"), Some("/b"), Some("/c")), Path::new("/a"));
+        assert_eq!(folder(None, Some("/b:/x"), Some("/c")), Path::new("/b"));
+        assert_eq!(folder(None, Some(""), Some("/c")), Path::new("/c"));
+        assert_eq!(folder(None, None, None), Path::new(STATE_DIR));
+    }
+}

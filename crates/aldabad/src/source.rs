@@ -1,0 +1,43 @@
+//! The configuration file a daemon was started with: read at start and again at every reload.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aldaba_config::{Bundle, Disk, Kind, Loaded, Options, Report};
+
+/// Where the policy comes from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    kind: Kind,
+    path: PathBuf,
+    own_uid: u32,
+}
+
+/// A policy with the bytes it was made of.
+#[derive(Debug)]
+pub struct Read {
+    /// What the file says.
+    pub loaded: Loaded,
+    /// The same for the worker, encoded.
+    pub bundle: Vec<u8>,
+}
+
+impl Source {
+    /// A file in this grammar. The path is made absolute: a daemon that changes its directory finds it again.
+    pub fn new(kind: Kind, path: &Path, own_uid: u32) -> io::Result<Self> {
+        Ok(Self { kind, path: std::path::absolute(path)?, own_uid })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads it with all it refers to. `reload`: by a running daemon, which is more forgiving about what was used up.
+    pub fn read(&self, reload: bool) -> Result<Read, Report> {
+        let options = Options { strict_check: false, reload, own_uid: self.own_uid };
+        let (bundle, loaded) = Bundle::record(self.kind, &self.path, &mut Disk, &options);
+        Ok(Read { loaded: loaded?, bundle: bundle.encode() })
+    }
+}

@@ -1,0 +1,141 @@
+//! What the worker sees with: the rings of the captures, and the pnet channel where the policy wants that.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use aldaba_gate::Gate;
+use aldaba_gate::packet::{Checksum, Frame, Link, VlanTag};
+use aldaba_sys::capture::{Fault, FrameView, Pace, Ring, RingSize};
+use aldaba_sys::pnet_capture::{LinkKind, PnetCapture};
+use aldaba_sys::poll::Interest;
+
+use super::reporter::Reporter;
+use crate::ipc::{CaptureOn, FromWorker};
+
+/// Frames read from one capture before the others, and the channel, have their turn.
+const BATCH: usize = 1024;
+
+/// All captures.
+#[derive(Debug, Default)]
+pub struct Eyes {
+    rings: Vec<RingEye>,
+    pnet: Vec<PnetEye>,
+    /// Something was left to read when its turn was over.
+    more: bool,
+    /// How long to let frames gather before the next look.
+    rest: Option<Duration>,
+    pace: Pace,
+}
+
+#[derive(Debug)]
+struct RingEye {
+    capture: u32,
+    on: CaptureOn,
+    ring: Ring,
+}
+
+#[derive(Debug)]
+struct PnetEye {
+    capture: u32,
+    channel: PnetCapture,
+}
+
+impl Eyes {
+    /// Begins to read a capture's ring.
+    pub fn open(&mut self, capture: u32, on: CaptureOn, socket: OwnedFd, ring: u64) -> io::Result<()> {
+        let size = RingSize::from_bytes(usize::try_from(ring).map_err(io::Error::other)?);
+        self.rings.push(RingEye { capture, on, ring: Ring::map(socket, size)? });
+        Ok(())
+    }
+
+    /// Begins to read through pnet; before the sandbox closes, since pnet binds by itself.
+    pub fn open_pnet(&mut self, capture: u32, socket: OwnedFd, link: LinkKind, index: u32) -> io::Result<()> {
+        let channel = PnetCapture::open(socket, link, index)?;
+        self.pnet.push(PnetEye { capture, channel });
+        Ok(())
+    }
+
+    /// Reads this capture no more.
+    pub fn close(&mut self, capture: u32) {
+        self.rings.retain(|eye| eye.capture != capture);
+    }
+
+    /// What to wait for.
+    pub fn interests<'a>(&'a self, interests: &mut Vec<(BorrowedFd<'a>, Interest)>) {
+        // While frames gather, the rings' readiness must not end the rest.
+        if self.rest.is_none() {
+            interests.extend(self.rings.iter().map(|eye| (eye.ring.as_fd(), Interest::READ)));
+            interests.extend(self.pnet.iter().map(|eye| (eye.channel.as_fd(), Interest::READ)));
+        }
+    }
+
+    /// How long to wait at most because of what was seen last; `None`: no matter.
+    pub const fn rest(&self) -> Option<Duration> {
+        if self.more { Some(Duration::ZERO) } else { self.rest }
+    }
+
+    /// Shows all frames there are, within bounds, to the gate.
+    pub fn read(&mut self, now: Duration, gate: &mut Gate, reporter: &mut Reporter) {
+        let mut frames = 0;
+        self.more = false;
+        for eye in &mut self.rings {
+            let batch = eye.ring.poll_frames(BATCH, |view| {
+                gate.frame(now, eye.on.index_of(view), &frame(view), reporter);
+            });
+            frames += batch.frames;
+            self.more |= batch.more;
+            if batch.frames == 0 {
+                report_fault(eye.capture, eye.ring.take_fault(), reporter);
+            }
+        }
+        for eye in &mut self.pnet {
+            let (index, link) = (eye.channel.ifindex(), pnet_link(eye.channel.link()));
+            let seen = eye.channel.poll_frames(BATCH, |bytes| {
+                // The channel does not say which checksums are final.
+                let frame = Frame { checksum: Checksum::Trusted, ..Frame::whole(link, bytes) };
+                gate.frame(now, index, &frame, reporter);
+            });
+            frames += seen;
+            self.more |= seen == BATCH;
+            if seen == 0 {
+                report_fault(eye.capture, eye.channel.take_fault(), reporter);
+            }
+        }
+        self.rest = if frames > 0 && !self.more { self.pace.woken(now) } else { None };
+    }
+}
+
+/// An interface that is down comes up again, or the monitor hears of its end; anything else it should know.
+fn report_fault(capture: u32, fault: Option<Fault>, reporter: &mut Reporter) {
+    if let Some(Fault::Other(_)) = fault {
+        reporter.insist(FromWorker::CaptureFailed { capture });
+    }
+}
+
+impl CaptureOn {
+    const fn index_of(self, view: &FrameView<'_>) -> u32 {
+        match self {
+            Self::Any => view.ifindex,
+            Self::Interface(index) => index,
+        }
+    }
+}
+
+fn frame<'a>(view: &FrameView<'a>) -> Frame<'a> {
+    let trusted = view.checksum_not_ready || view.checksum_valid;
+    Frame {
+        link: Link::Network { ethertype: view.ethertype },
+        bytes: view.bytes,
+        wire_len: view.wire_len,
+        stripped_vlan: view.vlan.map(|tag| VlanTag { tpid: tag.tpid, tci: tag.tci }),
+        checksum: if trusted { Checksum::Trusted } else { Checksum::Verify },
+    }
+}
+
+const fn pnet_link(link: LinkKind) -> Link {
+    match link {
+        LinkKind::Ethernet => Link::Ethernet,
+        LinkKind::Ip => Link::Ip,
+    }
+}

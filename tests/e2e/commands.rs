@@ -1,0 +1,234 @@
+//! Doors with commands: a lease survives whatever happens to the daemon (hazards R1, R2, R19 of docs/reliability.md).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use aldaba_tests::{Hosts, Program, cannot_run, until};
+use rustix::process::Signal;
+
+struct Scene {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+    daemon: Program,
+}
+
+/// A door whose command makes a file named after the client, and whose stop command removes it.
+fn config(dir: &Path, lease: &str, more: &str) -> String {
+    let file = dir.join("open-{ip}");
+    let file = file.display();
+    format!(
+        "interfaces = [\"srv0\"]\n{more}\n[[door]]\nname = \"web\"\nsequence = \"7000,8000,9000\"\nlease = \"{lease}\"\n\
+         start = [\"/usr/bin/touch\", \"{file}\"]\nstop = [\"/bin/rm\", \"{file}\"]\n"
+    )
+}
+
+fn scene(lease: &str, more: &str) -> Option<Scene> {
+    if cannot_run().is_some() {
+        return None;
+    }
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Program::aldabad(&hosts, dir.path(), &config(dir.path(), lease, more));
+    Some(Scene { hosts, dir, daemon })
+}
+
+impl Scene {
+    fn is_open(&self) -> bool {
+        self.dir.path().join("open-10.9.0.2").exists()
+    }
+
+    fn open(&self) -> Instant {
+        self.hosts.knock(&[7000, 8000, 9000]);
+        assert!(until(Duration::from_secs(3), || self.is_open()).is_some(), "{}", self.daemon.said());
+        Instant::now()
+    }
+
+    fn closes_within(&self, limit: Duration) -> Duration {
+        let start = Instant::now();
+        let closed = until(limit, || !self.is_open());
+        assert!(closed.is_some(), "still open after {limit:?}:\n{}", self.daemon.said());
+        start.elapsed()
+    }
+
+    fn again(&mut self) {
+        self.daemon = Program::aldabad_again(&self.hosts, self.dir.path());
+    }
+}
+
+#[test]
+fn a_command_door_opens_renews_and_closes_once() {
+    let Some(scene) = scene("2s", "") else { return };
+    let first = scene.open();
+    std::thread::sleep(Duration::from_millis(1000));
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("renewed door=web");
+    scene.closes_within(Duration::from_secs(4));
+    let took = first.elapsed();
+    assert!(took > Duration::from_millis(2500), "the second knock prolonged it: {took:?}");
+    scene.daemon.wait_for("closed door=web");
+    let said = scene.daemon.said();
+    assert_eq!(said.matches("part=start").count(), 1, "{said}");
+    assert_eq!(said.matches("part=stop").count(), 1, "{said}");
+}
+
+/// R1: everything is killed; the restart closes what is overdue.
+#[test]
+fn r1_an_overdue_lease_is_closed_at_the_next_start() {
+    let Some(mut scene) = scene("1s", "") else { return };
+    scene.open();
+    scene.daemon.kill_everything();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(scene.is_open(), "nobody is left to close it");
+    scene.again();
+    scene.closes_within(Duration::from_secs(1));
+}
+
+/// R1: everything is killed; the restart comes before the deadline.
+#[test]
+fn r1_a_lease_goes_on_after_a_restart_and_ends_in_time() {
+    let Some(mut scene) = scene("3s", "") else { return };
+    let opened = scene.open();
+    scene.daemon.kill_everything();
+    scene.again();
+    assert!(scene.is_open());
+    scene.closes_within(Duration::from_secs(5));
+    let took = opened.elapsed();
+    assert!(took > Duration::from_millis(2500) && took < Duration::from_secs(4), "{took:?}");
+}
+
+/// R1: the monitor alone is killed; the closer is left.
+#[test]
+fn r1_the_closer_closes_in_time_when_the_monitor_is_gone() {
+    let Some(mut scene) = scene("2s", "") else { return };
+    let opened = scene.open();
+    scene.daemon.kill_alone();
+    scene.closes_within(Duration::from_secs(4));
+    let took = opened.elapsed();
+    assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(3), "{took:?}");
+    // And nothing of the daemon is left.
+    let empty = until(Duration::from_secs(2), || {
+        let pids = scene.hosts.on_server(&["ip", "netns", "pids", &scene.hosts.server]);
+        // The `ip` that asks runs there itself.
+        pids.lines().count() <= 1
+    });
+    assert!(empty.is_some());
+}
+
+/// R1, rounds: killed at some moment of opening, closed after the restart.
+#[test]
+fn r1_twenty_rounds_of_kill_at_any_moment() {
+    let Some(mut scene) = scene("1s", "") else { return };
+    for round in 0..20_u64 {
+        scene.hosts.knock(&[7000, 8000, 9000]);
+        std::thread::sleep(Duration::from_micros(round * 700));
+        scene.daemon.kill_everything();
+        scene.again();
+        std::thread::sleep(Duration::from_millis(50));
+        let closed = until(Duration::from_secs(3), || !scene.is_open());
+        assert!(closed.is_some(), "round {round}:\n{}", scene.daemon.said());
+        // The lease of this round is over before the next one begins.
+        std::thread::sleep(Duration::from_millis(1100));
+        assert!(!scene.is_open(), "round {round} opened again:\n{}", scene.daemon.said());
+    }
+}
+
+/// R2: an upgrade with `on-exit = "keep"`.
+#[test]
+fn r2_leases_are_kept_over_a_restart() {
+    let Some(mut scene) = scene("3s", "on-exit = \"keep\"") else { return };
+    let opened = scene.open();
+    let status = scene.daemon.stop();
+    assert!(status.success(), "{status}");
+    assert!(scene.is_open(), "kept");
+    scene.again();
+    assert!(scene.is_open());
+    scene.daemon.wait_for("taken-over door=web");
+    scene.closes_within(Duration::from_secs(4));
+    let took = opened.elapsed();
+    assert!(took > Duration::from_millis(2500) && took < Duration::from_millis(3700), "{took:?}");
+}
+
+#[test]
+fn a_stop_closes_the_doors_by_default() {
+    let Some(mut scene) = scene("60s", "") else { return };
+    scene.open();
+    assert!(scene.daemon.stop().success());
+    assert!(!scene.is_open());
+}
+
+/// R19: two daemons on one state folder.
+#[test]
+fn r19_a_second_daemon_is_refused_by_the_first_ones_number() {
+    let Some(mut scene) = scene("60s", "") else { return };
+    let first = scene.daemon.pid();
+    let output = scene.dir.path().join("second");
+    let program = aldaba_tests::program::binary("aldabad");
+    let config = scene.dir.path().join("aldaba.toml");
+    let state = scene.dir.path().join("state");
+    let words = ["run", "--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
+    let mut second = Program::start(&scene.hosts, &[&[program.to_str().unwrap()][..], &words].concat(), &output);
+    let status = second.wait(Duration::from_secs(8)).expect("it ends");
+    assert_eq!(status.code(), Some(1), "{}", second.said());
+    assert!(second.said().contains(&first.to_string()), "names the pid {first}: {}", second.said());
+    scene.daemon.kill_everything();
+    scene.again();
+    scene.open();
+}
+
+/// A reload takes a door away while it is open: its stop command still runs.
+#[test]
+fn a_reload_is_atomic_and_leases_of_removed_doors_still_close() {
+    let Some(scene) = scene("2s", "") else { return };
+    scene.open();
+    let path = scene.dir.path().join("aldaba.toml");
+    std::fs::write(&path, "interfaces = [\"srv0\"]\n[[door]]\nname = \"other\"\nsequence = \"70000\"\n").unwrap();
+    scene.daemon.signal(Signal::HUP);
+    scene.daemon.wait_for("reload-refused");
+    let other = config(scene.dir.path(), "60s", "").replace("\"web\"", "\"other\"").replace("7000,8000,9000", "7100,8100");
+    std::fs::write(&path, other.replace("open-", "other-")).unwrap();
+    scene.daemon.signal(Signal::HUP);
+    scene.daemon.wait_for("reloaded");
+    scene.closes_within(Duration::from_secs(4));
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.hosts.knock(&[7100, 8100]);
+    scene.daemon.wait_for("opened door=other");
+    assert!(!scene.is_open(), "the removed door opens no more");
+}
+
+/// A worker that is killed is replaced, and leases do not notice.
+#[test]
+fn a_killed_worker_is_replaced() {
+    let Some(scene) = scene("60s", "") else { return };
+    scene.open();
+    let worker = scene.daemon.children().into_iter().find(|pid| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        name.starts_with("aldabad: worker")
+    });
+    let worker = rustix::process::Pid::from_raw(i32::try_from(worker.expect("a worker")).unwrap()).unwrap();
+    rustix::process::kill_process(worker, Signal::KILL).unwrap();
+    scene.daemon.wait_for("worker-ended");
+    scene.daemon.wait_until("a new worker", |said| said.matches("worker-started").count() == 2);
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("renewed door=web");
+    assert!(scene.is_open());
+}
+
+/// The worker has no privileges, and no file but its channel and its captures.
+#[test]
+fn the_worker_is_another_user_without_capabilities() {
+    let Some(scene) = scene("60s", "") else { return };
+    scene.daemon.wait_for("worker-started");
+    let children = scene.daemon.children();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", children[0])).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(field("Uid:").iter().all(|uid| uid != "0"), "{status}");
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(field(set), ["0000000000000000"], "{set}");
+    }
+    assert_eq!(field("NoNewPrivs:"), ["1"]);
+    assert_eq!(field("Seccomp:"), ["2"]);
+    assert!(field("Groups:").is_empty());
+}

@@ -1,0 +1,192 @@
+//! `knockd` with the configuration of many tutorials, the real iptables, knock and sshd.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aldaba_gate::packet::Link;
+use aldaba_gate::packet::build::{Frame, flag};
+use aldaba_tests::hosts::{CLIENT, IF, SERVER};
+use aldaba_tests::program::binary;
+use aldaba_tests::{Hosts, Program, cannot_run, until};
+
+/// As it is printed in many places.
+const TUTORIAL: &str = "[options]
+      logfile = /var/log/knockd.log
+[opencloseSSH]
+      sequence      = 2222,3333,4444
+      seq_timeout   = 15
+      tcpflags      = syn,ack
+      start_command = /usr/sbin/iptables -I INPUT 1 -s %IP% -p tcp --syn --dport 22 -j ACCEPT
+      cmd_timeout   = 10
+      stop_command  = /usr/sbin/iptables -D INPUT -s %IP% -p tcp --syn --dport 22 -j ACCEPT
+";
+
+struct Scene {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+    daemon: Program,
+    sshd: Program,
+}
+
+fn scene(config: &str) -> Option<Scene> {
+    if cannot_run().is_some() {
+        return None;
+    }
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().unwrap();
+    let sshd = sshd(&hosts, dir.path());
+    for rule in ["-P INPUT DROP", "-A INPUT -i lo -j ACCEPT", "-A INPUT -m state --state ESTABLISHED -j ACCEPT"] {
+        let words: Vec<&str> = std::iter::once("iptables").chain(rule.split(' ')).collect();
+        hosts.on_server(&words);
+    }
+    let path = dir.path().join("knockd.conf");
+    let log = dir.path().join("knockd.log");
+    std::fs::write(&path, config.replace("/var/log/knockd.log", log.to_str().unwrap())).unwrap();
+    let daemon = knockd(&hosts, dir.path(), &path);
+    Some(Scene { hosts, dir, daemon, sshd })
+}
+
+fn knockd(hosts: &Hosts, dir: &Path, config: &Path) -> Program {
+    let program = binary("knockd");
+    let words = [program.to_str().unwrap(), "-v", "-i", IF, "-c", config.to_str().unwrap()];
+    let daemon = Program::start(hosts, &words, &dir.join("output"));
+    daemon.wait_for("starting up, listening on srv0");
+    daemon
+}
+
+/// Debian's sshd with keys of its own, on port 22.
+fn sshd(hosts: &Hosts, dir: &Path) -> Program {
+    let key = dir.join("host_key");
+    let made = std::process::Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+    assert!(made.unwrap().success());
+    std::fs::create_dir_all("/run/sshd").unwrap();
+    let config = dir.join("sshd_config");
+    std::fs::write(&config, format!("Port 22\nHostKey {}\nPidFile none\n", key.display())).unwrap();
+    let words = ["/usr/sbin/sshd", "-D", "-e", "-f", config.to_str().unwrap()];
+    let sshd = Program::start(hosts, &words, &dir.join("sshd"));
+    sshd.wait_for("Server listening");
+    sshd
+}
+
+impl Scene {
+    /// Whether an SSH server answers the client with its banner.
+    fn ssh_answers(&self) -> bool {
+        let output = self.hosts.on_client(&["ssh-keyscan", "-T", "1", "-t", "ed25519", &SERVER.to_string()]);
+        String::from_utf8_lossy(&output.stdout).contains("ssh-ed25519")
+    }
+
+    fn rules(&self) -> String {
+        self.hosts.on_server(&["iptables", "-S", "INPUT"])
+    }
+
+    /// Debian's client, or ours.
+    fn knock(&self, client: &Path, ports: &[&str]) {
+        let server = SERVER.to_string();
+        let words = [&[client.to_str().unwrap(), "-d", "20", &server][..], ports].concat();
+        let output = self.hosts.on_client(&words);
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("knockd.log")).unwrap_or_default()
+    }
+}
+
+fn clients() -> [PathBuf; 2] {
+    ["/usr/bin/knock".into(), binary("knock")]
+}
+
+#[test]
+fn the_tutorials_door_opens_with_syn_and_closes_again() {
+    let config = TUTORIAL.replace("syn,ack", "syn").replace("cmd_timeout   = 10", "cmd_timeout   = 2");
+    let Some(scene) = scene(&config) else { return };
+    assert!(!scene.ssh_answers(), "closed");
+    let before = scene.rules();
+    for client in clients() {
+        scene.knock(&client, &["2222", "3333", "4444"]);
+        scene.daemon.wait_for("OPEN SESAME");
+        assert!(until(Duration::from_secs(1), || scene.rules().contains("10.9.0.2/32")).is_some());
+        assert!(scene.ssh_answers(), "open after {}", client.display());
+        assert!(until(Duration::from_secs(4), || scene.rules() == before).is_some(), "{}", scene.rules());
+    }
+    let log = scene.log();
+    for line in ["10.9.0.2: opencloseSSH: Stage 1", "OPEN SESAME", "command timeout", "running command: /usr/sbin/iptables -D"] {
+        assert_eq!(log.matches(line).count(), 2, "{line} in\n{log}");
+    }
+    assert!(scene.sshd.pid() > 0);
+}
+
+#[test]
+fn as_printed_no_client_opens_it_and_check_says_why() {
+    let Some(scene) = scene(TUTORIAL) else { return };
+    for client in clients() {
+        scene.knock(&client, &["2222", "3333", "4444"]);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!scene.log().contains("Stage"), "{}", scene.log());
+    let program = binary("aldabad");
+    let config = scene.dir.path().join("knockd.conf");
+    let check = scene.hosts.on_client(&[program.to_str().unwrap(), "check", config.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert!(said.contains("knockd.conf:6:") && said.contains("tcpflags"), "{said}");
+    // But a packet that carries both flags does.
+    scene.hosts.as_client(|| {
+        for port in [2222, 3333, 4444] {
+            send(&Frame::tcp(CLIENT, 40_000 + port, SERVER, port).flags(flag::SYN | flag::ACK).sequence(port.into()));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    scene.daemon.wait_for("OPEN SESAME");
+    assert!(until(Duration::from_secs(1), || scene.rules().contains("10.9.0.2/32")).is_some());
+}
+
+#[test]
+fn a_separate_sequence_closes() {
+    let config = "[options]\n  logfile = /var/log/knockd.log\n\
+        [openSSH]\n  sequence = 7000,8000,9000\n  seq_timeout = 5\n  tcpflags = syn\n\
+        command = /usr/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n\
+        [closeSSH]\n  sequence = 9000,8000,7000\n  seq_timeout = 5\n  tcpflags = syn\n\
+        command = /usr/sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n";
+    let Some(scene) = scene(config) else { return };
+    let before = scene.rules();
+    scene.knock(&clients()[0], &["7000", "8000", "9000"]);
+    assert!(until(Duration::from_secs(2), || scene.rules() != before).is_some());
+    assert!(scene.ssh_answers());
+    scene.knock(&clients()[1], &["9000", "8000", "7000"]);
+    assert!(until(Duration::from_secs(2), || scene.rules() == before).is_some(), "{}", scene.rules());
+    assert!(!scene.ssh_answers());
+}
+
+#[test]
+fn one_time_sequences_open_once_each() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), " 2222,3333,4444\n 2223:udp,3334,4445\n").unwrap();
+    let config = TUTORIAL
+        .replace("tcpflags      = syn,ack", "tcpflags = syn")
+        .replace("sequence      = 2222,3333,4444", &format!("one_time_sequences = {}", file.path().display()))
+        .replace("cmd_timeout   = 10", "cmd_timeout   = 1");
+    let Some(scene) = scene(&config) else { return };
+    let before = scene.rules();
+    scene.knock(&clients()[0], &["2222", "3333", "4444"]);
+    scene.daemon.wait_for("OPEN SESAME");
+    assert!(until(Duration::from_secs(4), || scene.rules() == before).is_some());
+    scene.knock(&clients()[0], &["2222", "3333", "4444"]);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(scene.log().matches("OPEN SESAME").count(), 1, "a used sequence is dead");
+    scene.knock(&clients()[1], &["2223:udp", "3334", "4445"]);
+    scene.daemon.wait_until("the second one", |said| said.matches("OPEN SESAME").count() == 2);
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    assert_eq!(text, "#2222,3333,4444\n#2223:udp,3334,4445\n");
+}
+
+/// One frame onto the client's cable.
+fn send(frame: &Frame) {
+    let interface = pnet_datalink::interfaces().into_iter().find(|interface| interface.name == "cli0").unwrap();
+    let config = pnet_datalink::Config::default();
+    let Ok(pnet_datalink::Channel::Ethernet(mut sender, _)) = pnet_datalink::channel(&interface, config) else {
+        panic!("no channel on cli0");
+    };
+    let mut bytes = frame.bytes(Link::Ethernet);
+    bytes[..6].copy_from_slice(&[0xff; 6]);
+    sender.send_to(&bytes, None).unwrap().unwrap();
+}
