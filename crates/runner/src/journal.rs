@@ -1,1 +1,189 @@
-//! stub
+//! The journal: the leases on disk, so that they survive a crash, a restart and an upgrade (spec/leases.md, "Journal").
+//!
+//! One redb file that the caller has opened and locked. Every change is durable when its function returns. What the
+//! records mean for the next start is [`crate::record`]'s part; nothing here knows the time.
+
+mod codec;
+mod store;
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::lease::LeaseId;
+use crate::record::{Entry, Moment, Record};
+use store::{Room, Store};
+
+const LEASES: TableDefinition<u64, &[u8]> = TableDefinition::new("leases");
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+const SCHEMA: &str = "schema";
+
+/// The layout of tables and records this program writes.
+const SCHEMA_VERSION: u64 = 1;
+
+/// The file is tiny: there is no use for redb's default cache of a gigabyte.
+const CACHE: usize = 1 << 20;
+
+/// Why the journal could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file is not a journal, or is damaged.
+    #[error(
+        "the lease journal is damaged ({0}): move the file away and start again; \
+         rules of doors that were open at that time must then be removed by hand"
+    )]
+    Damaged(String),
+    /// The file comes from a later version.
+    #[error(
+        "the lease journal has layout {found}, this program knows {SCHEMA_VERSION}: start the newer program, \
+         or let it close its doors (on-exit = \"close\") before going back"
+    )]
+    Newer {
+        /// The layout it has.
+        found: u64,
+    },
+    /// The file cannot be read or written now; it is tried again at the next change.
+    #[error("the lease journal cannot be written or read: {0}")]
+    Io(String),
+}
+
+/// The open journal.
+#[derive(Debug)]
+pub struct Journal {
+    store: Arc<dyn Store>,
+    /// Closed after an error, since redb then refuses everything until it is opened again.
+    database: Option<Database>,
+}
+
+impl Journal {
+    /// Opens a journal, or makes one of an empty file. The file must be open for reading and writing; the caller holds
+    /// whatever lock keeps a second daemon away.
+    pub fn open(file: File) -> Result<Self, JournalError> {
+        Self::open_store(Arc::new(Room::new(file)))
+    }
+
+    fn open_store(store: Arc<dyn Store>) -> Result<Self, JournalError> {
+        let mut journal = Self {
+            store,
+            database: None,
+        };
+        journal.with(|_| Ok(()))?;
+        Ok(journal)
+    }
+
+    /// Every record, oldest lease first.
+    pub fn load(&mut self) -> Result<Vec<Entry>, JournalError> {
+        self.with(|database| {
+            let table = database
+                .begin_read()
+                .map_err(failed)?
+                .open_table(LEASES)
+                .map_err(failed)?;
+            let mut entries = Vec::new();
+            for row in table.iter().map_err(failed)? {
+                let (id, bytes) = row.map_err(failed)?;
+                let id = LeaseId(id.value());
+                let entry = codec::decode(id, bytes.value());
+                entries.push(entry.ok_or_else(|| JournalError::Damaged(format!("record {}", id.0)))?);
+            }
+            Ok(entries)
+        })
+    }
+
+    /// Makes a record durable, in place of an older one of the same lease.
+    pub fn put(&mut self, record: &Record, at: &Moment) -> Result<(), JournalError> {
+        let bytes = codec::encode(record, at);
+        self.change(|table| {
+            table
+                .insert(record.id.0, bytes.as_slice())
+                .map(drop)
+                .map_err(failed)
+        })
+    }
+
+    /// Takes a record away, durably; one that is not there is fine.
+    pub fn remove(&mut self, id: LeaseId) -> Result<(), JournalError> {
+        self.change(|table| table.remove(id.0).map(drop).map_err(failed))
+    }
+
+    fn change(
+        &mut self,
+        change: impl FnOnce(&mut redb::Table<'_, u64, &[u8]>) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        self.with(|database| {
+            let transaction = database.begin_write().map_err(failed)?;
+            change(&mut transaction.open_table(LEASES).map_err(failed)?)?;
+            transaction.commit().map_err(failed)
+        })
+    }
+
+    /// Runs one access; after an error the store is closed, and opened anew for the next access.
+    fn with<T>(
+        &mut self,
+        access: impl FnOnce(&Database) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let database = self.database.take();
+        let store = Arc::clone(&self.store);
+        // Damage that the store's own checks do not foresee must not take the daemon down.
+        let result = catch_unwind(AssertUnwindSafe(move || {
+            let database = match database {
+                Some(database) => database,
+                None => open_database(store)?,
+            };
+            access(&database).map(|value| (value, database))
+        }));
+        let (value, database) =
+            result.unwrap_or_else(|_| Err(JournalError::Damaged("inconsistent".to_owned())))?;
+        self.database = Some(database);
+        Ok(value)
+    }
+}
+
+fn open_database(store: Arc<dyn Store>) -> Result<Database, JournalError> {
+    let database = Database::builder()
+        .set_cache_size(CACHE)
+        .create_with_backend(store::Backend(store))
+        .map_err(failed)?;
+    let found = schema(&database)?;
+    match found {
+        Some(SCHEMA_VERSION) => Ok(database),
+        Some(found) => Err(JournalError::Newer { found }),
+        None => make_tables(&database).map(|()| database),
+    }
+}
+
+/// The layout written in the file; `None` in a new one.
+fn schema(database: &Database) -> Result<Option<u64>, JournalError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    match transaction.open_table(META) {
+        Ok(table) => Ok(table.get(SCHEMA).map_err(failed)?.map(|version| version.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn make_tables(database: &Database) -> Result<(), JournalError> {
+    let transaction = database.begin_write().map_err(failed)?;
+    transaction
+        .open_table(META)
+        .map_err(failed)?
+        .insert(SCHEMA, SCHEMA_VERSION)
+        .map_err(failed)?;
+    transaction.open_table(LEASES).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+fn failed(error: impl Into<redb::Error>) -> JournalError {
+    let error = error.into();
+    match &error {
+        redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseAlreadyOpen => {
+            JournalError::Io(error.to_string())
+        }
+        _ => JournalError::Damaged(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -86,11 +86,22 @@ impl Place {
     #[must_use]
     pub fn of(door: &Arc<str>, set: &NftSet, address: IpAddr) -> Option<Self> {
         match set {
-            NftSet::Own { .. } => Some(Self::Own { door: Arc::clone(door) }),
-            NftSet::Named { family, table, set_v4, set_v6 } => {
+            NftSet::Own { .. } => Some(Self::Own {
+                door: Arc::clone(door),
+            }),
+            NftSet::Named {
+                family,
+                table,
+                set_v4,
+                set_v6,
+            } => {
                 let set = if address.is_ipv4() { set_v4 } else { set_v6 };
                 let set = set.clone()?;
-                Some(Self::Named { family: *family, table: table.clone(), set })
+                Some(Self::Named {
+                    family: *family,
+                    table: table.clone(),
+                    set,
+                })
             }
         }
     }
@@ -130,7 +141,7 @@ pub struct Lease {
     /// Set when it is to be closed as soon as possible, and why.
     pub(crate) closing: Option<Why>,
     /// A knock came while the stop command could not be called back: open again afterwards, for so long.
-    pub(crate) reopen: Option<Option<Duration>>,
+    pub(crate) reopen: Option<Duration>,
     /// A stop command that fails is not tried again: the rule went with another boot.
     pub(crate) lenient: bool,
     /// Nobody knows whether the start command did its work: a further knock closes first and opens anew.

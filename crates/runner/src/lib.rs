@@ -30,7 +30,8 @@ pub mod template;
 pub use effect::{Effect, JobId, Part, Signal};
 pub use event::{Counters, Event, Reason, What, Why};
 
+pub use journal::{Journal, JournalError};
 pub use lease::{Held, Lease, LeaseId, Place, State};
 pub use record::{Due, Entry, Moment, Record, Recovered};
-pub use runner::{DoorId, Granted, Outcome, OnShutdown, Runner};
+pub use runner::{DoorId, Granted, OnShutdown, Outcome, Runner};
 pub use template::{Rendered, TemplateError};

@@ -62,7 +62,9 @@ impl LeaseTable {
 
     /// The lease a further knock renews.
     pub(crate) fn renewable(&self, door: &Arc<str>, address: IpAddr) -> Option<LeaseId> {
-        self.of_pair(door, address).into_iter().find(|id| self.lease(*id).is_some_and(|lease| lease.renewable))
+        self.of_pair(door, address)
+            .into_iter()
+            .find(|id| self.lease(*id).is_some_and(|lease| lease.renewable))
     }
 
     /// How many leases this source holds.
@@ -79,7 +81,8 @@ impl LeaseTable {
 
     pub(crate) fn insert(&mut self, lease: Lease) {
         self.remove(lease.id);
-        self.pairs.insert((Arc::clone(&lease.door), lease.address, lease.id));
+        self.pairs
+            .insert((Arc::clone(&lease.door), lease.address, lease.id));
         add(&mut self.per_source, lease.address);
         add(&mut self.per_door, Arc::clone(&lease.door));
         self.leases.insert(lease.id, lease);

@@ -20,7 +20,9 @@ impl Runner {
     }
 
     pub(super) fn close_one(&mut self, now: Duration, id: LeaseId, why: Why) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         lease.reopen = None;
         let by_command = matches!(lease.held, Held::Command { .. });
         match lease.state {
@@ -46,9 +48,14 @@ impl Runner {
 
     /// Nothing has happened outside for this lease: there is nothing to close.
     fn withdraw(&mut self, id: LeaseId) {
-        let Some(lease) = self.table.remove(id) else { return };
+        let Some(lease) = self.table.remove(id) else {
+            return;
+        };
         self.starts.remove(&lease.door, id);
-        self.effects.push_back(Effect::Log(event_of(&lease, What::Closed { why: Why::Withdrawn })));
+        self.effects.push_back(Effect::Log(event_of(
+            &lease,
+            What::Closed { why: Why::Withdrawn },
+        )));
     }
 
     /// A lease's timer ran out.
@@ -66,11 +73,12 @@ impl Runner {
         let Some(lease) = self.drop_lease(id) else { return };
         let why = lease.closing.unwrap_or(Why::Expired);
         bump(&mut self.counters.closed);
-        self.effects.push_back(Effect::Log(event_of(&lease, What::Closed { why })));
+        self.effects
+            .push_back(Effect::Log(event_of(&lease, What::Closed { why })));
         if let Some(wanted) = lease.reopen
             && let Some(known) = self.door_named(&lease.door, lease.style)
         {
-            self.admit(now, &known, lease.address, wanted);
+            self.admit(now, &known, lease.address, Some(wanted));
         }
     }
 

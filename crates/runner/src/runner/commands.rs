@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Outcome, Runner, back_off};
+use super::durations::back_off;
+use super::{Outcome, Runner};
 use crate::door::Style;
 use crate::effect::{Effect, JobId, Part};
 use crate::event::{Reason, What, Why, bump};
@@ -19,7 +20,13 @@ impl Runner {
         let Some(job) = self.jobs.remove(job) else { return };
         if !outcome.is_success() {
             bump(&mut self.counters.commands_failed);
-            self.log_of(job.lease, What::CommandFailed { part: job.part, outcome });
+            self.log_of(
+                job.lease,
+                What::CommandFailed {
+                    part: job.part,
+                    outcome,
+                },
+            );
         }
         match job.part {
             Part::Start => self.start_ended(now, job.lease, outcome),
@@ -47,9 +54,13 @@ impl Runner {
 
     /// The journal knows of the lease before its start command runs.
     fn run_start(&mut self, now: Duration, id: LeaseId) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         let Some(command) = lease.start.take() else { return };
-        let Held::Command { time_limit, .. } = lease.held else { return };
+        let Held::Command { time_limit, .. } = lease.held else {
+            return;
+        };
         let job = self.jobs.add(now, id, &lease.door, Part::Start, time_limit);
         lease.state = State::Starting { job };
         // Of a knockd.conf door's lease this is the earliest end there can be: it counts from the command's end.
@@ -59,9 +70,17 @@ impl Runner {
     }
 
     fn run_stop(&mut self, now: Duration, id: LeaseId) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         let State::Due { tries } = lease.state else { return };
-        let Held::Command { stop: Some(command), time_limit } = lease.held.clone() else { return };
+        let Held::Command {
+            stop: Some(command),
+            time_limit,
+        } = lease.held.clone()
+        else {
+            return;
+        };
         let job = self.jobs.add(now, id, &lease.door, Part::Stop, time_limit);
         lease.state = State::Stopping { job, tries };
         if lease.style == Style::Knockd && tries == 0 {
@@ -78,15 +97,31 @@ impl Runner {
         command: Rendered,
         time_limit: Option<Duration>,
     ) {
-        self.log_of(id, What::Running { part, command: command.clone() });
+        self.log_of(
+            id,
+            What::Running {
+                part,
+                command: command.clone(),
+            },
+        );
         let Some(lease) = self.table.lease(id) else { return };
         let (door, style) = (Arc::clone(&lease.door), lease.style);
         bump(&mut self.counters.commands);
-        self.effects.push_back(Effect::Spawn { job, lease: id, part, door, style, command, time_limit });
+        self.effects.push_back(Effect::Spawn {
+            job,
+            lease: id,
+            part,
+            door,
+            style,
+            command,
+            time_limit,
+        });
     }
 
     fn start_ended(&mut self, now: Duration, id: LeaseId, outcome: Outcome) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         if !outcome.ran() {
             // Nothing was opened, so there is nothing to close: a stop command could take another lease's rule.
             self.counters.refuse(Reason::NotStarted);
@@ -113,7 +148,12 @@ impl Runner {
         let at_once = lease.closing.is_some() || deadline <= now;
         if !failed {
             bump(&mut self.counters.opened);
-            self.log_of(id, What::Opened { for_: deadline.saturating_sub(now) });
+            self.log_of(
+                id,
+                What::Opened {
+                    for_: deadline.saturating_sub(now),
+                },
+            );
         }
         if at_once && !self.keeps() {
             self.make_due(id);
@@ -125,7 +165,9 @@ impl Runner {
 
     /// Puts the stop command in line.
     pub(super) fn make_due(&mut self, id: LeaseId) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         let tries = match lease.state {
             State::Retry { tries } | State::CannotClose { tries } => tries,
             State::Due { .. } | State::Stopping { .. } => return,
@@ -137,8 +179,12 @@ impl Runner {
     }
 
     fn stop_ended(&mut self, now: Duration, id: LeaseId, outcome: Outcome) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
-        let State::Stopping { tries, .. } = lease.state else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
+        let State::Stopping { tries, .. } = lease.state else {
+            return;
+        };
         // knockd runs a stop command once, whatever comes of it; so does a rule that went with another boot.
         let content = lease.style == Style::Knockd || lease.lenient;
         if outcome.is_success() || (content && outcome.ran()) {
@@ -168,7 +214,13 @@ impl Runner {
     pub(super) fn enforce_time_limits(&mut self, now: Duration) {
         while let Some((id, job, signal)) = self.jobs.over_time(now) {
             bump(&mut self.counters.over_time);
-            self.log_of(job.lease, What::TimeLimit { part: job.part, signal });
+            self.log_of(
+                job.lease,
+                What::TimeLimit {
+                    part: job.part,
+                    signal,
+                },
+            );
             self.effects.push_back(Effect::Signal { job: id, signal });
         }
     }

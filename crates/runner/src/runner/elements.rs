@@ -6,8 +6,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::durations::{back_off, extended, length};
 use super::open::lease;
-use super::{Granted, Known, Runner, back_off, extended, length};
+use super::{Granted, Known, Runner};
 use crate::door::NftSet;
 use crate::effect::{Effect, Part};
 use crate::event::{Reason, What, bump};
@@ -47,11 +48,19 @@ impl Runner {
         Granted::Opening(id)
     }
 
-    fn renew_element(&mut self, now: Duration, id: LeaseId, known: &Known, wanted: Option<Duration>) -> Granted {
+    fn renew_element(
+        &mut self,
+        now: Duration,
+        id: LeaseId,
+        known: &Known,
+        wanted: Option<Duration>,
+    ) -> Granted {
         let length = length(&known.door, wanted);
-        let Some(lease) = self.table.lease_mut(id) else { return Granted::Nothing };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return Granted::Nothing;
+        };
         if matches!(lease.state, State::Deleting { .. }) {
-            lease.reopen = Some(wanted);
+            lease.reopen = Some(length);
             return Granted::Renewed(id);
         }
         if lease.state != State::Setting {
@@ -68,16 +77,29 @@ impl Runner {
 
     fn set_element(&mut self, now: Duration, id: LeaseId, deadline: Duration) {
         let timeout = deadline.saturating_sub(now);
-        let Some(lease) = self.table.lease_mut(id) else { return };
-        let Held::Element(place) = lease.held.clone() else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
+        let Held::Element(place) = lease.held.clone() else {
+            return;
+        };
         lease.asked.push_back(deadline);
         let address = lease.address;
-        self.effects.push_back(Effect::SetElement { lease: id, place, address, timeout });
+        self.effects.push_back(Effect::SetElement {
+            lease: id,
+            place,
+            address,
+            timeout,
+        });
     }
 
     pub(super) fn delete_element(&mut self, id: LeaseId) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
-        let Held::Element(place) = lease.held.clone() else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
+        let Held::Element(place) = lease.held.clone() else {
+            return;
+        };
         let tries = match lease.state {
             State::Retry { tries } | State::CannotClose { tries } => tries,
             _ => 0,
@@ -85,13 +107,19 @@ impl Runner {
         lease.state = State::Deleting { tries };
         let address = lease.address;
         self.table.set_timer(id, None);
-        self.effects.push_back(Effect::DeleteElement { lease: id, place, address });
+        self.effects.push_back(Effect::DeleteElement {
+            lease: id,
+            place,
+            address,
+        });
     }
 
     /// Puts every open element into its set again, with the time it has left (somebody flushed the ruleset).
     pub fn reassert(&mut self, now: Duration) {
         for id in self.table.ids() {
-            let Some(lease) = self.table.lease(id) else { continue };
+            let Some(lease) = self.table.lease(id) else {
+                continue;
+            };
             let deadline = lease.asked.back().copied().unwrap_or(lease.deadline);
             let open = matches!(lease.held, Held::Element(_)) && lease.state == State::Open;
             if open && deadline > now.saturating_add(SHORTEST) {
@@ -102,7 +130,9 @@ impl Runner {
 
     /// The kernel did what it was asked for this lease.
     pub fn element_done(&mut self, now: Duration, id: LeaseId) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         let Some(deadline) = lease.asked.pop_front() else {
             if matches!(lease.state, State::Deleting { .. }) {
                 self.closed(now, id);
@@ -134,11 +164,19 @@ impl Runner {
 
     /// The kernel refused what it was asked for this lease; `fault` is for the log.
     pub fn element_failed(&mut self, now: Duration, id: LeaseId, fault: &str) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         let setting = lease.asked.pop_front().is_some();
         let part = if setting { Part::Start } else { Part::Stop };
         let (state, deadline, more) = (lease.state, lease.deadline, !lease.asked.is_empty());
-        self.log_of(id, What::ElementFailed { part, fault: fault.to_owned() });
+        self.log_of(
+            id,
+            What::ElementFailed {
+                part,
+                fault: fault.to_owned(),
+            },
+        );
         match state {
             State::Setting if setting && !more => {
                 self.counters.refuse(Reason::ElementFailed);
@@ -152,7 +190,9 @@ impl Runner {
     }
 
     fn delete_failed(&mut self, now: Duration, id: LeaseId, tries: u32) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         bump(&mut self.counters.stops_failed);
         let (deadline, door, style) = (lease.deadline, lease.door.clone(), lease.style);
         lease.state = State::Retry { tries };
@@ -160,7 +200,7 @@ impl Runner {
             && let Some(known) = self.door_named(&door, style)
         {
             // The element is still there, and wanted again.
-            self.renew_element(now, id, &known, wanted);
+            self.renew_element(now, id, &known, Some(wanted));
             return;
         }
         if tries > DELETE_RETRIES {
@@ -170,7 +210,8 @@ impl Runner {
             return;
         }
         let after = back_off(tries);
-        self.table.set_timer(id, Some(now.saturating_add(after).min(deadline)));
+        self.table
+            .set_timer(id, Some(now.saturating_add(after).min(deadline)));
         self.log_of(id, What::StopRetry { tries, after });
     }
 

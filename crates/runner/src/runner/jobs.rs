@@ -31,7 +31,7 @@ struct Running {
 /// The running commands.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    jobs: BTreeMap<JobId, Job>,
+    by_id: BTreeMap<JobId, Job>,
     timers: BTreeSet<(Duration, JobId)>,
     total: Running,
     of_door: BTreeMap<Arc<str>, Running>,
@@ -44,7 +44,7 @@ impl Jobs {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
-        self.jobs.values()
+        self.by_id.values()
     }
 
     /// Whether one more start command of this door may run.
@@ -75,12 +75,21 @@ impl Jobs {
         self.timers.extend(timer.map(|at| (at, id)));
         self.total.add(part);
         self.of_door.entry(Arc::clone(door)).or_default().add(part);
-        self.jobs.insert(id, Job { lease, door: Arc::clone(door), part, signalled: false, timer });
+        self.by_id.insert(
+            id,
+            Job {
+                lease,
+                door: Arc::clone(door),
+                part,
+                signalled: false,
+                timer,
+            },
+        );
         id
     }
 
     pub(super) fn remove(&mut self, id: JobId) -> Option<Job> {
-        let job = self.jobs.remove(&id)?;
+        let job = self.by_id.remove(&id)?;
         if let Some(at) = job.timer {
             self.timers.remove(&(at, id));
         }
@@ -105,7 +114,7 @@ impl Jobs {
             return None;
         }
         self.timers.pop_first();
-        let job = self.jobs.get_mut(&id)?;
+        let job = self.by_id.get_mut(&id)?;
         let signal = if job.signalled { Signal::Kill } else { Signal::Term };
         job.timer = (!job.signalled).then(|| now.saturating_add(KILL_AFTER));
         job.signalled = true;

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Granted, Known, Runner, extended, length, whole_seconds};
+use super::durations::{extended, length, whole_seconds};
+use super::{Granted, Known, Runner};
 use crate::door::{Commands, Style};
 use crate::effect::Part;
 use crate::event::{Reason, What, Why, bump};
@@ -44,7 +45,10 @@ impl Runner {
         if let Err(reason) = self.room(known, source).and_then(|()| self.place_in_line(known)) {
             return self.refuse(known, source, reason);
         }
-        let held = Held::Command { stop: rendered.stop, time_limit: commands.time_limit };
+        let held = Held::Command {
+            stop: rendered.stop,
+            time_limit: commands.time_limit,
+        };
         let id = self.new_id();
         let mut lease = lease(id, known, source, now, length, held);
         lease.start = Some(rendered.start);
@@ -95,7 +99,9 @@ impl Runner {
     /// A further knock while there is a lease.
     fn renew(&mut self, now: Duration, id: LeaseId, known: &Known, wanted: Option<Duration>) -> Granted {
         let length = length(&known.door, wanted);
-        let Some(lease) = self.table.lease_mut(id) else { return Granted::Nothing };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return Granted::Nothing;
+        };
         match lease.state {
             State::Waiting => lease.length = lease.length.max(length),
             State::Starting { .. } | State::Open if !lease.uncertain => {
@@ -111,9 +117,9 @@ impl Runner {
                 self.renewed(now, id);
             }
             // The stop command runs or has run: whatever it has done, only a new start command surely opens.
-            State::Due { .. } | State::Stopping { .. } => lease.reopen = Some(wanted),
+            State::Due { .. } | State::Stopping { .. } => lease.reopen = Some(length),
             _ => {
-                lease.reopen = Some(wanted);
+                lease.reopen = Some(length);
                 self.make_due(id);
             }
         }
@@ -121,7 +127,9 @@ impl Runner {
     }
 
     pub(super) fn renewed(&mut self, now: Duration, id: LeaseId) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         lease.renewals = lease.renewals.saturating_add(1);
         bump(&mut self.counters.renewed);
         let (deadline, open) = (lease.deadline, lease.state == State::Open);
@@ -129,7 +137,12 @@ impl Runner {
             self.table.set_timer(id, Some(deadline));
         }
         self.save(id);
-        self.log_of(id, What::Renewed { for_: deadline.saturating_sub(now) });
+        self.log_of(
+            id,
+            What::Renewed {
+                for_: deadline.saturating_sub(now),
+            },
+        );
     }
 }
 
@@ -165,13 +178,23 @@ pub(super) fn lease(
 
 /// Renders both commands before either runs: nothing is opened that could not be closed.
 fn render(commands: &Commands, source: IpAddr, length: Duration) -> Result<Wanted, Unwanted> {
-    let with = Substitution { address: source, seconds: whole_seconds(length) };
+    let with = Substitution {
+        address: source,
+        seconds: whole_seconds(length),
+    };
     let start = commands.start.of(source).ok_or(Unwanted::Nothing)?;
     let start = start.render(&with).map_err(|_| Unwanted::TooLong(Part::Start))?;
     if start.is_empty() {
         return Err(Unwanted::Nothing);
     }
-    let stop = commands.stop.of(source).map(|stop| stop.render(&with)).transpose();
+    let stop = commands
+        .stop
+        .of(source)
+        .map(|stop| stop.render(&with))
+        .transpose();
     let stop = stop.map_err(|_| Unwanted::TooLong(Part::Stop))?;
-    Ok(Wanted { start, stop: stop.filter(|_| !commands.never_stop) })
+    Ok(Wanted {
+        start,
+        stop: stop.filter(|_| !commands.never_stop),
+    })
 }

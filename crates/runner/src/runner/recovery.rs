@@ -53,13 +53,18 @@ impl Runner {
 
     /// Whether the catalogue's door would close this lease as it is going to be closed.
     fn belongs(&self, lease: &Lease) -> bool {
-        let Some(known) = self.door_named(&lease.door, lease.style) else { return false };
+        let Some(known) = self.door_named(&lease.door, lease.style) else {
+            return false;
+        };
         if lease.style != Style::Native {
             return false;
         }
         match (&known.door.action, &lease.held) {
             (Action::Command(commands), Held::Command { stop, .. }) => {
-                let with = Substitution { address: lease.address, seconds: lease.seconds };
+                let with = Substitution {
+                    address: lease.address,
+                    seconds: lease.seconds,
+                };
                 let now = commands.stop.of(lease.address).map(|stop| stop.render(&with));
                 now.and_then(Result::ok).as_ref() == stop.as_ref()
             }
@@ -89,15 +94,25 @@ impl Runner {
 
     /// Takes back a start command that nobody has seen yet.
     fn withdraw_start(&mut self, id: LeaseId) -> bool {
-        let Some(State::Starting { job }) = self.table.lease(id).map(Lease::state) else { return false };
+        let Some(State::Starting { job }) = self.table.lease(id).map(Lease::state) else {
+            return false;
+        };
         let before = self.effects.len();
-        self.effects.retain(|effect| !matches!(effect, Effect::Spawn { job: queued, .. } if *queued == job));
+        self.effects
+            .retain(|effect| !matches!(effect, Effect::Spawn { job: queued, .. } if *queued == job));
         if self.effects.len() == before {
             return false;
         }
         let announces = |effect: &Effect| {
             let Effect::Log(event) = effect else { return false };
-            event.lease == Some(id) && matches!(event.what, What::Running { part: Part::Start, .. })
+            event.lease == Some(id)
+                && matches!(
+                    event.what,
+                    What::Running {
+                        part: Part::Start,
+                        ..
+                    }
+                )
         };
         self.effects.retain(|effect| !announces(effect));
         self.jobs.remove(job);
@@ -107,7 +122,12 @@ impl Runner {
 
     /// Writes again what could not be written.
     pub(super) fn write_again(&mut self, now: Duration) {
-        let due: Vec<LeaseId> = self.unsaved.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        let due: Vec<LeaseId> = self
+            .unsaved
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(id, _)| *id)
+            .collect();
         for id in due {
             self.unsaved.remove(&id);
             match self.table.lease(id).and_then(Lease::record) {

@@ -38,7 +38,9 @@ impl Runner {
     }
 
     fn leave(&mut self, now: Duration, id: LeaseId, how: OnShutdown) {
-        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Some(lease) = self.table.lease_mut(id) else {
+            return;
+        };
         lease.reopen = None;
         if lease.state == State::Waiting {
             let door = lease.door.clone();
@@ -54,14 +56,18 @@ impl Runner {
 
     /// Whether open doors are left as they are.
     pub(super) fn keeps(&self) -> bool {
-        self.shutdown.as_ref().is_some_and(|shutdown| shutdown.how == OnShutdown::Keep)
+        self.shutdown
+            .as_ref()
+            .is_some_and(|shutdown| shutdown.how == OnShutdown::Keep)
     }
 
     /// Whether the daemon may exit: it goes down, every effect was taken, and nothing is left to wait for or the time for
     /// it is over. What is still open then is in the journal or has a kernel timeout.
     #[must_use]
     pub fn is_drained(&self, now: Duration) -> bool {
-        let Some(shutdown) = &self.shutdown else { return false };
+        let Some(shutdown) = &self.shutdown else {
+            return false;
+        };
         if !self.effects.is_empty() {
             return false;
         }

@@ -1,0 +1,3 @@
+//! See the files of this folder.
+
+mod properties;

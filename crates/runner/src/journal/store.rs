@@ -1,0 +1,94 @@
+//! The bytes under the journal: a file that is given its room in advance, so that a full disk does not keep the
+//! administrator out (spec/leases.md, "Room").
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use redb::StorageBackend;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+/// Room for some ten thousand leases of usual size.
+pub(super) const ROOM: u64 = 4 << 20;
+
+/// What the store needs of a file; tests put one in between that fails.
+pub(super) trait Store: Debug + Send + Sync {
+    fn len(&self) -> io::Result<u64>;
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()>;
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+}
+
+/// A file with its blocks reserved.
+#[derive(Debug)]
+pub(super) struct Room {
+    file: File,
+}
+
+impl Room {
+    pub(super) fn new(file: File) -> Self {
+        Self { file }
+    }
+
+    /// Reserves blocks without changing the length, which redb insists on. A file system that cannot reserve is left
+    /// alone: then a full disk is met when writing, and the start command is not run.
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, len) {
+            Err(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) if len > ROOM => Err(Errno::NOSPC.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Store for Room {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)?;
+        self.reserve(len.max(ROOM))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
+    }
+}
+
+/// A [`Store`] as redb wants it. It takes no lock: that is the caller's, for the life of the daemon.
+#[derive(Debug)]
+pub(super) struct Backend(pub(super) Arc<dyn Store>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}

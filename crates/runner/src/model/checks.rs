@@ -1,0 +1,154 @@
+//! What must hold: after every effect, whenever nothing is left to do, after a shutdown, and at the end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::World;
+use super::world::{name, place};
+use crate::effect::Part;
+use crate::lease::{Held, LeaseId, State};
+
+impl World {
+    /// Holds between any two effects: dying here leaves no door open for ever.
+    pub(super) fn check_always(&self) {
+        for (id, seen) in &self.seen {
+            let open = seen.owes_stop && !seen.closed;
+            assert!(
+                !open || self.journal.contains_key(id),
+                "{id:?} is open and has no durable entry: {seen:?}"
+            );
+        }
+        for ((set, address), expires) in &self.elements {
+            let longest = self.now.saturating_add(Duration::from_secs(120));
+            assert!(*expires <= longest, "{address} stays in {set} till {expires:?}");
+        }
+    }
+
+    /// A stop command is about to run.
+    pub(super) fn check_stop(&mut self, id: LeaseId) {
+        let now = self.now;
+        let reopening = self.runner.lease(id).is_some_and(|lease| lease.reopen.is_some());
+        let Some(seen) = self.seen.get_mut(&id) else {
+            assert!(
+                self.journal.contains_key(&id),
+                "{id:?} is stopped and was never started"
+            );
+            return;
+        };
+        assert!(seen.start_ended, "{id:?} is stopped while its start command runs");
+        assert!(seen.owes_stop, "{id:?} has nothing to stop");
+        assert!(!seen.closed, "{id:?} is stopped a second time");
+        assert!(!seen.stop_runs, "{id:?} has two stop commands at once");
+        assert!(
+            seen.hurried || reopening || now >= seen.not_before,
+            "{id:?} is stopped at {now:?}, before its end: {seen:?}"
+        );
+        seen.stop_runs = true;
+    }
+
+    /// Holds whenever every effect has been performed.
+    pub(super) fn check_at_rest(&self) {
+        let limits = super::catalogue(0).limits;
+        assert!(self.runner.waiting() <= limits.waiting, "too many wait");
+        let most = limits.running.saturating_add(limits.running_per_door);
+        assert!(self.runner.running() <= most, "too many run");
+        assert_eq!(
+            self.runner.running(),
+            self.processes.len(),
+            "every command is known"
+        );
+        if self.runner.running() == 0 {
+            assert_eq!(self.runner.stops_waiting(), 0, "a stop command waits for nothing");
+            assert_eq!(self.runner.waiting(), 0, "a start command waits for nothing");
+        }
+        self.check_starts();
+        self.check_leases();
+    }
+
+    fn check_starts(&self) {
+        let limits = super::catalogue(0).limits;
+        let starts = self
+            .processes
+            .values()
+            .filter(|process| process.part == Part::Start);
+        assert!(starts.count() <= limits.running, "too many start commands run");
+    }
+
+    fn check_leases(&self) {
+        let mut renewable = BTreeSet::new();
+        for lease in self.runner.leases() {
+            let pair = (lease.door().clone(), lease.address());
+            assert!(
+                !lease.renewable || renewable.insert(pair),
+                "two leases for one door and address"
+            );
+            if lease.state() == State::Open {
+                self.check_open(lease);
+            }
+            let listed = self.journal.get(&lease.id());
+            if lease.owes_stop() && !self.behind.contains(&lease.id()) {
+                let listed = listed.map(|entry| entry.record.deadline);
+                assert!(listed.is_some(), "{lease:?} is not in the journal");
+                let open = lease.state() == State::Open;
+                assert!(
+                    !open || listed == Some(lease.deadline()),
+                    "{lease:?}: journal has {listed:?}"
+                );
+            }
+        }
+    }
+
+    fn check_open(&self, lease: &crate::Lease) {
+        assert!(
+            lease.deadline() > self.now,
+            "{lease:?} is overdue at {:?}",
+            self.now
+        );
+        let timeout = self.runner.poll_timeout();
+        assert!(
+            timeout.is_some_and(|at| at <= lease.deadline()),
+            "nobody wakes for {lease:?}"
+        );
+        if let Some(place) = place(lease.held()) {
+            let expires = self.elements.get(&(name(place), lease.address()));
+            assert!(
+                expires.is_none_or(|expires| *expires > self.now),
+                "{lease:?} is not in the kernel"
+            );
+        }
+    }
+
+    /// After a shutdown: kept leases are all in the journal; closed ones are gone, if their commands ended in time.
+    pub(super) fn check_shutdown(&self, keep: bool, patient: bool) {
+        self.check_always();
+        if keep || !patient {
+            return;
+        }
+        for lease in self.runner.leases() {
+            let by_command = matches!(lease.held(), Held::Command { .. });
+            let stuck = matches!(lease.state(), State::CannotClose { .. });
+            assert!(
+                !by_command || stuck,
+                "{lease:?} is left open by a patient shutdown"
+            );
+        }
+    }
+
+    /// When all time has passed nothing is open.
+    pub(super) fn check_end(&self) {
+        assert_eq!(
+            self.runner.leases().count(),
+            0,
+            "leases are left: {:?}",
+            self.runner
+        );
+        assert!(self.elements.is_empty(), "elements are left: {:?}", self.elements);
+        assert!(self.journal.is_empty(), "records are left: {:?}", self.journal);
+        for (id, seen) in &self.seen {
+            assert!(
+                seen.closed || !seen.owes_stop,
+                "{id:?} was never closed: {seen:?}"
+            );
+        }
+    }
+}
