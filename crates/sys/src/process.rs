@@ -75,6 +75,18 @@ pub fn signal_group(group: u32, kill: Kill) -> io::Result<()> {
     accept_gone(rustix::process::kill_process_group(pid_of(group)?, kill.signal()))
 }
 
+/// Signals a process by its number, which must be a descendant that cannot have been reaped by others; one that has
+/// ended already is fine.
+pub fn signal_pid(pid: u32, kill: Kill) -> io::Result<()> {
+    accept_gone(rustix::process::kill_process(pid_of(pid)?, kill.signal()))
+}
+
+/// The user this process acts as.
+#[must_use]
+pub fn effective_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// Makes orphans of this process's descendants its own children, so that a command's tree can be followed.
 pub fn adopt_orphans() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(

@@ -1,0 +1,71 @@
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use super::*;
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_private_folder_is_made_and_an_open_one_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b");
+    private_dir(&path).unwrap();
+    assert_eq!((mode(&dir.path().join("a")), mode(&path)), (0o700, 0o700));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o750)).unwrap();
+    let error = private_dir(&path).unwrap_err().to_string();
+    assert!(error.contains("chmod 0700"), "{error}");
+    symlink(dir.path(), dir.path().join("link")).unwrap();
+    assert!(private_dir(&dir.path().join("link")).is_err());
+}
+
+#[test]
+fn private_files_are_no_links_and_nobody_elses() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    open_private(&path).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    symlink(&path, dir.path().join("link")).unwrap();
+    assert!(open_private(&dir.path().join("link")).is_err());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(open_private(&path).unwrap_err().to_string().contains("chmod 0600"));
+    assert!(open_private(dir.path()).is_err());
+}
+
+#[test]
+fn a_lock_names_its_holder_and_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let first = LockFile::acquire(&path).unwrap();
+    let error = LockFile::acquire(&path).unwrap_err().to_string();
+    assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
+    drop(first);
+    LockFile::acquire(&path).unwrap();
+}
+
+#[test]
+fn a_byte_is_marked_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    std::fs::write(&path, " 7000\n").unwrap();
+    overwrite_byte_durably(&open_for_marking(&path).unwrap(), 0, b'#').unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "#7000\n");
+    symlink(&path, dir.path().join("link")).unwrap();
+    assert!(open_for_marking(&dir.path().join("link")).is_err());
+    assert!(open_for_marking(&dir.path().join("none")).is_err());
+}
+
+#[test]
+fn a_pid_file_is_removed_only_while_it_is_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pid");
+    let file = PidFile::create(&path).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+    std::fs::write(&path, "1\n").unwrap();
+    file.remove();
+    assert!(path.exists());
+    PidFile::create(&path).unwrap().remove();
+    assert!(!path.exists());
+    let error = PidFile::create(&dir.path().join("no/pid")).unwrap_err();
+    assert_eq!(strerror(&error), "No such file or directory");
+}

@@ -1,0 +1,331 @@
+//! Netlink: messages built and read with every length checked, and a socket that speaks them (netlink(7), RFC 3549).
+//!
+//! What a family's messages mean is [`route`](crate::route)'s and [`nft`](crate::nft)'s business.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+/// Length of a message's header.
+const HEADER: usize = 16;
+/// Everything in a message begins at a multiple of this.
+const ALIGNMENT: usize = 4;
+/// Marks an attribute that holds attributes.
+const NESTED: u16 = 1 << 15;
+/// Flags in an attribute's type.
+const TYPE_MASK: u16 = 0x3fff;
+
+/// `NLM_F_REQUEST`.
+pub(crate) const REQUEST: u16 = 1;
+/// `NLM_F_ACK`.
+pub(crate) const ACK: u16 = 4;
+/// `NLM_F_DUMP`.
+pub(crate) const DUMP: u16 = 0x300;
+/// `NLM_F_EXCL`.
+pub(crate) const EXCL: u16 = 0x200;
+/// `NLM_F_CREATE`.
+pub(crate) const CREATE: u16 = 0x400;
+/// `NLM_F_APPEND`.
+pub(crate) const APPEND: u16 = 0x800;
+
+/// The kernel's answer to a request: success or an errno.
+const ERROR: u16 = 2;
+/// The end of a dump.
+const DONE: u16 = 3;
+
+/// Messages under construction, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Builder {
+    /// Begins the next message. `fixed` is the family's own header.
+    pub(crate) fn message(&mut self, kind: u16, flags: u16, sequence: u32, fixed: &[u8]) {
+        self.close();
+        self.start = self.bytes.len();
+        self.bytes.extend([0; 4]);
+        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend(flags.to_ne_bytes());
+        self.bytes.extend(sequence.to_ne_bytes());
+        self.bytes.extend([0; 4]);
+        self.bytes.extend(fixed);
+        self.align();
+    }
+
+    /// Adds an attribute.
+    pub(crate) fn put(&mut self, kind: u16, value: &[u8]) {
+        let length = u16::try_from(value.len() + ALIGNMENT).unwrap_or(u16::MAX);
+        self.bytes.extend(length.to_ne_bytes());
+        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend(value);
+        self.align();
+    }
+
+    /// Adds a number in network order, as netfilter has them.
+    pub(crate) fn put_be32(&mut self, kind: u16, value: u32) {
+        self.put(kind, &value.to_be_bytes());
+    }
+
+    /// Adds a text with the zero at its end.
+    pub(crate) fn put_text(&mut self, kind: u16, text: &str) {
+        self.put(kind, &[text.as_bytes(), &[0]].concat());
+    }
+
+    /// Adds an attribute that holds those `fill` adds.
+    pub(crate) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        self.put(kind | NESTED, &[]);
+        fill(self);
+        let length = u16::try_from(self.bytes.len() - start).unwrap_or(u16::MAX);
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+    }
+
+    /// All messages, ready to be sent.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.close();
+        self.bytes
+    }
+
+    fn close(&mut self) {
+        if self.start < self.bytes.len() {
+            let length = u32::try_from(self.bytes.len() - self.start).unwrap_or(u32::MAX);
+            self.bytes[self.start..self.start + 4].copy_from_slice(&length.to_ne_bytes());
+        }
+    }
+
+    fn align(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
+    }
+}
+
+/// One message as received.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
+    pub(crate) sequence: u32,
+    body: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// The family's own header and the attributes behind it; `None` if it is too short.
+    pub(crate) fn split(&self, fixed: usize) -> Option<(&'a [u8], Attributes<'a>)> {
+        let (header, _) = self.body.split_at_checked(fixed)?;
+        let rest = self.body.get(fixed.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
+        Some((header, Attributes(rest)))
+    }
+
+    /// What an acknowledgement says; `None` if it is none.
+    fn acknowledged(&self) -> Option<io::Result<()>> {
+        if self.kind != ERROR {
+            return None;
+        }
+        let errno = i32::from_ne_bytes(*self.body.first_chunk()?);
+        Some(if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno.saturating_neg())) })
+    }
+
+    fn is_done(&self) -> bool {
+        self.kind == DONE
+    }
+}
+
+/// The messages in one datagram; ends at the first that is malformed.
+pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let length = usize::try_from(u32::from_ne_bytes(*bytes.first_chunk()?)).ok()?;
+        let message = bytes.get(..length)?;
+        let (header, body) = message.split_at_checked(HEADER)?;
+        let kind = u16::from_ne_bytes([header[4], header[5]]);
+        let sequence = u32::from_ne_bytes([header[8], header[9], header[10], header[11]]);
+        bytes = bytes.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
+        Some(Message { kind, sequence, body })
+    })
+}
+
+/// Attributes of a message; ends at the first that is malformed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Attributes<'a> {
+    /// The value of the first attribute of this kind.
+    pub(crate) fn find(mut self, kind: u16) -> Option<&'a [u8]> {
+        Iterator::find(&mut self, |(found, _)| *found == kind).map(|(_, value)| value)
+    }
+
+    /// The attributes inside the first one of this kind.
+    pub(crate) fn inside(self, kind: u16) -> Option<Self> {
+        self.find(kind).map(Attributes)
+    }
+
+    /// A text, without the zero at its end.
+    pub(crate) fn text(self, kind: u16) -> Option<String> {
+        let value = self.find(kind)?;
+        let value = value.strip_suffix(&[0]).unwrap_or(value);
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// The attributes inside a value.
+    pub(crate) const fn of(value: &'a [u8]) -> Self {
+        Self(value)
+    }
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let length = usize::from(u16::from_ne_bytes(*self.0.first_chunk()?));
+        let kind = u16::from_ne_bytes(*self.0.get(2..)?.first_chunk()?) & TYPE_MASK;
+        let value = self.0.get(ALIGNMENT..length)?;
+        self.0 = self.0.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
+        Some((kind, value))
+    }
+}
+
+/// A netlink socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    sequence: u32,
+}
+
+impl Socket {
+    /// Opens one for this family (`None`: routing), listening to these groups (a mask, so groups 1 to 32).
+    pub(crate) fn open(family: Option<Protocol>, groups: u32) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, family)?;
+        rustix::net::bind(&fd, &SocketAddrNetlink::new(0, groups))?;
+        Ok(Self { fd, sequence: 0 })
+    }
+
+    /// A number for the next request; answers carry it.
+    pub(crate) const fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
+    }
+
+    /// Sends messages to the kernel.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        rustix::net::send(&self.fd, bytes, SendFlags::empty())?;
+        Ok(())
+    }
+
+    /// One datagram of messages; `None`: nothing there. `ENOBUFS`: some were lost.
+    pub(crate) fn receive(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = vec![0; 64 << 10];
+        loop {
+            match rustix::net::recv(&self.fd, &mut bytes[..], RecvFlags::DONTWAIT) {
+                Ok((length, _)) => {
+                    bytes.truncate(length);
+                    return Ok(Some(bytes));
+                }
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Receives until the last acknowledgement asked for is in, or the first error. The kernel answers requests before
+    /// `send` returns, so there is nothing to wait for.
+    pub(crate) fn acknowledged(&self, last: u32) -> io::Result<()> {
+        while let Some(bytes) = self.receive()? {
+            for message in messages(&bytes) {
+                match message.acknowledged() {
+                    Some(Err(error)) => {
+                        self.drain();
+                        return Err(error);
+                    }
+                    Some(Ok(())) if message.sequence == last => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the kernel did not answer"))
+    }
+
+    /// Hands every message of a dump to `show`.
+    pub(crate) fn dump(&self, mut show: impl FnMut(&Message<'_>)) -> io::Result<()> {
+        loop {
+            let Some(bytes) = self.receive()? else {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the kernel's list ends early"));
+            };
+            for message in messages(&bytes) {
+                if message.is_done() {
+                    return Ok(());
+                }
+                if let Some(answer) = message.acknowledged() {
+                    return answer;
+                }
+                show(&message);
+            }
+        }
+    }
+
+    fn drain(&self) {
+        while let Ok(Some(_)) = self.receive() {}
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let mut builder = Builder::default();
+        builder.message(16, REQUEST, 7, &[1, 2, 3, 4, 5]);
+        builder.put_text(1, "abc");
+        builder.nest(2, |builder| {
+            builder.put_be32(3, 0x0102_0304);
+            builder.put(4, &[]);
+        });
+        builder.message(17, 0, 8, &[]);
+        builder.finish()
+    }
+
+    #[test]
+    fn what_was_built_is_read_again() {
+        let bytes = sample();
+        let read: Vec<_> = messages(&bytes).collect();
+        assert_eq!(read.len(), 2);
+        assert_eq!((read[0].kind, read[0].sequence, read[1].kind), (16, 7, 17));
+        let (fixed, attributes) = read[0].split(5).unwrap();
+        assert_eq!(fixed, [1, 2, 3, 4, 5]);
+        assert_eq!(attributes.text(1).as_deref(), Some("abc"));
+        let inside = attributes.inside(2).unwrap();
+        assert_eq!(inside.find(3), Some(&[1, 2, 3, 4][..]));
+        assert_eq!(inside.find(4), Some(&[][..]));
+        assert_eq!(inside.find(5), None);
+    }
+
+    #[test]
+    fn cut_and_damaged_messages_end_the_list_quietly() {
+        let bytes = sample();
+        for length in 0..bytes.len() {
+            for message in messages(&bytes[..length]) {
+                if let Some((_, attributes)) = message.split(5) {
+                    attributes.for_each(drop);
+                }
+            }
+        }
+        for at in 0..bytes.len() {
+            for value in [0, 1, 3, 255] {
+                let mut damaged = bytes.clone();
+                damaged[at] = value;
+                let read = messages(&damaged).filter_map(|message| message.split(5));
+                // Bounded: every step takes at least a header, or ends.
+                assert!(read.flat_map(|(_, attributes)| attributes.take(1000)).count() < 1000);
+            }
+        }
+    }
+}

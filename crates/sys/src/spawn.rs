@@ -1,0 +1,274 @@
+//! Starting the commands of doors, and ending them with everything they have started.
+//!
+//! `posix_spawn` with a fixed list of actions: nothing of ours runs in the child, and no address space is copied. The
+//! child has descriptors 0, 1 and 2 and no others, its own session, no signal blocked or ignored.
+
+use std::ffi::{CString, OsString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+
+use rustix::io::Errno;
+
+use crate::process::{self, Kill};
+
+/// The environment of a confined command.
+const ENVIRONMENT: [&std::ffi::CStr; 2] =
+    [c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=C"];
+/// The folders in which a program without a slash in its name is looked for.
+const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// How often a tree of processes is walked while it may still grow.
+const WALKS: usize = 16;
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// A program with its arguments, without a shell.
+    Argv(Vec<OsString>),
+    /// A line for `/bin/sh -c`.
+    Shell(OsString),
+}
+
+/// How it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conduct {
+    /// Fixed environment, directory `/`, no input, output captured.
+    Confined,
+    /// The daemon's environment, directory, input and output.
+    AsTheDaemon,
+}
+
+/// A command that was started.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process number, which is also its session's and its group's.
+    pub pid: u32,
+    /// Where a confined command's output comes out; it never blocks.
+    pub output: Option<OwnedFd>,
+}
+
+/// Starts a command. A program that cannot be executed is an error here, not an exit status.
+pub fn start(program: &Program, conduct: Conduct) -> io::Result<Child> {
+    let (file, words) = words(program)?;
+    let mut actions = Actions::new()?;
+    let output = match conduct {
+        Conduct::Confined => {
+            let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(&ours, true)?;
+            actions.open_null_as_input()?;
+            actions.duplicate(&theirs, 1)?;
+            actions.duplicate(&theirs, 2)?;
+            actions.change_directory_to_root()?;
+            Some((ours, theirs))
+        }
+        Conduct::AsTheDaemon => None,
+    };
+    actions.close_from_three()?;
+    let environment: Option<Vec<*mut libc::c_char>> =
+        (conduct == Conduct::Confined).then(|| pointers(&ENVIRONMENT));
+    let pid = spawn(&file, &words, environment, &actions)?;
+    Ok(Child { pid, output: output.map(|(ours, _)| ours) })
+}
+
+/// Reads what a command has printed: `None`: nothing now; 0: nothing any more.
+pub fn read_output(output: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        match rustix::io::read(output, &mut *buffer) {
+            Ok(length) => return Ok(Some(length)),
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Signals a command's group and all its descendants, also those that have left the group or the session.
+///
+/// The command itself must not have been reaped. What becomes an orphan while we walk is found again when the daemon
+/// adopts orphans ([`process::adopt_orphans`]) and the walk begins at the daemon's own children; for KILL the walk is
+/// repeated until nothing new turns up, at most 16 times.
+pub fn signal_tree(child: &Child, kill: Kill) {
+    let mut seen = Vec::new();
+    for _ in 0..WALKS {
+        let before = seen.len();
+        collect(child.pid, &mut seen);
+        // What cannot be signalled any more has ended.
+        process::signal_group(child.pid, kill).ok();
+        for pid in &seen[before..] {
+            process::signal_pid(*pid, kill).ok();
+        }
+        if seen.len() == before || kill == Kill::Terminate {
+            return;
+        }
+    }
+}
+
+/// The process and its descendants, as far as they are not known yet.
+fn collect(pid: u32, seen: &mut Vec<u32>) {
+    if !seen.contains(&pid) {
+        seen.push(pid);
+    }
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    for child in children.split_whitespace().filter_map(|word| word.parse().ok()) {
+        if !seen.contains(&child) {
+            collect(child, seen);
+        }
+    }
+}
+
+fn words(program: &Program) -> io::Result<(CString, Vec<CString>)> {
+    let text = |word: OsString| CString::new(word.into_vec()).map_err(|_| io::ErrorKind::InvalidInput.into());
+    match program {
+        Program::Shell(line) => {
+            let words = vec![c"sh".to_owned(), c"-c".to_owned(), text(line.clone())?];
+            Ok((c"/bin/sh".to_owned(), words))
+        }
+        Program::Argv(words) => {
+            let words = words.iter().cloned().map(text).collect::<io::Result<Vec<_>>>()?;
+            let name = words.first().ok_or(io::ErrorKind::InvalidInput)?;
+            Ok((resolve(name)?, words))
+        }
+    }
+}
+
+/// The file of a program's name: the search path is the fixed one, whatever the daemon's environment says.
+fn resolve(name: &CString) -> io::Result<CString> {
+    let name_text = name.to_string_lossy();
+    if name_text.contains('/') {
+        return Ok(name.clone());
+    }
+    let found = PATH.iter().map(|folder| format!("{folder}/{name_text}")).find(|file| {
+        rustix::fs::access(file.as_str(), rustix::fs::Access::EXEC_OK).is_ok()
+    });
+    let file = found.ok_or(io::ErrorKind::NotFound)?;
+    CString::new(file).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+fn pointers<T: AsRef<std::ffi::CStr>>(words: &[T]) -> Vec<*mut libc::c_char> {
+    let pointers = words.iter().map(|word| word.as_ref().as_ptr().cast_mut());
+    pointers.chain(std::iter::once(std::ptr::null_mut())).collect()
+}
+
+fn spawn(
+    file: &CString,
+    words: &[CString],
+    environment: Option<Vec<*mut libc::c_char>>,
+    actions: &Actions,
+) -> io::Result<u32> {
+    let attributes = Attributes::new()?;
+    let words = pointers(words);
+    // SAFETY: reads the pointer to the environment; no other thread of ours writes it.
+    let inherited = unsafe { environ };
+    let environment = environment.as_ref().map_or(inherited.cast_const(), |own| own.as_ptr());
+    let mut pid = 0;
+    // SAFETY: all pointers are valid for the call; both lists end with a null pointer.
+    let result = unsafe {
+        libc::posix_spawn(&raw mut pid, file.as_ptr(), &raw const actions.0, &raw const attributes.0, words.as_ptr(), environment)
+    };
+    check(result)?;
+    Ok(pid.cast_unsigned())
+}
+
+unsafe extern "C" {
+    static environ: *mut *mut libc::c_char;
+    /// glibc 2.34, 2021.
+    fn posix_spawn_file_actions_addclosefrom_np(
+        actions: *mut libc::posix_spawn_file_actions_t,
+        from: libc::c_int,
+    ) -> libc::c_int;
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
+}
+
+struct Actions(libc::posix_spawn_file_actions_t);
+
+impl Actions {
+    fn new() -> io::Result<Self> {
+        let mut actions = MaybeUninit::uninit();
+        // SAFETY: a valid place to initialise.
+        check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
+        // SAFETY: initialised by the call that succeeded.
+        Ok(Self(unsafe { actions.assume_init() }))
+    }
+
+    fn open_null_as_input(&mut self) -> io::Result<()> {
+        let path = c"/dev/null".as_ptr();
+        // SAFETY: initialised actions and a static path.
+        check(unsafe { libc::posix_spawn_file_actions_addopen(&raw mut self.0, 0, path, libc::O_RDONLY, 0) })
+    }
+
+    fn duplicate(&mut self, fd: &OwnedFd, number: libc::c_int) -> io::Result<()> {
+        // SAFETY: initialised actions and numbers.
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut self.0, fd.as_raw_fd(), number) })
+    }
+
+    fn change_directory_to_root(&mut self) -> io::Result<()> {
+        // SAFETY: initialised actions and a static path.
+        check(unsafe { libc::posix_spawn_file_actions_addchdir_np(&raw mut self.0, c"/".as_ptr()) })
+    }
+
+    fn close_from_three(&mut self) -> io::Result<()> {
+        // SAFETY: initialised actions and a number.
+        check(unsafe { posix_spawn_file_actions_addclosefrom_np(&raw mut self.0, 3) })
+    }
+}
+
+impl Drop for Actions {
+    fn drop(&mut self) {
+        // SAFETY: initialised, and not used after.
+        unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
+    }
+}
+
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    /// A new session, no signal blocked, and those we ignore or handle as they are by default.
+    fn new() -> io::Result<Self> {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: a valid place to initialise.
+        check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
+        // SAFETY: initialised by the call that succeeded.
+        let mut this = Self(unsafe { attributes.assume_init() });
+        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | SETSID;
+        let flags = libc::c_short::try_from(flags).map_err(io::Error::other)?;
+        // SAFETY: initialised attributes.
+        check(unsafe { libc::posix_spawnattr_setflags(&raw mut this.0, flags) })?;
+        let (none, all) = signal_sets();
+        // SAFETY: initialised attributes and set.
+        check(unsafe { libc::posix_spawnattr_setsigmask(&raw mut this.0, &raw const none) })?;
+        // SAFETY: initialised attributes and set.
+        check(unsafe { libc::posix_spawnattr_setsigdefault(&raw mut this.0, &raw const all) })?;
+        Ok(this)
+    }
+}
+
+/// `POSIX_SPAWN_SETSID` of glibc 2.26 and musl.
+const SETSID: libc::c_int = 0x80;
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: initialised, and not used after.
+        unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
+    }
+}
+
+fn signal_sets() -> (libc::sigset_t, libc::sigset_t) {
+    let mut none = MaybeUninit::uninit();
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: a valid place to initialise; it cannot fail.
+    unsafe { libc::sigemptyset(none.as_mut_ptr()) };
+    // SAFETY: the same.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: initialised above.
+    let none = unsafe { none.assume_init() };
+    // SAFETY: initialised above.
+    let all = unsafe { all.assume_init() };
+    (none, all)
+}
+
+#[cfg(test)]
+mod tests;
