@@ -9,6 +9,7 @@ pub mod filter;
 pub mod inherited;
 pub mod memfd;
 mod netlink;
+pub mod nft;
 pub mod pnet_capture;
 pub mod poll;
 pub mod privileges;

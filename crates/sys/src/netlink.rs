@@ -24,8 +24,6 @@ pub(crate) const REQUEST: u16 = 1;
 pub(crate) const ACK: u16 = 4;
 /// `NLM_F_DUMP`.
 pub(crate) const DUMP: u16 = 0x300;
-/// `NLM_F_EXCL`.
-pub(crate) const EXCL: u16 = 0x200;
 /// `NLM_F_CREATE`.
 pub(crate) const CREATE: u16 = 0x400;
 /// `NLM_F_APPEND`.
@@ -157,6 +155,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// The attributes inside the first one of this kind.
+    #[cfg(test)]
     pub(crate) fn inside(self, kind: u16) -> Option<Self> {
         self.find(kind).map(Attributes)
     }
@@ -168,10 +167,6 @@ impl<'a> Attributes<'a> {
         Some(String::from_utf8_lossy(value).into_owned())
     }
 
-    /// The attributes inside a value.
-    pub(crate) const fn of(value: &'a [u8]) -> Self {
-        Self(value)
-    }
 }
 
 impl<'a> Iterator for Attributes<'a> {
@@ -206,6 +201,11 @@ impl Socket {
     pub(crate) const fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence
+    }
+
+    /// The last number a run of requests has used.
+    pub(crate) const fn skip_to(&mut self, sequence: u32) {
+        self.sequence = sequence;
     }
 
     /// Sends messages to the kernel.

@@ -1,0 +1,225 @@
+//! nftables over netlink: elements with a kernel timeout, and aldaba's own table (nft(8); linux/netfilter/nf_tables.h).
+//!
+//! Every change is one transaction: it happens whole or not at all.
+
+mod expression;
+mod table;
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rustix::net::netlink;
+
+use crate::netlink::{ACK, Builder, CREATE, DUMP, REQUEST, Socket};
+
+pub use table::{DoorSpec, TableSpec};
+
+/// The subsystem's number, upper half of every message type.
+const NFTABLES: u16 = 10;
+const BATCH_BEGIN: u16 = 0x10;
+const BATCH_END: u16 = 0x11;
+const NEW_TABLE: u16 = NFTABLES << 8;
+const DELETE_TABLE: u16 = NFTABLES << 8 | 2;
+const NEW_CHAIN: u16 = NFTABLES << 8 | 3;
+const NEW_RULE: u16 = NFTABLES << 8 | 6;
+const DELETE_RULE: u16 = NFTABLES << 8 | 8;
+const NEW_SET: u16 = NFTABLES << 8 | 9;
+const GET_SET: u16 = NFTABLES << 8 | 10;
+const DELETE_SET: u16 = NFTABLES << 8 | 11;
+const NEW_ELEMENT: u16 = NFTABLES << 8 | 12;
+const DELETE_ELEMENT: u16 = NFTABLES << 8 | 14;
+
+/// The family of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Both address families.
+    Inet,
+    /// IPv4.
+    Ip,
+    /// IPv6.
+    Ip6,
+}
+
+impl Family {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Inet => 1,
+            Self::Ip => 2,
+            Self::Ip6 => 10,
+        }
+    }
+}
+
+/// Where a set is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SetName {
+    /// The table's family.
+    pub family: Family,
+    /// The table.
+    pub table: String,
+    /// The set.
+    pub set: String,
+}
+
+/// Why the firewall did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NftError {
+    /// No right to change it.
+    #[error("not allowed to change the firewall: run as root or with CAP_NET_ADMIN")]
+    Denied,
+    /// The kernel has no nftables.
+    #[error("this kernel has no nftables")]
+    NoNftables,
+    /// The table or set is not there.
+    #[error("there is no such table or set")]
+    Missing,
+    /// The set is of another kind.
+    #[error("the set does not take addresses of this family with a timeout: it needs `flags timeout`")]
+    WrongSet,
+    /// Anything else.
+    #[error("{0}")]
+    Kernel(io::Error),
+}
+
+impl From<io::Error> for NftError {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => Self::Denied,
+            Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => Self::NoNftables,
+            Some(libc::ENOENT) => Self::Missing,
+            Some(libc::EINVAL) => Self::WrongSet,
+            _ => Self::Kernel(error),
+        }
+    }
+}
+
+/// A way to the kernel's firewall.
+#[derive(Debug)]
+pub struct Nft {
+    socket: Socket,
+}
+
+impl Nft {
+    /// Opens it. Whether we may change anything shows with the first change.
+    pub fn open() -> Result<Self, NftError> {
+        Ok(Self { socket: Socket::open(Some(netlink::NETFILTER), 0)? })
+    }
+
+    /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go.
+    pub fn ensure_own_table(&mut self, spec: &TableSpec) -> Result<(), NftError> {
+        let stale: Vec<String> = self.sets(&spec.name)?.into_iter().filter(|set| !spec.has_set(set)).collect();
+        Ok(self.transaction(|batch| spec.write(batch, &stale))?)
+    }
+
+    /// Takes aldaba's own table away, and with it what guards the ports.
+    pub fn remove_own_table(&mut self, name: &str) -> Result<(), NftError> {
+        let removed = self.transaction(|batch| {
+            batch.message(DELETE_TABLE, 0, Family::Inet);
+            batch.builder.put_text(1, name);
+        });
+        accept_missing(removed)
+    }
+
+    /// Puts an address into a set for this long; one that is there gets this time in place of its own.
+    ///
+    /// Add, delete, add: old kernels do not renew an element that is added again.
+    pub fn add_element(&mut self, set: &SetName, address: IpAddr, timeout: Duration) -> Result<(), NftError> {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        Ok(self.transaction(|batch| {
+            batch.element(NEW_ELEMENT, set, address, Some(millis));
+            batch.element(DELETE_ELEMENT, set, address, None);
+            batch.element(NEW_ELEMENT, set, address, Some(millis));
+        })?)
+    }
+
+    /// Takes an address out of a set; one that is not there is fine.
+    pub fn delete_element(&mut self, set: &SetName, address: IpAddr) -> Result<(), NftError> {
+        let deleted = self.transaction(|batch| batch.element(DELETE_ELEMENT, set, address, None));
+        accept_missing(deleted)
+    }
+
+    /// The names of the sets in our own table; none when there is no table.
+    fn sets(&mut self, table: &str) -> io::Result<Vec<String>> {
+        let mut builder = Builder::default();
+        let sequence = self.socket.next_sequence();
+        builder.message(GET_SET, REQUEST | DUMP, sequence, &header(Family::Inet.number(), 0));
+        builder.put_text(1, table);
+        self.socket.send(&builder.finish())?;
+        let mut names = Vec::new();
+        let read = self.socket.dump(|message| {
+            if let Some((_, attributes)) = message.split(4)
+                && attributes.text(1).as_deref() == Some(table)
+            {
+                names.extend(attributes.text(2));
+            }
+        });
+        match read {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
+            other => other.map(|()| names),
+        }
+    }
+
+    fn transaction(&mut self, fill: impl FnOnce(&mut Batch)) -> io::Result<()> {
+        let mut batch = Batch { builder: Builder::default(), sequence: self.socket.next_sequence() };
+        batch.builder.message(BATCH_BEGIN, REQUEST, batch.sequence, &header(0, NFTABLES));
+        fill(&mut batch);
+        // Acknowledgements come after the commit, in order: when the last is in, all has happened. The end itself is
+        // acknowledged by new kernels only.
+        let last = batch.sequence;
+        let end = batch.next();
+        batch.builder.message(BATCH_END, REQUEST, end, &header(0, NFTABLES));
+        self.socket.skip_to(end);
+        self.socket.send(&batch.builder.finish())?;
+        self.socket.acknowledged(last)
+    }
+}
+
+/// The messages of one transaction.
+struct Batch {
+    builder: Builder,
+    sequence: u32,
+}
+
+impl Batch {
+    const fn next(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
+    }
+
+    fn message(&mut self, kind: u16, flags: u16, family: Family) {
+        let sequence = self.next();
+        self.builder.message(kind, REQUEST | ACK | flags, sequence, &header(family.number(), 0));
+    }
+
+    fn element(&mut self, kind: u16, set: &SetName, address: IpAddr, millis: Option<u64>) {
+        let flags = if kind == NEW_ELEMENT { CREATE } else { 0 };
+        self.message(kind, flags, set.family);
+        self.builder.put_text(1, &set.table);
+        self.builder.put_text(2, &set.set);
+        self.builder.nest(3, |list| {
+            list.nest(1, |element| {
+                element.nest(1, |key| match address {
+                    IpAddr::V4(v4) => key.put(1, &v4.octets()),
+                    IpAddr::V6(v6) => key.put(1, &v6.octets()),
+                });
+                if let Some(millis) = millis {
+                    element.put(4, &millis.to_be_bytes());
+                }
+            });
+        });
+    }
+}
+
+/// `struct nfgenmsg`.
+const fn header(family: u8, resource: u16) -> [u8; 4] {
+    let [high, low] = resource.to_be_bytes();
+    [family, 0, high, low]
+}
+
+fn accept_missing(result: io::Result<()>) -> Result<(), NftError> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => Ok(other?),
+    }
+}

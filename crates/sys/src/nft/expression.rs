@@ -1,0 +1,125 @@
+//! The few rule expressions our own table is made of.
+
+use crate::netlink::Builder;
+
+/// The one register used.
+const REGISTER: u32 = 1;
+/// The register of the verdict.
+const VERDICT: u32 = 0;
+
+/// A rule's expressions, in order.
+pub(super) struct Rule<'a>(pub(super) &'a mut Builder);
+
+/// Tests of equality, and of difference.
+const EQUAL: u32 = 0;
+const DIFFERENT: u32 = 1;
+
+impl Rule<'_> {
+    fn expression(&mut self, name: &str, fill: impl FnOnce(&mut Builder)) {
+        self.0.nest(1, |element| {
+            element.put_text(1, name);
+            element.nest(2, fill);
+        });
+    }
+
+    fn compare(&mut self, operator: u32, value: &[u8]) {
+        self.expression("cmp", |data| {
+            data.put_be32(1, REGISTER);
+            data.put_be32(2, operator);
+            data.nest(3, |nested| nested.put(1, value));
+        });
+    }
+
+    fn meta(&mut self, key: u32) {
+        self.expression("meta", |data| {
+            data.put_be32(1, REGISTER);
+            data.put_be32(2, key);
+        });
+    }
+
+    fn payload(&mut self, base: u32, offset: u32, length: u32) {
+        self.expression("payload", |data| {
+            data.put_be32(1, REGISTER);
+            data.put_be32(2, base);
+            data.put_be32(3, offset);
+            data.put_be32(4, length);
+        });
+    }
+
+    fn verdict(&mut self, code: u32) {
+        self.expression("immediate", |data| {
+            data.put_be32(1, VERDICT);
+            data.nest(2, |nested| nested.nest(2, |verdict| verdict.put_be32(1, code)));
+        });
+    }
+
+    /// `ct state established,related`.
+    pub(super) fn established(&mut self) -> &mut Self {
+        // Bit n + 1 of state n: established is 0, related is 1. In host order, as the kernel keeps it.
+        let mask = 0b110_u32.to_ne_bytes();
+        self.expression("ct", |data| {
+            data.put_be32(1, REGISTER);
+            data.put_be32(2, 0);
+        });
+        self.expression("bitwise", |data| {
+            data.put_be32(1, REGISTER);
+            data.put_be32(2, REGISTER);
+            data.put_be32(3, 4);
+            data.nest(4, |nested| nested.put(1, &mask));
+            data.nest(5, |nested| nested.put(1, &[0; 4]));
+        });
+        self.compare(DIFFERENT, &[0; 4]);
+        self
+    }
+
+    /// `iifname "lo"`.
+    pub(super) fn from_loopback(&mut self) -> &mut Self {
+        let mut name = [0; 16];
+        name[..2].copy_from_slice(b"lo");
+        self.meta(6);
+        self.compare(EQUAL, &name);
+        self
+    }
+
+    /// `tcp dport first-last`, or udp.
+    pub(super) fn to_ports(&mut self, udp: bool, first: u16, last: u16) -> &mut Self {
+        self.meta(16);
+        self.compare(EQUAL, &[if udp { 17 } else { 6 }]);
+        self.payload(2, 2, 2);
+        if first == last {
+            self.compare(EQUAL, &first.to_be_bytes());
+        } else {
+            self.expression("range", |data| {
+                data.put_be32(1, REGISTER);
+                data.put_be32(2, EQUAL);
+                data.nest(3, |nested| nested.put(1, &first.to_be_bytes()));
+                data.nest(4, |nested| nested.put(1, &last.to_be_bytes()));
+            });
+        }
+        self
+    }
+
+    /// `ip saddr @set`, or `ip6 saddr @set`.
+    pub(super) fn source_in(&mut self, set: &str, ipv6: bool) -> &mut Self {
+        let (protocol, offset, length) = if ipv6 { (10, 8, 16) } else { (2, 12, 4) };
+        self.meta(15);
+        self.compare(EQUAL, &[protocol]);
+        self.payload(1, offset, length);
+        self.expression("lookup", |data| {
+            data.put_text(1, set);
+            data.put_be32(2, REGISTER);
+        });
+        self
+    }
+
+    /// `accept`.
+    pub(super) fn accept(&mut self) {
+        self.verdict(1);
+    }
+
+    /// `counter drop`.
+    pub(super) fn drop(&mut self) {
+        self.expression("counter", |_| {});
+        self.verdict(0);
+    }
+}

@@ -1,0 +1,181 @@
+//! aldaba's own table. For a door `ssh` that guards 22/tcp it reads:
+//!
+//! ```text
+//! table inet aldaba {
+//!     set door_ssh_v4 { type ipv4_addr; flags timeout; }
+//!     set door_ssh_v6 { type ipv6_addr; flags timeout; }
+//!     chain guard {
+//!         type filter hook input priority filter - 10; policy accept;
+//!         ct state established,related accept
+//!         iifname "lo" accept
+//!         ip saddr @door_ssh_v4 tcp dport 22 accept
+//!         ip6 saddr @door_ssh_v6 tcp dport 22 accept
+//!         tcp dport 22 counter drop
+//!     }
+//! }
+//! ```
+//!
+//! It has no owner: it stays, and guards, when the daemon stops. What it accepts another table may still drop.
+
+use std::net::IpAddr;
+
+use super::expression::Rule;
+use super::{
+    Batch, DELETE_RULE, DELETE_SET, Family, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, SetName,
+};
+use crate::netlink::{APPEND, CREATE};
+
+/// The chain's name.
+const CHAIN: &str = "guard";
+/// Before the host's own filter, which has priority 0.
+const PRIORITY: i32 = -10;
+/// The hook for what is for this host.
+const INPUT: u32 = 1;
+/// Sets whose elements time out.
+const SET_TIMEOUT: u32 = 0x10;
+/// What `nft` shows the keys as.
+const TYPE_IPV4: u32 = 7;
+const TYPE_IPV6: u32 = 8;
+/// The longest part of a set's name that is taken from a door's.
+const LONGEST_NAME: usize = 100;
+
+/// A door whose ports the table guards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoorSpec {
+    name: String,
+    set: String,
+    /// Whether UDP, first and last port.
+    ports: Vec<(bool, u16, u16)>,
+}
+
+impl DoorSpec {
+    /// A door of this name for these ports: whether UDP, first, last.
+    pub fn new(name: &str, ports: impl IntoIterator<Item = (bool, u16, u16)>) -> Self {
+        Self { name: name.to_owned(), set: set_name(name), ports: ports.into_iter().collect() }
+    }
+
+    fn set(&self, ipv6: bool) -> String {
+        format!("{}_{}", self.set, if ipv6 { "v6" } else { "v4" })
+    }
+}
+
+/// The whole table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    /// Its name.
+    pub name: String,
+    /// Its doors.
+    pub doors: Vec<DoorSpec>,
+}
+
+impl TableSpec {
+    /// The set a door's elements of this address's family go into.
+    #[must_use]
+    pub fn set_of(&self, door: &str, address: IpAddr) -> Option<SetName> {
+        let door = self.doors.iter().find(|spec| spec.name == door)?;
+        Some(SetName { family: Family::Inet, table: self.name.clone(), set: door.set(address.is_ipv6()) })
+    }
+
+    pub(super) fn has_set(&self, set: &str) -> bool {
+        self.doors.iter().any(|door| [false, true].iter().any(|ipv6| door.set(*ipv6) == set))
+    }
+
+    /// All of it in one transaction. Creating what exists changes nothing, so live elements stay; the rules are written
+    /// anew, since they hold no state but a counter.
+    pub(super) fn write(&self, batch: &mut Batch, stale: &[String]) {
+        batch.message(NEW_TABLE, CREATE, Family::Inet);
+        batch.builder.put_text(1, &self.name);
+        batch.builder.put_be32(2, 0);
+        self.write_chain(batch);
+        batch.message(DELETE_RULE, 0, Family::Inet);
+        batch.builder.put_text(1, &self.name);
+        batch.builder.put_text(2, CHAIN);
+        for set in stale {
+            batch.message(DELETE_SET, 0, Family::Inet);
+            batch.builder.put_text(1, &self.name);
+            batch.builder.put_text(2, set);
+        }
+        for door in &self.doors {
+            self.write_set(batch, &door.set(false), TYPE_IPV4, 4);
+            self.write_set(batch, &door.set(true), TYPE_IPV6, 16);
+        }
+        self.write_rules(batch);
+    }
+
+    fn write_chain(&self, batch: &mut Batch) {
+        batch.message(NEW_CHAIN, CREATE, Family::Inet);
+        batch.builder.put_text(1, &self.name);
+        batch.builder.put_text(3, CHAIN);
+        batch.builder.nest(4, |hook| {
+            hook.put_be32(1, INPUT);
+            hook.put_be32(2, PRIORITY.cast_unsigned());
+        });
+        // Policy: accept.
+        batch.builder.put_be32(5, 1);
+        batch.builder.put_text(7, "filter");
+    }
+
+    fn write_set(&self, batch: &mut Batch, name: &str, kind: u32, length: u32) {
+        batch.message(NEW_SET, CREATE, Family::Inet);
+        batch.builder.put_text(1, &self.name);
+        batch.builder.put_text(2, name);
+        batch.builder.put_be32(3, SET_TIMEOUT);
+        batch.builder.put_be32(4, kind);
+        batch.builder.put_be32(5, length);
+        // An identity within the transaction; the kernel wants one for every new set.
+        let id = batch.sequence;
+        batch.builder.put_be32(10, id);
+    }
+
+    /// Every door's accepts stand before any drop: two doors may guard one port.
+    fn write_rules(&self, batch: &mut Batch) {
+        self.rule(batch, |rule| rule.established().accept());
+        self.rule(batch, |rule| rule.from_loopback().accept());
+        for door in &self.doors {
+            for (udp, first, last) in &door.ports {
+                for ipv6 in [false, true] {
+                    let set = door.set(ipv6);
+                    self.rule(batch, |rule| rule.source_in(&set, ipv6).to_ports(*udp, *first, *last).accept());
+                }
+            }
+        }
+        for (udp, first, last) in self.doors.iter().flat_map(|door| &door.ports) {
+            self.rule(batch, |rule| rule.to_ports(*udp, *first, *last).drop());
+        }
+    }
+
+    fn rule(&self, batch: &mut Batch, fill: impl FnOnce(&mut Rule<'_>)) {
+        batch.message(NEW_RULE, CREATE | APPEND, Family::Inet);
+        batch.builder.put_text(1, &self.name);
+        batch.builder.put_text(2, CHAIN);
+        batch.builder.nest(4, |list| fill(&mut Rule(list)));
+    }
+}
+
+/// A set's name for a door's, without the family. What nft would not take as a name is replaced, and a checksum of the
+/// whole (FNV-1a) keeps such names apart.
+fn set_name(door: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let text: String = door.chars().map(|c| if plain(c) { c } else { '_' }).take(LONGEST_NAME).collect();
+    if text == door {
+        return format!("door_{text}");
+    }
+    let sum = door.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("door_{text}_{sum:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_names_are_nfts_and_differ_where_doors_do() {
+        assert_eq!(set_name("ssh"), "door_ssh");
+        let odd = ["open ssh", "open_ssh", "open-ssh", "tür", &"x".repeat(300), &"x".repeat(301)];
+        let names: std::collections::HashSet<String> = odd.iter().map(|name| set_name(name)).collect();
+        assert_eq!(names.len(), odd.len());
+        for name in names {
+            assert!(name.len() < 128 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{name}");
+        }
+    }
+}

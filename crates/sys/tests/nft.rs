@@ -1,0 +1,153 @@
+//! The native firewall against the kernel, and against what `nft` reads of it. In network namespaces of its own.
+
+use std::net::IpAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use aldaba_sys::nft::{DoorSpec, Family, Nft, NftError, SetName, TableSpec};
+use rustix::thread::UnshareFlags;
+
+/// Runs the test in a network namespace of its own, on a thread that stays there.
+fn in_namespace(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::spawn(|| {
+        #[expect(deprecated, reason = "the thread is a new one and shares no namespace with anybody")]
+        match rustix::thread::unshare(UnshareFlags::NEWNET) {
+            Ok(()) => test(),
+            Err(error) => {
+                assert!(std::env::var_os("ALDABA_TESTS_MUST_RUN").is_none(), "this suite must run: {error}");
+                println!("SKIPPED: no network namespace of our own: {error}");
+            }
+        }
+    });
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+#[expect(clippy::disallowed_methods, reason = "asks another program what it reads")]
+fn nft(words: &str) -> String {
+    let output = Command::new("nft").args(words.split(' ')).output().unwrap();
+    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn spec() -> TableSpec {
+    let doors = vec![
+        DoorSpec::new("ssh", [(false, 22, 22)]),
+        DoorSpec::new("mosh", [(true, 60_000, 61_000), (false, 22, 22)]),
+    ];
+    TableSpec { name: "aldaba".into(), doors }
+}
+
+const TABLE: &str = "table inet aldaba {
+	set door_ssh_v4 {
+		type ipv4_addr
+		flags timeout
+	}
+
+	set door_ssh_v6 {
+		type ipv6_addr
+		flags timeout
+	}
+
+	set door_mosh_v4 {
+		type ipv4_addr
+		flags timeout
+	}
+
+	set door_mosh_v6 {
+		type ipv6_addr
+		flags timeout
+	}
+
+	chain guard {
+		type filter hook input priority filter - 10; policy accept;
+		ct state established,related accept
+		iifname \"lo\" accept
+		ip saddr @door_ssh_v4 tcp dport 22 accept
+		ip6 saddr @door_ssh_v6 tcp dport 22 accept
+		ip saddr @door_mosh_v4 udp dport 60000-61000 accept
+		ip6 saddr @door_mosh_v6 udp dport 60000-61000 accept
+		ip saddr @door_mosh_v4 tcp dport 22 accept
+		ip6 saddr @door_mosh_v6 tcp dport 22 accept
+		tcp dport 22 counter drop
+		udp dport 60000-61000 counter drop
+		tcp dport 22 counter drop
+	}
+}
+";
+
+#[test]
+fn the_table_reads_as_intended() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        firewall.ensure_own_table(&spec()).unwrap();
+        assert_eq!(nft("-s list table inet aldaba"), TABLE);
+        firewall.ensure_own_table(&spec()).unwrap();
+        assert_eq!(nft("-s list ruleset"), TABLE, "twice is once");
+        firewall.remove_own_table("aldaba").unwrap();
+        firewall.remove_own_table("aldaba").unwrap();
+        assert_eq!(nft("list ruleset"), "");
+    });
+}
+
+#[test]
+fn elements_stay_while_doors_come_and_go() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        let mut table = spec();
+        firewall.ensure_own_table(&table).unwrap();
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let set = table.set_of("ssh", address).unwrap();
+        firewall.add_element(&set, address, Duration::from_secs(60)).unwrap();
+        table.doors.remove(1);
+        table.doors.push(DoorSpec::new("web", [(false, 443, 443)]));
+        firewall.ensure_own_table(&table).unwrap();
+        let text = nft("list table inet aldaba");
+        assert!(text.contains("192.0.2.7 timeout 1m expires"), "{text}");
+        assert!(text.contains("door_web_v4") && !text.contains("mosh"), "{text}");
+    });
+}
+
+#[test]
+fn an_element_is_renewed_and_ends_by_itself() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        firewall.ensure_own_table(&spec()).unwrap();
+        for address in ["192.0.2.7", "2001:db8::7"] {
+            let address: IpAddr = address.parse().unwrap();
+            let set = spec().set_of("ssh", address).unwrap();
+            let shown = format!("{address} timeout");
+            let listed = || nft(&format!("list set inet aldaba {}", set.set)).contains(&shown);
+            firewall.add_element(&set, address, Duration::from_secs(600)).unwrap();
+            firewall.add_element(&set, address, Duration::from_secs(30)).unwrap();
+            assert!(nft(&format!("list set inet aldaba {}", set.set)).contains("timeout 30s"));
+            firewall.delete_element(&set, address).unwrap();
+            firewall.delete_element(&set, address).unwrap();
+            assert!(!listed());
+            firewall.add_element(&set, address, Duration::from_millis(300)).unwrap();
+            assert!(listed());
+            let ended = (0..100).any(|_| {
+                aldaba_sys::clock::rest(Duration::from_millis(20));
+                !listed()
+            });
+            assert!(ended, "the kernel ends it");
+        }
+    });
+}
+
+#[test]
+fn a_set_that_is_not_there_or_of_another_kind_is_named() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        let named = |set: &str| SetName { family: Family::Ip, table: "filter".into(), set: set.into() };
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let second = Duration::from_secs(1);
+        assert!(matches!(firewall.add_element(&named("none"), address, second), Err(NftError::Missing)));
+        nft("add table ip filter");
+        nft("add set ip filter plain { type ipv4_addr; }");
+        let error = firewall.add_element(&named("plain"), address, second).unwrap_err();
+        assert!(matches!(error, NftError::WrongSet), "{error}");
+        nft("add set ip filter good { type ipv4_addr; flags timeout; }");
+        firewall.add_element(&named("good"), address, second).unwrap();
+        assert!(nft("list ruleset").contains("192.0.2.7 timeout 1s"));
+    });
+}
