@@ -23,8 +23,16 @@ use crate::door::{
 /// # Panics
 /// When the invariant does not hold.
 pub fn run(data: &[u8]) {
+    run_operations(Operation::read(data));
+}
+
+/// The same with operations made otherwise.
+///
+/// # Panics
+/// When the invariant does not hold.
+pub fn run_operations(operations: impl IntoIterator<Item = Operation>) {
     let mut world = World::new();
-    for operation in Operation::read(data) {
+    for operation in operations {
         world.apply(operation);
     }
     world.let_everything_end();

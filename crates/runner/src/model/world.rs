@@ -335,6 +335,9 @@ impl World {
             self.now = self.now.max(at);
             self.runner.handle_timeout(self.now);
             self.settle();
+            if self.runner.is_drained(self.now) {
+                break;
+            }
             let Some(next) = self.runner.poll_timeout() else {
                 break;
             };
@@ -370,10 +373,14 @@ impl World {
     }
 
     fn start_again(&mut self) {
+        // A new life may use the numbers of leases that are over.
+        let journal = &self.journal;
+        self.seen.retain(|id, seen| journal.contains_key(id) || (seen.owes_stop && !seen.closed));
         for id in self.journal.keys() {
-            // Closed, but its record is still there: it is closed once more.
+            // Closed or never started, but its record is still there: its stop command runs (once more).
             if let Some(seen) = self.seen.get_mut(id) {
                 seen.closed = false;
+                seen.owes_stop = true;
             }
         }
         self.behind.clear();
@@ -446,6 +453,8 @@ impl World {
                 self.pass_to_timeout();
             }
         }
+        // An element that nobody remembers is the kernel's.
+        self.pass(Duration::from_secs(200));
         self.check_end();
     }
 }

@@ -78,6 +78,8 @@ impl Runner {
         if let Some(wanted) = lease.reopen
             && let Some(known) = self.door_named(&lease.door, lease.style)
         {
+            // Those that wait come first.
+            self.dispatch(now);
             self.admit(now, &known, lease.address, Some(wanted));
         }
     }
@@ -102,7 +104,7 @@ impl Runner {
     }
 
     /// The lease ends by itself; no knock renews it or opens it again.
-    fn detach(&mut self, id: LeaseId) {
+    pub(super) fn detach(&mut self, id: LeaseId) {
         if let Some(lease) = self.table.lease_mut(id) {
             lease.renewable = false;
         }

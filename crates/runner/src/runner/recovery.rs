@@ -37,6 +37,12 @@ impl Runner {
         let id = record.id;
         let mut lease = recovered(record, due, left);
         lease.renewable = self.belongs(&lease);
+        if lease.renewable
+            && let Some(older) = self.table.renewable(&lease.door, lease.address)
+        {
+            // A reload in the life before has parted them: the younger one goes on.
+            self.detach(older);
+        }
         let by_command = matches!(lease.held, Held::Command { .. });
         if by_command && closing {
             lease.closing = Some(Why::Overdue);

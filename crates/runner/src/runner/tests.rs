@@ -1,3 +1,150 @@
-//! See the files of this folder.
+//! The state machine, step by step: a driver that performs every effect on paper, and one file per topic.
 
+mod commands;
+mod elements;
+mod knockd;
+mod limits;
+mod native;
 mod properties;
+mod recovery;
+mod shutdown;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{DoorId, Granted, Outcome, Runner};
+use crate::door::{
+    Action, Catalogue, Commands, Door, Limits, NftAction, NftFamily, NftSet, PerFamily, Style, Template,
+};
+use crate::effect::{Effect, JobId};
+use crate::event::What;
+use crate::lease::{LeaseId, State};
+
+const SSH: DoorId = DoorId(0);
+const OLD: DoorId = DoorId(1);
+const NFT: DoorId = DoorId(2);
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn client(last: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, last])
+}
+
+fn v6_client() -> IpAddr {
+    "2001:db8::7".parse().unwrap()
+}
+
+fn argv(words: &[&str]) -> Template {
+    Template::Argv(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
+fn shell(line: &str) -> Template {
+    Template::Shell(line.to_owned())
+}
+
+fn both(template: Template) -> PerFamily {
+    PerFamily { v4: Some(template.clone()), v6: Some(template) }
+}
+
+fn native() -> Door {
+    let commands = Commands {
+        start: both(argv(&["open", "{ip}", "{seconds}"])),
+        stop: both(argv(&["close", "{ip}"])),
+        time_limit: Some(s(10)),
+        never_stop: false,
+    };
+    let action = Action::Command(commands);
+    Door { name: "ssh".to_owned(), style: Style::Native, lease: s(30), max_lease: s(60), action }
+}
+
+fn knockd(start: &str, stop: Option<&str>, cmd_timeout: u64) -> Door {
+    let stop = stop.map_or_else(PerFamily::default, |stop| both(shell(stop)));
+    let commands = Commands { start: both(shell(start)), stop, time_limit: None, never_stop: false };
+    let (lease, action) = (s(cmd_timeout), Action::Command(commands));
+    Door { name: "old".to_owned(), style: Style::Knockd, lease, max_lease: lease, action }
+}
+
+fn element() -> Door {
+    let set = NftSet::Named {
+        family: NftFamily::Inet,
+        table: "filter".to_owned(),
+        set_v4: Some("knocked".to_owned()),
+        set_v6: None,
+    };
+    let action = Action::Nftables(NftAction { set });
+    Door { name: "nft".to_owned(), style: Style::Native, lease: s(30), max_lease: s(60), action }
+}
+
+fn doors() -> Vec<Door> {
+    vec![native(), knockd("open %IP%", Some("close %IP%"), 10), element()]
+}
+
+fn runner(doors: Vec<Door>) -> Runner {
+    Runner::new(Catalogue { doors, limits: Limits::default() })
+}
+
+/// All effects there are, one short line each.
+fn effects(runner: &mut Runner) -> Vec<String> {
+    std::iter::from_fn(|| runner.poll_effect()).map(|effect| line(&effect)).collect()
+}
+
+fn line(effect: &Effect) -> String {
+    match effect {
+        Effect::JournalPut(record) => {
+            format!("put {} {:?} till {}", record.id.0, record.phase, record.deadline.as_secs_f32())
+        }
+        Effect::JournalRemove(id) => format!("remove {}", id.0),
+        Effect::Spawn { job, command, .. } => format!("run {}: {command}", job.0),
+        Effect::Signal { job, signal } => format!("signal {} {signal:?}", job.0),
+        Effect::SetElement { lease, address, timeout, .. } => {
+            format!("set {} {address} for {}", lease.0, timeout.as_secs_f32())
+        }
+        Effect::DeleteElement { lease, address, .. } => format!("delete {} {address}", lease.0),
+        Effect::Log(event) => format!("log {}", said(&event.what)),
+    }
+}
+
+fn said(what: &What) -> String {
+    match what {
+        What::Running { part, .. } => format!("running {part:?}"),
+        What::Opened { for_ } => format!("opened {}", for_.as_secs_f32()),
+        What::Renewed { for_ } => format!("renewed {}", for_.as_secs_f32()),
+        What::Closed { why } => format!("closed {why:?}"),
+        What::Refused { reason } => format!("refused {reason:?}"),
+        What::TakenOver { left } => format!("taken over {}", left.as_secs_f32()),
+        What::StopRetry { tries, after } => format!("retry {tries} after {}", after.as_secs()),
+        What::StopGivenUp { tries } => format!("given up {tries}"),
+        What::CommandFailed { part, .. } => format!("failed {part:?}"),
+        What::TimeLimit { part, signal } => format!("time limit {part:?} {signal:?}"),
+        What::TooLong { part } => format!("too long {part:?}"),
+        What::ElementFailed { part, fault } => format!("element failed {part:?} {fault}"),
+        What::CommandTimeout => "command timeout".to_owned(),
+        What::LoggedOnly => "logged only".to_owned(),
+        What::JournalBehind { .. } => "journal behind".to_owned(),
+    }
+}
+
+/// The commands among the effects there are.
+fn commands(runner: &mut Runner) -> Vec<String> {
+    effects(runner).into_iter().filter(|line| line.starts_with("run ")).collect()
+}
+
+fn ended(runner: &mut Runner, now: Duration, job: u64, status: i32) -> Vec<String> {
+    runner.command_finished(now, JobId(job), Outcome::Exited(status));
+    effects(runner)
+}
+
+fn timeout(runner: &mut Runner, now: Duration) -> Vec<String> {
+    runner.handle_timeout(now);
+    effects(runner)
+}
+
+fn state(runner: &Runner, id: u64) -> Option<State> {
+    runner.lease(LeaseId(id)).map(crate::Lease::state)
+}
+
+fn deadline(runner: &Runner, id: u64) -> Option<Duration> {
+    runner.lease(LeaseId(id)).map(crate::Lease::deadline)
+}

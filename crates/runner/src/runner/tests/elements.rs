@@ -1,0 +1,107 @@
+//! nftables doors: the kernel closes.
+
+use super::*;
+use crate::Reason;
+
+fn open(runner: &mut Runner, now: Duration) {
+    runner.grant(now, NFT, client(1), None);
+    effects(runner);
+    runner.element_done(now, LeaseId(1));
+    effects(runner);
+}
+
+#[test]
+fn the_element_comes_first_and_the_journal_follows() {
+    let mut runner = runner(doors());
+    runner.grant(s(100), NFT, client(1), Some(s(20)));
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 20"]);
+    runner.element_done(s(100), LeaseId(1));
+    assert_eq!(effects(&mut runner), ["put 1 Open till 120", "log opened 20"]);
+    assert_eq!(timeout(&mut runner, s(120)), ["remove 1", "log closed Expired"]);
+    assert_eq!(runner.leases().count(), 0);
+}
+
+#[test]
+fn a_timeout_is_never_zero() {
+    let mut runner = runner(doors());
+    runner.grant(s(100), NFT, client(1), Some(Duration::ZERO));
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 1"]);
+}
+
+#[test]
+fn a_further_knock_sets_a_longer_timeout() {
+    let mut runner = runner(doors());
+    open(&mut runner, s(100));
+    assert_eq!(runner.grant(s(110), NFT, client(1), None), Granted::Renewed(LeaseId(1)));
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 30"]);
+    runner.element_done(s(110), LeaseId(1));
+    assert_eq!(effects(&mut runner), ["put 1 Open till 140", "log renewed 30"]);
+    assert_eq!(runner.poll_timeout(), Some(s(140)));
+}
+
+#[test]
+fn an_opening_the_kernel_refuses_fails_loudly_and_leaves_nothing() {
+    let mut runner = runner(doors());
+    runner.grant(s(100), NFT, client(1), None);
+    effects(&mut runner);
+    runner.element_failed(s(100), LeaseId(1), "no such set");
+    assert_eq!(effects(&mut runner), ["log element failed Start no such set", "remove 1"]);
+    assert_eq!(runner.counters().refused[&Reason::ElementFailed], 1);
+    assert_eq!(runner.leases().count(), 0);
+}
+
+#[test]
+fn a_renewal_the_kernel_refuses_leaves_the_old_deadline() {
+    let mut runner = runner(doors());
+    open(&mut runner, s(100));
+    runner.grant(s(110), NFT, client(1), None);
+    effects(&mut runner);
+    // The old deadline passes while the answer is awaited.
+    assert_eq!(timeout(&mut runner, s(131)), Vec::<String>::new());
+    runner.element_failed(s(131), LeaseId(1), "busy");
+    effects(&mut runner);
+    assert_eq!(timeout(&mut runner, s(131)), ["remove 1", "log closed Expired"]);
+}
+
+#[test]
+fn closing_takes_the_element_out() {
+    let mut runner = runner(doors());
+    open(&mut runner, s(100));
+    assert_eq!(runner.close(s(101), NFT, client(1)), 1);
+    assert_eq!(effects(&mut runner), ["delete 1 192.0.2.1"]);
+    runner.element_failed(s(101), LeaseId(1), "busy");
+    assert_eq!(effects(&mut runner), ["log element failed Stop busy", "log retry 1 after 1"]);
+    assert_eq!(timeout(&mut runner, s(102)), ["delete 1 192.0.2.1"]);
+    runner.element_done(s(102), LeaseId(1));
+    assert_eq!(effects(&mut runner), ["remove 1", "log closed Asked"]);
+}
+
+#[test]
+fn a_close_before_the_answer_waits_for_it() {
+    let mut runner = runner(doors());
+    runner.grant(s(100), NFT, client(1), None);
+    effects(&mut runner);
+    runner.close(s(100), NFT, client(1));
+    assert_eq!(effects(&mut runner), Vec::<String>::new());
+    runner.element_done(s(100), LeaseId(1));
+    assert_eq!(effects(&mut runner).last().unwrap(), "delete 1 192.0.2.1");
+}
+
+#[test]
+fn a_family_without_a_set_is_refused() {
+    let mut runner = runner(doors());
+    let refused = Granted::Refused(Reason::NothingForFamily);
+    assert_eq!(runner.grant(s(0), NFT, v6_client(), None), refused);
+}
+
+#[test]
+fn after_a_flush_each_comes_back_with_the_time_it_has_left() {
+    let mut runner = runner(doors());
+    open(&mut runner, s(100));
+    runner.grant(s(100), SSH, client(1), None);
+    effects(&mut runner);
+    runner.reassert(s(112));
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 18"]);
+    runner.element_done(s(112), LeaseId(1));
+    assert_eq!(effects(&mut runner), ["put 1 Open till 130"]);
+}
