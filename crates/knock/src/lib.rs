@@ -20,6 +20,7 @@
 
 mod flags;
 pub mod grammar;
+pub mod one_time;
 mod pattern;
 mod sequence;
 mod tracker;
