@@ -23,10 +23,6 @@ pub enum Command {
     Run(RunArgs),
     /// Check a configuration, explain it, or run captured packets through it
     Check(CheckArgs),
-    /// Show on this machine, in two network namespaces, how a door opens and closes
-    Demo(DemoArgs),
-    /// Close what is overdue in the journal of a daemon that no longer runs
-    Reap(ReapArgs),
 }
 
 /// `aldabad run`.
@@ -61,20 +57,4 @@ pub struct CheckArgs {
     /// With --pcap: an address of the host; only packets to these count [default: any destination]
     #[arg(long, value_name = "ADDRESS", requires = "pcap")]
     pub address: Vec<std::net::IpAddr>,
-}
-
-/// `aldabad demo`.
-#[derive(Debug, Clone, Args)]
-pub struct DemoArgs {
-    /// No pauses for the reader
-    #[arg(long)]
-    pub fast: bool,
-}
-
-/// `aldabad reap`.
-#[derive(Debug, Clone, Args)]
-pub struct ReapArgs {
-    /// The folder with the journal
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/aldaba")]
-    pub state_dir: PathBuf,
 }

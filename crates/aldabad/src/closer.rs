@@ -111,7 +111,7 @@ impl LogTarget {
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let Some((folder, target)) = LogTarget::from_arguments(arguments) else { return ExitCode::FAILURE };
     let Ok(channel) = Channel::inherited() else { return ExitCode::FAILURE };
-    if signals::ignore(&[Signal::Hup, Signal::Int, Signal::Term]).is_err() {
+    if signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate]).is_err() {
         return ExitCode::FAILURE;
     }
     wait_for_end(&channel);
@@ -212,7 +212,7 @@ fn wait_for(pid: u32, style: Style) -> bool {
     while clock::boottime().saturating_sub(start) < HOLD {
         match process::reap() {
             Ok(Some((ended, ending))) if ended == pid => {
-                return style == Style::Knockd || ending == Ending::Exited(0);
+                return style == Style::Knockd || ending == Ending::Exit(0);
             }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => {

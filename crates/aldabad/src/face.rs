@@ -1,7 +1,5 @@
 //! Under which name the program runs, and what follows from it (docs/architecture.md, "Two faces").
 
-use std::path::PathBuf;
-
 /// The two names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Face {
@@ -20,10 +18,6 @@ pub struct Knockd {
     pub debug: bool,
     /// `-l`.
     pub lookup: bool,
-    /// `-4`.
-    pub only_ipv4: bool,
-    /// The pid file that was written, if one was.
-    pub pid_file: Option<PathBuf>,
 }
 
 impl Face {

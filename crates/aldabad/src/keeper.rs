@@ -81,12 +81,12 @@ impl Keeper {
     }
 
     /// All leases in it.
-    pub fn load(&self) -> Result<Vec<Entry>, JournalError> {
+    pub fn load(&mut self) -> Result<Vec<Entry>, JournalError> {
         self.journal.load()
     }
 
     /// Ends the use of a folder of knockd's: one without leases is not left lying about.
-    pub fn leave_nothing_behind(self) {
+    pub fn leave_nothing_behind(mut self) {
         if self.load().is_ok_and(|entries| entries.is_empty()) {
             // Still locked: nobody else can have it open. What cannot be removed does no harm.
             std::fs::remove_file(self.folder.join(JOURNAL)).ok();

@@ -10,7 +10,7 @@ use aldaba_sys::daemonize::{self, Parent};
 use aldaba_sys::files::PidFile;
 
 use crate::face::{Face, Knockd};
-use crate::log::{Form, Level, Log};
+use crate::log::{Form, Log};
 use crate::monitor::{Monitor, Overrides, Setup};
 use crate::run::state_folder;
 use crate::source::{Read, Source};
@@ -58,8 +58,6 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
         verbose: options.verbose,
         debug: options.debug,
         lookup: options.lookup,
-        only_ipv4: options.only_ipv4,
-        pid_file: None,
     };
     let setup = Setup {
         state_folder: knockd_folder(&base, source.path(), &interface),
@@ -144,12 +142,12 @@ impl Monitor {
             Err(error) => {
                 let why = aldaba_sys::files::strerror(&error);
                 let line = format!("could not create pid file {}: {why}", path.display());
-                self.tell(Level::Notice, line);
+                self.tell(&line);
             }
         }
     }
 
     fn say_knockd_started(&mut self, interface: &str) {
-        self.tell(Level::Notice, format!("starting up, listening on {interface}"));
+        self.tell(&format!("starting up, listening on {interface}"));
     }
 }

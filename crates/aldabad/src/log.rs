@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use aldaba_sys::{files, syslog};
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 
 /// knockd's limit for one message; longer ones are cut.
 const LONGEST: usize = 1023;
@@ -93,6 +93,13 @@ impl Log {
         self.write(level, message, true);
     }
 
+    /// Says a line to syslog only, if that is on.
+    pub fn say_to_syslog(&mut self, message: &str) {
+        if self.syslog {
+            syslog::send(&printable(message));
+        }
+    }
+
     /// Lines that could not be written.
     #[must_use]
     pub const fn lost(&self) -> u64 {
@@ -111,7 +118,7 @@ impl Log {
         let line = if journal { format!("<{}>{text}\n", level as u8) } else { format!("{text}\n") };
         self.count(std::io::stderr().write_all(line.as_bytes()));
         if self.file.is_some() {
-            self.to_file(&format!("{} {text}\n", Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z")));
+            self.to_file(&format!("{} {text}\n", ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%:z")));
         }
         if self.syslog {
             syslog::send(text);
@@ -125,7 +132,7 @@ impl Log {
             self.count(std::io::stdout().write_all(format!("{text}\n").as_bytes()));
         }
         if self.file.is_some() {
-            self.to_file(&format!("[{}] {text}\n{end}", Zoned::now().strftime("%Y-%m-%d %H:%M")));
+            self.to_file(&format!("[{}] {text}\n{end}", ZonedDateTime::now().strftime("%Y-%m-%d %H:%M")));
         }
         if self.syslog {
             syslog::send(&format!("{text}{end}"));

@@ -15,10 +15,12 @@ mod start;
 mod stop;
 mod workers;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_runner::{JobId, Runner};
+use aldaba_sys::files::PidFile;
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::process::{self, Ending};
 use aldaba_sys::route::LinkWatch;
@@ -34,6 +36,7 @@ use crate::closer::CloserHandle;
 use crate::face::Face;
 use crate::keeper::Keeper;
 use crate::log::Level;
+use crate::watch::Watch;
 use captures::Captures;
 use commands::Commands;
 use firewall::Firewall;
@@ -59,6 +62,9 @@ pub struct Monitor {
     closer: Option<CloserHandle>,
     signals: Signals,
     speech: Speech,
+    /// Where leases are kept when the policy needs that.
+    state_folder: PathBuf,
+    pid_file: Option<PidFile>,
     /// When to try again what did not work.
     retry: Option<Duration>,
     stopping: Option<Signal>,
@@ -148,10 +154,10 @@ impl Monitor {
     fn handle_signals(&mut self, now: Duration) {
         while let Ok(Some(signal)) = self.signals.poll() {
             match signal {
-                Signal::Chld => self.reap(now),
-                Signal::Hup => self.reload(now),
-                Signal::Int | Signal::Term => self.begin_stop(now, signal),
-                Signal::Usr1 | Signal::Usr2 => {}
+                Signal::Child => self.reap(now),
+                Signal::Hangup => self.reload(now),
+                Signal::Interrupt | Signal::Terminate => self.begin_stop(now, signal),
+                Signal::User1 | Signal::User2 => {}
             }
         }
     }
@@ -169,6 +175,33 @@ impl Monitor {
         }
     }
 
+    /// Says a line of the program's face.
+    pub(crate) fn tell(&mut self, line: &str) {
+        self.speech.tell(Level::Notice, line.to_owned());
+    }
+
+    /// Keeps the pid file, to take it away at the end.
+    pub(crate) fn keep_pid_file(&mut self, file: PidFile) {
+        self.pid_file = Some(file);
+    }
+
+    /// The line that says the daemon works.
+    pub(crate) fn say_started(&mut self, config: &Path, insecure: bool) {
+        if insecure {
+            let line = "degraded what=sandbox error=\"the worker runs without its sandbox, as the command line wants\"";
+            self.speech.tell(Level::Warning, line.to_owned());
+        }
+        let doors = self.policy.current().policy.catalogue.doors.len();
+        let interfaces = match self.captures.watch() {
+            Watch::All => "all".to_owned(),
+            Watch::Named(names) => names.join(","),
+        };
+        let config = crate::wording::quoted(&config.display().to_string());
+        let version = env!("CARGO_PKG_VERSION");
+        let line = format!("started version={version} config={config} doors={doors} interfaces={interfaces}");
+        self.speech.tell(Level::Notice, line);
+    }
+
     /// Says that something does not work yet, and tries again in a while.
     fn degraded(&mut self, now: Duration, what: &str, error: &str) {
         let line = format!("degraded what={what} error={}", crate::wording::quoted(error));
@@ -179,7 +212,7 @@ impl Monitor {
 
 fn how(ending: Ending) -> String {
     match ending {
-        Ending::Exited(code) => format!("status={code}"),
-        Ending::Signalled(signal) => format!("signal={signal}"),
+        Ending::Exit(code) => format!("status={code}"),
+        Ending::Signal(signal) => format!("signal={signal}"),
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aldaba_runner::door::Style;
 use aldaba_config::{Bundle, Disk, Kind, Loaded, Options, Report};
 
 /// Where the policy comes from.
@@ -26,6 +27,15 @@ impl Source {
     /// A file in this grammar. The path is made absolute: a daemon that changes its directory finds it again.
     pub fn new(kind: Kind, path: &Path, own_uid: u32) -> io::Result<Self> {
         Ok(Self { kind, path: std::path::absolute(path)?, own_uid })
+    }
+
+    /// Whose rules doors of this file follow.
+    #[must_use]
+    pub const fn style(&self) -> Style {
+        match self.kind {
+            Kind::Toml => Style::Native,
+            Kind::Knockd => Style::Knockd,
+        }
     }
 
     /// The file.

@@ -25,10 +25,21 @@ pub struct Role<'a> {
     pub name: &'a str,
     /// Its arguments after that.
     pub arguments: &'a [&'a OsStr],
-    /// Whether it keeps our standard error (to explain why it ends); otherwise, and in and output always, /dev/null.
-    pub standard_error: bool,
+    /// What it finds around itself.
+    pub surroundings: Surroundings,
     /// Its descriptors, numbered from [`channel::FD`] on: the channel first.
     pub descriptors: &'a [BorrowedFd<'a>],
+}
+
+/// Environment, directory and standard descriptors of a started role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surroundings {
+    /// No environment, directory `/`, everything to /dev/null.
+    Nothing,
+    /// The same, but it keeps our standard error, to explain why it ends.
+    StandardError,
+    /// All of ours: it starts commands that are to find them.
+    Inherited,
 }
 
 /// A process that was started.
@@ -88,17 +99,13 @@ impl Program {
 )]
 fn command(program: &OwnedFd, role: &Role<'_>) -> Command {
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
-    command
-        .arg0(role.name)
-        .args(role.arguments)
-        .env_clear()
-        .current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    command.stderr(if role.standard_error {
-        Stdio::inherit()
-    } else {
-        Stdio::null()
-    });
+    command.arg0(role.name).args(role.arguments);
+    if role.surroundings == Surroundings::Inherited {
+        return command;
+    }
+    command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
+    let keeps_error = role.surroundings == Surroundings::StandardError;
+    command.stderr(if keeps_error { Stdio::inherit() } else { Stdio::null() });
     command
 }
 

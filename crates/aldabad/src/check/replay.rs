@@ -10,8 +10,8 @@ use aldaba_gate::knock::{Outcome, TcpFlags};
 use aldaba_gate::packet::capture_file::{FileError, Reader, Record};
 use aldaba_gate::packet::{Segment, Transport, parse};
 use aldaba_gate::{DoorId, Events, Gate, Grant, Interface, KnockAction, Verdict};
-use aldaba_runner::door::{Action, Door, NftSet};
-use aldaba_runner::template::{Substitution, Template};
+use aldaba_runner::door::{Action, Door, NftSet, Template};
+use aldaba_runner::template::Substitution;
 
 use crate::wording::{command_text, short};
 

@@ -61,7 +61,7 @@ impl Commands {
     /// Signals a command and everything it has started.
     pub fn signal(&mut self, job: JobId, signal: Signal) {
         let kill = match signal {
-            Signal::Term => Kill::Term,
+            Signal::Term => Kill::Terminate,
             Signal::Kill => Kill::Kill,
         };
         if let Some(running) = self.running.get(&job) {
@@ -86,8 +86,8 @@ impl Commands {
         let mut running = self.running.remove(&job)?;
         running.drain();
         let outcome = match ending {
-            Ending::Exited(code) => Outcome::Exited(code),
-            Ending::Signalled(signal) => Outcome::Signalled(signal),
+            Ending::Exit(code) => Outcome::Exited(code),
+            Ending::Signal(signal) => Outcome::Signalled(signal),
         };
         let output = String::from_utf8_lossy(&running.kept).into_owned();
         Some(Ended { job, part: running.part, outcome, output })

@@ -60,7 +60,11 @@ impl Firewall {
             Place::Own { door } => {
                 self.table.set_of(door, address).ok_or_else(|| format!("door {door} is gone from the policy"))
             }
-            Place::Named { family, table, set } => Ok(SetName::named(family_of(*family), table, set)),
+            Place::Named { family, table, set } => Ok(SetName {
+                family: family_of(*family),
+                table: table.clone(),
+                set: set.clone(),
+            }),
         }
     }
 }

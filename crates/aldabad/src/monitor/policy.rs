@@ -3,6 +3,7 @@
 use std::io;
 
 use aldaba_config::Policy;
+use aldaba_gate::knock::Sequence;
 use aldaba_gate::{DoorId, Rules, SequenceSource};
 
 use crate::ipc::Place;
@@ -77,7 +78,7 @@ impl Version {
     }
 }
 
-fn written(rules: &Rules, door: DoorId, knock: u8) -> Option<&aldaba_gate::knock::Sequence> {
+fn written(rules: &Rules, door: DoorId, knock: u8) -> Option<&Sequence> {
     let door = rules.doors.get(usize::try_from(door.0).ok()?)?;
     match &door.knocks.get(usize::from(knock))?.source {
         SequenceSource::Fixed(sequence) => Some(sequence),
@@ -95,6 +96,18 @@ impl InForce {
     /// The policy in force.
     pub const fn current(&self) -> &Version {
         &self.current
+    }
+
+    /// The policy that waits for the worker.
+    pub const fn candidate(&self) -> Option<&Version> {
+        self.candidate.as_ref()
+    }
+
+    /// The one-time sequences that are current now, for a worker that knows only how the files were.
+    pub fn one_time_now(&self) -> Vec<(Place, Option<Sequence>)> {
+        let generation = self.current.generation;
+        let files = self.current.one_time.iter();
+        files.map(|file| (Place { generation, door: file.door, knock: file.knock }, file.current().cloned())).collect()
     }
 
     /// The same, to use up a one-time sequence.

@@ -48,7 +48,7 @@ impl Monitor {
         let file = log.file().map(Path::to_owned);
         if let Some(file) = file {
             let line = format!("re-opening log file: {}", file.display());
-            log.to_syslog(&line);
+            log.say_to_syslog(&line);
             if self.face.echoes() {
                 println!("closing log file: {}", file.display());
                 println!("{line}");
@@ -108,7 +108,7 @@ impl Monitor {
     }
 
     /// What a new policy changes outside the runner's leases.
-    fn put_into_force(&mut self, now: Duration) {
+    pub(super) fn put_into_force(&mut self, now: Duration) {
         let policy = self.policy.current().policy.clone();
         self.runner.reload(now, policy.catalogue.clone());
         // knockd keeps its interface for life.

@@ -51,7 +51,7 @@ impl Monitor {
             }
             FromWorker::CaptureFailed { capture } => {
                 if let Some(error) = self.captures.reopen(capture, &mut self.workers) {
-                    self.degraded("capture", &error);
+                    self.degraded(now, "capture", &error);
                 }
             }
         }

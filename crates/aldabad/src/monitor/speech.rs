@@ -43,6 +43,11 @@ impl Speech {
         self.say(&Line::new(level, text));
     }
 
+    /// The same with knockd's newline of its own.
+    pub fn tell_and_blank(&mut self, level: Level, text: String) {
+        self.say(&Line { level, text, blank: true });
+    }
+
     /// A line a stranger can cause any number of: limited, and the rest counted.
     pub fn tell_limited(&mut self, now: Duration, line: &Line) {
         if self.refusals.take(now) {

@@ -95,7 +95,7 @@ impl Monitor {
     pub fn start(setup: Setup) -> Result<Self, StartError> {
         let Setup { face, source, read, overrides, log, state_folder, sandbox } = setup;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
-        let all = [Signal::Chld, Signal::Hup, Signal::Int, Signal::Term, Signal::Usr1, Signal::Usr2];
+        let all = [Signal::Child, Signal::Hangup, Signal::Interrupt, Signal::Terminate, Signal::User1, Signal::User2];
         let signals = Signals::block(&all).map_err(kernel("cannot listen to signals"))?;
         let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
         let policy = InForce::new(source, read, overrides).map_err(kernel("cannot use the one-time sequences"))?;
@@ -120,6 +120,7 @@ impl Monitor {
             signals,
             speech: Speech::new(log, style),
             state_folder,
+            pid_file: None,
             retry: None,
             stopping: None,
         };
@@ -168,7 +169,7 @@ impl Monitor {
 
     /// Leases of an earlier run: closed now when overdue, else taken over.
     fn take_over(&mut self, now: Duration) -> Result<(), StartError> {
-        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
         let entries = keeper.load()?;
         let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
         let recovered = record::recover(entries, &at);

@@ -35,7 +35,7 @@ impl Monitor {
                 }
             }
             Face::Aldabad => {
-                let name = if signal == Signal::Int { "INT" } else { "TERM" };
+                let name = if signal == Signal::Interrupt { "INT" } else { "TERM" };
                 self.speech.tell(Level::Notice, format!("stopping signal={name}"));
             }
         }
@@ -43,7 +43,7 @@ impl Monitor {
 
     /// The end.
     pub(super) fn finish(mut self, signal: Signal) -> ExitCode {
-        let is_empty = self.keeper.as_ref().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
+        let is_empty = self.keeper.as_mut().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
         if let Some(closer) = self.closer.take().filter(|_| is_empty) {
             closer.dismiss();
         }
@@ -54,9 +54,9 @@ impl Monitor {
         if knockd.verbose {
             println!("closing...");
         }
-        if let Some(pid_file) = &knockd.pid_file {
+        if let Some(pid_file) = &self.pid_file {
             pid_file.remove();
         }
-        ExitCode::from(if signal == Signal::Int { 2 } else { 15 })
+        ExitCode::from(if signal == Signal::Interrupt { 2 } else { 15 })
     }
 }

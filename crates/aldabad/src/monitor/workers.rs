@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use aldaba_sys::channel::{Channel, Received, Sent};
 use aldaba_sys::privileges::Identity;
-use aldaba_sys::process::{self, Ending, Kill};
-use aldaba_sys::reexec::{self, Program, Started};
+use aldaba_sys::process::{self, Kill};
+use aldaba_sys::reexec::{self, Program, Started, Surroundings};
 
 use crate::ipc::{FromWorker, SIZE, ToWorker};
 use crate::role::Role;
@@ -43,6 +43,8 @@ struct Living {
     since: Duration,
     /// Messages that wait for room in the channel.
     waiting: VecDeque<([u8; SIZE], Vec<OwnedFd>)>,
+    /// It has the policy in force and everything else.
+    serving: bool,
     /// Too many waited, or the channel broke: to be ended.
     deaf: bool,
 }
@@ -85,16 +87,28 @@ impl Workers {
         let process = self.program.start(&reexec::Role {
             name: Role::Worker.argv0(),
             arguments: &arguments,
-            standard_error: true,
+            surroundings: Surroundings::StandardError,
             descriptors: &descriptors,
         })?;
-        self.living = Some(Living { process, channel: ours, since: now, waiting: VecDeque::new(), deaf: false });
+        self.living = Some(Living { process, channel: ours, since: now, waiting: VecDeque::new(), serving: false, deaf: false });
         Ok(())
     }
 
     /// Whether one lives.
     pub const fn is_living(&self) -> bool {
         self.living.is_some()
+    }
+
+    /// Whether one lives and has all it needs.
+    pub fn is_serving(&self) -> bool {
+        self.living.as_ref().is_some_and(|living| living.serving)
+    }
+
+    /// It has all it needs from here on.
+    pub const fn set_serving(&mut self) {
+        if let Some(living) = &mut self.living {
+            living.serving = true;
+        }
     }
 
     /// The process number of the one that lives.
@@ -168,7 +182,7 @@ impl Workers {
     }
 
     /// Whether this ended process was the worker; the next one is due after a pause.
-    pub fn is_ended(&mut self, now: Duration, pid: u32, _ending: Ending) -> bool {
+    pub fn is_ended(&mut self, now: Duration, pid: u32) -> bool {
         let was = self.pid() == Some(pid);
         if was {
             self.end(now);
@@ -191,6 +205,12 @@ impl Workers {
     pub fn plan(&mut self, now: Duration) {
         self.due = Some(now.saturating_add(self.pause));
         self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+    }
+
+    /// Ends the worker, and wants the next one at once.
+    pub fn replace(&mut self, now: Duration) {
+        self.dismiss();
+        self.due = Some(now);
     }
 
     /// Ends the worker for good.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aldaba_sys::channel::{Channel, Received, Sent};
 use aldaba_sys::poll::{Interest, wait};
-use aldaba_sys::reexec::{Program, Role, Started};
+use aldaba_sys::reexec::{Surroundings, Program, Role, Started};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 pub(crate) const NAME: &str = "aldaba-sys: test";
@@ -53,7 +53,7 @@ impl Child {
         let role = Role {
             name: NAME,
             arguments: &arguments,
-            standard_error: true,
+            surroundings: Surroundings::StandardError,
             descriptors: &descriptors,
         };
         let started = program.start(&role).unwrap();
