@@ -7,6 +7,7 @@ mod codec;
 mod store;
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -124,21 +125,51 @@ impl Journal {
         &mut self,
         access: impl FnOnce(&Database) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        let database = self.database.take();
-        let store = Arc::clone(&self.store);
-        // Damage that the store's own checks do not foresee must not take the daemon down.
-        let result = catch_unwind(AssertUnwindSafe(move || {
-            let database = match database {
-                Some(database) => database,
-                None => open_database(store)?,
-            };
-            access(&database).map(|value| (value, database))
-        }));
-        let (value, database) =
-            result.unwrap_or_else(|_| Err(JournalError::Damaged("inconsistent".to_owned())))?;
-        self.database = Some(database);
-        Ok(value)
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => guarded(|| open_database(Arc::clone(&self.store)))?,
+        };
+        match catch_unwind(AssertUnwindSafe(|| access(&database))) {
+            Ok(Ok(value)) => {
+                self.database = Some(database);
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                close(database);
+                Err(error)
+            }
+            Err(_) => {
+                // Closing what has just lost its footing could do so again.
+                std::mem::forget(database);
+                Err(inconsistent())
+            }
+        }
     }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            close(database);
+        }
+    }
+}
+
+/// Damage that the store's own checks do not foresee must not take the daemon down.
+fn guarded<T>(access: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
+    catch_unwind(AssertUnwindSafe(access)).unwrap_or_else(|_| Err(inconsistent()))
+}
+
+/// Every change was durable already: closing only tidies up, and may fail.
+fn close(database: Database) {
+    let _ = guarded(move || {
+        drop(database);
+        Ok(())
+    });
+}
+
+fn inconsistent() -> JournalError {
+    JournalError::Damaged("its pages contradict each other".to_owned())
 }
 
 fn open_database(store: Arc<dyn Store>) -> Result<Database, JournalError> {
@@ -178,6 +209,9 @@ fn make_tables(database: &Database) -> Result<(), JournalError> {
 fn failed(error: impl Into<redb::Error>) -> JournalError {
     let error = error.into();
     match &error {
+        redb::Error::Io(io) if matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            JournalError::Damaged(io.to_string())
+        }
         redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseAlreadyOpen => {
             JournalError::Io(error.to_string())
         }

@@ -7,6 +7,7 @@
 
 mod checks;
 mod operations;
+mod outside;
 mod world;
 
 pub use operations::Operation;

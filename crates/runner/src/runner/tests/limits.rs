@@ -8,17 +8,30 @@ const B: DoorId = DoorId(1);
 const C: DoorId = DoorId(2);
 
 fn named(name: &str) -> Door {
-    Door { name: name.to_owned(), ..knockd("open %IP%", Some("close %IP%"), 10) }
+    Door {
+        name: name.to_owned(),
+        ..knockd("open %IP%", Some("close %IP%"), 10)
+    }
 }
 
 fn small() -> Runner {
-    let limits =
-        Limits { running: 4, running_per_door: 2, waiting: 4, leases_per_source: 64, leases_per_door: 4096 };
-    Runner::new(Catalogue { doors: vec![named("a"), named("b"), named("c")], limits })
+    let limits = Limits {
+        running: 4,
+        running_per_door: 2,
+        waiting: 4,
+        leases_per_source: 64,
+        leases_per_door: 4096,
+    };
+    Runner::new(Catalogue {
+        doors: vec![named("a"), named("b"), named("c")],
+        limits,
+    })
 }
 
 fn flood(runner: &mut Runner, door: DoorId, clients: std::ops::Range<u8>) -> Vec<Granted> {
-    clients.map(|last| runner.grant(s(0), door, client(last), None)).collect()
+    clients
+        .map(|last| runner.grant(s(0), door, client(last), None))
+        .collect()
 }
 
 #[test]
@@ -38,14 +51,20 @@ fn commands_run_up_to_the_limits_and_the_others_wait() {
 fn a_flood_at_one_door_leaves_places_in_line_to_the_others() {
     let mut runner = small();
     let granted = flood(&mut runner, A, 0..20);
-    let refused = granted.iter().filter(|g| **g == Granted::Refused(Reason::QueueFull)).count();
+    let refused = granted
+        .iter()
+        .filter(|g| **g == Granted::Refused(Reason::QueueFull))
+        .count();
     assert_eq!((runner.running(), runner.waiting(), refused), (2, 4, 14));
     // Doors b and c run at once.
     flood(&mut runner, B, 20..22);
     assert_eq!(runner.running(), 4);
     effects(&mut runner);
     // And wait in the place of a's last.
-    assert!(matches!(runner.grant(s(0), C, client(30), None), Granted::Opening(_)));
+    assert!(matches!(
+        runner.grant(s(0), C, client(30), None),
+        Granted::Opening(_)
+    ));
     assert_eq!(effects(&mut runner), ["log refused Displaced"]);
     assert_eq!(runner.waiting(), 4);
     // Served in turn: c before the rest of a.
@@ -80,7 +99,10 @@ fn a_stop_that_is_due_goes_before_starts_that_wait() {
     runner.grant(s(0), B, client(22), None);
     effects(&mut runner);
     runner.handle_timeout(s(10));
-    assert_eq!(commands(&mut runner), ["run 7: close 192.0.2.1", "run 8: close 192.0.2.2"]);
+    assert_eq!(
+        commands(&mut runner),
+        ["run 7: close 192.0.2.1", "run 8: close 192.0.2.2"]
+    );
     assert_eq!((runner.stops_waiting(), runner.waiting()), (2, 1));
     runner.command_finished(s(10), JobId(7), Outcome::Exited(0));
     assert_eq!(commands(&mut runner), ["run 9: close 192.0.2.3"]);
@@ -88,8 +110,15 @@ fn a_stop_that_is_due_goes_before_starts_that_wait() {
 
 #[test]
 fn leases_of_a_source_and_of_a_door_are_counted() {
-    let limits = Limits { leases_per_source: 2, leases_per_door: 3, ..Limits::default() };
-    let mut runner = Runner::new(Catalogue { doors: vec![named("a"), named("b"), element()], limits });
+    let limits = Limits {
+        leases_per_source: 2,
+        leases_per_door: 3,
+        ..Limits::default()
+    };
+    let mut runner = Runner::new(Catalogue {
+        doors: vec![named("a"), named("b"), element()],
+        limits,
+    });
     flood(&mut runner, A, 1..2);
     flood(&mut runner, B, 1..2);
     let refused = Granted::Refused(Reason::TooManyOfSource);
@@ -103,11 +132,21 @@ fn leases_of_a_source_and_of_a_door_are_counted() {
 
 #[test]
 fn a_lease_that_ended_counts_no_more() {
-    let limits = Limits { leases_per_source: 1, leases_per_door: 1, ..Limits::default() };
-    let mut runner = Runner::new(Catalogue { doors: vec![named("a")], limits });
+    let limits = Limits {
+        leases_per_source: 1,
+        leases_per_door: 1,
+        ..Limits::default()
+    };
+    let mut runner = Runner::new(Catalogue {
+        doors: vec![named("a")],
+        limits,
+    });
     for round in 0..100 {
         let now = s(round * 20);
-        assert!(matches!(runner.grant(now, A, client(1), None), Granted::Opening(_)));
+        assert!(matches!(
+            runner.grant(now, A, client(1), None),
+            Granted::Opening(_)
+        ));
         runner.command_finished(now, JobId(round * 2 + 1), Outcome::Exited(0));
         runner.handle_timeout(now + s(10));
         runner.command_finished(now + s(10), JobId(round * 2 + 2), Outcome::Exited(0));
@@ -120,7 +159,13 @@ fn a_start_that_waits_is_refused_when_its_door_goes() {
     let mut runner = small();
     flood(&mut runner, A, 0..3);
     effects(&mut runner);
-    runner.reload(s(1), Catalogue { doors: vec![named("b")], limits: Limits::default() });
+    runner.reload(
+        s(1),
+        Catalogue {
+            doors: vec![named("b")],
+            limits: Limits::default(),
+        },
+    );
     assert_eq!(effects(&mut runner), ["log refused NoSuchDoor"]);
     assert_eq!(runner.waiting(), 0);
 }

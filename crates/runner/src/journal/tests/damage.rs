@@ -1,0 +1,73 @@
+//! Files that are no journal, or no longer one: an error with a next step, never a panic, never a wrong record.
+
+use super::*;
+
+fn journal_bytes() -> Vec<u8> {
+    let dir = TempDir::new().unwrap();
+    let mut journal = Journal::open(file(&dir)).unwrap();
+    for id in 1..6 {
+        journal.put(&record(id, "x"), &NOW).unwrap();
+    }
+    drop(journal);
+    std::fs::read(dir.path().join("leases.redb")).unwrap()
+}
+
+/// What comes out of these bytes.
+fn read(bytes: &[u8]) -> Result<Vec<Entry>, JournalError> {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("leases.redb"), bytes).unwrap();
+    let mut journal = Journal::open(file(&dir))?;
+    let entries = journal.load()?;
+    // What opened can be written.
+    journal.put(&record(9, "y"), &NOW)?;
+    Ok(entries)
+}
+
+#[test]
+fn what_is_no_journal_is_told() {
+    for bytes in [b"x".to_vec(), vec![0; 4096], vec![b'a'; 100_000]] {
+        let error = read(&bytes).unwrap_err();
+        assert!(matches!(error, JournalError::Damaged(_)), "{error}");
+        assert!(error.to_string().contains("move the file away"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_is_told_or_whole() {
+    let bytes = journal_bytes();
+    let whole = read(&bytes).unwrap();
+    assert_eq!(whole.len(), 5);
+    let step = (bytes.len() / 120).max(1);
+    let cuts = (1..bytes.len())
+        .step_by(step)
+        .chain((1..400).step_by(13))
+        .chain([4095, 4096, 4097]);
+    let mut refused = 0;
+    for cut in cuts.filter(|cut| *cut < bytes.len()) {
+        match read(&bytes[..cut]) {
+            Ok(entries) => assert_eq!(entries, whole, "cut at {cut}"),
+            Err(error) => {
+                refused += 1;
+                assert!(
+                    matches!(error, JournalError::Damaged(_) | JournalError::Io(_)),
+                    "cut at {cut}: {error}"
+                );
+            }
+        }
+    }
+    assert!(refused > 10, "{refused} were refused");
+}
+
+#[test]
+fn a_bit_that_flips_is_no_panic() {
+    let bytes = journal_bytes();
+    let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+    let step = (used.len() / 150).max(1);
+    for at in used.into_iter().step_by(step) {
+        let mut bent = bytes.clone();
+        bent[at] ^= 1 << (at % 8);
+        if let Err(error) = read(&bent) {
+            assert!(!error.to_string().is_empty(), "{at}");
+        }
+    }
+}
