@@ -82,3 +82,27 @@ impl Queue {
         id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doors_are_served_in_turn() {
+        let (a, b, c) = (Arc::from("a"), Arc::from("b"), Arc::from("c"));
+        let mut queue = Queue::default();
+        for (door, id) in [(&a, 1), (&a, 2), (&a, 3), (&b, 4), (&c, 5), (&b, 6)] {
+            queue.push(door, LeaseId(id));
+        }
+        assert_eq!(queue.longest(), Some((a.clone(), 3)));
+        let mut served = Vec::new();
+        while let Some(id) = queue.next(|door| *door != c) {
+            served.push(id.0);
+        }
+        assert_eq!(served, [1, 4, 2, 6, 3]);
+        assert_eq!((queue.len(), queue.of_door(&c), queue.of_door(&a)), (1, 1, 0));
+        queue.remove(&c, LeaseId(9));
+        queue.remove(&c, LeaseId(5));
+        assert_eq!((queue.len(), queue.longest()), (0, None));
+    }
+}

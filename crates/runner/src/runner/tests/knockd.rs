@@ -85,7 +85,15 @@ fn a_stop_that_could_not_be_started_is_tried_till_it_can() {
         let at = runner.poll_timeout().unwrap();
         assert!(at <= now + s(60), "the back-off grows: {now:?}, {at:?}");
         now = at;
-        runner.handle_timeout(now);
+        effects(&mut runner);
+        let again = timeout(&mut runner, now);
+        assert_eq!(
+            again,
+            [
+                "log running Stop".to_owned(),
+                format!("run {}: close 192.0.2.1", job + 1)
+            ]
+        );
         assert_eq!(
             state(&runner, 1),
             Some(State::Stopping {

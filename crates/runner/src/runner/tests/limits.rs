@@ -89,23 +89,122 @@ fn hanging_starts_do_not_delay_a_stop() {
 #[test]
 fn a_stop_that_is_due_goes_before_starts_that_wait() {
     let mut runner = small();
-    for last in 1..5 {
-        runner.grant(s(0), A, client(last), None);
-        effects(&mut runner);
-        runner.command_finished(s(0), JobId(u64::from(last)), Outcome::Exited(0));
+    for (job, door, last) in [(1, A, 1), (2, A, 2), (3, B, 3)] {
+        runner.grant(s(0), door, client(last), None);
+        runner.command_finished(s(0), JobId(job), Outcome::Exited(0));
     }
-    runner.grant(s(0), B, client(20), None);
-    runner.grant(s(0), B, client(21), None);
-    runner.grant(s(0), B, client(22), None);
+    flood(&mut runner, C, 20..23);
+    flood(&mut runner, B, 30..32);
+    assert_eq!((runner.running(), runner.waiting()), (4, 1));
     effects(&mut runner);
     runner.handle_timeout(s(10));
     assert_eq!(
         commands(&mut runner),
-        ["run 7: close 192.0.2.1", "run 8: close 192.0.2.2"]
+        ["run 8: close 192.0.2.1", "run 9: close 192.0.2.3"]
     );
-    assert_eq!((runner.stops_waiting(), runner.waiting()), (2, 1));
-    runner.command_finished(s(10), JobId(7), Outcome::Exited(0));
-    assert_eq!(commands(&mut runner), ["run 9: close 192.0.2.3"]);
+    assert_eq!((runner.stops_waiting(), runner.waiting()), (1, 1));
+    for job in [4, 5] {
+        runner.command_finished(s(10), JobId(job), Outcome::Exited(0));
+    }
+    assert_eq!(commands(&mut runner), Vec::<String>::new());
+    // One place for a stop command and a start command that wait for it.
+    runner.command_finished(s(10), JobId(6), Outcome::Exited(0));
+    assert_eq!(commands(&mut runner), ["run 10: close 192.0.2.2"]);
+}
+
+/// One command at a time: `first` runs its stop command, `second` waits to be closed, `third` to be opened.
+fn crowded() -> Runner {
+    let native = |name: &str| Door {
+        name: name.to_owned(),
+        ..native()
+    };
+    let doors = vec![native("first"), native("second"), native("third")];
+    let limits = Limits {
+        running: 1,
+        running_per_door: 1,
+        waiting: 1,
+        ..Limits::default()
+    };
+    let mut runner = Runner::new(Catalogue { doors, limits });
+    for (job, door) in [(1, A), (2, B)] {
+        runner.grant(s(0), door, client(1), None);
+        runner.command_finished(s(0), JobId(job), Outcome::Exited(0));
+    }
+    runner.handle_timeout(s(30));
+    runner.grant(s(30), C, client(1), None);
+    effects(&mut runner);
+    assert_eq!(
+        (runner.running(), runner.stops_waiting(), runner.waiting()),
+        (1, 1, 1)
+    );
+    runner
+}
+
+#[test]
+fn a_lease_that_waits_to_be_closed_is_called_back_by_a_knock() {
+    let mut runner = crowded();
+    assert_eq!(
+        runner.grant(s(31), B, client(1), None),
+        Granted::Renewed(LeaseId(2))
+    );
+    assert_eq!(effects(&mut runner), ["put 2 Open till 61", "log renewed 30"]);
+    assert_eq!(
+        (state(&runner, 2), runner.stops_waiting()),
+        (Some(State::Open), 0)
+    );
+    assert_eq!(runner.poll_timeout(), Some(s(40)));
+}
+
+#[test]
+fn opening_anew_takes_nobody_s_place_in_line() {
+    let mut runner = crowded();
+    assert_eq!(
+        runner.grant(s(31), A, client(1), None),
+        Granted::Renewed(LeaseId(1))
+    );
+    let after = ended(&mut runner, s(31), 3, 0);
+    assert!(after.contains(&"run 4: close 192.0.2.1".to_owned()), "{after:?}");
+    assert_eq!(after.last().unwrap(), "log refused QueueFull");
+    assert_eq!(runner.waiting(), 1);
+}
+
+#[test]
+fn a_failed_opening_that_waits_to_be_undone_is_opened_anew() {
+    let native = |name: &str| Door {
+        name: name.to_owned(),
+        ..native()
+    };
+    let limits = Limits {
+        running: 1,
+        running_per_door: 1,
+        ..Limits::default()
+    };
+    let mut runner = Runner::new(Catalogue {
+        doors: vec![native("first"), native("second")],
+        limits,
+    });
+    runner.grant(s(0), A, client(1), None);
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    runner.grant(s(25), B, client(1), None);
+    runner.handle_timeout(s(30));
+    effects(&mut runner);
+    ended(&mut runner, s(31), 2, 1);
+    assert_eq!(state(&runner, 2), Some(State::Due { tries: 0 }));
+    // Called back it would be open with nothing behind it.
+    assert_eq!(
+        runner.grant(s(32), B, client(1), None),
+        Granted::Renewed(LeaseId(2))
+    );
+    assert_eq!(state(&runner, 2), Some(State::Due { tries: 0 }));
+    assert_eq!(
+        ended(&mut runner, s(33), 3, 0).last().unwrap(),
+        "run 4: close 192.0.2.1"
+    );
+    assert_eq!(
+        ended(&mut runner, s(33), 4, 0).last().unwrap(),
+        "run 5: open 192.0.2.1 30"
+    );
 }
 
 #[test]

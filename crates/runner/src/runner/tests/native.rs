@@ -158,6 +158,21 @@ fn a_knock_while_closing_opens_anew_after_the_stop() {
 }
 
 #[test]
+fn a_close_knock_takes_back_the_wish_to_open_anew() {
+    let mut runner = runner(doors());
+    runner.grant(s(100), SSH, client(1), None);
+    effects(&mut runner);
+    ended(&mut runner, s(100), 1, 0);
+    timeout(&mut runner, s(130));
+    runner.grant(s(131), SSH, client(1), None);
+    runner.close(s(131), SSH, client(1));
+    assert_eq!(
+        ended(&mut runner, s(132), 2, 0),
+        ["remove 1", "log closed Expired"]
+    );
+}
+
+#[test]
 fn a_failing_stop_is_tried_again_and_then_listed() {
     let mut runner = runner(doors());
     runner.grant(s(0), SSH, client(1), None);
