@@ -23,6 +23,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a configuration, explain it, or run captured packets through it
     Check(CheckArgs),
+    /// Show on this machine, in two network namespaces, how a door opens and closes
+    Demo(DemoArgs),
 }
 
 /// `aldabad run`.
@@ -57,4 +59,12 @@ pub struct CheckArgs {
     /// With --pcap: an address of the host; only packets to these count [default: any destination]
     #[arg(long, value_name = "ADDRESS", requires = "pcap")]
     pub address: Vec<std::net::IpAddr>,
+}
+
+/// `aldabad demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// No pauses for the reader
+    #[arg(long)]
+    pub fast: bool,
 }

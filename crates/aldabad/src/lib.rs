@@ -8,6 +8,7 @@ pub mod budget;
 pub mod check;
 pub mod cli;
 pub mod closer;
+mod demo;
 pub mod face;
 pub mod ipc;
 pub mod keeper;
@@ -43,6 +44,7 @@ pub fn main_as_aldabad() -> ExitCode {
     match Cli::parse_from(&surroundings.arguments).command {
         Command::Run(args) => run::run(args, &surroundings),
         Command::Check(args) => check::run(&args, surroundings.uid),
+        Command::Demo(args) => demo::run(&args),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod files;
 pub mod filter;
 pub mod inherited;
 pub mod memfd;
+pub mod namespace;
 mod netlink;
 pub mod nft;
 pub mod pnet_capture;

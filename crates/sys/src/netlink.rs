@@ -64,6 +64,12 @@ impl Builder {
         self.align();
     }
 
+    /// Adds bytes that stand before the attributes of a nested message.
+    pub(crate) fn put_bare(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        self.align();
+    }
+
     /// Adds a number in network order, as netfilter has them.
     pub(crate) fn put_be32(&mut self, kind: u16, value: u32) {
         self.put(kind, &value.to_be_bytes());

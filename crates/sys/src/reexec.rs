@@ -26,18 +26,20 @@ pub struct Role<'a> {
     /// Its arguments after that.
     pub arguments: &'a [&'a OsStr],
     /// What it finds around itself.
-    pub surroundings: Surroundings,
+    pub surroundings: Surroundings<'a>,
     /// Its descriptors, numbered from [`channel::FD`] on: the channel first.
     pub descriptors: &'a [BorrowedFd<'a>],
 }
 
 /// Environment, directory and standard descriptors of a started role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Surroundings {
+#[derive(Debug, Clone, Copy)]
+pub enum Surroundings<'a> {
     /// No environment, directory `/`, everything to /dev/null.
     Nothing,
     /// The same, but it keeps our standard error, to explain why it ends.
     StandardError,
+    /// The same, but its standard error goes there.
+    ErrorTo(BorrowedFd<'a>),
     /// All of ours: it starts commands that are to find them.
     Inherited,
 }
@@ -78,7 +80,7 @@ impl Program {
         let program = fcntl_dupfd_cloexec(&self.0, end)?;
         // And no target may be free here, or the pipe by which the standard library hears of a failed exec takes it.
         let placeholders = occupy(end)?;
-        let mut command = command(&program, role);
+        let mut command = command(&program, role)?;
         let sources: Vec<RawFd> = copies.iter().map(OwnedFd::as_raw_fd).collect();
         let prepare = move || prepare(&sources);
         // SAFETY: the closure makes system calls only: no allocation, no lock.
@@ -97,16 +99,17 @@ impl Program {
     clippy::disallowed_methods,
     reason = "this is the one place where our own program is started"
 )]
-fn command(program: &OwnedFd, role: &Role<'_>) -> Command {
+fn command(program: &OwnedFd, role: &Role<'_>) -> io::Result<Command> {
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.arg0(role.name).args(role.arguments);
-    if role.surroundings == Surroundings::Inherited {
-        return command;
-    }
-    command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
-    let keeps_error = role.surroundings == Surroundings::StandardError;
-    command.stderr(if keeps_error { Stdio::inherit() } else { Stdio::null() });
-    command
+    let error = match role.surroundings {
+        Surroundings::Inherited => return Ok(command),
+        Surroundings::Nothing => Stdio::null(),
+        Surroundings::StandardError => Stdio::inherit(),
+        Surroundings::ErrorTo(fd) => fd.try_clone_to_owned()?.into(),
+    };
+    command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(error);
+    Ok(command)
 }
 
 /// Takes every free number below `end`, for as long as the result lives.
