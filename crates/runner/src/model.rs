@@ -1,4 +1,4 @@
-//! A world around the [`Runner`] that checks the lease invariant after every single effect (spec/leases.md,
+//! A world around the [`crate::Runner`] that checks the lease invariant after every single effect (spec/leases.md,
 //! "Invariant"); for the property test and the fuzz target, not for the daemon.
 //!
 //! *Every opened door is closed exactly once, or is still open with a deadline ahead and a kernel timeout or a durable
