@@ -102,7 +102,7 @@ impl OneTimeList {
         }
         match sequence(text, syntax) {
             Ok((sequence, leniencies)) => {
-                let leniencies = leniencies.into_iter().map(|found| moved(found, start)).collect();
+                let leniencies = leniencies.iter().map(|found| moved(found, start)).collect();
                 self.sequences.push(Line {
                     number,
                     offset,
@@ -127,10 +127,10 @@ fn sequence(line: &[u8], syntax: Syntax) -> Read {
     grammar::read(text, syntax).map_err(refused)
 }
 
-fn moved(found: Leniency, by: usize) -> Leniency {
+fn moved(found: &Leniency, by: usize) -> Leniency {
     Leniency {
         span: shifted(&found.span, by),
-        ..found
+        ..found.clone()
     }
 }
 

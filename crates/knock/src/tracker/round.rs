@@ -1,0 +1,307 @@
+//! One hit against everything that is under way. Spec: spec/knock.md, "Compatible" and "Strict".
+
+use std::ops::RangeInclusive;
+
+use super::plan::{Age, GroupId, Nanos, NodeId, Plan, StepKey};
+use super::table::{Entry, Home, REST, Room, Slot, Table};
+use crate::{Hit, Outcome, PatternId, ScopeId, Sink};
+
+/// Something to be said about the hit's source, once the order of the patterns is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct News {
+    pub(super) pattern: u32,
+    pub(super) stage: u8,
+    pub(super) complete: bool,
+}
+
+/// What is gathered while a hit is looked at. Room for every pattern is made beforehand.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) expired: Vec<News>,
+    pub(super) news: Vec<News>,
+}
+
+impl Gathered {
+    /// Makes room: each pattern appears at most once in each list.
+    pub(super) fn with_room_for(patterns: usize) -> Self {
+        Self {
+            expired: Vec::with_capacity(patterns),
+            news: Vec::with_capacity(patterns),
+        }
+    }
+}
+
+/// The hit at hand and what it works on.
+pub(super) struct Round<'a, S> {
+    pub(super) plan: &'a Plan,
+    pub(super) table: &'a mut Table,
+    pub(super) gathered: &'a mut Gathered,
+    pub(super) sink: &'a mut S,
+    pub(super) stages: bool,
+    pub(super) now: Nanos,
+    pub(super) hit: &'a Hit,
+    pub(super) step: StepKey,
+    pub(super) home: Home,
+}
+
+impl<S: Sink> Round<'_, S> {
+    /// The compatible groups in scope: they share one rule, that nothing begins while something is under way.
+    pub(super) fn compatible(&mut self, scopes: &[ScopeId]) -> Outcome {
+        let plan = self.plan;
+        let groups = || scopes.iter().flat_map(|scope| plan.compatible(*scope)).copied();
+        if !plan.is_compatible_step(self.step) || !groups().any(|group| plan.sees(group, self.step, self.hit))
+        {
+            return Outcome::Invisible;
+        }
+        let followed = groups().filter_map(|group| self.follow_compatible(group)).max();
+        followed.unwrap_or_else(|| {
+            groups()
+                .map(|group| self.start(group))
+                .max()
+                .unwrap_or(Outcome::Ignored)
+        })
+    }
+
+    /// The strict groups in scope, each for itself.
+    pub(super) fn strict(&mut self, scopes: &[ScopeId]) -> Outcome {
+        let plan = self.plan;
+        if plan.is_ignored(self.step) {
+            return Outcome::Invisible;
+        }
+        let groups = scopes.iter().flat_map(|scope| plan.strict(*scope)).copied();
+        let touched = groups.filter(|group| plan.touches(*group, self.hit));
+        touched
+            .map(|group| self.follow_strict(group).unwrap_or_else(|| self.start(group)))
+            .max()
+            .unwrap_or(Outcome::Invisible)
+    }
+
+    fn follow_compatible(&mut self, group: GroupId) -> Option<Outcome> {
+        let (slot, entry) = self.under_way(group)?;
+        if entry.remembers(self.hit.mark) {
+            return Some(Outcome::Retransmission);
+        }
+        if !self.plan.passes(group, self.hit) {
+            return Some(Outcome::Ignored);
+        }
+        Some(self.advance(slot, &entry).unwrap_or_else(|| {
+            self.remember(slot);
+            self.rest(slot);
+            Outcome::Broken
+        }))
+    }
+
+    fn follow_strict(&mut self, group: GroupId) -> Option<Outcome> {
+        let (slot, entry) = self.under_way(group)?;
+        if entry.remembers(self.hit.mark) {
+            return Some(Outcome::Retransmission);
+        }
+        if self.plan.passes(group, self.hit) {
+            if let Some(outcome) = self.advance(slot, &entry) {
+                return Some(outcome);
+            }
+            if self.plan.is_step_into(entry.node, self.step) {
+                self.remember(slot);
+                return Some(Outcome::Tolerated);
+            }
+        }
+        self.rest(slot);
+        let begun = self.start(group);
+        if begun >= Outcome::Started {
+            return Some(begun);
+        }
+        self.remember(slot);
+        Some(Outcome::Cancelled)
+    }
+
+    /// The source's attempt in a group, if it has one that is not over time.
+    fn under_way(&mut self, group: GroupId) -> Option<(Slot, Entry)> {
+        let slot = self.table.find(self.home, self.hit.source, group)?;
+        let entry = *self.table.get(slot).filter(|entry| !entry.is_resting())?;
+        let limits = newly_over(&entry, self.now);
+        if self.plan.runs_out(entry.node, &limits) {
+            self.note_expired(slot, &entry, limits);
+        }
+        if self.plan.goes_on(entry.node, Age::at(entry.started, self.now)) {
+            return Some((slot, entry));
+        }
+        self.rest(slot);
+        None
+    }
+
+    fn note_expired(&mut self, slot: Slot, entry: &Entry, limits: RangeInclusive<Nanos>) {
+        if let Some(entry) = self.table.entry_mut(slot) {
+            entry.reported = limits.end().saturating_add(1);
+        }
+        if self.stages {
+            let over = self.plan.run_out(entry.node, entry.started, limits);
+            let news = over.map(|pattern| News {
+                pattern,
+                stage: entry.stage,
+                complete: false,
+            });
+            self.gathered.expired.extend(news);
+        }
+    }
+
+    /// One step further, where some pattern that still counts the attempt has this step.
+    fn advance(&mut self, slot: Slot, entry: &Entry) -> Option<Outcome> {
+        let age = Age::at(entry.started, self.now);
+        let child = self.plan.child(entry.node, self.step)?;
+        if !self.plan.counts_here(child, age) {
+            return None;
+        }
+        let goes_on = self.plan.goes_on(child, age);
+        if let Some(entry) = self.table.entry_mut(slot) {
+            entry.remember(self.hit.mark);
+            entry.node = child;
+            entry.stage = self.plan.stage(child);
+        }
+        if !goes_on {
+            self.rest(slot);
+        }
+        let completed = self.tell(child, age, goes_on);
+        Some(if completed {
+            Outcome::Completed
+        } else {
+            Outcome::Advanced
+        })
+    }
+
+    /// A first step, from a source with no attempt in this group.
+    fn start(&mut self, group: GroupId) -> Outcome {
+        let (plan, age) = (self.plan, Age::new(self.now));
+        let first = plan.root(group).and_then(|root| plan.child(root, self.step));
+        let Some(first) = first.filter(|_| plan.passes(group, self.hit)) else {
+            return Outcome::Ignored;
+        };
+        let known = self.table.find(self.home, self.hit.source, group);
+        let in_memory = |entry: &&Entry| self.now.saturating_sub(entry.started) < REST;
+        let old = known
+            .and_then(|slot| self.table.get(slot))
+            .filter(in_memory)
+            .copied();
+        if old.is_some_and(|old| old.remembers(self.hit.mark)) {
+            return Outcome::Retransmission;
+        }
+        if !plan.counts_here(first, age) {
+            return Outcome::Ignored;
+        }
+        let goes_on = plan.goes_on(first, age);
+        let remembered = self.begin(group, first, goes_on, known, old);
+        let completed = self.tell(first, age, goes_on && remembered);
+        match (completed, goes_on && !remembered) {
+            (true, _) => Outcome::Completed,
+            (false, true) => Outcome::TableFull,
+            (false, false) => Outcome::Started,
+        }
+    }
+
+    /// Writes the entry of a first step; false if there is no room for it.
+    fn begin(
+        &mut self,
+        group: GroupId,
+        first: NodeId,
+        goes_on: bool,
+        known: Option<Slot>,
+        old: Option<Entry>,
+    ) -> bool {
+        let root = self.plan.root(group).unwrap_or(first);
+        let mut entry = old.unwrap_or_else(|| Entry::resting(self.hit.source, group, root, self.now));
+        entry.remember(self.hit.mark);
+        (entry.started, entry.reported) = (self.now, 0);
+        if goes_on {
+            (entry.node, entry.stage) = (first, self.plan.stage(first));
+        } else if self.hit.mark.is_none() {
+            // Nothing under way and nothing to remember.
+            return true;
+        }
+        let Some(slot) = known.or_else(|| self.make_room(group)) else {
+            return false;
+        };
+        self.table.put(slot, entry);
+        true
+    }
+
+    fn make_room(&mut self, group: GroupId) -> Option<Slot> {
+        let (plan, now) = (self.plan, self.now);
+        match self.table.room(self.home, group, |entry| rank(plan, entry, now)) {
+            Room::Free(slot) => Some(slot),
+            Room::Full => None,
+            Room::Displace(slot) => {
+                self.displace(slot);
+                Some(slot)
+            }
+        }
+    }
+
+    fn displace(&mut self, slot: Slot) {
+        let Some(entry) = self.table.get(slot).copied().filter(|entry| !entry.is_resting()) else {
+            return;
+        };
+        if self.plan.goes_on(entry.node, Age::at(entry.started, self.now)) {
+            self.table.count_displaced();
+        }
+        if self.stages {
+            tell_expired(self.plan, &entry, self.now, self.sink);
+        }
+    }
+
+    /// Gathers what patterns at this place have to say; true if one is complete.
+    fn tell(&mut self, node: NodeId, age: Age, goes_on: bool) -> bool {
+        let (plan, stage, news) = (self.plan, self.plan.stage(node), &mut self.gathered.news);
+        let counts = |pattern: &u32| plan.counts(*pattern, age);
+        let before = news.len();
+        let complete = plan.ends(node).iter().copied().filter(counts);
+        news.extend(complete.map(|pattern| News {
+            pattern,
+            stage,
+            complete: true,
+        }));
+        let completed = news.len() > before;
+        if self.stages && goes_on {
+            let onward = plan.onward(node).iter().copied().filter(counts);
+            news.extend(onward.map(|pattern| News {
+                pattern,
+                stage,
+                complete: false,
+            }));
+        }
+        completed
+    }
+
+    fn remember(&mut self, slot: Slot) {
+        if let Some(entry) = self.table.entry_mut(slot) {
+            entry.remember(self.hit.mark);
+        }
+    }
+
+    fn rest(&mut self, slot: Slot) {
+        let root = self.table.get(slot).and_then(|entry| self.plan.root(entry.group));
+        self.table.rest(slot, root.unwrap_or(0), self.now);
+    }
+}
+
+/// Who makes room for a new attempt, lowest first: who only rests, whose time is over, who has made one step. Those
+/// who are further stay.
+fn rank(plan: &Plan, entry: &Entry, now: Nanos) -> Option<u8> {
+    if entry.is_resting() {
+        return Some(0);
+    }
+    if !plan.goes_on(entry.node, Age::at(entry.started, now)) {
+        return Some(1);
+    }
+    (entry.stage == 1).then_some(2)
+}
+
+/// The time limits that have run out since the last report.
+pub(super) fn newly_over(entry: &Entry, now: Nanos) -> RangeInclusive<Nanos> {
+    entry.reported..=now.saturating_sub(entry.started)
+}
+
+/// Reports what has run out of an entry since the last report.
+pub(super) fn tell_expired(plan: &Plan, entry: &Entry, now: Nanos, sink: &mut impl Sink) {
+    for pattern in plan.run_out(entry.node, entry.started, newly_over(entry, now)) {
+        sink.expired(entry.source, PatternId(pattern), entry.stage);
+    }
+}

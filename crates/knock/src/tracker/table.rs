@@ -1,0 +1,245 @@
+//! The table of sources: fixed size, eight ways, keyed. Spec: spec/knock.md, "The table".
+//!
+//! An entry is one cache line and belongs to one source in one group. It is *under way* (stage 1 and up) or *resting*
+//! (stage 0): nothing is under way, and the entry only remembers which segments have counted, so that a
+//! retransmission of the last of them does not count again.
+
+use std::hash::Hasher;
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+
+use siphasher::sip::SipHasher13;
+
+use super::plan::{GroupId, Nanos, NodeId};
+use crate::{Limits, TrackerError};
+
+const WAYS: usize = 8;
+
+/// How many of the last segments that counted an entry remembers.
+pub(crate) const MARKS: usize = 3;
+
+/// How long a resting entry remembers the segments that counted: with common settings the last retransmission of a
+/// SYN comes 63 s after the first.
+pub(super) const REST: Nanos = 64_000_000_000;
+
+/// One source in one group.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Entry {
+    pub(super) source: IpAddr,
+    pub(super) stage: u8,
+    pub(super) group: GroupId,
+    pub(super) node: NodeId,
+    /// When it began; of a resting entry, when it came to rest.
+    pub(super) started: Nanos,
+    /// Time limits below this have been reported as run out.
+    pub(super) reported: Nanos,
+    marks: [Option<NonZeroU64>; MARKS],
+}
+
+const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
+
+impl Entry {
+    pub(super) const fn resting(source: IpAddr, group: GroupId, root: NodeId, now: Nanos) -> Self {
+        Self {
+            source,
+            stage: 0,
+            group,
+            node: root,
+            started: now,
+            reported: 0,
+            marks: [None; MARKS],
+        }
+    }
+
+    pub(super) const fn is_resting(&self) -> bool {
+        self.stage == 0
+    }
+
+    /// Whether a segment with this mark has counted already.
+    pub(super) fn remembers(&self, mark: Option<NonZeroU64>) -> bool {
+        mark.is_some() && self.marks.contains(&mark)
+    }
+
+    /// Remembers a segment that counts, in place of the oldest.
+    pub(super) fn remember(&mut self, mark: Option<NonZeroU64>) {
+        if mark.is_some() {
+            self.marks.rotate_right(1);
+            if let Some(newest) = self.marks.first_mut() {
+                *newest = mark;
+            }
+        }
+    }
+}
+
+/// Where a source's entries can be: its hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Home(u64);
+
+/// An entry's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot(usize);
+
+/// Room for an entry that is not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Free(Slot),
+    /// Whoever is there has to go.
+    Displace(Slot),
+    Full,
+}
+
+/// All entries.
+#[derive(Debug)]
+pub(super) struct Table {
+    entries: Vec<Entry>,
+    /// A bit for each way of each set: taken.
+    taken: Vec<u8>,
+    /// Number of sets - 1; the number is a power of two.
+    mask: u64,
+    key: [u8; 16],
+    under_way: usize,
+    displaced: u64,
+}
+
+impl Table {
+    pub(super) fn new(limits: Limits, key: [u8; 16]) -> Result<Self, TrackerError> {
+        if limits.entries > Limits::MAX_ENTRIES {
+            return Err(TrackerError::TooManyEntries);
+        }
+        let entries = limits.entries.max(Limits::MIN_ENTRIES).next_power_of_two();
+        let sets = entries / WAYS;
+        let nobody = Entry::resting(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0, 0, 0);
+        Ok(Self {
+            entries: vec![nobody; entries],
+            taken: vec![0; sets],
+            mask: u64::try_from(sets.saturating_sub(1)).unwrap_or(0),
+            key,
+            under_way: 0,
+            displaced: 0,
+        })
+    }
+
+    pub(super) fn home(&self, source: IpAddr) -> Home {
+        let mut hasher = SipHasher13::new_with_key(&self.key);
+        match source {
+            IpAddr::V4(v4) => hasher.write(&v4.octets()),
+            IpAddr::V6(v6) => hasher.write(&v6.octets()),
+        }
+        Home(hasher.finish())
+    }
+
+    pub(super) fn find(&self, home: Home, source: IpAddr, group: GroupId) -> Option<Slot> {
+        let set = self.set(home, group);
+        self.taken_in(set).find(|slot| {
+            self.entries
+                .get(slot.0)
+                .is_some_and(|entry| entry.group == group && entry.source == source)
+        })
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot.0)
+    }
+
+    /// An entry, to be changed in anything but its stage.
+    pub(super) fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
+        self.entries.get_mut(slot.0)
+    }
+
+    /// Room for a new attempt: a free way, else whoever stands lowest by `rank`, lowest first, `None` for those who
+    /// stay; of equal rank the oldest.
+    pub(super) fn room<R: Ord>(
+        &self,
+        home: Home,
+        group: GroupId,
+        rank: impl Fn(&Entry) -> Option<R>,
+    ) -> Room {
+        let set = self.set(home, group);
+        let taken = self.taken.get(set).copied().unwrap_or(u8::MAX);
+        if taken != u8::MAX {
+            let way = usize::try_from(taken.trailing_ones()).unwrap_or(0);
+            return Room::Free(Slot(set.saturating_mul(WAYS).saturating_add(way)));
+        }
+        let ranked = self.taken_in(set).filter_map(|slot| {
+            let entry = self.entries.get(slot.0)?;
+            Some((rank(entry)?, entry.started, slot))
+        });
+        let lowest = ranked.min_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
+        lowest.map_or(Room::Full, |(_, _, slot)| Room::Displace(slot))
+    }
+
+    /// Writes an entry, over whoever is there.
+    pub(super) fn put(&mut self, slot: Slot, entry: Entry) {
+        self.remove(slot);
+        self.under_way = self.under_way.saturating_add(usize::from(!entry.is_resting()));
+        if let Some(place) = self.entries.get_mut(slot.0) {
+            *place = entry;
+        }
+        if let Some(taken) = self.taken.get_mut(slot.0 / WAYS) {
+            *taken |= way_bit(slot);
+        }
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) {
+        let Some(taken) = self.taken.get_mut(slot.0 / WAYS) else {
+            return;
+        };
+        if *taken & way_bit(slot) != 0 {
+            *taken &= !way_bit(slot);
+            let was_under_way = self.entries.get(slot.0).is_some_and(|entry| !entry.is_resting());
+            self.under_way = self.under_way.saturating_sub(usize::from(was_under_way));
+        }
+    }
+
+    /// Brings an entry to rest.
+    pub(super) fn rest(&mut self, slot: Slot, root: NodeId, now: Nanos) {
+        if let Some(entry) = self.entries.get_mut(slot.0) {
+            let was_under_way = !entry.is_resting();
+            (entry.stage, entry.node, entry.started, entry.reported) = (0, root, now, 0);
+            self.under_way = self.under_way.saturating_sub(usize::from(was_under_way));
+        }
+    }
+
+    pub(super) fn count_displaced(&mut self) {
+        self.displaced = self.displaced.saturating_add(1);
+    }
+
+    pub(super) const fn displaced(&self) -> u64 {
+        self.displaced
+    }
+
+    pub(super) const fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.taken.fill(0);
+        self.under_way = 0;
+    }
+
+    pub(super) const fn sets(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// The taken ways of a set.
+    pub(super) fn taken_in(&self, set: usize) -> impl Iterator<Item = Slot> + use<> {
+        let mut left = self.taken.get(set).copied().unwrap_or(0);
+        let first = set.saturating_mul(WAYS);
+        std::iter::from_fn(move || {
+            let way = usize::try_from(left.trailing_zeros()).unwrap_or(WAYS);
+            left &= left.wrapping_sub(1);
+            (way < WAYS).then(|| Slot(first.saturating_add(way)))
+        })
+    }
+
+    /// Groups of one source live in different sets, so that many groups do not crowd one.
+    fn set(&self, home: Home, group: GroupId) -> usize {
+        let spread = u64::from(group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(home.0.wrapping_add(spread) & self.mask).unwrap_or(0)
+    }
+}
+
+fn way_bit(slot: Slot) -> u8 {
+    1 << (slot.0 % WAYS)
+}
