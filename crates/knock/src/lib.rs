@@ -20,6 +20,8 @@
 
 mod flags;
 pub mod grammar;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 pub mod one_time;
 mod pattern;
 mod sequence;

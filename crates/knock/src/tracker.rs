@@ -19,7 +19,7 @@ mod table;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use self::plan::{Age, Nanos, Plan, StepKey, nanos};
+use self::plan::{Age, Nanos, NodeId, Plan, StepKey, nanos};
 use self::round::{Gathered, Round};
 use self::table::{REST, Slot, Table};
 use crate::{Hit, Keep, Limits, Outcome, Pattern, PatternId, ScopeId, Sequence, Sink, Step, TrackerError};
@@ -225,30 +225,38 @@ impl Tracker {
         patterns.iter().map(since).collect()
     }
 
-    /// Compiles the patterns anew and moves the attempts over.
+    /// Compiles the patterns anew and moves the attempts over. Those that no pattern counts come to rest.
     fn compile(&mut self, since: &[Nanos]) {
         let plan = Plan::build(&self.patterns, since, &self.ignore, Some(&self.plan));
         let places = plan.places_from(&self.plan);
         for set in 0..self.table.sets() {
             for slot in self.table.taken_in(set) {
-                self.move_entry(slot, &places);
+                self.move_entry(slot, &plan, &places);
             }
         }
         self.plan = plan;
     }
 
-    fn move_entry(&mut self, slot: Slot, places: &[Option<u32>]) {
+    fn move_entry(&mut self, slot: Slot, plan: &Plan, places: &[Option<NodeId>]) {
+        let place_of = |node: NodeId| {
+            usize::try_from(node)
+                .ok()
+                .and_then(|node| places.get(node))
+                .copied()
+                .flatten()
+        };
         let Some(entry) = self.table.entry_mut(slot) else {
             return;
         };
-        let place = usize::try_from(entry.node)
-            .ok()
-            .and_then(|node| places.get(node))
-            .copied()
-            .flatten();
-        match place {
-            Some(node) => entry.node = node,
-            None => self.table.remove(slot),
+        // A group that is gone has no place for its root, even if another group has its number now.
+        let Some(root) = self.plan.root(entry.group).and_then(place_of) else {
+            return self.table.remove(slot);
+        };
+        let counted = |node: &NodeId| plan.goes_on(*node, Age::new(entry.started));
+        match place_of(entry.node).filter(counted) {
+            Some(node) if !entry.is_resting() => entry.node = node,
+            _ if entry.is_resting() => entry.node = root,
+            _ => self.table.rest(slot, root, self.floor),
         }
     }
 }
