@@ -86,11 +86,12 @@ fn with_server(story: &mut Story, client: &Client, program: &Program, folder: &P
     story.server_says(&server.news());
     story.say("It has made a table of its own in the kernel's firewall, with default drop for port 2222.");
     expect(story, client, false)?;
-    story.chapter("3. A stranger scans: every port up to 9000, in order");
-    client.knock(&(7000..9000).collect::<Vec<u16>>());
+    story.chapter("3. A stranger scans: every port from 2800 to 9000, one after the other");
+    client.knock(&(2800..9000).collect::<Vec<u16>>());
     client.pause(Duration::from_millis(200));
     story.server_says(&server.news());
-    story.say("The sequence's ports were all among them; but any other port in between cancels the attempt.");
+    story.say("All three ports of the sequence were among them; but they must come in their order, and any other port");
+    story.say("in between cancels the attempt.");
     expect(story, client, false)?;
     story.chapter("4. The client knocks: a connection attempt to 7391, to 2804, to 8816");
     story.say("(Anybody could: `aldaba knock SERVER 7391 2804 8816`. All three ports are closed and stay silent.)");

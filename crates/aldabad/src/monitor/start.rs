@@ -192,11 +192,7 @@ impl Monitor {
 
     /// The worker has locked itself in: it gets the policy and everything else.
     pub(super) fn worker_ready(&mut self, kept_uid: bool) {
-        if !self.face.is_knockd() {
-            let pid = self.workers.pid().unwrap_or_default();
-            let confined = if kept_uid { " confined=no" } else { "" };
-            self.speech.tell(Level::Info, format!("worker-started pid={pid}{confined}"));
-        }
+        self.workers.set_kept_uid(kept_uid);
         let current = self.policy.current();
         let (generation, bundle) = (current.generation, current.bundle.clone());
         self.prepare_worker(generation, &bundle);
@@ -210,6 +206,11 @@ impl Monitor {
         }
         self.captures.tell_all(&mut self.workers);
         self.workers.set_serving();
+        if !self.face.is_knockd() {
+            let pid = self.workers.pid().unwrap_or_default();
+            let confined = if self.workers.kept_uid() { " confined=no" } else { "" };
+            self.speech.tell(Level::Info, format!("worker-started pid={pid}{confined}"));
+        }
     }
 
     /// A worker has ended; the next one is planned.

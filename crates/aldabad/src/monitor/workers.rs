@@ -43,6 +43,8 @@ struct Living {
     since: Duration,
     /// Messages that wait for room in the channel.
     waiting: VecDeque<([u8; SIZE], Vec<OwnedFd>)>,
+    /// It runs under the monitor's own uid, which it may not change.
+    kept_uid: bool,
     /// It has the policy in force and everything else.
     serving: bool,
     /// Too many waited, or the channel broke: to be ended.
@@ -90,7 +92,7 @@ impl Workers {
             surroundings: Surroundings::StandardError,
             descriptors: &descriptors,
         })?;
-        self.living = Some(Living { process, channel: ours, since: now, waiting: VecDeque::new(), serving: false, deaf: false });
+        self.living = Some(Living { process, channel: ours, since: now, waiting: VecDeque::new(), kept_uid: false, serving: false, deaf: false });
         Ok(())
     }
 
@@ -109,6 +111,18 @@ impl Workers {
         if let Some(living) = &mut self.living {
             living.serving = true;
         }
+    }
+
+    /// It has said whether it kept the monitor's uid.
+    pub const fn set_kept_uid(&mut self, kept_uid: bool) {
+        if let Some(living) = &mut self.living {
+            living.kept_uid = kept_uid;
+        }
+    }
+
+    /// Whether it kept the monitor's uid.
+    pub fn kept_uid(&self) -> bool {
+        self.living.as_ref().is_some_and(|living| living.kept_uid)
     }
 
     /// The process number of the one that lives.
