@@ -166,7 +166,8 @@ fn r19_a_second_daemon_is_refused_by_the_first_ones_number() {
     let config = scene.dir.path().join("aldaba.toml");
     let state = scene.dir.path().join("state");
     let words = ["run", "--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
-    let mut second = Program::start(&scene.hosts, &[&[program.to_str().unwrap()][..], &words].concat(), &output);
+    let mut second =
+        Program::start(&scene.hosts, &[&[program.to_str().unwrap()][..], &words].concat(), &output);
     let status = second.wait(Duration::from_secs(8)).expect("it ends");
     assert_eq!(status.code(), Some(1), "{}", second.said());
     assert!(second.said().contains(&first.to_string()), "names the pid {first}: {}", second.said());
@@ -181,10 +182,13 @@ fn a_reload_is_atomic_and_leases_of_removed_doors_still_close() {
     let Some(scene) = scene("2s", "") else { return };
     scene.open();
     let path = scene.dir.path().join("aldaba.toml");
-    std::fs::write(&path, "interfaces = [\"srv0\"]\n[[door]]\nname = \"other\"\nsequence = \"70000\"\n").unwrap();
+    std::fs::write(&path, "interfaces = [\"srv0\"]\n[[door]]\nname = \"other\"\nsequence = \"70000\"\n")
+        .unwrap();
     scene.daemon.signal(Signal::HUP);
     scene.daemon.wait_for("reload-refused");
-    let other = config(scene.dir.path(), "60s", "").replace("\"web\"", "\"other\"").replace("7000,8000,9000", "7100,8100");
+    let other = config(scene.dir.path(), "60s", "")
+        .replace("\"web\"", "\"other\"")
+        .replace("7000,8000,9000", "7100,8100");
     std::fs::write(&path, other.replace("open-", "other-")).unwrap();
     scene.daemon.signal(Signal::HUP);
     scene.daemon.wait_for("reloaded");

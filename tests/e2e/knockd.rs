@@ -35,7 +35,9 @@ fn scene(config: &str) -> Option<Scene> {
     let hosts = Hosts::new();
     let dir = tempfile::tempdir().unwrap();
     let sshd = sshd(&hosts, dir.path());
-    for rule in ["-P INPUT DROP", "-A INPUT -i lo -j ACCEPT", "-A INPUT -m state --state ESTABLISHED -j ACCEPT"] {
+    for rule in
+        ["-P INPUT DROP", "-A INPUT -i lo -j ACCEPT", "-A INPUT -m state --state ESTABLISHED -j ACCEPT"]
+    {
         let words: Vec<&str> = std::iter::once("iptables").chain(rule.split(' ')).collect();
         hosts.on_server(&words);
     }
@@ -57,7 +59,10 @@ fn knockd(hosts: &Hosts, dir: &Path, config: &Path) -> Program {
 /// Debian's sshd with keys of its own, on port 22.
 fn sshd(hosts: &Hosts, dir: &Path) -> Program {
     let key = dir.join("host_key");
-    let made = std::process::Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status();
     assert!(made.unwrap().success());
     std::fs::create_dir_all("/run/sshd").unwrap();
     let config = dir.join("sshd_config");
@@ -110,7 +115,12 @@ fn the_tutorials_door_opens_with_syn_and_closes_again() {
         assert!(until(Duration::from_secs(4), || scene.rules() == before).is_some(), "{}", scene.rules());
     }
     let log = scene.log();
-    for line in ["10.9.0.2: opencloseSSH: Stage 1", "OPEN SESAME", "command timeout", "running command: /usr/sbin/iptables -D"] {
+    for line in [
+        "10.9.0.2: opencloseSSH: Stage 1",
+        "OPEN SESAME",
+        "command timeout",
+        "running command: /usr/sbin/iptables -D",
+    ] {
         assert_eq!(log.matches(line).count(), 2, "{line} in\n{log}");
     }
     assert!(scene.sshd.pid() > 0);
@@ -132,7 +142,11 @@ fn as_printed_no_client_opens_it_and_check_says_why() {
     // But a packet that carries both flags does.
     scene.hosts.as_client(|| {
         for port in [2222, 3333, 4444] {
-            send(&Frame::tcp(CLIENT, 40_000 + port, SERVER, port).flags(flag::SYN | flag::ACK).sequence(port.into()));
+            send(
+                &Frame::tcp(CLIENT, 40_000 + port, SERVER, port)
+                    .flags(flag::SYN | flag::ACK)
+                    .sequence(port.into()),
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     });
@@ -181,9 +195,11 @@ fn one_time_sequences_open_once_each() {
 
 /// One frame onto the client's cable.
 fn send(frame: &Frame) {
-    let interface = pnet_datalink::interfaces().into_iter().find(|interface| interface.name == "cli0").unwrap();
+    let interface =
+        pnet_datalink::interfaces().into_iter().find(|interface| interface.name == "cli0").unwrap();
     let config = pnet_datalink::Config::default();
-    let Ok(pnet_datalink::Channel::Ethernet(mut sender, _)) = pnet_datalink::channel(&interface, config) else {
+    let Ok(pnet_datalink::Channel::Ethernet(mut sender, _)) = pnet_datalink::channel(&interface, config)
+    else {
         panic!("no channel on cli0");
     };
     let mut bytes = frame.bytes(Link::Ethernet);

@@ -11,10 +11,8 @@ use crate::{Hosts, until};
 
 /// Where cargo puts the release binaries `tests/run` has built; `ALDABA_BIN_DIR` names another folder.
 pub fn binary(name: &str) -> PathBuf {
-    let folder = std::env::var_os("ALDABA_BIN_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("ALDABA_BIN_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release"), PathBuf::from);
     let path = folder.join(name);
     assert!(path.exists(), "{} is missing: run `cargo build --release` first", path.display());
     path

@@ -15,11 +15,11 @@ use aldaba_runner::door::Style;
 use aldaba_runner::lease::Held;
 use aldaba_runner::record::{self, Due, Moment, Recovered};
 use aldaba_sys::channel::{Channel, Received};
+use aldaba_sys::clock;
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::process::{self, Ending, Kill};
 use aldaba_sys::reexec::{Program, Role as Start, Started};
 use aldaba_sys::signals::{self, Signal};
-use aldaba_sys::clock;
 
 use crate::keeper::{Keeper, KeeperError};
 use crate::log::{Form, Level, Log};

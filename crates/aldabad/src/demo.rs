@@ -74,7 +74,12 @@ fn tell(args: &DemoArgs) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn with_server(story: &mut Story, client: &Client, program: &Program, folder: &Path) -> Result<(), DemoError> {
+fn with_server(
+    story: &mut Story,
+    client: &Client,
+    program: &Program,
+    folder: &Path,
+) -> Result<(), DemoError> {
     let _service = hosts::Service::start()?;
     story.chapter("1. Without a firewall, everybody reaches the service on port 2222");
     expect(story, client, true)?;
@@ -94,7 +99,9 @@ fn with_server(story: &mut Story, client: &Client, program: &Program, folder: &P
     story.say("in between cancels the attempt.");
     expect(story, client, false)?;
     story.chapter("4. The client knocks: a connection attempt to 7391, to 2804, to 8816");
-    story.say("(Anybody could: `aldaba knock SERVER 7391 2804 8816`. All three ports are closed and stay silent.)");
+    story.say(
+        "(Anybody could: `aldaba knock SERVER 7391 2804 8816`. All three ports are closed and stay silent.)",
+    );
     client.knock(&SEQUENCE);
     server.wait_for("opened door=ssh", PATIENCE)?;
     story.server_says(&server.news());

@@ -374,7 +374,9 @@ impl ToWorker {
                 Writer::new(7).u32(*capture).u32(index).u64(*ring)
             }
             Self::CaptureGone { capture } => Writer::new(8).u32(*capture),
-            Self::NextSequence { place, sequence } => Writer::new(9).place(*place).sequence(sequence.as_ref()),
+            Self::NextSequence { place, sequence } => {
+                Writer::new(9).place(*place).sequence(sequence.as_ref())
+            }
         };
         writer.bytes
     }

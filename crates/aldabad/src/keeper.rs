@@ -98,7 +98,7 @@ impl Keeper {
 
 fn open_journal(path: &Path) -> Result<Journal, KeeperError> {
     let broken = |source| KeeperError::Journal { path: path.to_owned(), source };
-    let file: File = files::open_private(path)
-        .map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
+    let file: File =
+        files::open_private(path).map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
     Journal::open(file).map_err(broken)
 }

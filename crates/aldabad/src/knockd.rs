@@ -44,7 +44,8 @@ pub fn run(surroundings: &Surroundings) -> ExitCode {
 }
 
 fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, ExitCode> {
-    let source = Source::new(Kind::Knockd, &options.config, surroundings.uid).map_err(|error| fail(&error))?;
+    let source =
+        Source::new(Kind::Knockd, &options.config, surroundings.uid).map_err(|error| fail(&error))?;
     let read = source.read(false).map_err(|report| refuse(&report))?;
     for warning in &read.loaded.warnings {
         eprintln!("{warning}");
@@ -54,11 +55,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     let pid_file = read.loaded.policy.daemon.pid_file.clone().or_else(|| options.pid_file.clone());
     let daemon = if options.daemon { Some(into_background()?) } else { None };
     let base = state_folder(None, surroundings.state_directory.as_deref(), None);
-    let face = Knockd {
-        verbose: options.verbose,
-        debug: options.debug,
-        lookup: options.lookup,
-    };
+    let face = Knockd { verbose: options.verbose, debug: options.debug, lookup: options.lookup };
     let setup = Setup {
         state_folder: knockd_folder(&base, source.path(), &interface),
         face: Face::Knockd(face),

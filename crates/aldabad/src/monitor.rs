@@ -20,12 +20,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_runner::{JobId, Runner};
+use aldaba_sys::clock;
 use aldaba_sys::files::PidFile;
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::process::{self, Ending};
 use aldaba_sys::route::LinkWatch;
 use aldaba_sys::signals::{Signal, Signals};
-use aldaba_sys::clock;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub use commands::spawn_as;

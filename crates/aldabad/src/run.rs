@@ -44,7 +44,8 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     let daemon = &read.loaded.policy.daemon;
     let mut log = Log::new(Form::Native { journal: surroundings.journal });
     open_log(&mut log, &daemon.log);
-    let state_folder = state_folder(args.state_dir, surroundings.state_directory.as_deref(), daemon.state_dir.as_deref());
+    let state_folder =
+        state_folder(args.state_dir, surroundings.state_directory.as_deref(), daemon.state_dir.as_deref());
     let overrides = Overrides { interfaces: args.interface, ipv4_only: false };
     let setup = Setup {
         face: Face::Aldabad,

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aldaba_runner::door::Style;
 use aldaba_config::{Bundle, Disk, Kind, Loaded, Options, Report};
+use aldaba_runner::door::Style;
 
 /// Where the policy comes from.
 #[derive(Debug, Clone)]

@@ -62,9 +62,11 @@ impl Follower {
     pub fn views(&mut self, watch: &Watch, links: &[Link]) -> BTreeMap<u32, View> {
         match watch {
             Watch::All => all(links),
-            Watch::Named(names) => {
-                names.iter().filter_map(|name| self.named(name, links)).map(|view| (view.index, view)).collect()
-            }
+            Watch::Named(names) => names
+                .iter()
+                .filter_map(|name| self.named(name, links))
+                .map(|view| (view.index, view))
+                .collect(),
         }
     }
 
@@ -79,7 +81,8 @@ impl Follower {
         };
         self.bound.insert(configured.to_owned(), link.index);
         let ours = |of: &Option<String>| label.is_none() || of.as_deref() == Some(configured);
-        let addresses = link.addresses.iter().filter(|(_, of)| ours(of)).map(|(address, _)| *address).collect();
+        let addresses =
+            link.addresses.iter().filter(|(_, of)| ours(of)).map(|(address, _)| *address).collect();
         Some(View { index: link.index, name: configured.to_owned(), loopback: link.loopback, addresses })
     }
 }

@@ -71,9 +71,11 @@ fn native_parts(what: &What) -> (Level, &'static str, String) {
     let none = String::new;
     match what {
         What::LoggedOnly => (Level::Notice, "knocked", none()),
-        What::Running { part, command } => {
-            (Level::Info, "command", format!("part={} line={}", part_name(*part), quoted(&command_text(command))))
-        }
+        What::Running { part, command } => (
+            Level::Info,
+            "command",
+            format!("part={} line={}", part_name(*part), quoted(&command_text(command))),
+        ),
         What::Opened { for_ } => (Level::Notice, "opened", format!("lease={}", short(*for_))),
         What::Renewed { for_ } => (Level::Notice, "renewed", format!("lease={}", short(*for_))),
         What::Closed { why } => (Level::Notice, "closed", format!("why={}", why_name(*why))),
@@ -118,9 +120,10 @@ pub fn knockd(event: &Event, name: &str) -> Option<Line> {
             notice(format!("{door}: command returned non-zero status code ({})", status_code(*outcome)))
         }
         What::TooLong { part } => notice(too_long(*part).to_owned()),
-        What::Refused { reason: Reason::TooLong } | What::LoggedOnly | What::Opened { .. } | What::Renewed { .. } => {
-            None
-        }
+        What::Refused { reason: Reason::TooLong }
+        | What::LoggedOnly
+        | What::Opened { .. }
+        | What::Renewed { .. } => None,
         What::Closed { .. } => None,
         _ => {
             let line = native(event);

@@ -89,7 +89,8 @@ fn enter(confinement: &Confinement) -> Result<(Channel, Eyes, bool), String> {
     let sockets = inherited::take(confinement.pnet.len()).map_err(|error| error.to_string())?;
     let mut eyes = Eyes::default();
     for ((socket, (link, index)), capture) in sockets.into_iter().zip(&confinement.pnet).zip(0..) {
-        eyes.open_pnet(capture, socket, *link, *index).map_err(|error| format!("capture with pnet: {error}"))?;
+        eyes.open_pnet(capture, socket, *link, *index)
+            .map_err(|error| format!("capture with pnet: {error}"))?;
     }
     let kept_uid = confinement.enter(&channel)?;
     Ok((channel, eyes, kept_uid))
@@ -156,7 +157,8 @@ impl Worker {
                 naming.ok_or(End::Broken)?.1.addresses.insert(address);
             }
             ToWorker::InterfaceReady { index } => {
-                let (_, interface) = self.naming.take().filter(|(named, _)| *named == index).ok_or(End::Broken)?;
+                let (_, interface) =
+                    self.naming.take().filter(|(named, _)| *named == index).ok_or(End::Broken)?;
                 self.set_interface(index, interface);
             }
             ToWorker::InterfaceGone { index } => {

@@ -109,7 +109,13 @@ impl Gate {
     }
 
     /// Looks at one frame that arrived on interface `index`.
-    pub fn frame(&mut self, now: Duration, index: u32, frame: &Frame<'_>, events: &mut impl Events) -> Verdict {
+    pub fn frame(
+        &mut self,
+        now: Duration,
+        index: u32,
+        frame: &Frame<'_>,
+        events: &mut impl Events,
+    ) -> Verdict {
         self.counters.frames = self.counters.frames.saturating_add(1);
         match aldaba_packet::parse(frame) {
             Ok(segment) => self.segment(now, index, &segment, events),
@@ -275,7 +281,8 @@ fn hit_of(segment: &Segment<'_>) -> Hit {
         Transport::Tcp(tcp) => {
             let flags = TcpFlags::from_bits(tcp.flags);
             // What takes no room in the sequence space (a bare ACK) is never retransmitted: each one is a hit.
-            let counted = flags.contains(TcpFlags::SYN) || flags.contains(TcpFlags::FIN) || tcp.payload_len > 0;
+            let counted =
+                flags.contains(TcpFlags::SYN) || flags.contains(TcpFlags::FIN) || tcp.payload_len > 0;
             let mark = u64::from(tcp.source_port) << 48
                 | u64::from(tcp.destination_port) << 32
                 | u64::from(tcp.sequence);

@@ -60,10 +60,7 @@ mod tests {
         let before = boottime();
         rest(Duration::from_millis(2));
         let passed = boottime().saturating_sub(before);
-        assert!(
-            passed >= Duration::from_millis(2) && passed < Duration::from_secs(5),
-            "{passed:?}"
-        );
+        assert!(passed >= Duration::from_millis(2) && passed < Duration::from_secs(5), "{passed:?}");
     }
 
     #[test]

@@ -31,7 +31,11 @@ pub fn private_dir(path: &Path) -> io::Result<OwnedFd> {
         return Err(wrong(format!("it belongs to uid {}, not to uid {}", stat.st_uid, own_uid())));
     }
     if stat.st_mode & 0o077 != 0 {
-        return Err(wrong(format!("others can enter it (mode {:04o}); run: chmod 0700 {}", stat.st_mode & 0o7777, path.display())));
+        return Err(wrong(format!(
+            "others can enter it (mode {:04o}); run: chmod 0700 {}",
+            stat.st_mode & 0o7777,
+            path.display()
+        )));
     }
     Ok(folder)
 }

@@ -94,20 +94,14 @@ impl FilterSpec {
         for leaf in [2, 4, 8] {
             let instructions = headers::compile(self, offset, leaf);
             if instructions.len() <= limit {
-                return Program {
-                    instructions,
-                    widened: false,
-                };
+                return Program { instructions, widened: false };
             }
         }
         let mut ranges = limit;
         loop {
             let instructions = headers::compile(&self.widened(ranges), offset, 8);
             if instructions.len() <= limit {
-                return Program {
-                    instructions,
-                    widened: true,
-                };
+                return Program { instructions, widened: true };
             }
             ranges = ranges * 7 / 8;
         }

@@ -13,9 +13,7 @@ use crate::channel;
 pub fn take(count: usize) -> io::Result<Vec<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
-        return Err(io::Error::other(
-            "the inherited descriptors have been taken already",
-        ));
+        return Err(io::Error::other("the inherited descriptors have been taken already"));
     }
     let first = channel::FD + 1;
     let end = first + RawFd::try_from(count).map_err(io::Error::other)?;
@@ -25,7 +23,5 @@ pub fn take(count: usize) -> io::Result<Vec<OwnedFd>> {
         rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC)?;
     }
     // SAFETY: open, as seen above, and by their numbers ours alone: whoever started us put them there for this.
-    Ok((first..end)
-        .map(|number| unsafe { OwnedFd::from_raw_fd(number) })
-        .collect())
+    Ok((first..end).map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect())
 }

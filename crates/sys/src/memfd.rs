@@ -24,10 +24,8 @@ pub enum MemfdError {
     Kernel(#[from] Errno),
 }
 
-const SEALS: SealFlags = SealFlags::SEAL
-    .union(SealFlags::SHRINK)
-    .union(SealFlags::GROW)
-    .union(SealFlags::WRITE);
+const SEALS: SealFlags =
+    SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
 
 /// A sealed memory file with these bytes. The name is shown in /proc only.
 pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
@@ -87,12 +85,7 @@ mod tests {
     fn what_can_still_change_is_refused() {
         assert_eq!(read(tempfile::tempfile().unwrap(), 9), Err(MemfdError::NotSealed));
         let open = rustix::fs::memfd_create("open", MemfdFlags::ALLOW_SEALING).unwrap();
-        for seal in [
-            SealFlags::SEAL,
-            SealFlags::SHRINK,
-            SealFlags::GROW,
-            SealFlags::WRITE,
-        ] {
+        for seal in [SealFlags::SEAL, SealFlags::SHRINK, SealFlags::GROW, SealFlags::WRITE] {
             assert_eq!(read(&open, 9), Err(MemfdError::NotSealed));
             let other = rustix::fs::memfd_create("almost", MemfdFlags::ALLOW_SEALING).unwrap();
             rustix::fs::fcntl_add_seals(&other, SEALS - seal).unwrap();

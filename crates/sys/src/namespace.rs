@@ -1,5 +1,5 @@
-//! Hosts of our own on this machine: network namespaces, and the cables between them (user_namespaces(7),
-//! network_namespaces(7), rtnetlink(7)). For the demonstration; no program but this one is needed.
+//! Hosts of our own on this machine: network namespaces, and the cables between them (`user_namespaces(7)`,
+//! `network_namespaces(7)`, rtnetlink(7)). For the demonstration; no program but this one is needed.
 
 use std::io;
 use std::net::IpAddr;
@@ -107,7 +107,8 @@ pub fn set_up(name: &str) -> io::Result<()> {
 
 fn index_of(name: &str) -> io::Result<u32> {
     let mut watch = LinkWatch::open()?;
-    let found = watch.poll()?.iter().find(|interface| interface.name == name).map(|interface| interface.index);
+    let found =
+        watch.poll()?.iter().find(|interface| interface.name == name).map(|interface| interface.index);
     found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no interface {name}")))
 }
 

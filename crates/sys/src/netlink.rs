@@ -151,28 +151,27 @@ pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 /// Attributes of a message; ends at the first that is malformed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
     /// The value of the first attribute of this kind.
-    pub(crate) fn find(mut self, kind: u16) -> Option<&'a [u8]> {
-        Iterator::find(&mut self, |(found, _)| *found == kind).map(|(_, value)| value)
+    pub(crate) fn find(&self, kind: u16) -> Option<&'a [u8]> {
+        Iterator::find(&mut self.clone(), |(found, _)| *found == kind).map(|(_, value)| value)
     }
 
     /// The attributes inside the first one of this kind.
     #[cfg(test)]
-    pub(crate) fn inside(self, kind: u16) -> Option<Self> {
+    pub(crate) fn inside(&self, kind: u16) -> Option<Self> {
         self.find(kind).map(Attributes)
     }
 
     /// A text, without the zero at its end.
-    pub(crate) fn text(self, kind: u16) -> Option<String> {
+    pub(crate) fn text(&self, kind: u16) -> Option<String> {
         let value = self.find(kind)?;
         let value = value.strip_suffix(&[0]).unwrap_or(value);
         Some(String::from_utf8_lossy(value).into_owned())
     }
-
 }
 
 impl<'a> Iterator for Attributes<'a> {

@@ -1,4 +1,4 @@
-//! nftables over netlink: elements with a kernel timeout, and aldaba's own table (nft(8); linux/netfilter/nf_tables.h).
+//! nftables over netlink: elements with a kernel timeout, and aldaba's own table (nft(8); `linux/netfilter/nf_tables.h`).
 //!
 //! Every change is one transaction: it happens whole or not at all.
 
@@ -17,18 +17,20 @@ pub use table::{DoorSpec, TableSpec};
 
 /// The subsystem's number, upper half of every message type.
 const NFTABLES: u16 = 10;
+/// The same where message types have it.
+const SUBSYSTEM: u16 = NFTABLES << 8;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-const NEW_TABLE: u16 = NFTABLES << 8;
-const DELETE_TABLE: u16 = NFTABLES << 8 | 2;
-const NEW_CHAIN: u16 = NFTABLES << 8 | 3;
-const NEW_RULE: u16 = NFTABLES << 8 | 6;
-const DELETE_RULE: u16 = NFTABLES << 8 | 8;
-const NEW_SET: u16 = NFTABLES << 8 | 9;
-const GET_SET: u16 = NFTABLES << 8 | 10;
-const DELETE_SET: u16 = NFTABLES << 8 | 11;
-const NEW_ELEMENT: u16 = NFTABLES << 8 | 12;
-const DELETE_ELEMENT: u16 = NFTABLES << 8 | 14;
+const NEW_TABLE: u16 = SUBSYSTEM;
+const DELETE_TABLE: u16 = SUBSYSTEM + 2;
+const NEW_CHAIN: u16 = SUBSYSTEM + 3;
+const NEW_RULE: u16 = SUBSYSTEM + 6;
+const DELETE_RULE: u16 = SUBSYSTEM + 8;
+const NEW_SET: u16 = SUBSYSTEM + 9;
+const GET_SET: u16 = SUBSYSTEM + 10;
+const DELETE_SET: u16 = SUBSYSTEM + 11;
+const NEW_ELEMENT: u16 = SUBSYSTEM + 12;
+const DELETE_ELEMENT: u16 = SUBSYSTEM + 14;
 
 /// The family of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,7 +110,8 @@ impl Nft {
 
     /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go.
     pub fn ensure_own_table(&mut self, spec: &TableSpec) -> Result<(), NftError> {
-        let stale: Vec<String> = self.sets(&spec.name)?.into_iter().filter(|set| !spec.has_set(set)).collect();
+        let stale: Vec<String> =
+            self.sets(&spec.name)?.into_iter().filter(|set| !spec.has_set(set)).collect();
         Ok(self.transaction(|batch| spec.write(batch, &stale))?)
     }
 

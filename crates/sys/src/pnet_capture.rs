@@ -126,12 +126,7 @@ impl PnetCapture {
             ..Config::default()
         };
         match pnet_datalink::channel(&interface, config)? {
-            Channel::Ethernet(_, receiver) => Ok(Self {
-                receiver,
-                fd,
-                link,
-                ifindex,
-            }),
+            Channel::Ethernet(_, receiver) => Ok(Self { receiver, fd, link, ifindex }),
             _ => Err(io::Error::from(io::ErrorKind::Unsupported)),
         }
     }

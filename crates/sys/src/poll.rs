@@ -20,15 +20,9 @@ pub struct Interest {
 
 impl Interest {
     /// Something to read.
-    pub const READ: Self = Self {
-        read: true,
-        write: false,
-    };
+    pub const READ: Self = Self { read: true, write: false };
     /// Room to write.
-    pub const WRITE: Self = Self {
-        read: false,
-        write: true,
-    };
+    pub const WRITE: Self = Self { read: false, write: true };
 
     fn flags(self) -> PollFlags {
         let mut flags = PollFlags::empty();
@@ -43,10 +37,8 @@ impl Interest {
 /// Never returns before the time is over with nothing ready, except when a signal came: then all are "not ready",
 /// so that the caller computes its deadline afresh.
 pub fn wait(interests: &[(BorrowedFd<'_>, Interest)], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
-    let mut fds: Vec<PollFd<'_>> = interests
-        .iter()
-        .map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags()))
-        .collect();
+    let mut fds: Vec<PollFd<'_>> =
+        interests.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags())).collect();
     // ppoll takes nanoseconds and the kernel rounds up; what does not fit a timespec is for ever.
     let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
     match rustix::event::poll(&mut fds, timeout.as_ref()) {
@@ -78,14 +70,8 @@ mod tests {
     fn a_hang_up_is_ready_without_interest() {
         let (end, peer) = UnixStream::pair().unwrap();
         drop(peer);
-        let none = Interest {
-            read: false,
-            write: false,
-        };
-        assert_eq!(
-            wait(&[(end.as_fd(), none)], Some(Duration::from_secs(5))).unwrap(),
-            [true]
-        );
+        let none = Interest { read: false, write: false };
+        assert_eq!(wait(&[(end.as_fd(), none)], Some(Duration::from_secs(5))).unwrap(), [true]);
     }
 
     #[test]
@@ -93,10 +79,7 @@ mod tests {
         let (idle, _peer) = UnixStream::pair().unwrap();
         for time in [Duration::from_micros(1_300), Duration::from_nanos(1)] {
             let before = clock::boottime();
-            assert_eq!(
-                wait(&[(idle.as_fd(), Interest::READ)], Some(time)).unwrap(),
-                [false]
-            );
+            assert_eq!(wait(&[(idle.as_fd(), Interest::READ)], Some(time)).unwrap(), [false]);
             assert!(clock::boottime().saturating_sub(before) >= time);
         }
     }
@@ -104,9 +87,6 @@ mod tests {
     #[test]
     fn a_time_too_long_for_the_kernel_is_for_ever() {
         let (end, _peer) = UnixStream::pair().unwrap();
-        assert_eq!(
-            wait(&[(end.as_fd(), Interest::WRITE)], Some(Duration::MAX)).unwrap(),
-            [true]
-        );
+        assert_eq!(wait(&[(end.as_fd(), Interest::WRITE)], Some(Duration::MAX)).unwrap(), [true]);
     }
 }

@@ -84,11 +84,7 @@ fn set_ids(to: Identity) -> Result<(), (&'static str, io::Error)> {
 }
 
 fn check(result: libc::c_int, step: &'static str) -> Result<(), (&'static str, io::Error)> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err((step, io::Error::last_os_error()))
-    }
+    if result == 0 { Ok(()) } else { Err((step, io::Error::last_os_error())) }
 }
 
 /// Whether this process has been started as the identity asked for, with no other group.
@@ -106,18 +102,10 @@ fn drop_bounding_set() {
 
 fn clear_capabilities() -> Result<(), PrivilegeError> {
     let none = CapabilitySet::empty();
-    let sets = CapabilitySets {
-        effective: none,
-        permitted: none,
-        inheritable: none,
-    };
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     rustix::thread::set_capabilities(None, sets).map_err(step("empty the capability sets"))?;
     let left = rustix::thread::capabilities(None).map_err(step("read the capability sets"))?;
-    if left == sets {
-        Ok(())
-    } else {
-        Err(PrivilegeError::Unverified("capabilities remain"))
-    }
+    if left == sets { Ok(()) } else { Err(PrivilegeError::Unverified("capabilities remain")) }
 }
 
 /// Looks at what the kernel says now, and tries the way back.
@@ -156,27 +144,17 @@ fn group_ids() -> Option<[u32; 3]> {
 /// Takes from this process what a worker never needs: new processes and threads, core dumps, growing files, and more
 /// than this many descriptors.
 pub fn limit_worker(descriptors: u64) -> Result<(), PrivilegeError> {
-    let limits = [
-        (Resource::Nproc, 0),
-        (Resource::Core, 0),
-        (Resource::Fsize, 0),
-        (Resource::Nofile, descriptors),
-    ];
+    let limits =
+        [(Resource::Nproc, 0), (Resource::Core, 0), (Resource::Fsize, 0), (Resource::Nofile, descriptors)];
     for (resource, limit) in limits {
         let hard = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let limit = Some(limit.min(hard));
-        let limit = Rlimit {
-            current: limit,
-            maximum: limit,
-        };
+        let limit = Rlimit { current: limit, maximum: limit };
         rustix::process::setrlimit(resource, limit).map_err(step("set a resource limit"))?;
     }
     Ok(())
 }
 
 fn step(step: &'static str) -> impl Fn(rustix::io::Errno) -> PrivilegeError {
-    move |source| PrivilegeError::Step {
-        step,
-        source: source.into(),
-    }
+    move |source| PrivilegeError::Step { step, source: source.into() }
 }

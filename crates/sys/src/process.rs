@@ -89,9 +89,7 @@ pub fn effective_uid() -> u32 {
 
 /// Makes orphans of this process's descendants its own children, so that a command's tree can be followed.
 pub fn adopt_orphans() -> io::Result<()> {
-    Ok(rustix::process::set_child_subreaper(Some(
-        rustix::process::getpid(),
-    ))?)
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
 /// This process's number.
@@ -108,10 +106,7 @@ pub fn set_name(name: &str) -> io::Result<()> {
 
 fn pid_of(pid: u32) -> io::Result<Pid> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
-    i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(invalid)
+    i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(invalid)
 }
 
 fn accept_gone(result: rustix::io::Result<()>) -> io::Result<()> {
@@ -130,10 +125,7 @@ mod tests {
         // 0 would be our own group, and what does not fit would be another process.
         for pid in [0, u32::MAX, 1 << 31] {
             assert_eq!(pidfd(pid).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-            assert_eq!(
-                signal_group(pid, Kill::Kill).unwrap_err().kind(),
-                io::ErrorKind::InvalidInput
-            );
+            assert_eq!(signal_group(pid, Kill::Kill).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         }
     }
 

@@ -60,11 +60,7 @@ pub struct Program(OwnedFd);
 impl Program {
     /// Opens the file this process runs. To be called at start.
     pub fn open() -> io::Result<Self> {
-        Ok(Self(rustix::fs::open(
-            "/proc/self/exe",
-            OFlags::PATH | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?))
+        Ok(Self(rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?))
     }
 
     /// Starts it in this role.
@@ -88,17 +84,11 @@ impl Program {
         let child = command.spawn()?;
         drop((placeholders, copies, program));
         let pidfd = crate::process::pidfd(child.id())?;
-        Ok(Started {
-            pid: child.id(),
-            pidfd,
-        })
+        Ok(Started { pid: child.id(), pidfd })
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place where our own program is started"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place where our own program is started")]
 fn command(program: &OwnedFd, role: &Role<'_>) -> io::Result<Command> {
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.arg0(role.name).args(role.arguments);
@@ -140,14 +130,8 @@ fn prepare(sources: &[RawFd]) -> io::Result<()> {
     let first = channel::FD.cast_unsigned() + u32::try_from(sources.len()).unwrap_or(u32::MAX);
     // Closed by the exec, not now: the standard library still needs its pipe.
     // SAFETY: system call on numbers.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     // Linux before 5.11 cannot do that. All our own descriptors are closed on exec anyway.
     match io::Error::last_os_error() {
         error if result < 0 && !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {

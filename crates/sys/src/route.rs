@@ -135,11 +135,11 @@ fn address(message: &Message<'_>) -> Option<(u32, Address)> {
     let (fixed, attributes) = message.split(8)?;
     let index = u32::from_ne_bytes(*fixed.get(4..)?.first_chunk()?);
     // On a point-to-point link IFA_ADDRESS is the other end's.
-    let ip = ip(attributes, libc::IFA_LOCAL).or_else(|| ip(attributes, libc::IFA_ADDRESS))?;
+    let ip = ip(&attributes, libc::IFA_LOCAL).or_else(|| ip(&attributes, libc::IFA_ADDRESS))?;
     Some((index, Address { ip, label: attributes.text(libc::IFA_LABEL) }))
 }
 
-fn ip(attributes: Attributes<'_>, kind: u16) -> Option<IpAddr> {
+fn ip(attributes: &Attributes<'_>, kind: u16) -> Option<IpAddr> {
     let value = attributes.find(kind)?;
     match value.len() {
         4 => Some(Ipv4Addr::from(*value.first_chunk::<4>()?).into()),

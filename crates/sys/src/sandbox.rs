@@ -64,16 +64,10 @@ fn program(channel: BorrowedFd<'_>) -> Result<BpfProgram, SandboxError> {
     let mut rules: Vec<(libc::c_long, Vec<SeccompRule>)> =
         FREELY.iter().map(|call| (*call, Vec::new())).collect();
     for call in [libc::SYS_sendmsg, libc::SYS_sendto, libc::SYS_write] {
-        rules.push((
-            call,
-            only(0, Is::Eq, u64::from(channel.as_raw_fd().cast_unsigned()))?,
-        ));
+        rules.push((call, only(0, Is::Eq, u64::from(channel.as_raw_fd().cast_unsigned()))?));
     }
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.push((
-            call,
-            only(2, Is::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned())), 0)?,
-        ));
+        rules.push((call, only(2, Is::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned())), 0)?));
     }
     let mut questions = Vec::new();
     // The second is asked by the standard library, in debug builds, of every descriptor it closes.

@@ -26,14 +26,8 @@ pub enum Signal {
 }
 
 impl Signal {
-    const ALL: [Self; 6] = [
-        Self::Hangup,
-        Self::Interrupt,
-        Self::Terminate,
-        Self::Child,
-        Self::User1,
-        Self::User2,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Hangup, Self::Interrupt, Self::Terminate, Self::Child, Self::User1, Self::User2];
 
     /// Its number on this machine.
     #[must_use]
@@ -49,9 +43,7 @@ impl Signal {
     }
 
     fn of(number: u32) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|signal| u32::try_from(signal.number()) == Ok(number))
+        Self::ALL.into_iter().find(|signal| u32::try_from(signal.number()) == Ok(number))
     }
 }
 

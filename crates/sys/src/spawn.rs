@@ -67,7 +67,7 @@ pub fn start(program: &Program, conduct: Conduct) -> io::Result<Child> {
     actions.close_from_three()?;
     let environment: Option<Vec<*mut libc::c_char>> =
         (conduct == Conduct::Confined).then(|| pointers(&ENVIRONMENT));
-    let pid = spawn(&file, &words, environment, &actions)?;
+    let pid = spawn(&file, &words, environment.as_deref(), &actions)?;
     Ok(Child { pid, output: output.map(|(ours, _)| ours) })
 }
 
@@ -138,9 +138,10 @@ fn resolve(name: &CString) -> io::Result<CString> {
     if name_text.contains('/') {
         return Ok(name.clone());
     }
-    let found = PATH.iter().map(|folder| format!("{folder}/{name_text}")).find(|file| {
-        rustix::fs::access(file.as_str(), rustix::fs::Access::EXEC_OK).is_ok()
-    });
+    let found = PATH
+        .iter()
+        .map(|folder| format!("{folder}/{name_text}"))
+        .find(|file| rustix::fs::access(file.as_str(), rustix::fs::Access::EXEC_OK).is_ok());
     let file = found.ok_or(io::ErrorKind::NotFound)?;
     CString::new(file).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
@@ -153,18 +154,25 @@ fn pointers<T: AsRef<std::ffi::CStr>>(words: &[T]) -> Vec<*mut libc::c_char> {
 fn spawn(
     file: &CString,
     words: &[CString],
-    environment: Option<Vec<*mut libc::c_char>>,
+    environment: Option<&[*mut libc::c_char]>,
     actions: &Actions,
 ) -> io::Result<u32> {
     let attributes = Attributes::new()?;
     let words = pointers(words);
     // SAFETY: reads the pointer to the environment; no other thread of ours writes it.
     let inherited = unsafe { environ };
-    let environment = environment.as_ref().map_or(inherited.cast_const(), |own| own.as_ptr());
+    let environment = environment.map_or(inherited.cast_const(), <[_]>::as_ptr);
     let mut pid = 0;
     // SAFETY: all pointers are valid for the call; both lists end with a null pointer.
     let result = unsafe {
-        libc::posix_spawn(&raw mut pid, file.as_ptr(), &raw const actions.0, &raw const attributes.0, words.as_ptr(), environment)
+        libc::posix_spawn(
+            &raw mut pid,
+            file.as_ptr(),
+            &raw const actions.0,
+            &raw const attributes.0,
+            words.as_ptr(),
+            environment,
+        )
     };
     check(result)?;
     Ok(pid.cast_unsigned())

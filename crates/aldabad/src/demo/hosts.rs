@@ -73,7 +73,8 @@ impl Client {
         let knock = move || {
             for port in ports {
                 // Closed ports refuse at once; a guarded one does not answer. Either way the attempt has been seen.
-                TcpStream::connect_timeout(&SocketAddr::new(SERVER.into(), port), Duration::from_millis(20)).ok();
+                TcpStream::connect_timeout(&SocketAddr::new(SERVER.into(), port), Duration::from_millis(20))
+                    .ok();
                 clock::rest(GAP);
             }
         };
@@ -131,7 +132,13 @@ impl Server {
         std::fs::write(&path, config)?;
         let (log, state) = (folder.join("log"), folder.join("state"));
         let output = File::create(&log)?;
-        let words = ["run".as_ref(), "--config".as_ref(), path.as_os_str(), "--state-dir".as_ref(), state.as_os_str()];
+        let words = [
+            "run".as_ref(),
+            "--config".as_ref(),
+            path.as_os_str(),
+            "--state-dir".as_ref(),
+            state.as_os_str(),
+        ];
         let process = program.start(&Role {
             name: "aldabad",
             arguments: &words,

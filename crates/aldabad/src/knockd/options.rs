@@ -173,8 +173,18 @@ mod tests {
         };
         let short = run(&["-i", "wg0", "-dDlv4", "-c/c", "-p", "/p", "-g", "/g"]);
         let long = run(&[
-            "--interface", "wg0", "--daemon", "--debug", "--lookup", "--verbose", "--only-ip-v4", "--config=/c",
-            "--pidfile", "/p", "--logfile", "/g",
+            "--interface",
+            "wg0",
+            "--daemon",
+            "--debug",
+            "--lookup",
+            "--verbose",
+            "--only-ip-v4",
+            "--config=/c",
+            "--pidfile",
+            "/p",
+            "--logfile",
+            "/g",
         ]);
         assert_eq!(short, Asked::Run(wanted.clone()));
         assert_eq!(long, Asked::Run(wanted));

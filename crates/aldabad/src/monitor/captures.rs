@@ -153,7 +153,8 @@ impl Captures {
     }
 
     fn follow_with_pnet(&mut self, changes: &mut Changes) {
-        let gone: Vec<u32> = self.prepared.keys().filter(|index| !self.views.contains_key(index)).copied().collect();
+        let gone: Vec<u32> =
+            self.prepared.keys().filter(|index| !self.views.contains_key(index)).copied().collect();
         for index in gone {
             self.prepared.remove(&index);
             changes.needs_new_worker = true;
@@ -205,7 +206,11 @@ impl Captures {
 
     /// Packets the kernel had to drop because a ring was full.
     pub fn drops(&self) -> u64 {
-        self.rings.values().filter_map(|(_, socket)| socket.statistics().ok()).map(|counted| counted.drops).sum()
+        self.rings
+            .values()
+            .filter_map(|(_, socket)| socket.statistics().ok())
+            .map(|counted| counted.drops)
+            .sum()
     }
 
     fn name_of(&self, key: CaptureKey) -> String {

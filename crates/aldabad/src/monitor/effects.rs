@@ -97,7 +97,8 @@ impl Monitor {
         let failed = !ended.outcome.is_success();
         if failed && !ended.output.is_empty() {
             let part = wording::part_name(ended.part);
-            let line = format!("command-output part={part} text={}", wording::quoted(ended.output.trim_end()));
+            let line =
+                format!("command-output part={part} text={}", wording::quoted(ended.output.trim_end()));
             self.speech.tell(Level::Warning, line);
         }
         self.runner.command_finished(now, ended.job, ended.outcome);

@@ -60,11 +60,9 @@ impl Firewall {
             Place::Own { door } => {
                 self.table.set_of(door, address).ok_or_else(|| format!("door {door} is gone from the policy"))
             }
-            Place::Named { family, table, set } => Ok(SetName {
-                family: family_of(*family),
-                table: table.clone(),
-                set: set.clone(),
-            }),
+            Place::Named { family, table, set } => {
+                Ok(SetName { family: family_of(*family), table: table.clone(), set: set.clone() })
+            }
         }
     }
 }
@@ -76,9 +74,12 @@ fn own_doors(catalogue: &Catalogue) -> (Vec<DoorSpec>, bool) {
         let Action::Nftables(action) = &door.action else { continue };
         wanted = true;
         if let NftSet::Own { ports } = &action.set {
-            doors.push(DoorSpec::new(&door.name, ports.iter().map(|range| {
-                (range.transport == aldaba_runner::door::Transport::Udp, range.first, range.last)
-            })));
+            doors.push(DoorSpec::new(
+                &door.name,
+                ports.iter().map(|range| {
+                    (range.transport == aldaba_runner::door::Transport::Udp, range.first, range.last)
+                }),
+            ));
         }
     }
     (doors, wanted)

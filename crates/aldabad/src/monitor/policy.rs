@@ -107,7 +107,9 @@ impl InForce {
     pub fn one_time_now(&self) -> Vec<(Place, Option<Sequence>)> {
         let generation = self.current.generation;
         let files = self.current.one_time.iter();
-        files.map(|file| (Place { generation, door: file.door, knock: file.knock }, file.current().cloned())).collect()
+        files
+            .map(|file| (Place { generation, door: file.door, knock: file.knock }, file.current().cloned()))
+            .collect()
     }
 
     /// The same, to use up a one-time sequence.

@@ -143,7 +143,8 @@ impl Monitor {
         if let Some(file) = file
             && let Err(error) = log.use_file(&file)
         {
-            self.speech.tell(Level::Error, format!("degraded what=log error=\"{}: {error}\"", file.display()));
+            self.speech
+                .tell(Level::Error, format!("degraded what=log error=\"{}: {error}\"", file.display()));
         }
     }
 

@@ -64,7 +64,10 @@ impl Monitor {
         };
         // The worker may ask only for what one of the door's own knocks does.
         if self.knock_action(door, place.knock) != Some(action) {
-            self.speech.tell_limited(now, &wording::request_refused(self.policy.name(door), source, "no-such-knock"));
+            self.speech.tell_limited(
+                now,
+                &wording::request_refused(self.policy.name(door), source, "no-such-knock"),
+            );
             return;
         }
         self.speech.complete(source, self.policy.name(door));

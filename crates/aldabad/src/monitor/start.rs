@@ -7,12 +7,13 @@ use aldaba_gate::Needs;
 use aldaba_runner::Runner;
 use aldaba_runner::door::{Action, Catalogue, Style};
 use aldaba_runner::record::{self, Moment};
+use aldaba_sys::clock;
 use aldaba_sys::privileges::{self, Identity};
 use aldaba_sys::reexec::Program;
 use aldaba_sys::route::LinkWatch;
 use aldaba_sys::signals::{Signal, Signals};
-use aldaba_sys::clock;
 
+use super::Monitor;
 use super::captures::{Captures, Changes};
 use super::commands::Commands;
 use super::firewall::Firewall;
@@ -20,7 +21,6 @@ use super::policy::{InForce, Overrides};
 use super::reload::watch;
 use super::speech::Speech;
 use super::workers::Workers;
-use super::Monitor;
 use crate::face::Face;
 use crate::ipc::ToWorker;
 use crate::keeper::{Keeper, KeeperError};
@@ -62,7 +62,9 @@ pub enum StartError {
     #[error("{0}")]
     Journal(#[from] aldaba_runner::journal::JournalError),
     /// The worker's user.
-    #[error("user {name:?} of the configuration does not exist\n  help: useradd --system --no-create-home {name}")]
+    #[error(
+        "user {name:?} of the configuration does not exist\n  help: useradd --system --no-create-home {name}"
+    )]
     NoSuchUser {
         /// Which.
         name: String,
@@ -95,10 +97,18 @@ impl Monitor {
     pub fn start(setup: Setup) -> Result<Self, StartError> {
         let Setup { face, source, read, overrides, log, state_folder, sandbox } = setup;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
-        let all = [Signal::Child, Signal::Hangup, Signal::Interrupt, Signal::Terminate, Signal::User1, Signal::User2];
+        let all = [
+            Signal::Child,
+            Signal::Hangup,
+            Signal::Interrupt,
+            Signal::Terminate,
+            Signal::User1,
+            Signal::User2,
+        ];
         let signals = Signals::block(&all).map_err(kernel("cannot listen to signals"))?;
         let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
-        let policy = InForce::new(source, read, overrides).map_err(kernel("cannot use the one-time sequences"))?;
+        let policy =
+            InForce::new(source, read, overrides).map_err(kernel("cannot use the one-time sequences"))?;
         let daemon = &policy.current().policy.daemon;
         let identity = identity(daemon.user.as_deref())?;
         let watch = watch(&daemon.interfaces, &policy.overrides().interfaces);
@@ -278,7 +288,8 @@ fn need(catalogue: &Catalogue) -> Need {
 
 /// The worker's user. Where it may not be changed at all, the worker says so itself.
 fn identity(user: Option<&str>) -> Result<Identity, StartError> {
-    let found = privileges::lookup_user(user.unwrap_or(DEFAULT_USER)).map_err(kernel("cannot look up the worker's user"))?;
+    let found = privileges::lookup_user(user.unwrap_or(DEFAULT_USER))
+        .map_err(kernel("cannot look up the worker's user"))?;
     match (found, user) {
         (Some(identity), _) => Ok(identity),
         (None, Some(name)) => Err(StartError::NoSuchUser { name: name.to_owned() }),

@@ -43,7 +43,8 @@ impl Monitor {
 
     /// The end.
     pub(super) fn finish(mut self, signal: Signal) -> ExitCode {
-        let is_empty = self.keeper.as_mut().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
+        let is_empty =
+            self.keeper.as_mut().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
         if let Some(closer) = self.closer.take().filter(|_| is_empty) {
             closer.dismiss();
         }

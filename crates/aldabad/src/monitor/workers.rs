@@ -92,7 +92,15 @@ impl Workers {
             surroundings: Surroundings::StandardError,
             descriptors: &descriptors,
         })?;
-        self.living = Some(Living { process, channel: ours, since: now, waiting: VecDeque::new(), kept_uid: false, serving: false, deaf: false });
+        self.living = Some(Living {
+            process,
+            channel: ours,
+            since: now,
+            waiting: VecDeque::new(),
+            kept_uid: false,
+            serving: false,
+            deaf: false,
+        });
         Ok(())
     }
 

@@ -49,7 +49,8 @@ impl Confinement {
     /// Locks this process in. `Ok(true)`: it kept the uid it had.
     pub(super) fn enter(&self, channel: &Channel) -> Result<bool, String> {
         // It ends with its channel, never before the monitor: that one's signals are not its own.
-        signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate]).map_err(|error| error.to_string())?;
+        signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate])
+            .map_err(|error| error.to_string())?;
         let dropped = privileges::drop_to(self.identity).map_err(|error| error.to_string())?;
         privileges::limit_worker(DESCRIPTORS).map_err(|error| error.to_string())?;
         if self.sandbox {

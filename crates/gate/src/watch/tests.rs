@@ -128,7 +128,10 @@ fn what_concerns_nobody_here_is_dropped_with_a_reason() {
     for impossible in [[0, 0, 0, 0], [127, 0, 0, 1], [255, 255, 255, 255]] {
         let frame = build::Frame::tcp(impossible, 40_000, HOST, 7000);
         let verdict = scene.send(&frame);
-        assert!(matches!(verdict, Verdict::Dropped(Dropped::ImpossibleSource) | Verdict::Refused(_)), "{verdict:?}");
+        assert!(
+            matches!(verdict, Verdict::Dropped(Dropped::ImpossibleSource) | Verdict::Refused(_)),
+            "{verdict:?}"
+        );
     }
     scene.index = 3;
     assert_eq!(scene.syn(7000), Verdict::Dropped(Dropped::UnknownInterface));

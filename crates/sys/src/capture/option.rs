@@ -7,20 +7,9 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 pub(super) fn set<T: Copy>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
     // SAFETY: the pointer and the length are of one value; the kernel reads only.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            std::ptr::from_ref(value).cast(),
-            length,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let result =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, std::ptr::from_ref(value).cast(), length) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The two counters of `PACKET_STATISTICS`: packets (dropped ones included) and drops, since they were last asked for.
@@ -37,9 +26,5 @@ pub(super) fn packet_statistics(fd: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
             &raw mut length,
         )
     };
-    if result == 0 {
-        Ok((value[0], value[1]))
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok((value[0], value[1])) } else { Err(io::Error::last_os_error()) }
 }

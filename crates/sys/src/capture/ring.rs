@@ -109,30 +109,15 @@ impl Ring {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at a place the kernel chooses. The kernel refuses a length that is not the ring's.
         let memory = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                size.bytes(),
-                protection,
-                MapFlags::SHARED,
-                &fd,
-                0,
-            )
+            rustix::mm::mmap(std::ptr::null_mut(), size.bytes(), protection, MapFlags::SHARED, &fd, 0)
         }?;
         let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self {
-            fd,
-            memory,
-            size,
-            next: 0,
-        })
+        Ok(Self { fd, memory, size, next: 0 })
     }
 
     /// Shows every frame there is, oldest first and at most `limit`, and gives its slot back.
     pub fn poll_frames(&mut self, limit: usize, mut show: impl FnMut(&FrameView<'_>)) -> Batch {
-        let mut batch = Batch {
-            more: true,
-            ..Batch::default()
-        };
+        let mut batch = Batch { more: true, ..Batch::default() };
         while batch.frames < limit {
             let status = self.status().load(Ordering::Acquire);
             if status & libc::TP_STATUS_USER == 0 {
@@ -220,9 +205,7 @@ fn view(slot: &[u8], status: u32) -> FrameView<'_> {
         bytes,
         wire_len: word(std::mem::offset_of!(libc::tpacket2_hdr, tp_len)) as usize,
         ifindex: word(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_ifindex)),
-        ethertype: u16::from_be(half(
-            ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_protocol),
-        )),
+        ethertype: u16::from_be(half(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_protocol))),
         packet_type: PacketType::of(
             slot[ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_pkttype) - STATUS],
         ),

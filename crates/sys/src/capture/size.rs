@@ -25,9 +25,7 @@ impl RingSize {
     #[must_use]
     pub fn from_bytes(bytes: usize) -> Self {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX);
-        Self {
-            blocks: blocks.clamp(1, MOST_BLOCKS),
-        }
+        Self { blocks: blocks.clamp(1, MOST_BLOCKS) }
     }
 
     /// How many bytes it has.

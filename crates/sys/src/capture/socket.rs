@@ -59,18 +59,9 @@ impl CaptureSocket {
         let attached = attach(fd.as_fd(), filter, Offset::Network)?;
         ignore_outgoing(fd.as_fd())?;
         option::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_VERSION, &TPACKET_V2)?;
-        option::set(
-            fd.as_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_RX_RING,
-            &size.request(),
-        )?;
+        option::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_RX_RING, &size.request())?;
         bind(fd.as_fd(), target, ALL_PROTOCOLS)?;
-        Ok(Self {
-            fd,
-            attached: Cell::new(attached),
-            counted: Cell::default(),
-        })
+        Ok(Self { fd, attached: Cell::new(attached), counted: Cell::default() })
     }
 
     /// Replaces the filter at once: no packet is judged by neither, and the ring stays as it is.
@@ -124,12 +115,7 @@ pub(crate) fn prepare_raw(ifindex: u32) -> io::Result<(OwnedFd, u16)> {
 
 fn packet_socket(kind: SocketType) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socket_with(
-        AddressFamily::PACKET,
-        kind,
-        flags,
-        None,
-    )?)
+    Ok(rustix::net::socket_with(AddressFamily::PACKET, kind, flags, None)?)
 }
 
 fn ignore_outgoing(fd: BorrowedFd<'_>) -> io::Result<()> {
@@ -149,10 +135,8 @@ pub(crate) fn attach(fd: BorrowedFd<'_>, filter: &FilterSpec, offset: Offset) ->
                 limit = program.instructions.len().min(limit) * 3 / 4;
             }
             result => {
-                let attached = Attached {
-                    instructions: program.instructions.len(),
-                    widened: program.widened,
-                };
+                let attached =
+                    Attached { instructions: program.instructions.len(), widened: program.widened };
                 return result.map(|()| attached);
             }
         }
@@ -162,19 +146,11 @@ pub(crate) fn attach(fd: BorrowedFd<'_>, filter: &FilterSpec, offset: Offset) ->
 fn attach_program(fd: BorrowedFd<'_>, instructions: &[Insn]) -> io::Result<()> {
     let mut instructions: Vec<libc::sock_filter> = instructions
         .iter()
-        .map(|insn| libc::sock_filter {
-            code: insn.code,
-            jt: insn.jt,
-            jf: insn.jf,
-            k: insn.k,
-        })
+        .map(|insn| libc::sock_filter { code: insn.code, jt: insn.jt, jf: insn.jf, k: insn.k })
         .collect();
     let len = u16::try_from(instructions.len()).map_err(io::Error::other)?;
     // The kernel copies it before the call returns.
-    let program = libc::sock_fprog {
-        len,
-        filter: instructions.as_mut_ptr(),
-    };
+    let program = libc::sock_fprog { len, filter: instructions.as_mut_ptr() };
     option::set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
@@ -191,11 +167,7 @@ fn bind(fd: BorrowedFd<'_>, target: Target, protocol: u16) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of_val(&address)).map_err(io::Error::other)?;
     // SAFETY: the pointer and the length are of one address; the kernel reads only.
     let result = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), length) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn hardware_type(fd: BorrowedFd<'_>) -> io::Result<u16> {
@@ -203,11 +175,7 @@ fn hardware_type(fd: BorrowedFd<'_>) -> io::Result<u16> {
     let mut length = libc::socklen_t::try_from(size_of_val(&address)).map_err(io::Error::other)?;
     // SAFETY: the pointer and the length are of one address, which the kernel fills.
     let result = unsafe { libc::getsockname(fd.as_raw_fd(), (&raw mut address).cast(), &raw mut length) };
-    if result == 0 {
-        Ok(address.sll_hatype)
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(address.sll_hatype) } else { Err(io::Error::last_os_error()) }
 }
 
 fn no_address() -> libc::sockaddr_ll {

@@ -68,26 +68,13 @@ pub(super) struct Assembler {
 impl Assembler {
     /// A program that drops everything: the kernel wants a verdict at the end.
     pub(super) fn new() -> Self {
-        let drop = Insn {
-            code: op::RETURN,
-            jt: 0,
-            jf: 0,
-            k: 0,
-        };
-        Self {
-            backwards: vec![drop],
-            leading: HashMap::from([(To::Drop, 0)]),
-        }
+        let drop = Insn { code: op::RETURN, jt: 0, jf: 0, k: 0 };
+        Self { backwards: vec![drop], leading: HashMap::from([(To::Drop, 0)]) }
     }
 
     /// Writes an instruction that goes on with the one written before.
     pub(super) fn plain(&mut self, code: u16, k: u32) {
-        self.backwards.push(Insn {
-            code,
-            jt: 0,
-            jf: 0,
-            k,
-        });
+        self.backwards.push(Insn { code, jt: 0, jf: 0, k });
     }
 
     /// The instruction written last, as a target.
@@ -101,12 +88,7 @@ impl Assembler {
         let no = self.lead_to(no, REACH - 1);
         let yes = self.lead_to(yes, REACH);
         let distance = |place| u8::try_from(self.distance(place)).unwrap_or(u8::MAX);
-        self.backwards.push(Insn {
-            code,
-            jt: distance(yes),
-            jf: distance(no),
-            k,
-        });
+        self.backwards.push(Insn { code, jt: distance(yes), jf: distance(no), k });
     }
 
     /// The program, first instruction first.
@@ -117,11 +99,7 @@ impl Assembler {
 
     /// A place at most `reach` away from the next instruction that leads to the target; written now if there is none.
     fn lead_to(&mut self, to: To, reach: usize) -> usize {
-        let own = if let To::Place(place) = to {
-            Some(place)
-        } else {
-            None
-        };
+        let own = if let To::Place(place) = to { Some(place) } else { None };
         let known = self.leading.get(&to).copied().or(own);
         if let Some(place) = known.filter(|place| self.distance(*place) <= reach) {
             return place;

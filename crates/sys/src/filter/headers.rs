@@ -22,22 +22,13 @@ const SYN_OR_ACK: u32 = 0x12;
 
 /// The program for a specification; `leaf`: how many ranges are compared one after another.
 pub(super) fn compile(spec: &FilterSpec, offset: Offset, leaf: usize) -> Vec<Insn> {
-    let mut compiler = Compiler {
-        program: Assembler::new(),
-        spec,
-        offset,
-        leaf,
-    };
+    let mut compiler = Compiler { program: Assembler::new(), spec, offset, leaf };
     let udp = compiler.udp();
     let tcp = compiler.tcp();
     if tcp == To::Drop && udp == To::Drop {
         return Assembler::new().finish();
     }
-    let ipv6 = if spec.ipv6 {
-        compiler.ipv6(tcp, udp)
-    } else {
-        To::Drop
-    };
+    let ipv6 = if spec.ipv6 { compiler.ipv6(tcp, udp) } else { To::Drop };
     let ipv4 = compiler.ipv4(tcp, udp);
     compiler.versions(ipv4, ipv6);
     if offset != Offset::Network {
@@ -70,11 +61,8 @@ impl Compiler<'_> {
     /// X is the network header's length.
     fn udp(&mut self) -> To {
         let spec = self.spec;
-        let missed = if spec.udp_everywhere {
-            self.search(&spec.ignore_udp, To::Drop, To::Pass)
-        } else {
-            To::Drop
-        };
+        let missed =
+            if spec.udp_everywhere { self.search(&spec.ignore_udp, To::Drop, To::Pass) } else { To::Drop };
         self.by_port(&spec.udp, missed)
     }
 

@@ -19,20 +19,14 @@ impl Packet {
             0xffff_f030 => return Some(u32::from(self.vlan.is_some())),
             _ => {}
         }
-        let bytes = self
-            .bytes
-            .get(at as usize..(at as usize).checked_add(width as usize)?)?;
+        let bytes = self.bytes.get(at as usize..(at as usize).checked_add(width as usize)?)?;
         Some(bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte)))
     }
 }
 
 /// Verdict and number of instructions executed. Checks what the kernel checks when a program is attached.
 pub(super) fn run(program: &[Insn], packet: &Packet) -> (bool, usize) {
-    assert_eq!(
-        program.last().map(|insn| insn.code),
-        Some(0x06),
-        "the kernel wants a verdict at the end"
-    );
+    assert_eq!(program.last().map(|insn| insn.code), Some(0x06), "the kernel wants a verdict at the end");
     let (mut a, mut x, mut at, mut executed) = (0_u32, 0_u32, 0, 0);
     loop {
         let insn = program[at];

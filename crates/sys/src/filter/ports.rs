@@ -38,12 +38,8 @@ impl PortSet {
         if self.ranges.len() <= most {
             return self.clone();
         }
-        let mut gaps: Vec<(u16, usize)> = self
-            .ranges
-            .windows(2)
-            .enumerate()
-            .map(|(at, pair)| (pair[1].0 - pair[0].1, at))
-            .collect();
+        let mut gaps: Vec<(u16, usize)> =
+            self.ranges.windows(2).enumerate().map(|(at, pair)| (pair[1].0 - pair[0].1, at)).collect();
         gaps.sort_unstable();
         let mut stays = vec![true; gaps.len()];
         for (_, at) in gaps.iter().take(self.ranges.len() - most) {
@@ -77,11 +73,8 @@ impl FromIterator<u16> for PortSet {
 
 impl FromIterator<RangeInclusive<u16>> for PortSet {
     fn from_iter<I: IntoIterator<Item = RangeInclusive<u16>>>(ranges: I) -> Self {
-        let mut given: Vec<(u16, u16)> = ranges
-            .into_iter()
-            .filter(|range| !range.is_empty())
-            .map(RangeInclusive::into_inner)
-            .collect();
+        let mut given: Vec<(u16, u16)> =
+            ranges.into_iter().filter(|range| !range.is_empty()).map(RangeInclusive::into_inner).collect();
         given.sort_unstable();
         let mut ranges: Vec<(u16, u16)> = Vec::with_capacity(given.len());
         for (first, end) in given {

@@ -42,11 +42,7 @@ impl Default for Recipe {
 
 impl Recipe {
     fn packet(&self, offset: Offset) -> Packet {
-        let mut bytes = if self.ipv6 {
-            self.ipv6_header()
-        } else {
-            self.ipv4_header()
-        };
+        let mut bytes = if self.ipv6 { self.ipv6_header() } else { self.ipv4_header() };
         bytes.extend([0xaa, 0xbb]);
         bytes.extend(self.port.to_be_bytes());
         bytes.extend([0; 9]);
@@ -59,11 +55,7 @@ impl Recipe {
             frame.append(&mut bytes);
             bytes = frame;
         }
-        Packet {
-            bytes,
-            ethertype,
-            vlan: self.vlan,
-        }
+        Packet { bytes, ethertype, vlan: self.vlan }
     }
 
     fn ipv4_header(&self) -> Vec<u8> {
@@ -93,9 +85,7 @@ fn looks_at(spec: &FilterSpec, offset: Offset, packet: &Packet) -> Option<bool> 
     }
     let wants_tcp = !spec.tcp.is_empty() || spec.tcp_syn_everywhere;
     let wants_udp = !spec.udp.is_empty() || spec.udp_everywhere;
-    let ip = packet
-        .bytes
-        .get(if offset == Offset::Ethernet { 14 } else { 0 }..)?;
+    let ip = packet.bytes.get(if offset == Offset::Ethernet { 14 } else { 0 }..)?;
     let version = match offset {
         Offset::Ip => ip.first()? >> 4,
         _ => match packet.ethertype {
@@ -129,39 +119,23 @@ fn looks_at(spec: &FilterSpec, offset: Offset, packet: &Packet) -> Option<bool> 
 fn ports(most: usize) -> impl Strategy<Value = PortSet> {
     // Few and small steps, so that ranges touch; and all over the place.
     let near = vec((0_u16..=64, 0_u16..=3), 0..=most.min(20));
-    let far = vec(
-        (any::<u16>(), prop_oneof![9 => Just(0_u16), 1 => 0_u16..=2000]),
-        0..=most,
-    );
+    let far = vec((any::<u16>(), prop_oneof![9 => Just(0_u16), 1 => 0_u16..=2000]), 0..=most);
     prop_oneof![near, far].prop_map(|ranges| {
-        ranges
-            .into_iter()
-            .map(|(first, more)| first..=first.saturating_add(more))
-            .collect()
+        ranges.into_iter().map(|(first, more)| first..=first.saturating_add(more)).collect()
     })
 }
 
 fn specs(most: usize) -> impl Strategy<Value = FilterSpec> {
-    (
-        ports(most),
-        any::<bool>(),
-        ports(most),
-        any::<bool>(),
-        ports(most / 4),
-        ports(most / 4),
-        any::<bool>(),
-    )
-        .prop_map(
-            |(tcp, tcp_syn_everywhere, udp, udp_everywhere, ignore_tcp, ignore_udp, ipv6)| FilterSpec {
-                tcp,
-                tcp_syn_everywhere,
-                udp,
-                udp_everywhere,
-                ignore_tcp,
-                ignore_udp,
-                ipv6,
-            },
-        )
+    (ports(most), any::<bool>(), ports(most), any::<bool>(), ports(most / 4), ports(most / 4), any::<bool>())
+        .prop_map(|(tcp, tcp_syn_everywhere, udp, udp_everywhere, ignore_tcp, ignore_udp, ipv6)| FilterSpec {
+            tcp,
+            tcp_syn_everywhere,
+            udp,
+            udp_everywhere,
+            ignore_tcp,
+            ignore_udp,
+            ipv6,
+        })
 }
 
 fn recipes(ipv6: bool) -> impl Strategy<Value = Recipe> {
@@ -245,20 +219,9 @@ fn apart(count: u16) -> PortSet {
 
 #[test]
 fn nothing_wanted_is_one_instruction() {
-    let program = FilterSpec {
-        ipv6: true,
-        ..FilterSpec::default()
-    }
-    .program(Offset::Network, MOST_INSTRUCTIONS);
-    assert_eq!(
-        program.instructions,
-        [Insn {
-            code: 6,
-            jt: 0,
-            jf: 0,
-            k: 0
-        }]
-    );
+    let program =
+        FilterSpec { ipv6: true, ..FilterSpec::default() }.program(Offset::Network, MOST_INSTRUCTIONS);
+    assert_eq!(program.instructions, [Insn { code: 6, jt: 0, jf: 0, k: 0 }]);
 }
 
 #[test]
@@ -271,66 +234,32 @@ fn every_port_is_judged_right() {
     let program = spec.program(Offset::Network, MOST_INSTRUCTIONS);
     assert!(!program.widened);
     for port in 0..=u16::MAX {
-        let tcp = Recipe {
-            port,
-            ..Recipe::default()
-        }
-        .packet(Offset::Network);
-        assert_eq!(
-            run(&program.instructions, &tcp).0,
-            spec.tcp.contains(port),
-            "tcp {port}"
-        );
-        let udp = Recipe {
-            port,
-            protocol: 17,
-            ..Recipe::default()
-        }
-        .packet(Offset::Network);
-        assert_eq!(
-            run(&program.instructions, &udp).0,
-            spec.udp.contains(port),
-            "udp {port}"
-        );
+        let tcp = Recipe { port, ..Recipe::default() }.packet(Offset::Network);
+        assert_eq!(run(&program.instructions, &tcp).0, spec.tcp.contains(port), "tcp {port}");
+        let udp = Recipe { port, protocol: 17, ..Recipe::default() }.packet(Offset::Network);
+        assert_eq!(run(&program.instructions, &udp).0, spec.udp.contains(port), "udp {port}");
     }
 }
 
 #[test]
 fn a_thousand_doors_of_three_ports_need_no_widening() {
-    let program = FilterSpec {
-        tcp: apart(3000),
-        ..FilterSpec::default()
-    }
-    .program(Offset::Network, MOST_INSTRUCTIONS);
+    let program =
+        FilterSpec { tcp: apart(3000), ..FilterSpec::default() }.program(Offset::Network, MOST_INSTRUCTIONS);
     assert!(!program.widened, "{}", program.instructions.len());
 }
 
 #[test]
 fn thousands_of_ports_are_widened_and_all_pass() {
-    let spec = FilterSpec {
-        tcp: apart(4000),
-        udp: apart(3900),
-        tcp_syn_everywhere: true,
-        ..FilterSpec::default()
-    };
+    let spec =
+        FilterSpec { tcp: apart(4000), udp: apart(3900), tcp_syn_everywhere: true, ..FilterSpec::default() };
     let program = spec.program(Offset::Network, MOST_INSTRUCTIONS);
     assert!(program.widened);
     assert!(program.instructions.len() <= MOST_INSTRUCTIONS);
     // Widened no more than it must be.
-    assert!(
-        program.instructions.len() > MOST_INSTRUCTIONS * 3 / 4,
-        "{}",
-        program.instructions.len()
-    );
+    assert!(program.instructions.len() > MOST_INSTRUCTIONS * 3 / 4, "{}", program.instructions.len());
     for (ports, protocol) in [(&spec.tcp, 6), (&spec.udp, 17)] {
         for port in ports.ranges().flatten() {
-            let packet = Recipe {
-                port,
-                protocol,
-                flags: 0x10,
-                ..Recipe::default()
-            }
-            .packet(Offset::Network);
+            let packet = Recipe { port, protocol, flags: 0x10, ..Recipe::default() }.packet(Offset::Network);
             assert!(run(&program.instructions, &packet).0, "{protocol} {port}");
         }
     }
@@ -348,12 +277,7 @@ fn of_ignored_ports_the_smallest_ranges_are_forgotten() {
     let verdict = |port| {
         run(
             &program.instructions,
-            &Recipe {
-                port,
-                protocol: 17,
-                ..Recipe::default()
-            }
-            .packet(Offset::Network),
+            &Recipe { port, protocol: 17, ..Recipe::default() }.packet(Offset::Network),
         )
         .0
     };
@@ -365,34 +289,17 @@ fn of_ignored_ports_the_smallest_ranges_are_forgotten() {
 fn the_cost_grows_as_the_logarithm_of_the_ports() {
     let mut before = None;
     for (count, halvings) in [(8_u16, 3), (64, 6), (512, 9), (1024, 10)] {
-        let spec = FilterSpec {
-            tcp: apart(count),
-            udp: apart(count),
-            ipv6: true,
-            ..FilterSpec::default()
-        };
+        let spec = FilterSpec { tcp: apart(count), udp: apart(count), ipv6: true, ..FilterSpec::default() };
         let program = spec.program(Offset::Network, MOST_INSTRUCTIONS).instructions;
         let costs = (0..=u16::MAX).step_by(7).map(|port| {
-            run(
-                &program,
-                &Recipe {
-                    port,
-                    flags: 0x10,
-                    ..Recipe::default()
-                }
-                .packet(Offset::Network),
-            )
-            .1
+            run(&program, &Recipe { port, flags: 0x10, ..Recipe::default() }.packet(Offset::Network)).1
         });
         let most = costs.max().unwrap();
         // Seven instructions to the port, two comparisons in a leaf, a verdict, and now and then a long jump.
         assert!(most <= 7 + halvings + 2 + 1 + 3, "{count} ports: {most}");
         if let Some((smaller, fewer)) = before {
             let more = most - smaller;
-            assert!(
-                more <= halvings - fewer + 3,
-                "{count} ports: {more} instructions more"
-            );
+            assert!(more <= halvings - fewer + 3, "{count} ports: {more} instructions more");
         }
         before = Some((most, halvings));
     }

@@ -73,7 +73,7 @@ impl Rule<'_> {
     }
 
     /// `iifname "lo"`.
-    pub(super) fn from_loopback(&mut self) -> &mut Self {
+    pub(super) fn source_is_loopback(&mut self) -> &mut Self {
         let mut name = [0; 16];
         name[..2].copy_from_slice(b"lo");
         self.meta(6);
@@ -82,7 +82,7 @@ impl Rule<'_> {
     }
 
     /// `tcp dport first-last`, or udp.
-    pub(super) fn to_ports(&mut self, udp: bool, first: u16, last: u16) -> &mut Self {
+    pub(super) fn destination_ports(&mut self, udp: bool, first: u16, last: u16) -> &mut Self {
         self.meta(16);
         self.compare(EQUAL, &[if udp { 17 } else { 6 }]);
         self.payload(2, 2, 2);

@@ -20,9 +20,7 @@
 use std::net::IpAddr;
 
 use super::expression::Rule;
-use super::{
-    Batch, DELETE_RULE, DELETE_SET, Family, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, SetName,
-};
+use super::{Batch, DELETE_RULE, DELETE_SET, Family, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, SetName};
 use crate::netlink::{APPEND, CREATE};
 
 /// The chain's name.
@@ -130,17 +128,19 @@ impl TableSpec {
     /// Every door's accepts stand before any drop: two doors may guard one port.
     fn write_rules(&self, batch: &mut Batch) {
         self.rule(batch, |rule| rule.established().accept());
-        self.rule(batch, |rule| rule.from_loopback().accept());
+        self.rule(batch, |rule| rule.source_is_loopback().accept());
         for door in &self.doors {
             for (udp, first, last) in &door.ports {
                 for ipv6 in [false, true] {
                     let set = door.set(ipv6);
-                    self.rule(batch, |rule| rule.source_in(&set, ipv6).to_ports(*udp, *first, *last).accept());
+                    self.rule(batch, |rule| {
+                        rule.source_in(&set, ipv6).destination_ports(*udp, *first, *last).accept();
+                    });
                 }
             }
         }
         for (udp, first, last) in self.doors.iter().flat_map(|door| &door.ports) {
-            self.rule(batch, |rule| rule.to_ports(*udp, *first, *last).drop());
+            self.rule(batch, |rule| rule.destination_ports(*udp, *first, *last).drop());
         }
     }
 
@@ -160,7 +160,8 @@ fn set_name(door: &str) -> String {
     if text == door {
         return format!("door_{text}");
     }
-    let sum = door.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let sum =
+        door.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("door_{text}_{sum:08x}")
 }
 
@@ -175,7 +176,10 @@ mod tests {
         let names: std::collections::HashSet<String> = odd.iter().map(|name| set_name(name)).collect();
         assert_eq!(names.len(), odd.len());
         for name in names {
-            assert!(name.len() < 128 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{name}");
+            assert!(
+                name.len() < 128 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
+                "{name}"
+            );
         }
     }
 }

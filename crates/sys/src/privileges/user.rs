@@ -44,10 +44,7 @@ pub fn free_uid() -> io::Result<Identity> {
             return Ok(Identity { uid: id, gid: id });
         }
     }
-    Err(io::Error::new(
-        io::ErrorKind::NotFound,
-        "no free user number between 61184 and 65519",
-    ))
+    Err(io::Error::new(io::ErrorKind::NotFound, "no free user number between 61184 and 65519"))
 }
 
 fn has_user(uid: u32) -> io::Result<bool> {
@@ -64,13 +61,7 @@ fn has_group(gid: u32) -> io::Result<bool> {
         let mut found = std::ptr::null_mut();
         // SAFETY: all pointers are valid for the call; the text's length is given.
         let result = unsafe {
-            libc::getgrgid_r(
-                gid,
-                entry.as_mut_ptr(),
-                text.as_mut_ptr(),
-                text.len(),
-                &raw mut found,
-            )
+            libc::getgrgid_r(gid, entry.as_mut_ptr(), text.as_mut_ptr(), text.len(), &raw mut found)
         };
         (result, (!found.is_null()).then_some(()))
     })?;
@@ -87,13 +78,7 @@ fn lookup(
         let result = call(entry.as_mut_ptr(), text, &raw mut found);
         // SAFETY: null, or our entry, which the call has filled.
         let user = unsafe { found.as_ref() };
-        (
-            result,
-            user.map(|user| Identity {
-                uid: user.pw_uid,
-                gid: user.pw_gid,
-            }),
-        )
+        (result, user.map(|user| Identity { uid: user.pw_uid, gid: user.pw_gid }))
     })
 }
 
@@ -119,9 +104,7 @@ fn running_uids() -> io::Result<Vec<u32>> {
     let mut uids = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let path = entry?.path();
-        let is_process = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
+        let is_process = path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
         // A process may end while we look.
         if is_process && let Ok(status) = std::fs::read(path.join("status")) {
             uids.extend(uids_of(&status));
@@ -134,13 +117,9 @@ fn running_uids() -> io::Result<Vec<u32>> {
 
 /// Real, effective, saved and file system uid from `/proc/PID/status`.
 fn uids_of(status: &[u8]) -> Vec<u32> {
-    let line = status
-        .split(|byte| *byte == b'\n')
-        .find_map(|line| line.strip_prefix(b"Uid:"));
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"));
     let words = line.unwrap_or_default().split(u8::is_ascii_whitespace);
-    words
-        .filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok())
-        .collect()
+    words.filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -170,11 +149,7 @@ mod tests {
         let status = b"Name:\tx\nUid:\t1\t61184\t3\t4\nGid:\t9\t9\t9\t9\n";
         assert_eq!(uids_of(status), [1, 61_184, 3, 4]);
         assert_eq!(uids_of(b"Name:\tx\n"), []);
-        assert!(
-            running_uids()
-                .unwrap()
-                .contains(&rustix::process::getuid().as_raw())
-        );
+        assert!(running_uids().unwrap().contains(&rustix::process::getuid().as_raw()));
     }
 
     #[test]
@@ -182,11 +157,7 @@ mod tests {
         let mut sizes = Vec::new();
         let found = with_room(|text| {
             sizes.push(text.len());
-            if text.len() < 10_000 {
-                (libc::ERANGE, None)
-            } else {
-                (0, Some(7))
-            }
+            if text.len() < 10_000 { (libc::ERANGE, None) } else { (0, Some(7)) }
         });
         assert_eq!(found.unwrap(), Some(7));
         assert_eq!(sizes, [4096, 8192, 16_384]);

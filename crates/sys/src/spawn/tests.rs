@@ -23,15 +23,19 @@ fn run(program: &Program) -> (String, Option<i32>) {
         }
     }
     let pid = rustix::process::Pid::from_raw(child.pid.cast_signed()).unwrap();
-    let (_, status) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
+    let (_, status) =
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
     (String::from_utf8_lossy(&text).into_owned(), status.exit_status())
 }
 
 #[test]
 fn a_confined_command_sees_little() {
-    let (text, status) = run(&shell("ls /proc/self/fd | tr '\\n' ' '; pwd; env | sort; cat; ps -o sid= -p $$ | grep -c $$; exit 7"));
+    let (text, status) = run(&shell(
+        "ls /proc/self/fd | tr '\\n' ' '; pwd; env | sort; cat; ps -o sid= -p $$ | grep -c $$; exit 7",
+    ));
     // `ls` has one descriptor more: the folder it reads.
-    let wanted = "0 1 2 3 /\nLC_ALL=C\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nPWD=/\n1\n";
+    let wanted =
+        "0 1 2 3 /\nLC_ALL=C\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nPWD=/\n1\n";
     assert_eq!(text, wanted);
     assert_eq!(status, Some(7));
 }
@@ -40,7 +44,10 @@ fn a_confined_command_sees_little() {
 fn no_signal_is_blocked_or_ignored() {
     let (text, _) = run(&shell("grep -E '^Sig(Blk|Ign)' /proc/self/status"));
     // The two highest bits are glibc's own.
-    assert_eq!(text.replace("180000000", "000000000"), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    assert_eq!(
+        text.replace("180000000", "000000000"),
+        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+    );
 }
 
 #[test]
@@ -49,7 +56,10 @@ fn a_program_that_is_not_there_is_an_error() {
         let program = Program::Argv(vec![name.into()]);
         assert_eq!(start(&program, Conduct::Confined).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
-    assert_eq!(start(&Program::Argv(vec![]), Conduct::Confined).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(
+        start(&Program::Argv(vec![]), Conduct::Confined).unwrap_err().kind(),
+        io::ErrorKind::InvalidInput
+    );
     let nul = Program::Argv(vec!["/bin/echo".into(), "a\0b".into()]);
     assert_eq!(start(&nul, Conduct::Confined).unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
@@ -63,7 +73,11 @@ fn arguments_reach_the_program_untouched() {
 
 #[test]
 fn a_tree_dies_though_it_leaves_group_and_session() {
-    let child = start(&shell("setsid sleep 600 & (setsid sh -c 'sleep 601 & wait' &) ; sleep 602"), Conduct::Confined).unwrap();
+    let child = start(
+        &shell("setsid sleep 600 & (setsid sh -c 'sleep 601 & wait' &) ; sleep 602"),
+        Conduct::Confined,
+    )
+    .unwrap();
     let mut seen = Vec::new();
     for _ in 0..200 {
         seen.clear();

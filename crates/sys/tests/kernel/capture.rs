@@ -112,10 +112,7 @@ fn tags_stand_beside_the_frame_and_inner_ones_are_dropped() {
         net.send(&ethernet(&[(0x8100, 0xa005)], &tcp(7000, 2, 0)));
         net.send(&ethernet(&[(0x88a8, 7)], &tcp(7001, 2, 0)));
         net.send(&ethernet(&[(0x88a8, 7), (0x8100, 5)], &tcp(7002, 2, 0)));
-        let tags: Vec<_> = seen(&mut ring)
-            .iter()
-            .map(|frame| (frame.port(), frame.vlan))
-            .collect();
+        let tags: Vec<_> = seen(&mut ring).iter().map(|frame| (frame.port(), frame.vlan)).collect();
         let tag = |tpid, tci| Some(VlanTag { tpid, tci });
         assert_eq!(tags, [(7000, tag(0x8100, 0xa005)), (7001, tag(0x88a8, 7))]);
     });
@@ -135,13 +132,7 @@ fn any_interface_tells_which_one_it_was() {
     in_namespace(|net| {
         let (_socket, mut ring) = open(Target::Any, &doors(&[7000], &[]), RingSize::DEFAULT);
         net.syn(7000);
-        assert_eq!(
-            seen(&mut ring)
-                .iter()
-                .map(|frame| frame.ifindex)
-                .collect::<Vec<_>>(),
-            [net.vb]
-        );
+        assert_eq!(seen(&mut ring).iter().map(|frame| frame.ifindex).collect::<Vec<_>>(), [net.vb]);
         ip("link add vc type veth peer name vd");
         // An interface that goes does not disturb the others.
         ip("link set vc up");
@@ -189,10 +180,7 @@ fn a_checksum_left_to_the_hardware_is_told() {
         let udp = UdpSocket::bind("192.0.2.1:0").unwrap();
         udp.send_to(b"knock", "192.0.2.2:7000").unwrap();
         net.udp(7000);
-        let not_ready: Vec<_> = seen(&mut ring)
-            .iter()
-            .map(|frame| frame.checksum_not_ready)
-            .collect();
+        let not_ready: Vec<_> = seen(&mut ring).iter().map(|frame| frame.checksum_not_ready).collect();
         assert_eq!(not_ready, [true, false]);
     });
 }
@@ -214,11 +202,7 @@ fn the_filter_is_replaced_under_a_running_ring() {
 fn the_ring_turns_and_keeps_the_order() {
     in_namespace(|net| {
         let all: Vec<u16> = (1..=1000).collect();
-        let (_socket, mut ring) = open(
-            Target::Interface(net.vb),
-            &doors(&all, &[]),
-            RingSize::from_bytes(0),
-        );
+        let (_socket, mut ring) = open(Target::Interface(net.vb), &doors(&all, &[]), RingSize::from_bytes(0));
         let mut came = Vec::new();
         for part in all.chunks(100) {
             for port in part {
@@ -236,24 +220,10 @@ fn a_batch_ends_at_its_limit() {
         let (_socket, mut ring) = on_vb(net, &doors(&[7000], &[]));
         (0..5).for_each(|_| net.syn(7000));
         assert!(is_ready(&ring, SOON));
-        assert_eq!(
-            ring.poll_frames(3, |_| {}),
-            Batch {
-                frames: 3,
-                more: true,
-                losing: false
-            }
-        );
+        assert_eq!(ring.poll_frames(3, |_| {}), Batch { frames: 3, more: true, losing: false });
         // What is left still wakes.
         assert!(is_ready(&ring, SOON));
-        assert_eq!(
-            ring.poll_frames(3, |_| {}),
-            Batch {
-                frames: 2,
-                more: false,
-                losing: false
-            }
-        );
+        assert_eq!(ring.poll_frames(3, |_| {}), Batch { frames: 2, more: false, losing: false });
         assert!(!is_ready(&ring, A_WHILE));
     });
 }
@@ -271,10 +241,7 @@ fn what_finds_no_room_is_counted() {
         // Told twice, it is the same: the kernel forgets, we add up.
         for _ in 0..2 {
             let statistics = socket.statistics().unwrap();
-            assert_eq!(
-                (statistics.packets, statistics.drops),
-                (size.frames() as u64 + 51, 50)
-            );
+            assert_eq!((statistics.packets, statistics.drops), (size.frames() as u64 + 51, 50));
         }
         net.syn(7000);
         assert!(is_ready(&ring, SOON));

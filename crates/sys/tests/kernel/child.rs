@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aldaba_sys::channel::{Channel, Received, Sent};
 use aldaba_sys::poll::{Interest, wait};
-use aldaba_sys::reexec::{Surroundings, Program, Role, Started};
+use aldaba_sys::reexec::{Program, Role, Started, Surroundings};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 pub(crate) const NAME: &str = "aldaba-sys: test";
@@ -58,10 +58,7 @@ impl Child {
         };
         let started = program.start(&role).unwrap();
         assert_eq!(ours.send(task.as_bytes(), fds), Ok(Sent::Done));
-        Self {
-            channel: ours,
-            started,
-        }
+        Self { channel: ours, started }
     }
 
     /// What it has to say.
@@ -81,19 +78,14 @@ impl Child {
 pub(crate) fn ending(started: &Started) -> Ending {
     let ended = wait(&[(started.pidfd.as_fd(), Interest::READ)], Some(SOON)).unwrap();
     assert_eq!(ended, [true], "it does not end");
-    let status = waitid(WaitId::PidFd(started.pidfd.as_fd()), WaitIdOptions::EXITED)
-        .unwrap()
-        .unwrap();
+    let status = waitid(WaitId::PidFd(started.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap().unwrap();
     let signal = status.terminating_signal().map(Ending::Signal);
     signal.or_else(|| status.exit_status().map(Ending::Code)).unwrap()
 }
 
 /// The next message, waited for.
 pub(crate) fn receive(channel: &Channel) -> Received {
-    assert!(
-        wait(&[(channel.as_fd(), Interest::READ)], Some(SOON)).unwrap()[0],
-        "nothing comes"
-    );
+    assert!(wait(&[(channel.as_fd(), Interest::READ)], Some(SOON)).unwrap()[0], "nothing comes");
     channel.receive().unwrap()
 }
 
@@ -110,9 +102,7 @@ fn act() {
         return;
     }
     let channel = Channel::inherited().unwrap();
-    let Received::Message { bytes, fds } = receive(&channel) else {
-        end(90)
-    };
+    let Received::Message { bytes, fds } = receive(&channel) else { end(90) };
     let task = String::from_utf8(bytes).unwrap();
     let (kind, rest) = task.split_once(' ').unwrap_or((&task, ""));
     match kind {

@@ -88,11 +88,7 @@ pub(crate) fn ethernet(tags: &[(u16, u16)], packet: &[u8]) -> Vec<u8> {
         frame.extend(protocol.to_be_bytes());
         frame.extend(tag.to_be_bytes());
     }
-    frame.extend(if packet[0] >> 4 == 4 {
-        [0x08, 0x00]
-    } else {
-        [0x86, 0xdd]
-    });
+    frame.extend(if packet[0] >> 4 == 4 { [0x08, 0x00] } else { [0x86, 0xdd] });
     frame.extend(packet);
     frame
 }
@@ -117,13 +113,7 @@ pub(crate) fn ipv4(protocol: u8, port: u16, rest: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn ip(arguments: &str) {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the test sets up its network with the system's own tool"
-    )]
-    let status = Command::new("ip")
-        .args(arguments.split_whitespace())
-        .status()
-        .unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the test sets up its network with the system's own tool")]
+    let status = Command::new("ip").args(arguments.split_whitespace()).status().unwrap();
     assert!(status.success(), "ip {arguments}");
 }

@@ -72,9 +72,7 @@ fn an_interface_that_goes_down_and_up_is_an_event() {
 fn an_interface_that_does_not_exist_is_refused() {
     in_namespace(|_| {
         assert_eq!(
-            PreparedSocket::open(9999, &doors(&[1], &[]))
-                .unwrap_err()
-                .raw_os_error(),
+            PreparedSocket::open(9999, &doors(&[1], &[])).unwrap_err().raw_os_error(),
             Some(libc::ENODEV)
         );
     });

@@ -8,10 +8,7 @@ use rustix::thread::CapabilitySet;
 use crate::child::{Child, Ending, INSIDE, end, is_inside, tell};
 use crate::skip::is_root;
 
-const NOBODY: Identity = Identity {
-    uid: 61_999,
-    gid: 61_998,
-};
+const NOBODY: Identity = Identity { uid: 61_999, gid: 61_998 };
 
 /// The child's side.
 pub(crate) fn act(channel: &Channel, task: &str) {
@@ -19,10 +16,7 @@ pub(crate) fn act(channel: &Channel, task: &str) {
         "drop" => {}
         "twice" => assert_eq!(privileges::drop_to(NOBODY).unwrap(), Dropped::Changed),
         "root" => {
-            tell(
-                channel,
-                &format!("{:?}", privileges::drop_to(Identity { uid: 0, gid: 0 }).unwrap()),
-            );
+            tell(channel, &format!("{:?}", privileges::drop_to(Identity { uid: 0, gid: 0 }).unwrap()));
             return tell(channel, &status());
         }
         "limits" => return limits(channel),
@@ -40,40 +34,20 @@ fn limits(channel: &Channel) {
     assert_eq!(privileges::drop_to(NOBODY).unwrap(), Dropped::Changed);
     privileges::limit_worker(64).unwrap();
     let all = [Resource::Nproc, Resource::Core, Resource::Fsize, Resource::Nofile];
-    let all = all
-        .map(getrlimit)
-        .map(|limit| (limit.current.unwrap(), limit.maximum.unwrap()));
+    let all = all.map(getrlimit).map(|limit| (limit.current.unwrap(), limit.maximum.unwrap()));
     tell(channel, &format!("{all:?}"));
     let thread = std::thread::Builder::new().spawn(|| {});
-    tell(
-        channel,
-        &format!("{:?}", thread.map(|_| ()).map_err(|error| error.kind())),
-    );
+    tell(channel, &format!("{:?}", thread.map(|_| ()).map_err(|error| error.kind())));
 }
 
 /// The lines of this thread's status that say who it is.
 fn status() -> String {
-    let wanted = [
-        "Uid",
-        "Gid",
-        "Groups",
-        "CapInh",
-        "CapPrm",
-        "CapEff",
-        "CapBnd",
-        "CapAmb",
-        "NoNewPrivs",
-    ];
+    let wanted = ["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs"];
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let lines = status.lines().filter_map(|line| line.split_once(':'));
     let lines = lines.filter(|(name, _)| wanted.contains(name));
     lines
-        .map(|(name, value)| {
-            format!(
-                "{name}={}",
-                value.split_whitespace().collect::<Vec<_>>().join(",")
-            )
-        })
+        .map(|(name, value)| format!("{name}={}", value.split_whitespace().collect::<Vec<_>>().join(",")))
         .collect::<Vec<_>>()
         .join(" ")
 }
@@ -150,17 +124,9 @@ fn a_worker_starts_nothing_and_writes_nothing() {
 /// As under `unshare -Ur`: groups cannot be set, the other uid does not exist.
 #[test]
 fn a_namespace_with_one_uid_is_no_obstacle() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "only a program with one thread can make a user namespace"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "only a program with one thread can make a user namespace")]
     let output = std::process::Command::new("unshare")
-        .args([
-            "-Ur",
-            "sh",
-            "-c",
-            "exec \"$0\" --exact privileges::in_a_namespace_with_one_uid --nocapture",
-        ])
+        .args(["-Ur", "sh", "-c", "exec \"$0\" --exact privileges::in_a_namespace_with_one_uid --nocapture"])
         .arg(std::env::current_exe().unwrap())
         .env(INSIDE, "1")
         .output();

@@ -55,18 +55,12 @@ fn a_role_has_what_it_was_given_and_nothing_else() {
 
 #[test]
 fn descriptors_stand_in_the_order_given_whatever_their_numbers_were() {
-    let files: Vec<OwnedFd> = (0..4)
-        .map(|n| memfd::sealed(&n.to_string(), b"").unwrap())
-        .collect();
+    let files: Vec<OwnedFd> = (0..4).map(|n| memfd::sealed(&n.to_string(), b"").unwrap()).collect();
     let reversed: Vec<_> = files.iter().rev().map(|fd| fd.as_fd()).collect();
     let child = Child::start_with("reexec", &[], &reversed);
     let answer = child.answer();
     assert!(answer.starts_with("[0, 1, 2, 3, 4, 5, 6, 7]"), "{answer}");
-    let names = (0..4)
-        .rev()
-        .map(|n| format!("\"/memfd:{n} (deleted)\""))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let names = (0..4).rev().map(|n| format!("\"/memfd:{n} (deleted)\"")).collect::<Vec<_>>().join(", ");
     assert!(answer.contains(&names), "{answer}");
 }
 
@@ -83,20 +77,13 @@ fn a_program_file_that_is_replaced_does_not_matter() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("program");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the program under test must be a file we may replace"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the program under test must be a file we may replace")]
     let output = std::process::Command::new(&copy)
         .args(["--exact", "reexec::in_a_file_that_is_replaced", "--nocapture"])
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(std::fs::read(&copy).unwrap() == b"another version");
 }
 

@@ -16,193 +16,49 @@ use crate::net::{in_namespace, ip};
 
 /// What is tried, on the capture socket where that makes sense. `FD` stands for it.
 const DENIED: &[(&str, libc::c_long, [Argument; 6])] = &[
-    (
-        "detach the filter",
-        libc::SYS_setsockopt,
-        [FD, N(1), N(27), ZERO, N(4), ZERO],
-    ),
-    (
-        "attach another filter",
-        libc::SYS_setsockopt,
-        [FD, N(1), N(26), ZERO, N(16), ZERO],
-    ),
-    (
-        "ask for an option",
-        libc::SYS_getsockopt,
-        [FD, N(1), N(3), ZERO, ZERO, ZERO],
-    ),
-    (
-        "bind elsewhere",
-        libc::SYS_bind,
-        [FD, ADDRESS, N(20), ZERO, ZERO, ZERO],
-    ),
-    (
-        "connect",
-        libc::SYS_connect,
-        [FD, ADDRESS, N(20), ZERO, ZERO, ZERO],
-    ),
-    (
-        "send on the capture socket",
-        libc::SYS_sendto,
-        [FD, ADDRESS, N(16), ZERO, ADDRESS, N(20)],
-    ),
-    (
-        "send a message on the capture socket",
-        libc::SYS_sendmsg,
-        [FD, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "send many",
-        libc::SYS_sendmmsg,
-        [CHANNEL, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "write to the capture socket",
-        libc::SYS_write,
-        [FD, ADDRESS, N(16), ZERO, ZERO, ZERO],
-    ),
-    (
-        "write to it in parts",
-        libc::SYS_writev,
-        [FD, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "write to standard error",
-        libc::SYS_write,
-        [N(2), ADDRESS, ZERO, ZERO, ZERO, ZERO],
-    ),
+    ("detach the filter", libc::SYS_setsockopt, [FD, N(1), N(27), ZERO, N(4), ZERO]),
+    ("attach another filter", libc::SYS_setsockopt, [FD, N(1), N(26), ZERO, N(16), ZERO]),
+    ("ask for an option", libc::SYS_getsockopt, [FD, N(1), N(3), ZERO, ZERO, ZERO]),
+    ("bind elsewhere", libc::SYS_bind, [FD, ADDRESS, N(20), ZERO, ZERO, ZERO]),
+    ("connect", libc::SYS_connect, [FD, ADDRESS, N(20), ZERO, ZERO, ZERO]),
+    ("send on the capture socket", libc::SYS_sendto, [FD, ADDRESS, N(16), ZERO, ADDRESS, N(20)]),
+    ("send a message on the capture socket", libc::SYS_sendmsg, [FD, ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("send many", libc::SYS_sendmmsg, [CHANNEL, ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("write to the capture socket", libc::SYS_write, [FD, ADDRESS, N(16), ZERO, ZERO, ZERO]),
+    ("write to it in parts", libc::SYS_writev, [FD, ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("write to standard error", libc::SYS_write, [N(2), ADDRESS, ZERO, ZERO, ZERO, ZERO]),
     ("duplicate", libc::SYS_dup, [FD, ZERO, ZERO, ZERO, ZERO, ZERO]),
-    (
-        "put it in the channel's place",
-        libc::SYS_dup3,
-        [FD, CHANNEL, ZERO, ZERO, ZERO, ZERO],
-    ),
+    ("put it in the channel's place", libc::SYS_dup3, [FD, CHANNEL, ZERO, ZERO, ZERO, ZERO]),
     #[cfg(target_arch = "x86_64")]
-    (
-        "put it there the old way",
-        libc::SYS_dup2,
-        [FD, CHANNEL, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "duplicate by fcntl",
-        libc::SYS_fcntl,
-        [FD, N(libc::F_DUPFD as u64), ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "duplicate by fcntl, closed on exec",
-        libc::SYS_fcntl,
-        [FD, N(1030), ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "fcntl with a long command",
-        libc::SYS_fcntl,
-        [FD, N(1 << 32), ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "open a file",
-        libc::SYS_openat,
-        [N(u64::MAX - 99), PATH, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "look at a file",
-        libc::SYS_statx,
-        [N(u64::MAX - 99), PATH, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "delete a file",
-        libc::SYS_unlinkat,
-        [N(u64::MAX - 99), PATH, ZERO, ZERO, ZERO, ZERO],
-    ),
+    ("put it there the old way", libc::SYS_dup2, [FD, CHANNEL, ZERO, ZERO, ZERO, ZERO]),
+    ("duplicate by fcntl", libc::SYS_fcntl, [FD, N(libc::F_DUPFD as u64), ZERO, ZERO, ZERO, ZERO]),
+    ("duplicate by fcntl, closed on exec", libc::SYS_fcntl, [FD, N(1030), ZERO, ZERO, ZERO, ZERO]),
+    ("fcntl with a long command", libc::SYS_fcntl, [FD, N(1 << 32), ZERO, ZERO, ZERO, ZERO]),
+    ("open a file", libc::SYS_openat, [N(u64::MAX - 99), PATH, ZERO, ZERO, ZERO, ZERO]),
+    ("look at a file", libc::SYS_statx, [N(u64::MAX - 99), PATH, ZERO, ZERO, ZERO, ZERO]),
+    ("delete a file", libc::SYS_unlinkat, [N(u64::MAX - 99), PATH, ZERO, ZERO, ZERO, ZERO]),
     ("execute", libc::SYS_execve, [PATH, ZERO, ZERO, ZERO, ZERO, ZERO]),
-    (
-        "execute a descriptor",
-        libc::SYS_execveat,
-        [FD, PATH, ZERO, ZERO, N(0x1000), ZERO],
-    ),
-    (
-        "make a socket",
-        libc::SYS_socket,
-        [N(2), N(2), ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "make a pair of sockets",
-        libc::SYS_socketpair,
-        [N(1), N(1), ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "control a device",
-        libc::SYS_ioctl,
-        [FD, N(0x8933), ZERO, ZERO, ZERO, ZERO],
-    ),
+    ("execute a descriptor", libc::SYS_execveat, [FD, PATH, ZERO, ZERO, N(0x1000), ZERO]),
+    ("make a socket", libc::SYS_socket, [N(2), N(2), ZERO, ZERO, ZERO, ZERO]),
+    ("make a pair of sockets", libc::SYS_socketpair, [N(1), N(1), ZERO, ZERO, ZERO, ZERO]),
+    ("control a device", libc::SYS_ioctl, [FD, N(0x8933), ZERO, ZERO, ZERO, ZERO]),
     ("kill", libc::SYS_kill, [N(1), ZERO, ZERO, ZERO, ZERO, ZERO]),
-    (
-        "kill through a descriptor",
-        libc::SYS_pidfd_send_signal,
-        [FD, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "take a descriptor of another",
-        libc::SYS_pidfd_getfd,
-        [FD, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
+    ("kill through a descriptor", libc::SYS_pidfd_send_signal, [FD, ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("take a descriptor of another", libc::SYS_pidfd_getfd, [FD, ZERO, ZERO, ZERO, ZERO, ZERO]),
     ("trace", libc::SYS_ptrace, [N(16), N(1), ZERO, ZERO, ZERO, ZERO]),
-    (
-        "change itself",
-        libc::SYS_prctl,
-        [N(4), N(1), ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "become another user",
-        libc::SYS_setuid,
-        [ZERO, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "start a process",
-        libc::SYS_clone,
-        [N(17), ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "start a process the new way",
-        libc::SYS_clone3,
-        [ZERO, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "use another interface of the kernel",
-        libc::SYS_io_uring_setup,
-        [N(1), ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "load a program into the kernel",
-        libc::SYS_bpf,
-        [ZERO, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "map memory to execute",
-        libc::SYS_mmap,
-        [ZERO, N(4096), N(5), N(0x22), N(u64::MAX), ZERO],
-    ),
-    (
-        "make memory executable",
-        libc::SYS_mprotect,
-        [ZERO, N(4096), N(4), ZERO, ZERO, ZERO],
-    ),
-    (
-        "send a file",
-        libc::SYS_sendfile,
-        [FD, FD, ZERO, N(1), ZERO, ZERO],
-    ),
+    ("change itself", libc::SYS_prctl, [N(4), N(1), ZERO, ZERO, ZERO, ZERO]),
+    ("become another user", libc::SYS_setuid, [ZERO, ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("start a process", libc::SYS_clone, [N(17), ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("start a process the new way", libc::SYS_clone3, [ZERO, ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("use another interface of the kernel", libc::SYS_io_uring_setup, [N(1), ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("load a program into the kernel", libc::SYS_bpf, [ZERO, ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("map memory to execute", libc::SYS_mmap, [ZERO, N(4096), N(5), N(0x22), N(u64::MAX), ZERO]),
+    ("make memory executable", libc::SYS_mprotect, [ZERO, N(4096), N(4), ZERO, ZERO, ZERO]),
+    ("send a file", libc::SYS_sendfile, [FD, FD, ZERO, N(1), ZERO, ZERO]),
     ("splice", libc::SYS_splice, [FD, ZERO, FD, ZERO, N(1), ZERO]),
     ("listen", libc::SYS_listen, [FD, N(1), ZERO, ZERO, ZERO, ZERO]),
-    (
-        "enter a namespace",
-        libc::SYS_setns,
-        [FD, ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
-    (
-        "make a namespace",
-        libc::SYS_unshare,
-        [N(0x4000_0000), ZERO, ZERO, ZERO, ZERO, ZERO],
-    ),
+    ("enter a namespace", libc::SYS_setns, [FD, ZERO, ZERO, ZERO, ZERO, ZERO]),
+    ("make a namespace", libc::SYS_unshare, [N(0x4000_0000), ZERO, ZERO, ZERO, ZERO, ZERO]),
 ];
 
 #[derive(Clone, Copy)]
@@ -251,9 +107,7 @@ pub(crate) fn act(channel: &Channel, task: &str, fds: Vec<OwnedFd>) {
 
 fn deny(channel: &Channel, which: usize, fds: &[OwnedFd]) {
     let (_, call, arguments) = DENIED[which];
-    let address = [
-        17_u8, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    ];
+    let address = [17_u8, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let value = |argument| match argument {
         N(number) => number,
         Argument::Fd => u64::try_from(fds[0].as_raw_fd()).unwrap(),
@@ -279,10 +133,7 @@ fn work(channel: &Channel, mut fds: Vec<OwnedFd>) {
     let sum: usize = map.values().map(Vec::len).sum();
     drop(map);
     drop(ring);
-    tell(
-        channel,
-        &format!("{} bytes of policy, {sum} of memory", policy.len()),
-    );
+    tell(channel, &format!("{} bytes of policy, {sum} of memory", policy.len()));
     assert!(matches!(receive(channel), Received::End));
 }
 
@@ -291,10 +142,7 @@ fn look(channel: &Channel, mut fds: Vec<OwnedFd>) {
     sandbox::enter(channel.as_fd()).unwrap();
     tell(channel, "ready");
     let waiting = [(capture.as_fd(), Interest::READ)];
-    assert_eq!(
-        poll::wait(&waiting, Some(Duration::from_secs(20))).unwrap(),
-        [true]
-    );
+    assert_eq!(poll::wait(&waiting, Some(Duration::from_secs(20))).unwrap(), [true]);
     let mut lengths = Vec::new();
     capture.poll_frames(9, |frame| lengths.push(frame.len()));
     assert_eq!(capture.take_fault(), None);
@@ -308,10 +156,7 @@ fn the_fallback_works_in_the_sandbox() {
         let prepared = PreparedSocket::open(1, &crate::capture::doors(&[], &[1])).unwrap();
         let child = Child::start("sandbox pnet", &[prepared.try_clone().unwrap().as_fd()]);
         assert_eq!(child.answer(), "ready");
-        UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .send_to(b"knock", "127.0.0.1:1")
-            .unwrap();
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"knock", "127.0.0.1:1").unwrap();
         assert_eq!(child.answer(), format!("[{}]", 14 + 20 + 8 + 5));
         assert_eq!(child.ending(), Ending::Code(0));
     });
@@ -320,12 +165,7 @@ fn the_fallback_works_in_the_sandbox() {
 /// Somebody's capture socket.
 fn socket() -> CaptureSocket {
     ip("link set lo up");
-    CaptureSocket::open(
-        Target::Interface(1),
-        &crate::capture::doors(&[1], &[1]),
-        RingSize::DEFAULT,
-    )
-    .unwrap()
+    CaptureSocket::open(Target::Interface(1), &crate::capture::doors(&[1], &[1]), RingSize::DEFAULT).unwrap()
 }
 
 #[test]
@@ -345,13 +185,9 @@ fn each_denied_call_kills_the_worker() {
 fn without_the_sandbox_they_do_not_kill() {
     in_namespace(|_| {
         let capture = socket();
-        for what in [
-            "detach the filter",
-            "bind elsewhere",
-            "send on the capture socket",
-            "duplicate",
-            "open a file",
-        ] {
+        for what in
+            ["detach the filter", "bind elsewhere", "send on the capture socket", "duplicate", "open a file"]
+        {
             let which = DENIED.iter().position(|(name, ..)| *name == what).unwrap();
             let child = Child::start(&format!("sandbox open {which}"), &[capture.as_fd()]);
             assert_eq!(child.answer(), "ready", "{what}");
@@ -371,10 +207,7 @@ fn a_panic_kills_the_worker() {
 fn the_worker_can_work() {
     in_namespace(|_| {
         let capture = socket();
-        UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .send_to(b"knock", "127.0.0.1:1")
-            .unwrap();
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"knock", "127.0.0.1:1").unwrap();
         let policy = memfd::sealed("policy", &vec![7; 300_000]).unwrap();
         let child = Child::start("sandbox work", &[policy.as_fd(), capture.as_fd()]);
         assert_eq!(child.answer(), "300000 bytes of policy, 132335000 of memory");

@@ -20,15 +20,9 @@ fn a_slot_is_read_where_the_kernel_writes_it() {
     let slot = slot(80, 40, 1500);
     let frame = view(&slot, libc::TP_STATUS_USER);
     assert_eq!(frame.bytes, (80..120).collect::<Vec<u8>>());
-    assert_eq!(
-        (frame.wire_len, frame.ifindex, frame.ethertype),
-        (1500, 7, 0x86dd)
-    );
+    assert_eq!((frame.wire_len, frame.ifindex, frame.ethertype), (1500, 7, 0x86dd));
     assert_eq!(frame.packet_type, PacketType::Multicast);
-    assert_eq!(
-        (frame.vlan, frame.checksum_not_ready, frame.checksum_valid),
-        (None, false, false)
-    );
+    assert_eq!((frame.vlan, frame.checksum_not_ready, frame.checksum_valid), (None, false, false));
 }
 
 #[test]
@@ -36,21 +30,9 @@ fn a_tag_counts_only_where_the_kernel_says_so() {
     let slot = slot(80, 40, 40);
     let vlan = |status| view(&slot, status).vlan;
     assert_eq!(vlan(libc::TP_STATUS_VLAN_TPID_VALID), None);
-    assert_eq!(
-        vlan(libc::TP_STATUS_VLAN_VALID),
-        Some(VlanTag {
-            tpid: 0x8100,
-            tci: 0xa005
-        })
-    );
+    assert_eq!(vlan(libc::TP_STATUS_VLAN_VALID), Some(VlanTag { tpid: 0x8100, tci: 0xa005 }));
     let both = libc::TP_STATUS_VLAN_VALID | libc::TP_STATUS_VLAN_TPID_VALID;
-    assert_eq!(
-        vlan(both),
-        Some(VlanTag {
-            tpid: 0x88a8,
-            tci: 0xa005
-        })
-    );
+    assert_eq!(vlan(both), Some(VlanTag { tpid: 0x88a8, tci: 0xa005 }));
 }
 
 #[test]
