@@ -92,15 +92,9 @@ pub struct FlagFilter {
 
 impl FlagFilter {
     /// Every TCP packet counts.
-    pub const ANY: Self = Self {
-        must_set: TcpFlags::NONE,
-        must_clear: TcpFlags::NONE,
-    };
+    pub const ANY: Self = Self { must_set: TcpFlags::NONE, must_clear: TcpFlags::NONE };
     /// `syn,!ack`: what a client sends first.
-    pub const INITIAL_SYN: Self = Self {
-        must_set: TcpFlags::SYN,
-        must_clear: TcpFlags::ACK,
-    };
+    pub const INITIAL_SYN: Self = Self { must_set: TcpFlags::SYN, must_clear: TcpFlags::ACK };
 
     /// Whether a packet with these flags counts.
     #[must_use]
@@ -115,10 +109,8 @@ impl FlagFilter {
         let mut start = 0_usize;
         for item in line.split(',') {
             let end = start.saturating_add(item.len());
-            sum.add_item(item).ok_or_else(|| FlagError {
-                span: start..end,
-                flag: item.to_ascii_uppercase(),
-            })?;
+            sum.add_item(item)
+                .ok_or_else(|| FlagError { span: start..end, flag: item.to_ascii_uppercase() })?;
             start = end.saturating_add(1);
         }
         *self = sum;
@@ -127,16 +119,10 @@ impl FlagFilter {
 
     fn add_item(&mut self, item: &str) -> Option<()> {
         let (name, wanted) = item.strip_prefix('!').map_or((item, true), |name| (name, false));
-        let (_, flag) = NAMES
-            .into_iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        let (_, flag) = NAMES.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         self.must_set = self.must_set.without(flag);
         self.must_clear = self.must_clear.without(flag);
-        let side = if wanted {
-            &mut self.must_set
-        } else {
-            &mut self.must_clear
-        };
+        let side = if wanted { &mut self.must_set } else { &mut self.must_clear };
         *side = side.union(flag);
         Some(())
     }
@@ -227,10 +213,7 @@ mod tests {
         ] {
             assert_eq!(
                 line.parse::<FlagFilter>(),
-                Err(FlagError {
-                    span,
-                    flag: flag.to_owned()
-                }),
+                Err(FlagError { span, flag: flag.to_owned() }),
                 "{line:?}"
             );
         }
@@ -243,10 +226,8 @@ mod tests {
     fn every_filter_reads_back_as_written() {
         for set in 0..64_u8 {
             for clear in (0..64_u8).filter(|clear| clear & set == 0 && clear | set != 0) {
-                let wanted = FlagFilter {
-                    must_set: TcpFlags::from_bits(set),
-                    must_clear: TcpFlags::from_bits(clear),
-                };
+                let wanted =
+                    FlagFilter { must_set: TcpFlags::from_bits(set), must_clear: TcpFlags::from_bits(clear) };
                 assert_eq!(wanted.to_string().parse(), Ok(wanted));
             }
         }

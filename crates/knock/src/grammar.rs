@@ -110,24 +110,14 @@ pub fn knockd(text: &str) -> Result<(Sequence, Vec<Leniency>), SequenceError> {
 /// Reads one step as the client takes it: `PORT` or `PORT:protocol`, without blanks.
 pub fn step(text: &str) -> Result<Step, SequenceError> {
     if let Some(at) = text.find(|c: char| c == ',' || is_blank(c)) {
-        return Err(SequenceError {
-            span: at..text.len(),
-            kind: SequenceErrorKind::NotANumber,
-        });
+        return Err(SequenceError { span: at..text.len(), kind: SequenceErrorKind::NotANumber });
     }
-    Reader {
-        syntax: Syntax::Strict,
-        leniencies: Vec::new(),
-    }
-    .step(Part::whole(text))
+    Reader { syntax: Syntax::Strict, leniencies: Vec::new() }.step(Part::whole(text))
 }
 
 /// Reads a sequence in the given syntax.
 pub fn read(text: &str, syntax: Syntax) -> Result<(Sequence, Vec<Leniency>), SequenceError> {
-    let mut reader = Reader {
-        syntax,
-        leniencies: Vec::new(),
-    };
+    let mut reader = Reader { syntax, leniencies: Vec::new() };
     let mut steps = Vec::new();
     for item in Part::whole(text).split(',') {
         if steps.len() >= Sequence::MAX_STEPS {
@@ -162,9 +152,7 @@ impl<'a> Part<'a> {
         let mut start = self.start;
         self.text.split(separator).map(move |text| {
             let part = Self { text, start };
-            start = start
-                .saturating_add(text.len())
-                .saturating_add(separator.len_utf8());
+            start = start.saturating_add(text.len()).saturating_add(separator.len_utf8());
             part
         })
     }
@@ -175,30 +163,16 @@ impl<'a> Part<'a> {
             None => (self, None),
             Some((before, after)) => {
                 let skipped = before.len().saturating_add(separator.len_utf8());
-                let after = Self {
-                    text: after,
-                    start: self.start.saturating_add(skipped),
-                };
-                (
-                    Self {
-                        text: before,
-                        start: self.start,
-                    },
-                    Some(after),
-                )
+                let after = Self { text: after, start: self.start.saturating_add(skipped) };
+                (Self { text: before, start: self.start }, Some(after))
             }
         }
     }
 
     fn trimmed(self) -> Self {
         let front = self.text.trim_start_matches(is_blank);
-        let start = self
-            .start
-            .saturating_add(self.text.len().saturating_sub(front.len()));
-        Self {
-            text: front.trim_end_matches(is_blank),
-            start,
-        }
+        let start = self.start.saturating_add(self.text.len().saturating_sub(front.len()));
+        Self { text: front.trim_end_matches(is_blank), start }
     }
 
     fn span(self) -> Range<usize> {
@@ -206,10 +180,7 @@ impl<'a> Part<'a> {
     }
 
     fn is(self, kind: SequenceErrorKind) -> SequenceError {
-        SequenceError {
-            span: self.span(),
-            kind,
-        }
+        SequenceError { span: self.span(), kind }
     }
 }
 
@@ -241,25 +212,15 @@ impl Reader {
         if self.syntax == Syntax::Strict {
             return Err(field.is(SequenceErrorKind::FurtherField));
         }
-        self.leniencies.push(Leniency {
-            span: field.span(),
-            kind: LeniencyKind::FurtherField,
-            understood,
-        });
+        self.leniencies.push(Leniency { span: field.span(), kind: LeniencyKind::FurtherField, understood });
         Ok(())
     }
 
     fn knockd_port(&mut self, field: Part<'_>) -> Result<u16, SequenceError> {
         let number = LeadingInteger::of(field.text);
-        let understood = number
-            .as_port()
-            .ok_or_else(|| field.is(SequenceErrorKind::PortTooLarge))?;
+        let understood = number.as_port().ok_or_else(|| field.is(SequenceErrorKind::PortTooLarge))?;
         if let Some(kind) = number.leniency(field.text, understood) {
-            self.leniencies.push(Leniency {
-                span: field.span(),
-                kind,
-                understood,
-            });
+            self.leniencies.push(Leniency { span: field.span(), kind, understood });
         }
         Ok(understood)
     }
@@ -298,17 +259,9 @@ impl LeadingInteger {
         let signed = text.chars().next().filter(|c| matches!(c, '+' | '-'));
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         let digits = unsigned.bytes().take_while(u8::is_ascii_digit);
-        let mut number = Self {
-            signed,
-            digits: 0,
-            value: 0,
-        };
+        let mut number = Self { signed, digits: 0, value: 0 };
         for digit in digits.map(|byte| i64::from(byte.saturating_sub(b'0'))) {
-            let digit = if signed == Some('-') {
-                digit.saturating_neg()
-            } else {
-                digit
-            };
+            let digit = if signed == Some('-') { digit.saturating_neg() } else { digit };
             number.value = number.value.saturating_mul(10).saturating_add(digit);
             number.digits = number.digits.saturating_add(1);
         }

@@ -24,6 +24,7 @@ pub mod grammar;
 pub mod model;
 pub mod one_time;
 mod pattern;
+pub mod scan;
 mod sequence;
 mod tracker;
 

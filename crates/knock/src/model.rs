@@ -26,11 +26,7 @@ struct Group {
 
 impl Group {
     const fn of(pattern: &Pattern) -> Self {
-        Self {
-            scope: pattern.scope,
-            flags: pattern.flags,
-            mode: pattern.mode,
-        }
+        Self { scope: pattern.scope, flags: pattern.flags, mode: pattern.mode }
     }
 
     fn passes(self, hit: &Hit) -> bool {
@@ -83,10 +79,7 @@ impl Model {
     /// A model for these patterns.
     #[must_use]
     pub fn new(patterns: &[Pattern], ignore: &[Step]) -> Self {
-        let watched = |pattern: &Pattern| Watched {
-            pattern: pattern.clone(),
-            deaf_until: Duration::ZERO,
-        };
+        let watched = |pattern: &Pattern| Watched { pattern: pattern.clone(), deaf_until: Duration::ZERO };
         Self {
             patterns: patterns.iter().map(watched).collect(),
             ignore: ignore.to_vec(),
@@ -101,9 +94,7 @@ impl Model {
     /// Looks at a hit: what became of it, and what is said.
     pub fn hit(&mut self, now: Duration, scopes: &[ScopeId], hit: &Hit) -> (Outcome, Vec<Event>) {
         let now = now.max(self.floor);
-        let outcome = self
-            .compatible(now, scopes, hit)
-            .max(self.strict(now, scopes, hit));
+        let outcome = self.compatible(now, scopes, hit).max(self.strict(now, scopes, hit));
         self.cool_down(now);
         self.expired.sort_by_key(Event::pattern);
         // Stable: a pattern's stage stays before its completion.
@@ -144,17 +135,9 @@ impl Model {
             let same = |old: &Option<Watched>| old.as_ref().is_some_and(|old| old.pattern == *pattern);
             let found = old.iter().position(same);
             let kept = found.and_then(|index| old.get_mut(index)).and_then(Option::take);
-            let moved = attempts
-                .iter()
-                .filter(|attempt| kept.is_some() && Some(attempt.pattern) == found);
-            self.attempts.extend(moved.map(|attempt| Attempt {
-                pattern: number,
-                ..*attempt
-            }));
-            let fresh = || Watched {
-                pattern: pattern.clone(),
-                deaf_until: Duration::ZERO,
-            };
+            let moved = attempts.iter().filter(|attempt| kept.is_some() && Some(attempt.pattern) == found);
+            self.attempts.extend(moved.map(|attempt| Attempt { pattern: number, ..*attempt }));
+            let fresh = || Watched { pattern: pattern.clone(), deaf_until: Duration::ZERO };
             self.patterns.push(kept.unwrap_or_else(fresh));
         }
         self.ignore = ignore.to_vec();
@@ -164,20 +147,13 @@ impl Model {
     /// How many sources are under way, counted once in each group.
     #[must_use]
     pub fn attempts(&self) -> usize {
-        self.memories
-            .iter()
-            .filter(|memory| memory.idle_since.is_none())
-            .count()
+        self.memories.iter().filter(|memory| memory.idle_since.is_none()).count()
     }
 
     /// A change of patterns takes a nanosecond, so that what began before and after differ.
     fn change(&mut self, now: Duration) {
         self.floor = now.max(self.floor).saturating_add(Duration::from_nanos(1));
-        let groups: Vec<Group> = self
-            .patterns
-            .iter()
-            .map(|watched| Group::of(&watched.pattern))
-            .collect();
+        let groups: Vec<Group> = self.patterns.iter().map(|watched| Group::of(&watched.pattern)).collect();
         self.memories.retain(|memory| groups.contains(&memory.group));
         for Memory { source, group, .. } in self.memories.clone() {
             self.settle_idle(self.floor, source, group);
@@ -186,28 +162,18 @@ impl Model {
 
     fn compatible(&mut self, now: Duration, scopes: &[ScopeId], hit: &Hit) -> Outcome {
         let groups = self.groups(scopes, Mode::Compatible);
-        if !groups
-            .iter()
-            .any(|group| self.has_step(*group, hit.step()) && group.passes(hit))
-        {
+        if !groups.iter().any(|group| self.has_step(*group, hit.step()) && group.passes(hit)) {
             return Outcome::Invisible;
         }
         for group in &groups {
             self.notice(now, hit.source, *group);
         }
-        let (busy, idle): (Vec<Group>, Vec<Group>) = groups
-            .into_iter()
-            .partition(|group| !self.of(hit.source, *group).is_empty());
+        let (busy, idle): (Vec<Group>, Vec<Group>) =
+            groups.into_iter().partition(|group| !self.of(hit.source, *group).is_empty());
         if busy.is_empty() {
-            idle.into_iter()
-                .map(|group| self.start(now, group, hit))
-                .max()
-                .unwrap_or(Outcome::Ignored)
+            idle.into_iter().map(|group| self.start(now, group, hit)).max().unwrap_or(Outcome::Ignored)
         } else {
-            busy.into_iter()
-                .map(|group| self.follow(now, group, hit))
-                .max()
-                .unwrap_or(Outcome::Ignored)
+            busy.into_iter().map(|group| self.follow(now, group, hit)).max().unwrap_or(Outcome::Ignored)
         }
     }
 
@@ -231,10 +197,7 @@ impl Model {
             return Outcome::Invisible;
         }
         let groups = self.groups(scopes, Mode::Strict);
-        let touched: Vec<Group> = groups
-            .into_iter()
-            .filter(|group| self.touches(*group, hit))
-            .collect();
+        let touched: Vec<Group> = groups.into_iter().filter(|group| self.touches(*group, hit)).collect();
         touched
             .into_iter()
             .map(|group| self.strict_group(now, group, hit))
@@ -283,9 +246,8 @@ impl Model {
         let first = |watched: &Watched| watched.steps().first() == Some(&hit.step());
         let numbered = (0..).zip(&self.patterns);
         let begins = numbered.filter(|(_, watched)| Group::of(&watched.pattern) == group && first(watched));
-        let begins: Vec<(usize, Duration)> = begins
-            .map(|(number, watched)| (number, watched.deaf_until))
-            .collect();
+        let begins: Vec<(usize, Duration)> =
+            begins.map(|(number, watched)| (number, watched.deaf_until)).collect();
         if begins.is_empty() || !group.passes(hit) {
             return Outcome::Ignored;
         }
@@ -294,17 +256,8 @@ impl Model {
         }
         let mut outcome = Outcome::Ignored;
         for (pattern, _) in begins.into_iter().filter(|(_, deaf_until)| *deaf_until <= now) {
-            let attempt = Attempt {
-                source: hit.source,
-                pattern,
-                stage: 1,
-                started: now,
-            };
-            outcome = outcome.max(if self.reached(attempt) {
-                Outcome::Completed
-            } else {
-                Outcome::Started
-            });
+            let attempt = Attempt { source: hit.source, pattern, stage: 1, started: now };
+            outcome = outcome.max(if self.reached(attempt) { Outcome::Completed } else { Outcome::Started });
         }
         if outcome >= Outcome::Started {
             self.remember(now, group, hit);
@@ -333,12 +286,7 @@ impl Model {
 
     /// An attempt has a new stage: says so; true if that was the last.
     fn reached(&mut self, attempt: Attempt) -> bool {
-        let Attempt {
-            source,
-            pattern,
-            stage,
-            ..
-        } = attempt;
+        let Attempt { source, pattern, stage, .. } = attempt;
         self.news.push(Event::stage(source, pattern, stage));
         let complete = self.step_of(pattern, stage).is_none();
         if complete {
@@ -369,13 +317,10 @@ impl Model {
     /// Ends the source's attempts in a group that are over time.
     fn notice(&mut self, now: Duration, source: IpAddr, group: Group) {
         for attempt in self.of(source, group) {
-            let timeout = self
-                .patterns
-                .get(attempt.pattern)
-                .map_or(Duration::ZERO, |watched| watched.pattern.timeout);
+            let timeout =
+                self.patterns.get(attempt.pattern).map_or(Duration::ZERO, |watched| watched.pattern.timeout);
             if now.saturating_sub(attempt.started) >= timeout {
-                self.expired
-                    .push(Event::expired(source, attempt.pattern, attempt.stage));
+                self.expired.push(Event::expired(source, attempt.pattern, attempt.stage));
                 self.attempts.retain(|other| *other != attempt);
             }
         }
@@ -385,20 +330,14 @@ impl Model {
     fn settle_idle(&mut self, now: Duration, source: IpAddr, group: Group) {
         let busy = !self.of(source, group).is_empty();
         if let Some(memory) = self.memory(source, group) {
-            memory.idle_since = if busy {
-                None
-            } else {
-                Some(memory.idle_since.unwrap_or(now))
-            };
+            memory.idle_since = if busy { None } else { Some(memory.idle_since.unwrap_or(now)) };
         }
     }
 
     fn remembers(&mut self, now: Duration, group: Group, hit: &Hit) -> bool {
         let Some(mark) = hit.mark else { return false };
         self.memory(hit.source, group).is_some_and(|memory| {
-            let in_memory = memory
-                .idle_since
-                .is_none_or(|idle| now.saturating_sub(idle) < REMEMBERED_FOR);
+            let in_memory = memory.idle_since.is_none_or(|idle| now.saturating_sub(idle) < REMEMBERED_FOR);
             in_memory && memory.marks.contains(&mark)
         })
     }
@@ -410,21 +349,13 @@ impl Model {
             if !busy && hit.mark.is_none() {
                 return;
             }
-            let fresh = Memory {
-                source: hit.source,
-                group,
-                marks: Vec::new(),
-                idle_since: None,
-            };
+            let fresh = Memory { source: hit.source, group, marks: Vec::new(), idle_since: None };
             self.memories.push(fresh);
         }
         let Some(memory) = self.memory(hit.source, group) else {
             return;
         };
-        if memory
-            .idle_since
-            .is_some_and(|idle| now.saturating_sub(idle) >= REMEMBERED_FOR)
-        {
+        if memory.idle_since.is_some_and(|idle| now.saturating_sub(idle) >= REMEMBERED_FOR) {
             memory.marks.clear();
         }
         let was_busy = memory.idle_since.is_none();
@@ -440,9 +371,7 @@ impl Model {
     }
 
     fn memory(&mut self, source: IpAddr, group: Group) -> Option<&mut Memory> {
-        self.memories
-            .iter_mut()
-            .find(|memory| memory.source == source && memory.group == group)
+        self.memories.iter_mut().find(|memory| memory.source == source && memory.group == group)
     }
 
     fn forget(&mut self, source: IpAddr, group: Group) {
@@ -451,31 +380,21 @@ impl Model {
     }
 
     fn of(&self, source: IpAddr, group: Group) -> Vec<Attempt> {
-        let in_group = |pattern: usize| {
-            self.patterns
-                .get(pattern)
-                .map(|watched| Group::of(&watched.pattern))
-        };
+        let in_group = |pattern: usize| self.patterns.get(pattern).map(|watched| Group::of(&watched.pattern));
         let mine = |attempt: &&Attempt| attempt.source == source && in_group(attempt.pattern) == Some(group);
         self.attempts.iter().filter(mine).copied().collect()
     }
 
     fn of_group(&self, group: Group) -> impl Iterator<Item = &Watched> {
-        self.patterns
-            .iter()
-            .filter(move |watched| Group::of(&watched.pattern) == group)
+        self.patterns.iter().filter(move |watched| Group::of(&watched.pattern) == group)
     }
 
     fn has_step(&self, group: Group, step: Step) -> bool {
-        self.of_group(group)
-            .any(|watched| watched.steps().contains(&step))
+        self.of_group(group).any(|watched| watched.steps().contains(&step))
     }
 
     fn step_of(&self, pattern: usize, index: usize) -> Option<Step> {
-        self.patterns
-            .get(pattern)
-            .and_then(|watched| watched.steps().get(index))
-            .copied()
+        self.patterns.get(pattern).and_then(|watched| watched.steps().get(index)).copied()
     }
 
     fn groups(&self, scopes: &[ScopeId], mode: Mode) -> Vec<Group> {

@@ -76,9 +76,7 @@ impl OneTimeList {
     /// The sequence that opens now, and the offset of the byte to be overwritten with [`MARK`] when it has.
     #[must_use]
     pub fn current(&self) -> Option<(Sequence, usize)> {
-        self.sequences
-            .first()
-            .map(|line| (line.sequence.clone(), line.offset))
+        self.sequences.first().map(|line| (line.sequence.clone(), line.offset))
     }
 
     /// All lines still to be used, the current one first.
@@ -103,18 +101,9 @@ impl OneTimeList {
         match sequence(text, syntax) {
             Ok((sequence, leniencies)) => {
                 let leniencies = leniencies.iter().map(|found| moved(found, start)).collect();
-                self.sequences.push(Line {
-                    number,
-                    offset,
-                    sequence,
-                    leniencies,
-                });
+                self.sequences.push(Line { number, offset, sequence, leniencies });
             }
-            Err((span, kind)) => self.problems.push(Problem {
-                number,
-                span: shifted(&span, start),
-                kind,
-            }),
+            Err((span, kind)) => self.problems.push(Problem { number, span: shifted(&span, start), kind }),
         }
     }
 }
@@ -128,10 +117,7 @@ fn sequence(line: &[u8], syntax: Syntax) -> Read {
 }
 
 fn moved(found: &Leniency, by: usize) -> Leniency {
-    Leniency {
-        span: shifted(&found.span, by),
-        ..found.clone()
-    }
+    Leniency { span: shifted(&found.span, by), ..found.clone() }
 }
 
 const fn shifted(span: &Range<usize>, by: usize) -> Range<usize> {

@@ -60,10 +60,7 @@ impl Hit {
     /// The step this hit is.
     #[must_use]
     pub const fn step(&self) -> Step {
-        Step {
-            port: self.port,
-            protocol: self.protocol,
-        }
+        Step { port: self.port, protocol: self.protocol }
     }
 }
 
@@ -135,10 +132,7 @@ pub enum Keep {
 
 /// Why a tracker cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(
-    clippy::enum_variant_names,
-    reason = "each is a limit, and the word says so at the place of use"
-)]
+#[expect(clippy::enum_variant_names, reason = "each is a limit, and the word says so at the place of use")]
 pub enum TrackerError {
     /// The caller has more places to listen at than a [`ScopeId`] can tell apart.
     #[error("too many different targets and sets of interfaces, at most 65536")]

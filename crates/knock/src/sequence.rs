@@ -36,19 +36,13 @@ impl Step {
     /// A TCP step.
     #[must_use]
     pub const fn tcp(port: u16) -> Self {
-        Self {
-            port,
-            protocol: Protocol::Tcp,
-        }
+        Self { port, protocol: Protocol::Tcp }
     }
 
     /// A UDP step.
     #[must_use]
     pub const fn udp(port: u16) -> Self {
-        Self {
-            port,
-            protocol: Protocol::Udp,
-        }
+        Self { port, protocol: Protocol::Udp }
     }
 }
 

@@ -216,12 +216,7 @@ impl Tracker {
         for (pattern, since) in self.patterns.iter().zip(self.plan.since()) {
             known.entry(pattern).or_default().push_back(since);
         }
-        let since = |pattern| {
-            known
-                .get_mut(pattern)
-                .and_then(VecDeque::pop_front)
-                .unwrap_or(from_now)
-        };
+        let since = |pattern| known.get_mut(pattern).and_then(VecDeque::pop_front).unwrap_or(from_now);
         patterns.iter().map(since).collect()
     }
 
@@ -238,13 +233,8 @@ impl Tracker {
     }
 
     fn move_entry(&mut self, slot: Slot, plan: &Plan, places: &[Option<NodeId>]) {
-        let place_of = |node: NodeId| {
-            usize::try_from(node)
-                .ok()
-                .and_then(|node| places.get(node))
-                .copied()
-                .flatten()
-        };
+        let place_of =
+            |node: NodeId| usize::try_from(node).ok().and_then(|node| places.get(node)).copied().flatten();
         let Some(entry) = self.table.entry_mut(slot) else {
             return;
         };

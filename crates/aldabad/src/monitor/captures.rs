@@ -68,11 +68,6 @@ impl Captures {
         &self.watch
     }
 
-    /// The interfaces in view.
-    pub fn views(&self) -> impl Iterator<Item = &View> {
-        self.views.values()
-    }
-
     /// Captures elsewhere from the next look on.
     pub fn set_watch(&mut self, watch: Watch) {
         if self.watch != watch {
@@ -186,14 +181,18 @@ impl Captures {
         sockets
     }
 
-    /// Tells a new worker everything.
-    pub fn tell_all(&self, workers: &mut Workers) {
+    /// Tells a new worker everything. It gets rings of its own: where in the old ones the worker before it had come to,
+    /// nobody knows. Those that could not be opened come back by name.
+    pub fn tell_all(&mut self, workers: &mut Workers) -> Changes {
         for view in self.views.values() {
             tell_view(view, workers);
         }
-        for (key, (capture, socket)) in &self.rings {
-            tell_ring(*capture, *key, socket, workers);
+        self.rings.clear();
+        let mut changes = Changes::default();
+        if self.kind == Capture::Ring {
+            self.follow_with_rings(workers, &mut changes);
         }
+        changes
     }
 
     /// Opens a capture anew that stopped for good.
@@ -202,15 +201,6 @@ impl Captures {
         self.rings.remove(&key);
         workers.tell(&ToWorker::CaptureGone { capture }, &[]);
         self.open_ring(key, workers).err().map(|error| error.to_string())
-    }
-
-    /// Packets the kernel had to drop because a ring was full.
-    pub fn drops(&self) -> u64 {
-        self.rings
-            .values()
-            .filter_map(|(_, socket)| socket.statistics().ok())
-            .map(|counted| counted.drops)
-            .sum()
     }
 
     fn name_of(&self, key: CaptureKey) -> String {

@@ -91,7 +91,7 @@ impl Monitor {
     /// The worker has built a policy: both switch.
     pub(super) fn worker_prepared(&mut self, now: Duration, generation: u32) {
         if generation == self.policy.current().generation {
-            self.serve(generation);
+            self.serve(now, generation);
         } else if self.policy.switch(generation) {
             self.workers.tell(&ToWorker::Commit { generation }, &[]);
             self.put_into_force(now);

@@ -209,12 +209,13 @@ impl Monitor {
     }
 
     /// The worker has built the policy that is in force: it serves from now on.
-    pub(super) fn serve(&mut self, generation: u32) {
+    pub(super) fn serve(&mut self, now: Duration, generation: u32) {
         self.workers.tell(&ToWorker::Commit { generation }, &[]);
         for (place, sequence) in self.policy.one_time_now() {
             self.workers.tell(&ToWorker::NextSequence { place, sequence }, &[]);
         }
-        self.captures.tell_all(&mut self.workers);
+        let changes = self.captures.tell_all(&mut self.workers);
+        self.say_changes(now, changes);
         self.workers.set_serving();
         if !self.face.is_knockd() {
             let pid = self.workers.pid().unwrap_or_default();

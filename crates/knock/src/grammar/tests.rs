@@ -12,18 +12,9 @@ fn text(steps: &[Step]) -> String {
 fn both_grammars_read_plain_sequences_alike() {
     for (input, steps) in [
         ("7000", &[Step::tcp(7000)][..]),
-        (
-            "7000,8000:udp,9000:TCP",
-            &[Step::tcp(7000), Step::udp(8000), Step::tcp(9000)],
-        ),
-        (
-            " 7000 ,\t8000 : Udp , 9000 ",
-            &[Step::tcp(7000), Step::udp(8000), Step::tcp(9000)],
-        ),
-        (
-            "007000,1,65535",
-            &[Step::tcp(7000), Step::tcp(1), Step::tcp(65535)],
-        ),
+        ("7000,8000:udp,9000:TCP", &[Step::tcp(7000), Step::udp(8000), Step::tcp(9000)]),
+        (" 7000 ,\t8000 : Udp , 9000 ", &[Step::tcp(7000), Step::udp(8000), Step::tcp(9000)]),
+        ("007000,1,65535", &[Step::tcp(7000), Step::tcp(1), Step::tcp(65535)]),
         ("7000,7000", &[Step::tcp(7000), Step::tcp(7000)]),
     ] {
         assert_eq!(strict(input).unwrap().steps(), steps, "{input}");
@@ -63,15 +54,7 @@ fn knockd_guesses_and_strict_refuses() {
         ("ü,7000", 0, 0..2, L::NotANumber, E::NotANumber),
     ] {
         let (_, leniencies) = knockd(input).unwrap();
-        assert_eq!(
-            leniencies,
-            [Leniency {
-                span: span.clone(),
-                kind,
-                understood
-            }],
-            "{input}"
-        );
+        assert_eq!(leniencies, [Leniency { span: span.clone(), kind, understood }], "{input}");
         assert_eq!(strict(input), Err(SequenceError { span, kind: error }), "{input}");
     }
 }
@@ -79,10 +62,7 @@ fn knockd_guesses_and_strict_refuses() {
 #[test]
 fn several_guesses_are_listed_in_order() {
     let (sequence, leniencies) = knockd("7000x,-1:udp:x,").unwrap();
-    assert_eq!(
-        sequence.steps(),
-        [Step::tcp(7000), Step::udp(65535), Step::tcp(0)]
-    );
+    assert_eq!(sequence.steps(), [Step::tcp(7000), Step::udp(65535), Step::tcp(0)]);
     let kinds: Vec<_> = leniencies.iter().map(|leniency| leniency.kind).collect();
     assert_eq!(kinds, [L::TrailingText, L::Wrapped, L::FurtherField, L::Empty]);
 }
@@ -112,10 +92,7 @@ fn what_neither_takes() {
 #[test]
 fn thirty_two_steps_are_a_sequence() {
     assert_eq!(strict(&["7000"; 32].join(",")).unwrap().steps().len(), 32);
-    assert_eq!(
-        Sequence::try_from(vec![Step::tcp(1); 33]),
-        Err(crate::LengthError::TooLong)
-    );
+    assert_eq!(Sequence::try_from(vec![Step::tcp(1); 33]), Err(crate::LengthError::TooLong));
     assert_eq!(Sequence::try_from(vec![]), Err(crate::LengthError::Empty));
 }
 

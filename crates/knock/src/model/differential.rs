@@ -13,17 +13,9 @@ use crate::{
 #[expect(missing_docs, reason = "the arguments of the method of the same name")]
 pub enum Event {
     /// [`Sink::stage`].
-    Stage {
-        pattern: PatternId,
-        source: IpAddr,
-        stage: u8,
-    },
+    Stage { pattern: PatternId, source: IpAddr, stage: u8 },
     /// [`Sink::expired`].
-    Expired {
-        pattern: PatternId,
-        source: IpAddr,
-        stage: u8,
-    },
+    Expired { pattern: PatternId, source: IpAddr, stage: u8 },
     /// [`Sink::complete`].
     Complete { pattern: PatternId, source: IpAddr },
 }
@@ -38,26 +30,15 @@ fn small(stage: usize) -> u8 {
 
 impl Event {
     pub(super) fn stage(source: IpAddr, pattern: usize, stage: usize) -> Self {
-        Self::Stage {
-            pattern: id(pattern),
-            source,
-            stage: small(stage),
-        }
+        Self::Stage { pattern: id(pattern), source, stage: small(stage) }
     }
 
     pub(super) fn expired(source: IpAddr, pattern: usize, stage: usize) -> Self {
-        Self::Expired {
-            pattern: id(pattern),
-            source,
-            stage: small(stage),
-        }
+        Self::Expired { pattern: id(pattern), source, stage: small(stage) }
     }
 
     pub(super) fn complete(source: IpAddr, pattern: usize) -> Self {
-        Self::Complete {
-            pattern: id(pattern),
-            source,
-        }
+        Self::Complete { pattern: id(pattern), source }
     }
 
     pub(super) const fn pattern(&self) -> u32 {
@@ -79,19 +60,11 @@ impl Sink for Heard {
     }
 
     fn stage(&mut self, source: IpAddr, pattern: PatternId, stage: u8) {
-        self.0.push(Event::Stage {
-            pattern,
-            source,
-            stage,
-        });
+        self.0.push(Event::Stage { pattern, source, stage });
     }
 
     fn expired(&mut self, source: IpAddr, pattern: PatternId, stage: u8) {
-        self.0.push(Event::Expired {
-            pattern,
-            source,
-            stage,
-        });
+        self.0.push(Event::Expired { pattern, source, stage });
     }
 
     fn complete(&mut self, source: IpAddr, pattern: PatternId) {
@@ -112,27 +85,26 @@ impl Differential {
     pub fn new(patterns: &[Pattern], ignore: &[Step]) -> Result<Self, TrackerError> {
         let limits = Limits { entries: 1 << 12 };
         let tracker = Tracker::new(patterns, ignore, limits, *b"a key for tests ")?;
-        Ok(Self {
-            tracker,
-            model: Model::new(patterns, ignore),
-        })
+        Ok(Self { tracker, model: Model::new(patterns, ignore) })
     }
 
     /// [`Tracker::hit`]: the same outcome and the same events in the same order.
+    ///
+    /// # Panics
+    /// When they differ, or the table was too small.
     pub fn hit(&mut self, now: Duration, scopes: &[ScopeId], hit: &Hit) -> (Outcome, Vec<Event>) {
         let mut heard = Heard::default();
         let outcome = self.tracker.hit(now, scopes, hit, &mut heard);
         let wanted = self.model.hit(now, scopes, hit);
         assert_eq!((outcome, &heard.0), (wanted.0, &wanted.1), "{hit:?} at {now:?}");
-        assert_eq!(
-            self.tracker.displaced(),
-            0,
-            "the table is too small for a comparison"
-        );
+        assert_eq!(self.tracker.displaced(), 0, "the table is too small for a comparison");
         wanted
     }
 
     /// [`Tracker::expire`]: the same events, in any order, and the same attempts left.
+    ///
+    /// # Panics
+    /// When they differ.
     pub fn expire(&mut self, now: Duration) -> Vec<Event> {
         let mut heard = Heard::default();
         self.tracker.expire(now, &mut heard);
@@ -140,11 +112,7 @@ impl Differential {
         heard.0.sort_unstable();
         wanted.sort_unstable();
         assert_eq!(heard.0, wanted, "expired at {now:?}");
-        assert_eq!(
-            self.tracker.attempts(),
-            self.model.attempts(),
-            "attempts at {now:?}"
-        );
+        assert_eq!(self.tracker.attempts(), self.model.attempts(), "attempts at {now:?}");
         wanted
     }
 

@@ -22,18 +22,8 @@ fn use_up(file: &str, times: usize) -> (Vec<String>, String) {
 fn lines_are_used_in_order_and_marked_in_place() {
     let cases: [(&str, usize, &[&str], &str); 8] = [
         // Without a blank in front the first digit goes.
-        (
-            "7000,8000\n7100,8100\n",
-            1,
-            &["7000,8000"],
-            "#000,8000\n7100,8100\n",
-        ),
-        (
-            " 7000,8000\n 7100,8100\n",
-            1,
-            &["7000,8000"],
-            "#7000,8000\n 7100,8100\n",
-        ),
+        ("7000,8000\n7100,8100\n", 1, &["7000,8000"], "#000,8000\n7100,8100\n"),
+        (" 7000,8000\n 7100,8100\n", 1, &["7000,8000"], "#7000,8000\n 7100,8100\n"),
         (
             "# c\n\n   # d\n 7000:udp,8000:TCP\n 7100\n",
             1,
@@ -41,12 +31,7 @@ fn lines_are_used_in_order_and_marked_in_place() {
             "# c\n\n   # d\n#7000:udp,8000:TCP\n 7100\n",
         ),
         // A line that is no sequence is never written to.
-        (
-            " 7000:xyz\n 7100,8100\n 7200\n",
-            1,
-            &["7100,8100"],
-            " 7000:xyz\n#7100,8100\n 7200\n",
-        ),
+        (" 7000:xyz\n 7100,8100\n 7200\n", 1, &["7100,8100"], " 7000:xyz\n#7100,8100\n 7200\n"),
         (" 7000\r\n 7100\r\n", 1, &["7000"], "#7000\r\n 7100\r\n"),
         // The last line, also without its newline; then there are none.
         (" 7000", 5, &["7000"], "#7000"),
@@ -66,11 +51,7 @@ fn lines_are_used_in_order_and_marked_in_place() {
 #[test]
 fn lines_added_at_the_end_come_in_turn() {
     let list = OneTimeList::parse(b"#7000,8000\n 7100\n 7300\n");
-    let order: Vec<_> = list
-        .lines()
-        .iter()
-        .map(|line| (line.number, line.offset))
-        .collect();
+    let order: Vec<_> = list.lines().iter().map(|line| (line.number, line.offset)).collect();
     assert_eq!(order, [(2, 11), (3, 17)]);
     assert_eq!(list.lines()[1].sequence.steps(), [Step::tcp(7300)]);
 }
@@ -78,16 +59,10 @@ fn lines_added_at_the_end_come_in_turn() {
 #[test]
 fn problems_name_line_and_place() {
     let list = OneTimeList::parse(b"\n  7000:xyz\r\n 7100,70000\n\xff\xfe\n 7200\n");
-    let places: Vec<_> = list
-        .problems()
-        .iter()
-        .map(|problem| (problem.number, problem.span.clone()))
-        .collect();
+    let places: Vec<_> =
+        list.problems().iter().map(|problem| (problem.number, problem.span.clone())).collect();
     assert_eq!(places, [(2, 8..11), (3, 19..24), (4, 25..27)]);
-    assert_eq!(
-        list.problems()[1].kind,
-        ProblemKind::Sequence(SequenceErrorKind::PortTooLarge)
-    );
+    assert_eq!(list.problems()[1].kind, ProblemKind::Sequence(SequenceErrorKind::PortTooLarge));
     assert_eq!(list.problems()[2].kind, ProblemKind::NotText);
     assert_eq!(list.current().unwrap().1, 28);
 }
@@ -97,16 +72,10 @@ fn guesses_are_reported_and_the_strict_grammar_makes_none() {
     let file = b"7000\n  notes on these\n";
     let list = OneTimeList::parse(file);
     let guess = &list.lines()[1].leniencies[0];
-    assert_eq!(
-        (guess.span.clone(), guess.kind, guess.understood),
-        (7..21, LeniencyKind::NotANumber, 0)
-    );
+    assert_eq!((guess.span.clone(), guess.kind, guess.understood), (7..21, LeniencyKind::NotANumber, 0));
     let list = OneTimeList::parse_as(file, Syntax::Strict);
     assert_eq!(list.lines().len(), 1);
-    assert_eq!(
-        (list.problems()[0].number, list.problems()[0].span.clone()),
-        (2, 7..21)
-    );
+    assert_eq!((list.problems()[0].number, list.problems()[0].span.clone()), (2, 7..21));
 }
 
 #[test]

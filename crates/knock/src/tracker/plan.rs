@@ -32,11 +32,7 @@ pub(super) struct StepKey(u32);
 
 impl From<Step> for StepKey {
     fn from(step: Step) -> Self {
-        let udp = if step.protocol == Protocol::Udp {
-            1 << 16
-        } else {
-            0
-        };
+        let udp = if step.protocol == Protocol::Udp { 1 << 16 } else { 0 };
         Self(u32::from(step.port) | udp)
     }
 }
@@ -57,9 +53,7 @@ impl StepSet {
     }
 
     fn contains(&self, step: StepKey) -> bool {
-        self.0
-            .get(at(step.0 >> 6))
-            .is_some_and(|word| word & (1 << (step.0 & 63)) != 0)
+        self.0.get(at(step.0 >> 6)).is_some_and(|word| word & (1 << (step.0 & 63)) != 0)
     }
 }
 
@@ -73,11 +67,7 @@ struct GroupKey {
 
 impl GroupKey {
     const fn of(pattern: &Pattern) -> Self {
-        Self {
-            scope: pattern.scope,
-            mode: pattern.mode,
-            flags: pattern.flags,
-        }
+        Self { scope: pattern.scope, mode: pattern.mode, flags: pattern.flags }
     }
 }
 
@@ -164,32 +154,22 @@ pub(super) struct Age {
 
 impl Age {
     pub(super) const fn new(now: Nanos) -> Self {
-        Self {
-            started: now,
-            elapsed: None,
-        }
+        Self { started: now, elapsed: None }
     }
 
     pub(super) const fn at(started: Nanos, now: Nanos) -> Self {
-        Self {
-            started,
-            elapsed: Some(now.saturating_sub(started)),
-        }
+        Self { started, elapsed: Some(now.saturating_sub(started)) }
     }
 }
 
 /// Questions on the way of a hit: none allocates, none depends on the number of patterns.
 impl Plan {
     pub(super) fn compatible(&self, scope: ScopeId) -> &[GroupId] {
-        self.scopes
-            .get(usize::from(scope.0))
-            .map_or(&[], |listening| &listening.compatible)
+        self.scopes.get(usize::from(scope.0)).map_or(&[], |listening| &listening.compatible)
     }
 
     pub(super) fn strict(&self, scope: ScopeId) -> &[GroupId] {
-        self.scopes
-            .get(usize::from(scope.0))
-            .map_or(&[], |listening| &listening.strict)
+        self.scopes.get(usize::from(scope.0)).map_or(&[], |listening| &listening.strict)
     }
 
     pub(super) fn is_compatible_step(&self, step: StepKey) -> bool {
@@ -203,9 +183,7 @@ impl Plan {
     /// Whether the hit is to a port of a compatible group and passes its filter.
     pub(super) fn sees(&self, group: GroupId, step: StepKey, hit: &Hit) -> bool {
         self.passes(group, hit)
-            && self
-                .group(group)
-                .is_some_and(|group| group.steps.binary_search(&step).is_ok())
+            && self.group(group).is_some_and(|group| group.steps.binary_search(&step).is_ok())
     }
 
     /// Whether a hit of the group's protocols that is no step of it ends a strict attempt.
@@ -220,9 +198,7 @@ impl Plan {
 
     pub(super) fn passes(&self, group: GroupId, hit: &Hit) -> bool {
         hit.protocol == Protocol::Udp
-            || self
-                .group(group)
-                .is_some_and(|group| group.key.flags.matches(hit.flags))
+            || self.group(group).is_some_and(|group| group.key.flags.matches(hit.flags))
     }
 
     /// The place of a source that has no attempt.
@@ -243,8 +219,7 @@ impl Plan {
 
     /// The step that leads here.
     pub(super) fn is_step_into(&self, node: NodeId, step: StepKey) -> bool {
-        self.node(node)
-            .is_some_and(|node| node.stage > 0 && node.step == step)
+        self.node(node).is_some_and(|node| node.stage > 0 && node.step == step)
     }
 
     /// Whether some pattern that ends here or goes on counts an attempt of this age.
@@ -273,8 +248,7 @@ impl Plan {
 
     /// Whether a time limit of some pattern that goes on lies in this range.
     pub(super) fn runs_out(&self, node: NodeId, limits: &RangeInclusive<Nanos>) -> bool {
-        self.node(node)
-            .is_some_and(|node| node.timeouts.iter().any(|timeout| limits.contains(timeout)))
+        self.node(node).is_some_and(|node| node.timeouts.iter().any(|timeout| limits.contains(timeout)))
     }
 
     /// The patterns that counted an attempt begun at `started` until a limit in this range, in order.

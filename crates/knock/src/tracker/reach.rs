@@ -24,15 +24,10 @@ impl Reach {
 
     /// Adds a pattern. Sorted by time limit, longest first; a shorter one stays only where it counts older attempts.
     pub(super) fn add(&mut self, timeout: Nanos, since: Nanos) {
-        if self
-            .0
-            .iter()
-            .any(|stair| stair.timeout >= timeout && stair.since <= since)
-        {
+        if self.0.iter().any(|stair| stair.timeout >= timeout && stair.since <= since) {
             return;
         }
-        self.0
-            .retain(|stair| stair.timeout > timeout || stair.since < since);
+        self.0.retain(|stair| stair.timeout > timeout || stair.since < since);
         let place = self.0.partition_point(|stair| stair.timeout > timeout);
         self.0.insert(place, Stair { timeout, since });
     }
@@ -40,10 +35,7 @@ impl Reach {
     /// Whether some pattern counts an attempt of this age.
     pub(super) fn covers(&self, age: Age) -> bool {
         let in_time = |stair: &&Stair| age.elapsed.is_none_or(|elapsed| elapsed < stair.timeout);
-        self.0
-            .iter()
-            .take_while(in_time)
-            .any(|stair| stair.since <= age.started)
+        self.0.iter().take_while(in_time).any(|stair| stair.since <= age.started)
     }
 }
 
@@ -68,10 +60,7 @@ mod tests {
             reach.add(timeout, since);
         }
         for started in 0..50 {
-            let ages = (0..12).map(|elapsed| Age {
-                started,
-                elapsed: Some(elapsed),
-            });
+            let ages = (0..12).map(|elapsed| Age { started, elapsed: Some(elapsed) });
             for age in ages.chain([Age::new(started)]) {
                 let counted = |(timeout, since)| since <= started && age.elapsed.is_none_or(|e| e < timeout);
                 assert_eq!(reach.covers(age), patterns.into_iter().any(counted), "{age:?}");

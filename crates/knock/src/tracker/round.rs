@@ -24,10 +24,7 @@ pub(super) struct Gathered {
 impl Gathered {
     /// Makes room: each pattern appears at most once in each list.
     pub(super) fn with_room_for(patterns: usize) -> Self {
-        Self {
-            expired: Vec::with_capacity(patterns),
-            news: Vec::with_capacity(patterns),
-        }
+        Self { expired: Vec::with_capacity(patterns), news: Vec::with_capacity(patterns) }
     }
 }
 
@@ -54,12 +51,7 @@ impl<S: Sink> Round<'_, S> {
             return Outcome::Invisible;
         }
         let followed = groups().filter_map(|group| self.follow_compatible(group)).max();
-        followed.unwrap_or_else(|| {
-            groups()
-                .map(|group| self.start(group))
-                .max()
-                .unwrap_or(Outcome::Ignored)
-        })
+        followed.unwrap_or_else(|| groups().map(|group| self.start(group)).max().unwrap_or(Outcome::Ignored))
     }
 
     /// The strict groups in scope, each for itself.
@@ -135,11 +127,7 @@ impl<S: Sink> Round<'_, S> {
         }
         if self.stages {
             let over = self.plan.run_out(entry.node, entry.started, limits);
-            let news = over.map(|pattern| News {
-                pattern,
-                stage: entry.stage,
-                complete: false,
-            });
+            let news = over.map(|pattern| News { pattern, stage: entry.stage, complete: false });
             self.gathered.expired.extend(news);
         }
     }
@@ -161,11 +149,7 @@ impl<S: Sink> Round<'_, S> {
             self.rest(slot);
         }
         let completed = self.tell(child, age, goes_on);
-        Some(if completed {
-            Outcome::Completed
-        } else {
-            Outcome::Advanced
-        })
+        Some(if completed { Outcome::Completed } else { Outcome::Advanced })
     }
 
     /// A first step, from a source with no attempt in this group.
@@ -177,10 +161,7 @@ impl<S: Sink> Round<'_, S> {
         };
         let known = self.table.find(self.home, self.hit.source, group);
         let in_memory = |entry: &&Entry| self.now.saturating_sub(entry.started) < REST;
-        let old = known
-            .and_then(|slot| self.table.get(slot))
-            .filter(in_memory)
-            .copied();
+        let old = known.and_then(|slot| self.table.get(slot)).filter(in_memory).copied();
         if old.is_some_and(|old| old.remembers(self.hit.mark)) {
             return Outcome::Retransmission;
         }
@@ -253,19 +234,11 @@ impl<S: Sink> Round<'_, S> {
         let counts = |pattern: &u32| plan.counts(*pattern, age);
         let before = news.len();
         let complete = plan.ends(node).iter().copied().filter(counts);
-        news.extend(complete.map(|pattern| News {
-            pattern,
-            stage,
-            complete: true,
-        }));
+        news.extend(complete.map(|pattern| News { pattern, stage, complete: true }));
         let completed = news.len() > before;
         if self.stages && goes_on {
             let onward = plan.onward(node).iter().copied().filter(counts);
-            news.extend(onward.map(|pattern| News {
-                pattern,
-                stage,
-                complete: false,
-            }));
+            news.extend(onward.map(|pattern| News { pattern, stage, complete: false }));
         }
         completed
     }

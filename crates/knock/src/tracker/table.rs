@@ -41,15 +41,7 @@ const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
 
 impl Entry {
     pub(super) const fn resting(source: IpAddr, group: GroupId, root: NodeId, now: Nanos) -> Self {
-        Self {
-            source,
-            stage: 0,
-            group,
-            node: root,
-            started: now,
-            reported: 0,
-            marks: [None; MARKS],
-        }
+        Self { source, stage: 0, group, node: root, started: now, reported: 0, marks: [None; MARKS] }
     }
 
     pub(super) const fn is_resting(&self) -> bool {
@@ -132,9 +124,7 @@ impl Table {
     pub(super) fn find(&self, home: Home, source: IpAddr, group: GroupId) -> Option<Slot> {
         let set = self.set(home, group);
         self.taken_in(set).find(|slot| {
-            self.entries
-                .get(slot.0)
-                .is_some_and(|entry| entry.group == group && entry.source == source)
+            self.entries.get(slot.0).is_some_and(|entry| entry.group == group && entry.source == source)
         })
     }
 
@@ -234,7 +224,7 @@ impl Table {
     }
 
     /// Groups of one source live in different sets, so that many groups do not crowd one.
-    fn set(&self, home: Home, group: GroupId) -> usize {
+    pub(super) fn set(&self, home: Home, group: GroupId) -> usize {
         let spread = u64::from(group).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         usize::try_from(home.0.wrapping_add(spread) & self.mask).unwrap_or(0)
     }

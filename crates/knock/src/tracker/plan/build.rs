@@ -62,11 +62,7 @@ impl Builder {
             compatible_steps: StepSet::empty(),
             ignored: StepSet::empty(),
         };
-        Self {
-            plan,
-            numbers: group_numbers(patterns, old),
-            children: BTreeMap::new(),
-        }
+        Self { plan, numbers: group_numbers(patterns, old), children: BTreeMap::new() }
     }
 
     fn add(&mut self, pattern: &Pattern, number: u32) {
@@ -96,12 +92,7 @@ impl Builder {
             self.plan.groups.resize(index.saturating_add(1), None);
         }
         if let Some(slot) = self.plan.groups.get_mut(index) {
-            *slot = Some(Group {
-                key: GroupKey::of(pattern),
-                root,
-                steps: Vec::new(),
-                udp: false,
-            });
+            *slot = Some(Group { key: GroupKey::of(pattern), root, steps: Vec::new(), udp: false });
         }
         self.listen(group, pattern);
         root
@@ -110,9 +101,7 @@ impl Builder {
     fn listen(&mut self, group: GroupId, pattern: &Pattern) {
         let scope = usize::from(pattern.scope.0);
         if self.plan.scopes.len() <= scope {
-            self.plan
-                .scopes
-                .resize_with(scope.saturating_add(1), Listening::default);
+            self.plan.scopes.resize_with(scope.saturating_add(1), Listening::default);
         }
         if let Some(listening) = self.plan.scopes.get_mut(scope) {
             match pattern.mode {
@@ -127,11 +116,7 @@ impl Builder {
             return;
         };
         node.onward.push(number);
-        let timeout = self
-            .plan
-            .timings
-            .get(at(number))
-            .map_or(0, |timing| timing.timeout);
+        let timeout = self.plan.timings.get(at(number)).map_or(0, |timing| timing.timeout);
         if let Err(sorted) = node.timeouts.binary_search(&timeout) {
             node.timeouts.insert(sorted, timeout);
         }
@@ -174,11 +159,8 @@ impl Builder {
         for ((parent, step), child) in self.children {
             let end = id(self.plan.edges.len().saturating_add(1));
             if let Some(node) = self.plan.nodes.get_mut(at(parent)) {
-                let start = if node.children.is_empty() {
-                    end.saturating_sub(1)
-                } else {
-                    node.children.start
-                };
+                let start =
+                    if node.children.is_empty() { end.saturating_sub(1) } else { node.children.start };
                 node.children = start..end;
             }
             self.plan.edges.push(Edge { step, child });
@@ -200,9 +182,8 @@ impl Builder {
 impl Node {
     /// A root, or the place one step further than `above`: its stage, itself, the step.
     fn new(group: GroupId, above: Option<(u8, NodeId, StepKey)>) -> Self {
-        let (stage, parent, step) = above.map_or((0, 0, StepKey(0)), |(stage, parent, step)| {
-            (stage.saturating_add(1), parent, step)
-        });
+        let (stage, parent, step) =
+            above.map_or((0, 0, StepKey(0)), |(stage, parent, step)| (stage.saturating_add(1), parent, step));
         Self {
             group,
             parent,

@@ -40,10 +40,7 @@ enum Operation {
 
 /// Few ports, so that sequences share their beginnings and hits fit.
 fn step() -> impl Strategy<Value = Step> {
-    (
-        1..=4_u16,
-        prop_oneof![4 => Just(Protocol::Tcp), 1 => Just(Protocol::Udp)],
-    )
+    (1..=4_u16, prop_oneof![4 => Just(Protocol::Tcp), 1 => Just(Protocol::Udp)])
         .prop_map(|(port, protocol)| Step { port, protocol })
 }
 
@@ -52,10 +49,7 @@ fn sequence() -> impl Strategy<Value = Sequence> {
 }
 
 fn filter() -> impl Strategy<Value = FlagFilter> {
-    let fin = FlagFilter {
-        must_set: TcpFlags::FIN,
-        must_clear: TcpFlags::NONE,
-    };
+    let fin = FlagFilter { must_set: TcpFlags::FIN, must_clear: TcpFlags::NONE };
     prop_oneof![4 => Just(FlagFilter::ANY), 4 => Just(FlagFilter::INITIAL_SYN), 1 => Just(fin)]
 }
 
@@ -67,22 +61,16 @@ fn pattern() -> impl Strategy<Value = Pattern> {
     let modes = select(&[Mode::Compatible, Mode::Compatible, Mode::Strict][..]);
     let cooldown = prop_oneof![5 => Just(Duration::ZERO), 1 => millis(&[700, 3000])];
     let timeout = millis(&[0, 1000, 5000, 5000, 25_000]);
-    (
-        proptest::option::weighted(0.9, sequence()),
-        filter(),
-        timeout,
-        modes,
-        0..2_u16,
-        cooldown,
-    )
-        .prop_map(|(sequence, flags, timeout, mode, scope, cooldown)| Pattern {
+    (proptest::option::weighted(0.9, sequence()), filter(), timeout, modes, 0..2_u16, cooldown).prop_map(
+        |(sequence, flags, timeout, mode, scope, cooldown)| Pattern {
             sequence,
             flags,
             timeout,
             mode,
             scope: ScopeId(scope),
             cooldown,
-        })
+        },
+    )
 }
 
 fn hit() -> impl Strategy<Value = Hit> {
@@ -97,13 +85,7 @@ fn hit() -> impl Strategy<Value = Hit> {
         1 => Just(None)];
     (select(sources.to_vec()), step(), flags, mark).prop_map(|(source, step, flags, mark)| {
         let mark = mark.filter(|_| step.protocol == Protocol::Tcp);
-        Hit {
-            source,
-            protocol: step.protocol,
-            port: step.port,
-            flags,
-            mark,
-        }
+        Hit { source, protocol: step.protocol, port: step.port, flags, mark }
     })
 }
 
@@ -125,14 +107,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         (after(), scopes(), hit()).prop_map(|(after, scopes, hit)| Operation::Hit { after, scopes, hit });
     let replace = (0..8_usize, proptest::option::of(sequence()))
         .prop_map(|(pattern, sequence)| Operation::Replace { pattern, sequence });
-    let reconfigure =
-        (vec(pattern(), 0..6), vec(step(), 0..2), keep()).prop_map(|(patterns, ignore, keep)| {
-            Operation::Reconfigure {
-                patterns,
-                ignore,
-                keep,
-            }
-        });
+    let reconfigure = (vec(pattern(), 0..6), vec(step(), 0..2), keep())
+        .prop_map(|(patterns, ignore, keep)| Operation::Reconfigure { patterns, ignore, keep });
     let shuffle = (0..8_usize, pattern(), keep()).prop_map(|(remove, add, keep)| Operation::Shuffle {
         remove,
         add,
@@ -166,11 +142,7 @@ fn run(mut patterns: Vec<Pattern>, mut ignore: Vec<Step>, operations: Vec<Operat
                 }
                 both.replace(now, pattern, sequence);
             }
-            Operation::Reconfigure {
-                patterns: new,
-                ignore: new_ignore,
-                keep,
-            } => {
+            Operation::Reconfigure { patterns: new, ignore: new_ignore, keep } => {
                 (patterns, ignore) = (new, new_ignore);
                 both.reconfigure(now, &patterns, &ignore, keep).unwrap();
             }
