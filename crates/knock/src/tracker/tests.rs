@@ -7,4 +7,3 @@ mod differential;
 mod room;
 mod scenarios;
 mod transitions;
-mod perf;
