@@ -16,6 +16,7 @@ use aldaba_runner::lease::Held;
 use aldaba_runner::record::{self, Due, Moment, Recovered};
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::clock;
+use aldaba_sys::files::LockError;
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::process::{self, Ending, Kill};
 use aldaba_sys::reexec::{Program, Role as Start, Started};
@@ -30,6 +31,9 @@ use crate::wording;
 const HOLD: Duration = Duration::from_millis(1500);
 /// How soon a stop command that failed, or a lock that could not be had for another reason, is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a monitor that is ending may hold its lock: so often, so long apart.
+const DYING: Duration = Duration::from_millis(5);
+const DYING_TRIES: u32 = 100;
 /// How often a failing stop command of ours is run before it is left to the next start.
 const TRIES: u32 = 5;
 
@@ -114,8 +118,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     if signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate]).is_err() {
         return ExitCode::FAILURE;
     }
+    let monitor = process::parent_id();
     wait_for_end(&channel);
-    let mut closer = Closer { folder, knockd: target.knockd, log: target.open(), tries: 0 };
+    let mut closer = Closer { folder, knockd: target.knockd, log: target.open(), monitor, waits: 0, tries: 0 };
     while let Some(pause) = closer.turn() {
         poll::wait(&[], Some(pause)).ok();
     }
@@ -138,6 +143,10 @@ struct Closer {
     folder: PathBuf,
     knockd: bool,
     log: Log,
+    /// The process number of the monitor that started this closer.
+    monitor: u32,
+    /// Turns that found the lock still held by it.
+    waits: u32,
     tries: u32,
 }
 
@@ -147,7 +156,7 @@ impl Closer {
     fn turn(&mut self) -> Option<Duration> {
         let mut keeper = match Keeper::open(&self.folder) {
             Ok(keeper) => keeper,
-            Err(KeeperError::Locked { .. }) => return None,
+            Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => return self.unless_dying(holder),
             Err(error) => return self.try_again(&error.to_string()),
         };
         let now = Moment { now: clock::boottime(), boot: clock::boot_id(), wall: clock::wall() };
@@ -197,6 +206,14 @@ impl Closer {
             return keeper.remove(record.id).is_ok();
         }
         false
+    }
+
+    /// Somebody has the lock. The monitor itself still does for a moment after its end has been seen; anybody else has
+    /// taken over.
+    fn unless_dying(&mut self, holder: Option<u32>) -> Option<Duration> {
+        let is_monitor = holder.is_none_or(|pid| pid == self.monitor);
+        self.waits = self.waits.saturating_add(1);
+        (is_monitor && self.waits < DYING_TRIES).then_some(DYING)
     }
 
     fn try_again(&mut self, error: &str) -> Option<Duration> {

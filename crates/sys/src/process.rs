@@ -98,6 +98,12 @@ pub fn id() -> u32 {
     std::process::id()
 }
 
+/// The number of the process that started this one, as long as it lives.
+#[must_use]
+pub fn parent_id() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
 /// Names this process in process lists (the kernel keeps 15 bytes).
 pub fn set_name(name: &str) -> io::Result<()> {
     let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
