@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
             }
         }
     }
-    both.expire(now + Duration::from_mins(5));
+    both.expire(now + Duration::from_secs(100));
 }
 
 struct Bytes<'a>(&'a [u8]);

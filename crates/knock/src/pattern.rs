@@ -111,7 +111,7 @@ pub struct Limits {
 impl Limits {
     /// One set of the table.
     pub const MIN_ENTRIES: usize = 8;
-    /// More are refused: 1 GiB.
+    /// More are refused: they would take 1.1 GiB.
     pub const MAX_ENTRIES: usize = 1 << 24;
 }
 

@@ -1,13 +1,13 @@
 //! How far each source has got in each sequence. Implements spec/knock.md, "Attempts".
 //!
-//! A table of fixed size holds one entry of 64 bytes for each source and group of patterns that has something under way.
+//! A table of fixed size holds one entry of 72 bytes for each source and group of patterns that has something under way.
 //! Work and memory for a hit do not depend on the number of patterns (they are compiled to trees) or of
 //! sources (the table is a hash table of sets of eight). Nothing is allocated for a hit.
 //!
 //! **How large the table must be.** In a full set a newcomer takes the place of the oldest attempt that has made one
 //! step only. So a source that pauses for `p` after its first hit keeps its attempt, on average, while fewer than
 //! `entries` other attempts begin during `p`: `entries >= pause x rate`, with a reserve of two or three for luck. 2^16
-//! entries (4 MiB) carry pauses of 80 ms at 400,000 spoofed first hits a second, 2^20 (64 MiB) pauses of one second.
+//! entries (4.5 MiB) carry pauses of 80 ms at 400,000 spoofed first hits a second, 2^20 (72 MiB) pauses of one second.
 //!
 //! Not here: which scopes a destination has (the gate), reports (the [`Sink`]), and when to sweep (the caller).
 

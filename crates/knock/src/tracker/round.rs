@@ -140,11 +140,8 @@ impl<S: Sink> Round<'_, S> {
             return None;
         }
         let goes_on = self.plan.goes_on(child, age);
-        if let Some(entry) = self.table.entry_mut(slot) {
-            entry.remember(self.hit.mark);
-            entry.node = child;
-            entry.stage = self.plan.stage(child);
-        }
+        self.remember(slot);
+        self.table.advance(slot, child, self.plan.stage(child));
         if !goes_on {
             self.rest(slot);
         }
@@ -200,13 +197,14 @@ impl<S: Sink> Round<'_, S> {
         let Some(slot) = known.or_else(|| self.make_room(group)) else {
             return false;
         };
-        self.table.put(slot, entry);
+        self.table.put(slot, self.home, entry);
         true
     }
 
     fn make_room(&mut self, group: GroupId) -> Option<Slot> {
         let (plan, now) = (self.plan, self.now);
-        match self.table.room(self.home, group, |entry| rank(plan, entry, now)) {
+        let is_over = |entry: &Entry| !plan.goes_on(entry.node, Age::at(entry.started, now));
+        match self.table.room(self.home, group, now, is_over) {
             Room::Free(slot) => Some(slot),
             Room::Full => None,
             Room::Displace(slot) => {
@@ -253,18 +251,6 @@ impl<S: Sink> Round<'_, S> {
         let root = self.table.get(slot).and_then(|entry| self.plan.root(entry.group));
         self.table.rest(slot, root.unwrap_or(0), self.now);
     }
-}
-
-/// Who makes room for a new attempt, lowest first: who only rests, whose time is over, who has made one step. Those
-/// who are further stay.
-fn rank(plan: &Plan, entry: &Entry, now: Nanos) -> Option<u8> {
-    if entry.is_resting() {
-        return Some(0);
-    }
-    if !plan.goes_on(entry.node, Age::at(entry.started, now)) {
-        return Some(1);
-    }
-    (entry.stage == 1).then_some(2)
 }
 
 /// The time limits that have run out since the last report.

@@ -1,8 +1,11 @@
 //! The table of sources: fixed size, eight ways, keyed. Spec: spec/knock.md, "The table".
 //!
-//! An entry is one cache line and belongs to one source in one group. It is *under way* (stage 1 and up) or *resting*
+//! An entry is one cache line and belongs to one source in one group; one more line for each set holds what is needed
+//! to find and to choose among its eight. It is *under way* (stage 1 and up) or *resting*
 //! (stage 0): nothing is under way, and the entry only remembers which segments have counted, so that a
 //! retransmission of the last of them does not count again.
+
+mod heads;
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -10,6 +13,7 @@ use std::num::NonZeroU64;
 
 use siphasher::sip::SipHasher13;
 
+use self::heads::Heads;
 use super::plan::{GroupId, Nanos, NodeId};
 use crate::{Limits, TrackerError};
 
@@ -68,6 +72,14 @@ impl Entry {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Home(u64);
 
+impl Home {
+    /// A part of the hash that does not choose the set, so that a set is searched without a look at the entries.
+    fn tag(self) -> u16 {
+        let [.., low, high] = self.0.to_le_bytes();
+        u16::from_le_bytes([low, high]).max(1)
+    }
+}
+
 /// An entry's index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(usize);
@@ -85,8 +97,7 @@ pub(super) enum Room {
 #[derive(Debug)]
 pub(super) struct Table {
     entries: Vec<Entry>,
-    /// A bit for each way of each set: taken.
-    taken: Vec<u8>,
+    sets: Vec<Heads>,
     /// Number of sets - 1; the number is a power of two.
     mask: u64,
     key: [u8; 16],
@@ -104,7 +115,7 @@ impl Table {
         let nobody = Entry::resting(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0, 0, 0);
         Ok(Self {
             entries: vec![nobody; entries],
-            taken: vec![0; sets],
+            sets: vec![Heads::default(); sets],
             mask: u64::try_from(sets.saturating_sub(1)).unwrap_or(0),
             key,
             under_way: 0,
@@ -123,71 +134,81 @@ impl Table {
 
     pub(super) fn find(&self, home: Home, source: IpAddr, group: GroupId) -> Option<Slot> {
         let set = self.set(home, group);
-        self.taken_in(set).find(|slot| {
+        let is_it = |slot: &Slot| {
             self.entries.get(slot.0).is_some_and(|entry| entry.group == group && entry.source == source)
-        })
+        };
+        self.sets.get(set)?.ways_with(home.tag()).map(|way| slot(set, way)).find(is_it)
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&Entry> {
         self.entries.get(slot.0)
     }
 
-    /// An entry, to be changed in anything but its stage.
+    /// An entry, to be changed in anything but its stage and start.
     pub(super) fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
         self.entries.get_mut(slot.0)
     }
 
-    /// Room for a new attempt: a free way, else whoever stands lowest by `rank`, lowest first, `None` for those who
-    /// stay; of equal rank the oldest.
-    pub(super) fn room<R: Ord>(
+    /// Room for a new attempt: a free way; else who only rests; else who has come further and is over time; else the
+    /// oldest who has made one step. Whoever has come further and is in time stays.
+    pub(super) fn room(
         &self,
         home: Home,
         group: GroupId,
-        rank: impl Fn(&Entry) -> Option<R>,
+        now: Nanos,
+        is_over: impl Fn(&Entry) -> bool,
     ) -> Room {
         let set = self.set(home, group);
-        let taken = self.taken.get(set).copied().unwrap_or(u8::MAX);
-        if taken != u8::MAX {
-            let way = usize::try_from(taken.trailing_ones()).unwrap_or(0);
-            return Room::Free(Slot(set.saturating_mul(WAYS).saturating_add(way)));
+        let Some(heads) = self.sets.get(set) else { return Room::Full };
+        if let Some(free) = heads.ways_with(0).next() {
+            return Room::Free(slot(set, free));
         }
-        let ranked = self.taken_in(set).filter_map(|slot| {
-            let entry = self.entries.get(slot.0)?;
-            Some((rank(entry)?, entry.started, slot))
-        });
-        let lowest = ranked.min_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
-        lowest.map_or(Room::Full, |(_, _, slot)| Room::Displace(slot))
+        let over = |way: &usize| self.entries.get(slot(set, *way).0).is_some_and(&is_over);
+        let lowest = heads.oldest_at(0, now);
+        let lowest = lowest.or_else(|| heads.further().find(over)).or_else(|| heads.oldest_at(1, now));
+        lowest.map_or(Room::Full, |way| Room::Displace(slot(set, way)))
     }
 
     /// Writes an entry, over whoever is there.
-    pub(super) fn put(&mut self, slot: Slot, entry: Entry) {
+    pub(super) fn put(&mut self, slot: Slot, home: Home, entry: Entry) {
         self.remove(slot);
         self.under_way = self.under_way.saturating_add(usize::from(!entry.is_resting()));
         if let Some(place) = self.entries.get_mut(slot.0) {
             *place = entry;
         }
-        if let Some(taken) = self.taken.get_mut(slot.0 / WAYS) {
-            *taken |= way_bit(slot);
+        if let Some(heads) = self.sets.get_mut(slot.0 / WAYS) {
+            heads.note(slot.0 % WAYS, home.tag(), entry.stage, entry.started);
         }
     }
 
     pub(super) fn remove(&mut self, slot: Slot) {
-        let Some(taken) = self.taken.get_mut(slot.0 / WAYS) else {
-            return;
-        };
-        if *taken & way_bit(slot) != 0 {
-            *taken &= !way_bit(slot);
-            let was_under_way = self.entries.get(slot.0).is_some_and(|entry| !entry.is_resting());
-            self.under_way = self.under_way.saturating_sub(usize::from(was_under_way));
+        let Some(heads) = self.sets.get_mut(slot.0 / WAYS) else { return };
+        let way = slot.0 % WAYS;
+        let was_under_way =
+            heads.tag(way) != 0 && self.entries.get(slot.0).is_some_and(|entry| !entry.is_resting());
+        heads.free(way);
+        self.under_way = self.under_way.saturating_sub(usize::from(was_under_way));
+    }
+
+    /// Takes an entry that is under way further.
+    pub(super) fn advance(&mut self, slot: Slot, node: NodeId, stage: u8) {
+        if let Some(entry) = self.entries.get_mut(slot.0) {
+            (entry.node, entry.stage) = (node, stage);
+        }
+        if let Some(heads) = self.sets.get_mut(slot.0 / WAYS) {
+            heads.set_stage(slot.0 % WAYS, stage);
         }
     }
 
     /// Brings an entry to rest.
     pub(super) fn rest(&mut self, slot: Slot, root: NodeId, now: Nanos) {
-        if let Some(entry) = self.entries.get_mut(slot.0) {
-            let was_under_way = !entry.is_resting();
-            (entry.stage, entry.node, entry.started, entry.reported) = (0, root, now, 0);
-            self.under_way = self.under_way.saturating_sub(usize::from(was_under_way));
+        let Some(entry) = self.entries.get_mut(slot.0) else { return };
+        let was_under_way = !entry.is_resting();
+        (entry.stage, entry.node, entry.started, entry.reported) = (0, root, now, 0);
+        self.under_way = self.under_way.saturating_sub(usize::from(was_under_way));
+        if let Some(heads) = self.sets.get_mut(slot.0 / WAYS) {
+            let way = slot.0 % WAYS;
+            heads.note(way, heads.tag(way), 0, now);
         }
     }
 
@@ -204,23 +225,18 @@ impl Table {
     }
 
     pub(super) fn clear(&mut self) {
-        self.taken.fill(0);
+        self.sets.fill(Heads::default());
         self.under_way = 0;
     }
 
     pub(super) const fn sets(&self) -> usize {
-        self.taken.len()
+        self.sets.len()
     }
 
     /// The taken ways of a set.
     pub(super) fn taken_in(&self, set: usize) -> impl Iterator<Item = Slot> + use<> {
-        let mut left = self.taken.get(set).copied().unwrap_or(0);
-        let first = set.saturating_mul(WAYS);
-        std::iter::from_fn(move || {
-            let way = usize::try_from(left.trailing_zeros()).unwrap_or(WAYS);
-            left &= left.wrapping_sub(1);
-            (way < WAYS).then(|| Slot(first.saturating_add(way)))
-        })
+        let taken = self.sets.get(set).map(Heads::taken);
+        taken.into_iter().flatten().map(move |way| slot(set, way))
     }
 
     /// Groups of one source live in different sets, so that many groups do not crowd one.
@@ -230,6 +246,6 @@ impl Table {
     }
 }
 
-fn way_bit(slot: Slot) -> u8 {
-    1 << (slot.0 % WAYS)
+const fn slot(set: usize, way: usize) -> Slot {
+    Slot(set.saturating_mul(WAYS).saturating_add(way))
 }

@@ -35,7 +35,7 @@ fn the_size_is_rounded_up_and_bounded() {
 fn the_oldest_attempt_of_stage_one_makes_room() {
     let mut tracker = smallest(&[compatible("1,2,3")]);
     for host in 0..8 {
-        hit(&mut tracker, NOW + Duration::from_millis(u64::from(host)), host, 1);
+        hit(&mut tracker, NOW + Duration::from_millis(u64::from(2 * host)), host, 1);
     }
     assert_eq!(hit(&mut tracker, NOW, 0, 2), Outcome::Advanced);
     let later = NOW + Duration::from_millis(20);
