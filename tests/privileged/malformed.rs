@@ -34,11 +34,8 @@ fn the_parser_decides_as_the_kernel_does() {
         return;
     }
     let hosts = Hosts::new();
-    let table = cases::all(&cases::Hosts {
-        source: (CLIENT, CLIENT6),
-        destination: (SERVER, SERVER6),
-        port: PORT,
-    });
+    let table =
+        cases::all(&cases::Hosts { source: (CLIENT, CLIENT6), destination: (SERVER, SERVER6), port: PORT });
     assert!(table.len() >= 60);
     let mut wire = Wire::new(&hosts);
     wire.settle(&table);
@@ -52,17 +49,8 @@ fn the_parser_decides_as_the_kernel_does() {
         wire.collect();
         false
     });
-    let surprises: Vec<_> = table
-        .iter()
-        .filter_map(|case| surprise(case, &wire.delivered))
-        .collect();
-    assert!(
-        surprises.is_empty(),
-        "{} of {} frames:\n{}",
-        surprises.len(),
-        table.len(),
-        surprises.join("\n")
-    );
+    let surprises: Vec<_> = table.iter().filter_map(|case| surprise(case, &wire.delivered)).collect();
+    assert!(surprises.is_empty(), "{} of {} frames:\n{}", surprises.len(), table.len(), surprises.join("\n"));
 }
 
 /// The table holds what people thought of; this is the rest: good datagrams with options and extension headers, each
@@ -73,11 +61,8 @@ fn they_agree_on_frames_damaged_at_random() {
         return;
     }
     let hosts = Hosts::new();
-    let table = cases::all(&cases::Hosts {
-        source: (CLIENT, CLIENT6),
-        destination: (SERVER, SERVER6),
-        port: PORT,
-    });
+    let table =
+        cases::all(&cases::Hosts { source: (CLIENT, CLIENT6), destination: (SERVER, SERVER6), port: PORT });
     let mut wire = Wire::new(&hosts);
     wire.settle(&table);
     let mut random = damaged::Random(0x00A1_DABA);
@@ -85,9 +70,7 @@ fn they_agree_on_frames_damaged_at_random() {
     let mut arrived = 0;
     for _ in 0..ROUNDS {
         wire.delivered.clear();
-        let frames: Vec<_> = (1..=32)
-            .map(|port| (port, damaged::frame(&mut random, port)))
-            .collect();
+        let frames: Vec<_> = (1..=32).map(|port| (port, damaged::frame(&mut random, port))).collect();
         for (_, bytes) in &frames {
             wire.send(bytes);
         }
@@ -103,16 +86,8 @@ fn they_agree_on_frames_damaged_at_random() {
             }
         }
     }
-    assert!(
-        surprises.is_empty(),
-        "{} frames:\n{}",
-        surprises.len(),
-        surprises.join("\n")
-    );
-    assert!(
-        (ROUNDS * 8..ROUNDS * 24).contains(&arrived),
-        "a mix of good and bad: {arrived} arrived"
-    );
+    assert!(surprises.is_empty(), "{} frames:\n{}", surprises.len(), surprises.join("\n"));
+    assert!((ROUNDS * 8..ROUNDS * 24).contains(&arrived), "a mix of good and bad: {arrived} arrived");
 }
 
 const ROUNDS: usize = 200;
@@ -144,19 +119,12 @@ fn surprise(case: &Case, delivered: &HashSet<u16>) -> Option<String> {
         Kernel::Agrees => agree,
         Kernel::Differs(_) => !agree,
         Kernel::Varies(why) => {
-            println!(
-                "{}: the kernel {}; {why}",
-                case.name,
-                if theirs { "delivers" } else { "drops" }
-            );
+            println!("{}: the kernel {}; {why}", case.name, if theirs { "delivers" } else { "drops" });
             true
         }
     };
     let summary = || {
-        format!(
-            "{} ({}): kernel {theirs}, parser {ours:?}, {:?}",
-            case.name, case.source_port, case.kernel
-        )
+        format!("{} ({}): kernel {theirs}, parser {ours:?}, {:?}", case.name, case.source_port, case.kernel)
     };
     (!expected || ours != case.expect).then(summary)
 }
@@ -173,12 +141,8 @@ struct Wire {
 
 impl Wire {
     fn new(hosts: &Hosts) -> Self {
-        let (datagrams, listener) = hosts.as_server(|| {
-            (
-                UdpSocket::bind(("::", PORT)).unwrap(),
-                TcpListener::bind(("::", PORT)).unwrap(),
-            )
-        });
+        let (datagrams, listener) = hosts
+            .as_server(|| (UdpSocket::bind(("::", PORT)).unwrap(), TcpListener::bind(("::", PORT)).unwrap()));
         datagrams.set_nonblocking(true).unwrap();
         let server = hosts.as_server(|| interface("srv0")).mac.unwrap();
         let client = hosts.as_client(|| interface("cli0"));
@@ -188,24 +152,12 @@ impl Wire {
             client.mac.unwrap(),
             [CLIENT.to_string(), CLIENT6.to_string()],
         );
-        know_each_other(
-            &hosts.client,
-            "cli0",
-            server,
-            [SERVER.to_string(), SERVER6.to_string()],
-        );
+        know_each_other(&hosts.client, "cli0", server, [SERVER.to_string(), SERVER6.to_string()]);
         let (sender, answers) = hosts.as_client(|| channel(&client));
         let mut addresses = [0; 12];
         addresses[..6].copy_from_slice(&server.octets());
         addresses[6..].copy_from_slice(&client.mac.unwrap().octets());
-        Self {
-            sender,
-            answers,
-            addresses,
-            datagrams,
-            _listener: listener,
-            delivered: HashSet::new(),
-        }
+        Self { sender, answers, addresses, datagrams, _listener: listener, delivered: HashSet::new() }
     }
 
     /// Waits until good frames arrive: interfaces need a moment.
@@ -237,10 +189,7 @@ impl Wire {
             }
         }
         while let Ok(bytes) = self.answers.next() {
-            let frame = Frame {
-                checksum: Checksum::Trusted,
-                ..Frame::whole(Link::Ethernet, bytes)
-            };
+            let frame = Frame { checksum: Checksum::Trusted, ..Frame::whole(Link::Ethernet, bytes) };
             let Ok(Transport::Tcp(tcp)) = parse(&frame).map(|segment| segment.transport) else {
                 continue;
             };
@@ -252,18 +201,12 @@ impl Wire {
 }
 
 fn interface(name: &str) -> NetworkInterface {
-    pnet_datalink::interfaces()
-        .into_iter()
-        .find(|interface| interface.name == name)
-        .unwrap()
+    pnet_datalink::interfaces().into_iter().find(|interface| interface.name == name).unwrap()
 }
 
 fn channel(interface: &NetworkInterface) -> (Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>) {
-    let config = Config {
-        read_timeout: Some(Duration::from_millis(10)),
-        promiscuous: false,
-        ..Config::default()
-    };
+    let config =
+        Config { read_timeout: Some(Duration::from_millis(10)), promiscuous: false, ..Config::default() };
     match pnet_datalink::channel(interface, config).unwrap() {
         Channel::Ethernet(sender, receiver) => (sender, receiver),
         _ => panic!("an Ethernet interface"),
@@ -274,9 +217,7 @@ fn channel(interface: &NetworkInterface) -> (Box<dyn DataLinkSender>, Box<dyn Da
 fn know_each_other(namespace: &str, interface: &str, mac: MacAddr, addresses: [String; 2]) {
     for address in addresses {
         let mac = mac.to_string();
-        let words = [
-            "-n", namespace, "neigh", "replace", &address, "lladdr", &mac, "dev", interface,
-        ];
+        let words = ["-n", namespace, "neigh", "replace", &address, "lladdr", &mac, "dev", interface];
         let status = Command::new("ip").args(words).status().unwrap();
         assert!(status.success(), "{words:?}");
     }

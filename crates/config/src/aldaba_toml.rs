@@ -132,12 +132,8 @@ impl Reading {
     fn finish(self) -> Plan {
         let Self { settings, rules, doors, one_time, places } = self;
         let (ignore, interfaces) = (settings.place("ignore"), settings.place("interfaces"));
-        let gate = Rules {
-            doors: rules,
-            ignore: settings.ignore,
-            attempts: settings.attempts,
-            ipv6: settings.ipv6,
-        };
+        let gate =
+            Rules { doors: rules, ignore: settings.ignore, attempts: settings.attempts, ipv6: settings.ipv6 };
         let catalogue = Catalogue { doors, limits: settings.limits };
         let policy = Policy { gate, catalogue, daemon: settings.daemon, one_time };
         Plan { policy, doors: places, ignore, interfaces }
@@ -166,7 +162,8 @@ fn advice(source: &Source, at: usize) -> Option<&'static str> {
     if line.starts_with(';') || line.starts_with("//") {
         return Some("a comment begins with #");
     }
-    let knockd = ["usesyslog", "logfile", "seq_timeout", "tcpflags", "start_command", "stop_command", "cmd_timeout"];
+    let knockd =
+        ["usesyslog", "logfile", "seq_timeout", "tcpflags", "start_command", "stop_command", "cmd_timeout"];
     if suggest::nearest(key, knockd).is_some() {
         return Some("this looks like a knockd.conf: give it a name that does not end in .toml");
     }

@@ -68,31 +68,15 @@ impl Bundle {
         files: &mut dyn Files,
         options: &Options,
     ) -> (Self, Result<Loaded, Report>) {
-        let mut recorder = Recorder {
-            files,
-            answers: Answers::default(),
-        };
+        let mut recorder = Recorder { files, answers: Answers::default() };
         let outcome = load(kind, path, &mut recorder, options);
         let answers = recorder.answers;
-        (
-            Self {
-                kind,
-                path: path.to_owned(),
-                options: options.clone(),
-                answers,
-            },
-            outcome,
-        )
+        (Self { kind, path: path.to_owned(), options: options.clone(), answers }, outcome)
     }
 
     /// Reads the configuration again from what was kept.
     pub fn load(&self) -> Result<Loaded, Report> {
-        load(
-            self.kind,
-            &self.path,
-            &mut Replay::new(&self.answers),
-            &self.options,
-        )
+        load(self.kind, &self.path, &mut Replay::new(&self.answers), &self.options)
     }
 
     /// The bundle as bytes.
@@ -118,16 +102,7 @@ impl Bundle {
         let path = read_path(&mut reader)?;
         let answers = read_answers(&mut reader)?;
         reader.finish()?;
-        Ok(Self {
-            kind,
-            path,
-            options: Options {
-                strict_check,
-                reload,
-                own_uid,
-            },
-            answers,
-        })
+        Ok(Self { kind, path, options: Options { strict_check, reload, own_uid }, answers })
     }
 }
 
@@ -168,9 +143,7 @@ fn write_outcome<T>(writer: &mut Writer, outcome: &Result<T, Failure>, value: im
         Err(failure) => {
             writer.byte(0);
             writer.byte(u8::from(failure.errno.is_some()));
-            writer.number(u32::from_ne_bytes(
-                failure.errno.unwrap_or_default().to_ne_bytes(),
-            ));
+            writer.number(u32::from_ne_bytes(failure.errno.unwrap_or_default().to_ne_bytes()));
             writer.bytes(failure.text.as_bytes());
         }
     }
@@ -204,22 +177,12 @@ fn read_outcome<T>(
     if !known && errno != 0 {
         return Err(BundleError::Value);
     }
-    Ok(Err(Failure {
-        errno: known.then_some(errno),
-        text: reader.text()?,
-    }))
+    Ok(Err(Failure { errno: known.then_some(errno), text: reader.text()? }))
 }
 
 fn read_file(reader: &mut Reader<'_>) -> Result<FileBytes, BundleError> {
-    let facts = FileFacts {
-        mode: reader.number()?,
-        uid: reader.number()?,
-        is_regular: reader.flag()?,
-    };
-    Ok(FileBytes {
-        facts,
-        bytes: reader.bytes()?.to_vec(),
-    })
+    let facts = FileFacts { mode: reader.number()?, uid: reader.number()?, is_regular: reader.flag()? };
+    Ok(FileBytes { facts, bytes: reader.bytes()?.to_vec() })
 }
 
 fn read_names(reader: &mut Reader<'_>) -> Result<Vec<OsString>, BundleError> {
@@ -237,17 +200,11 @@ fn read_path(reader: &mut Reader<'_>) -> Result<PathBuf, BundleError> {
 
 impl Failure {
     fn of(error: &io::Error) -> Self {
-        Self {
-            errno: error.raw_os_error(),
-            text: error.to_string(),
-        }
+        Self { errno: error.raw_os_error(), text: error.to_string() }
     }
 
     fn again(&self) -> io::Error {
-        self.errno.map_or_else(
-            || io::Error::other(self.text.clone()),
-            io::Error::from_raw_os_error,
-        )
+        self.errno.map_or_else(|| io::Error::other(self.text.clone()), io::Error::from_raw_os_error)
     }
 }
 
@@ -289,21 +246,9 @@ struct Replay<'a> {
 impl<'a> Replay<'a> {
     fn new(answers: &'a Answers) -> Self {
         Self {
-            files: answers
-                .files
-                .iter()
-                .map(|(path, answer)| (path.as_path(), answer))
-                .collect(),
-            folders: answers
-                .folders
-                .iter()
-                .map(|(path, answer)| (path.as_path(), answer))
-                .collect(),
-            programs: answers
-                .programs
-                .iter()
-                .map(|(program, exists)| (program.as_str(), *exists))
-                .collect(),
+            files: answers.files.iter().map(|(path, answer)| (path.as_path(), answer)).collect(),
+            folders: answers.folders.iter().map(|(path, answer)| (path.as_path(), answer)).collect(),
+            programs: answers.programs.iter().map(|(program, exists)| (program.as_str(), *exists)).collect(),
         }
     }
 }

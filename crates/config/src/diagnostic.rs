@@ -39,19 +39,13 @@ impl Source {
     #[must_use]
     pub fn at(&self, span: Range<usize>) -> Place {
         let end = span.end.min(self.bytes().len());
-        Place {
-            source: self.clone(),
-            span: Some(span.start.min(end)..end),
-        }
+        Place { source: self.clone(), span: Some(span.start.min(end)..end) }
     }
 
     /// The file as a whole.
     #[must_use]
     pub fn whole(&self) -> Place {
-        Place {
-            source: self.clone(),
-            span: None,
-        }
+        Place { source: self.clone(), span: None }
     }
 }
 
@@ -76,14 +70,8 @@ impl Place {
     pub fn line_column(&self) -> Option<(usize, usize)> {
         let before = self.source.bytes().get(..self.span.as_ref()?.start)?;
         let line = before.split(|&byte| byte == b'\n').count();
-        let begin = before
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |at| at.saturating_add(1));
-        let column = String::from_utf8_lossy(before.get(begin..)?)
-            .chars()
-            .count()
-            .saturating_add(1);
+        let begin = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at.saturating_add(1));
+        let column = String::from_utf8_lossy(before.get(begin..)?).chars().count().saturating_add(1);
         Some((line, column))
     }
 
@@ -156,10 +144,7 @@ impl Diagnostic {
     /// A warning at this place.
     #[must_use]
     pub fn warning(code: &'static str, place: &Place, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(code, place, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(code, place, message) }
     }
 
     /// The same, with words at the caret.
@@ -227,10 +212,7 @@ impl Report {
         // knockd stops at its first error, which is not always the first in the file.
         let knockd_line = diagnostics.iter().find_map(Diagnostic::knockd_line);
         sort(&mut diagnostics);
-        Self {
-            diagnostics,
-            knockd_line,
-        }
+        Self { diagnostics, knockd_line }
     }
 
     /// The line the original knockd would have stopped with.
@@ -242,19 +224,13 @@ impl Report {
     /// All of it, one block for each problem; every block ends with an empty line.
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {
-        self.diagnostics
-            .iter()
-            .map(|diagnostic| diagnostic.render(paint) + "\n\n")
-            .collect()
+        self.diagnostics.iter().map(|diagnostic| diagnostic.render(paint) + "\n\n").collect()
     }
 
     /// How many of them are errors.
     #[must_use]
     pub fn errors(&self) -> usize {
-        self.diagnostics
-            .iter()
-            .filter(|found| found.severity == Severity::Error)
-            .count()
+        self.diagnostics.iter().filter(|found| found.severity == Severity::Error).count()
     }
 }
 

@@ -177,7 +177,9 @@ fn sequence(page: &mut Page, action: KnockAction, source: &SequenceSource, file:
         KnockAction::Close => ("close-sequence", "close-one-time-sequences"),
     };
     let written = file.is_none_or(|file| file.current == Current::Written);
-    if let (SequenceSource::Fixed(sequence) | SequenceSource::OneTime(Some(sequence)), true) = (source, written) {
+    if let (SequenceSource::Fixed(sequence) | SequenceSource::OneTime(Some(sequence)), true) =
+        (source, written)
+    {
         if file.is_some() {
             page.line("# Counts once, then the first line of the file.");
         }

@@ -17,14 +17,8 @@ pub const LARGEST_FILE: u64 = 16 << 20;
 const DO_NOT_WAIT: i32 = 0o4000;
 
 /// Where a program without a slash in its name is looked for.
-const PROGRAM_PATH: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
+const PROGRAM_PATH: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// A file's bytes and what the system says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,53 +58,35 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(DO_NOT_WAIT)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).custom_flags(DO_NOT_WAIT).open(path)?;
         let facts = facts(&file)?;
         if !facts.is_regular {
             // Said by the caller, who knows what the file was wanted for.
-            return Ok(FileBytes {
-                bytes: Vec::new(),
-                facts,
-            });
+            return Ok(FileBytes { bytes: Vec::new(), facts });
         }
         let mut bytes = Vec::new();
-        file.take(LARGEST_FILE.saturating_add(1))
-            .read_to_end(&mut bytes)?;
+        file.take(LARGEST_FILE.saturating_add(1)).read_to_end(&mut bytes)?;
         if u64::try_from(bytes.len()).is_ok_and(|len| len > LARGEST_FILE) {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "file is larger than 16 MiB",
-            ));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file is larger than 16 MiB"));
         }
         Ok(FileBytes { bytes, facts })
     }
 
     fn list_dir(&mut self, path: &Path) -> io::Result<Vec<OsString>> {
-        std::fs::read_dir(path)?
-            .map(|entry| Ok(entry?.file_name()))
-            .collect()
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
     fn program_exists(&mut self, program: &str) -> bool {
         if program.contains('/') {
             return is_executable(Path::new(program));
         }
-        PROGRAM_PATH
-            .iter()
-            .any(|folder| is_executable(&PathBuf::from(folder).join(program)))
+        PROGRAM_PATH.iter().any(|folder| is_executable(&PathBuf::from(folder).join(program)))
     }
 }
 
 fn facts(file: &File) -> io::Result<FileFacts> {
     let metadata = file.metadata()?;
-    Ok(FileFacts {
-        mode: metadata.mode() & 0o7777,
-        uid: metadata.uid(),
-        is_regular: metadata.is_file(),
-    })
+    Ok(FileFacts { mode: metadata.mode() & 0o7777, uid: metadata.uid(), is_regular: metadata.is_file() })
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -154,12 +154,7 @@ impl Reader<'_> {
         }
     }
 
-    fn directive(
-        &mut self,
-        line: &Line,
-        key: std::ops::Range<usize>,
-        value: Option<std::ops::Range<usize>>,
-    ) {
+    fn directive(&mut self, line: &Line, key: std::ops::Range<usize>, value: Option<std::ops::Range<usize>>) {
         if matches!(self.section, Section::None) {
             self.section = Section::Unknown;
             let found = self.without_section(line);

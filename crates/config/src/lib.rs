@@ -44,11 +44,7 @@ impl Kind {
     /// By its name: `.toml` is ours, anything else knockd's.
     #[must_use]
     pub fn of(path: &Path) -> Self {
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            Self::Toml
-        } else {
-            Self::Knockd
-        }
+        if path.extension().is_some_and(|extension| extension == "toml") { Self::Toml } else { Self::Knockd }
     }
 }
 

@@ -64,8 +64,12 @@ fn refused(error: &SequenceError, text: &str, place: &Place) -> Diagnostic {
         SequenceErrorKind::UnknownProtocol if part.is_empty() => {
             found.help("write :tcp or :udp, or leave the colon out for tcp")
         }
-        SequenceErrorKind::UnknownProtocol => found.help("write PORT:udp for UDP; without a protocol it is TCP"),
-        SequenceErrorKind::NotANumber if part.contains('/') => found.help("in a sequence write PORT:udp, not PORT/udp"),
+        SequenceErrorKind::UnknownProtocol => {
+            found.help("write PORT:udp for UDP; without a protocol it is TCP")
+        }
+        SequenceErrorKind::NotANumber if part.contains('/') => {
+            found.help("in a sequence write PORT:udp, not PORT/udp")
+        }
         SequenceErrorKind::NotANumber if part.contains('-') => {
             found.help("a sequence has no ranges: write each port to be knocked on")
         }
@@ -104,7 +108,8 @@ pub(crate) fn bad_flag(text: &str, place: &Place, error: &FlagError) -> Diagnost
     let word: String = error.flag.chars().take(40).collect();
     let at = place.part(error.span.clone());
     let found = if text.is_empty() {
-        Diagnostic::error("bad-flag", &at, "no flag is named").help("leave the line out to let any packet count")
+        Diagnostic::error("bad-flag", &at, "no flag is named")
+            .help("leave the line out to let any packet count")
     } else {
         Diagnostic::error("bad-flag", &at, format!("{:?} is not a TCP flag", word.to_ascii_lowercase()))
     };

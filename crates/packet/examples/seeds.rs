@@ -77,17 +77,9 @@ fn udp() -> Frame {
 }
 
 fn frames() -> Vec<(String, Vec<u8>)> {
-    let address = |last| {
-        (
-            Ipv4Addr::new(10, 9, 0, last),
-            Ipv6Addr::new(0xFD09, 0, 0, 0, 0, 0, 0, last.into()),
-        )
-    };
-    let table = cases::all(&cases::Hosts {
-        source: address(2),
-        destination: address(1),
-        port: 7000,
-    });
+    let address =
+        |last| (Ipv4Addr::new(10, 9, 0, last), Ipv6Addr::new(0xFD09, 0, 0, 0, 0, 0, 0, last.into()));
+    let table = cases::all(&cases::Hosts { source: address(2), destination: address(1), port: 7000 });
     let seed = |choice: u8, bytes: &[u8]| [&[choice], bytes].concat();
     let mut seeds: Vec<_> = table
         .iter()
@@ -100,41 +92,24 @@ fn frames() -> Vec<(String, Vec<u8>)> {
     }
     let ethernet = tcp().vlan(0x8100, 5).bytes(Link::Ethernet);
     seeds.push(("tag-in-stripped-tag".into(), seed(STRIPPED_TAG, &ethernet)));
-    seeds.push((
-        "wrong-checksum-trusted".into(),
-        seed(TRUSTED, &tcp().checksum(1).bytes(Link::Ethernet)),
-    ));
+    seeds.push(("wrong-checksum-trusted".into(), seed(TRUSTED, &tcp().checksum(1).bytes(Link::Ethernet))));
     let snapped = tcp().payload(&[7; 64]).bytes(Link::Ethernet);
-    seeds.push((
-        "snapped-payload".into(),
-        seed(SNAPPED, &snapped[..snapped.len() - 64]),
-    ));
+    seeds.push(("snapped-payload".into(), seed(SNAPPED, &snapped[..snapped.len() - 64])));
     seeds.push(("snapped-header".into(), seed(SNAPPED, &snapped[..40])));
     seeds
 }
 
 fn file_name(words: &str) -> String {
     let plain = |letter: char| {
-        if letter.is_ascii_alphanumeric() {
-            letter.to_ascii_lowercase()
-        } else {
-            '-'
-        }
+        if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' }
     };
     let name: String = words.chars().map(plain).collect();
-    name.split('-')
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("-")
+    name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 fn files() -> Vec<(String, Vec<u8>)> {
-    let frames = |link| {
-        vec![
-            (Duration::from_secs(1), tcp().bytes(link)),
-            (Duration::from_secs(2), udp().bytes(link)),
-        ]
-    };
+    let frames =
+        |link| vec![(Duration::from_secs(1), tcp().bytes(link)), (Duration::from_secs(2), udp().bytes(link))];
     let mut seeds = Vec::new();
     for (name, number, link) in [
         ("ethernet", 1, Link::Ethernet),
@@ -150,29 +125,17 @@ fn files() -> Vec<(String, Vec<u8>)> {
     let bytes = tcp().bytes(Link::Ethernet);
     for (order, name) in Order::BOTH.into_iter().zip(["little", "big"]) {
         let packet = order.pcap_packet(1, 5, 60, &bytes);
-        seeds.push((
-            format!("pcap-{name}-nanoseconds"),
-            [order.pcap_header(0xA1B2_3C4D, 1), packet].concat(),
-        ));
+        seeds
+            .push((format!("pcap-{name}-nanoseconds"), [order.pcap_header(0xA1B2_3C4D, 1), packet].concat()));
         seeds.push((format!("pcap-{name}-empty"), order.pcap_header(0xA1B2_C3D4, 1)));
-        seeds.extend(
-            blocks(order)
-                .into_iter()
-                .map(|(seed, bytes)| (format!("pcapng-{name}-{seed}"), bytes)),
-        );
+        seeds.extend(blocks(order).into_iter().map(|(seed, bytes)| (format!("pcapng-{name}-{seed}"), bytes)));
     }
     let mut modified = Order::Little.pcap_packet(1, 5, 60, &bytes);
     modified.splice(16..16, [0; 8]);
-    seeds.push((
-        "pcap-modified".into(),
-        [Order::Little.pcap_header(0xA1B2_CD34, 1), modified].concat(),
-    ));
+    seeds.push(("pcap-modified".into(), [Order::Little.pcap_header(0xA1B2_CD34, 1), modified].concat()));
     let cut = pcap(1, &frames(Link::Ethernet));
     seeds.push(("pcap-cut-in-a-packet".into(), cut[..cut.len() - 9].to_vec()));
-    let sections: Vec<_> = Order::BOTH
-        .iter()
-        .flat_map(|order| blocks(*order).swap_remove(0).1)
-        .collect();
+    let sections: Vec<_> = Order::BOTH.iter().flat_map(|order| blocks(*order).swap_remove(0).1).collect();
     seeds.push(("pcapng-two-sections-of-different-order".into(), sections));
     seeds
 }
@@ -185,29 +148,13 @@ fn blocks(order: Order) -> Vec<(&'static str, Vec<u8>)> {
     let binary = order.interface(1, 96, &[(9, &[0x8A]), (14, &offset)]);
     let packet = |interface| order.packet(interface, 10 << 10, 60, &bytes);
     vec![
-        (
-            "enhanced",
-            [section.clone(), interface.clone(), packet(0)].concat(),
-        ),
+        ("enhanced", [section.clone(), interface.clone(), packet(0)].concat()),
         (
             "two-interfaces",
-            [
-                section.clone(),
-                interface.clone(),
-                binary.clone(),
-                packet(1),
-                packet(0),
-            ]
-            .concat(),
+            [section.clone(), interface.clone(), binary.clone(), packet(1), packet(0)].concat(),
         ),
-        (
-            "simple",
-            [section.clone(), binary, order.simple_packet(200, &bytes)].concat(),
-        ),
-        (
-            "unknown-block",
-            [section.clone(), interface, order.block(0xBAD, &bytes)].concat(),
-        ),
+        ("simple", [section.clone(), binary, order.simple_packet(200, &bytes)].concat()),
+        ("unknown-block", [section.clone(), interface, order.block(0xBAD, &bytes)].concat()),
         ("unknown-interface", [section, packet(0)].concat()),
     ]
 }

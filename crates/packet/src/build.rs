@@ -89,11 +89,7 @@ impl Frame {
         destination_port: u16,
     ) -> Self {
         let mut frame = Self::udp(source, source_port, destination, destination_port);
-        frame.tcp = Some(TcpParts {
-            sequence: 1,
-            flags: flag::SYN,
-            options: Vec::new(),
-        });
+        frame.tcp = Some(TcpParts { sequence: 1, flags: flag::SYN, options: Vec::new() });
         frame
     }
 
@@ -122,9 +118,7 @@ impl Frame {
     }
 
     fn tcp_parts(&mut self) -> &mut TcpParts {
-        let Some(parts) = &mut self.tcp else {
-            unreachable!("only TCP has this")
-        };
+        let Some(parts) = &mut self.tcp else { unreachable!("only TCP has this") };
         parts
     }
 
@@ -262,11 +256,7 @@ impl Frame {
     /// The `EtherType` of the IP header.
     #[must_use]
     pub fn ethertype(&self) -> u16 {
-        if self.source.is_ipv4() {
-            crate::ETHERTYPE_IPV4
-        } else {
-            crate::ETHERTYPE_IPV6
-        }
+        if self.source.is_ipv4() { crate::ETHERTYPE_IPV4 } else { crate::ETHERTYPE_IPV6 }
     }
 
     /// The frame as a link carries it. [`Link::Network`]'s kind is not looked at: the bytes begin with the IP header.

@@ -96,20 +96,13 @@ enum Format {
 impl<'a> Reader<'a> {
     /// Reads the file's header.
     pub fn new(file: &'a [u8]) -> Result<Self, FileError> {
-        let mut cursor = Cursor {
-            offset: 0,
-            rest: file,
-        };
+        let mut cursor = Cursor { offset: 0, rest: file };
         let format = match file.first_chunk() {
             None => return Err(cursor.error(FileErrorKind::NotACapture)),
             Some([0x0A, 0x0D, 0x0D, 0x0A]) => Format::Pcapng(pcapng::Section::open(&cursor)?),
             Some(_) => Format::Pcap(pcap::Header::read(&mut cursor)?),
         };
-        Ok(Self {
-            format,
-            cursor,
-            failed: false,
-        })
+        Ok(Self { format, cursor, failed: false })
     }
 }
 
@@ -138,10 +131,7 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     const fn error(&self, kind: FileErrorKind) -> FileError {
-        FileError {
-            offset: self.offset,
-            kind,
-        }
+        FileError { offset: self.offset, kind }
     }
 
     /// Moves on to `rest`, which is the end of what was left.
@@ -160,12 +150,8 @@ const fn link(number: u32) -> Result<Link, u32> {
         101 => Link::Ip,
         108 => Link::Loop,
         113 => Link::LinuxSll,
-        228 => Link::Network {
-            ethertype: ETHERTYPE_IPV4,
-        },
-        229 => Link::Network {
-            ethertype: ETHERTYPE_IPV6,
-        },
+        228 => Link::Network { ethertype: ETHERTYPE_IPV4 },
+        229 => Link::Network { ethertype: ETHERTYPE_IPV6 },
         276 => Link::LinuxSll2,
         other => return Err(other),
     })

@@ -53,13 +53,7 @@ impl<'a> Frame<'a> {
     /// A frame captured whole, with nothing taken out and its checksums final.
     #[must_use]
     pub const fn whole(link: Link, bytes: &'a [u8]) -> Self {
-        Self {
-            link,
-            bytes,
-            wire_len: bytes.len(),
-            stripped_vlan: None,
-            checksum: Checksum::Verify,
-        }
+        Self { link, bytes, wire_len: bytes.len(), stripped_vlan: None, checksum: Checksum::Verify }
     }
 }
 
@@ -98,10 +92,7 @@ pub struct Vlan {
 
 impl Vlan {
     /// No tag.
-    pub const NONE: Self = Self {
-        tags: [VlanTag::NONE; 2],
-        count: 0,
-    };
+    pub const NONE: Self = Self { tags: [VlanTag::NONE; 2], count: 0 };
 
     /// The tags, outer to inner.
     #[must_use]

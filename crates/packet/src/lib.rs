@@ -57,11 +57,7 @@ const ETHERTYPE_IPV6: u16 = 0x86DD;
 
 /// Looks through all layers of one frame.
 pub fn parse<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Refused> {
-    let Network {
-        ethertype,
-        rest,
-        vlan,
-    } = link::open(frame)?;
+    let Network { ethertype, rest, vlan } = link::open(frame)?;
     let datagram = match ethertype {
         ETHERTYPE_IPV4 => ipv4::open(rest)?,
         ETHERTYPE_IPV6 => ipv6::open(rest)?,

@@ -39,11 +39,7 @@ pub(crate) fn open<'a>(frame: &Frame<'a>) -> Result<Network<'a>, Refused> {
         Link::Null => (family(all, true)?, all.after(FAMILY)),
         Link::Loop => (family(all, false)?, all.after(FAMILY)),
     };
-    let mut network = Network {
-        ethertype,
-        rest,
-        vlan: Vlan::NONE,
-    };
+    let mut network = Network { ethertype, rest, vlan: Vlan::NONE };
     if let Some(tag) = frame.stripped_vlan {
         network.vlan = network.vlan.push(tag).ok_or(Refused::TooManyVlanTags)?;
     }
@@ -57,18 +53,12 @@ fn ethernet(all: Rest<'_>) -> Result<(u16, Rest<'_>), Refused> {
 
 fn sll(all: Rest<'_>) -> Result<(u16, Rest<'_>), Refused> {
     let header = SLLPacket::new(all.head(SLL, Layer::Link)?).ok_or(CUT_OFF)?;
-    Ok((
-        cooked(header.get_link_layer_address_type(), header.get_protocol().0),
-        all.after(SLL),
-    ))
+    Ok((cooked(header.get_link_layer_address_type(), header.get_protocol().0), all.after(SLL)))
 }
 
 fn sll2(all: Rest<'_>) -> Result<(u16, Rest<'_>), Refused> {
     let header = SLL2Packet::new(all.head(SLL2, Layer::Link)?).ok_or(CUT_OFF)?;
-    Ok((
-        cooked(header.get_arphrd_type(), header.get_protocol_type().0),
-        all.after(SLL2),
-    ))
+    Ok((cooked(header.get_arphrd_type(), header.get_protocol_type().0), all.after(SLL2)))
 }
 
 /// On some kinds of interface the cooked header's protocol is no `EtherType`.
@@ -110,14 +100,8 @@ fn untag(mut network: Network<'_>) -> Result<Network<'_>, Refused> {
     while matches!(network.ethertype, 0x8100 | 0x88A8) {
         let cut_off = Refused::Malformed(Layer::Vlan, Fault::Truncated);
         let bytes = network.rest.head(TAG, Layer::Vlan)?;
-        let tci = bytes
-            .first_chunk()
-            .map(|tci| u16::from_be_bytes(*tci))
-            .ok_or(cut_off)?;
-        let tag = VlanTag {
-            tpid: network.ethertype,
-            tci,
-        };
+        let tci = bytes.first_chunk().map(|tci| u16::from_be_bytes(*tci)).ok_or(cut_off)?;
+        let tag = VlanTag { tpid: network.ethertype, tci };
         network.vlan = network.vlan.push(tag).ok_or(Refused::TooManyVlanTags)?;
         network.ethertype = VlanPacket::new(bytes).ok_or(cut_off)?.get_ethertype().0;
         network.rest = network.rest.after(TAG);

@@ -13,10 +13,7 @@ pub(crate) struct Rest<'a> {
 
 impl<'a> Rest<'a> {
     pub(crate) fn new(bytes: &'a [u8], wire_len: usize) -> Self {
-        Self {
-            bytes,
-            len: wire_len.max(bytes.len()),
-        }
+        Self { bytes, len: wire_len.max(bytes.len()) }
     }
 
     /// The length on the wire.
@@ -45,17 +42,11 @@ impl<'a> Rest<'a> {
 
     /// What follows the first `count` bytes; nothing if there are not that many.
     pub(crate) fn after(self, count: usize) -> Self {
-        Self {
-            bytes: self.bytes.get(count..).unwrap_or_default(),
-            len: self.len.saturating_sub(count),
-        }
+        Self { bytes: self.bytes.get(count..).unwrap_or_default(), len: self.len.saturating_sub(count) }
     }
 
     /// The first `len` bytes as a rest of their own: what comes after is padding.
     pub(crate) fn cut(self, len: usize) -> Self {
-        Self {
-            bytes: self.bytes.get(..len).unwrap_or(self.bytes),
-            len: self.len.min(len),
-        }
+        Self { bytes: self.bytes.get(..len).unwrap_or(self.bytes), len: self.len.min(len) }
     }
 }

@@ -66,10 +66,7 @@ impl Journal {
     }
 
     fn open_store(store: Arc<dyn Store>) -> Result<Self, JournalError> {
-        let mut journal = Self {
-            store,
-            database: None,
-        };
+        let mut journal = Self { store, database: None };
         journal.with(|_| Ok(()))?;
         Ok(journal)
     }
@@ -77,11 +74,7 @@ impl Journal {
     /// Every record, oldest lease first.
     pub fn load(&mut self) -> Result<Vec<Entry>, JournalError> {
         self.with(|database| {
-            let table = database
-                .begin_read()
-                .map_err(failed)?
-                .open_table(LEASES)
-                .map_err(failed)?;
+            let table = database.begin_read().map_err(failed)?.open_table(LEASES).map_err(failed)?;
             let mut entries = Vec::new();
             for row in table.iter().map_err(failed)? {
                 let (id, bytes) = row.map_err(failed)?;
@@ -96,12 +89,7 @@ impl Journal {
     /// Makes a record durable, in place of an older one of the same lease.
     pub fn put(&mut self, record: &Record, at: &Moment) -> Result<(), JournalError> {
         let bytes = codec::encode(record, at);
-        self.change(|table| {
-            table
-                .insert(record.id.0, bytes.as_slice())
-                .map(drop)
-                .map_err(failed)
-        })
+        self.change(|table| table.insert(record.id.0, bytes.as_slice()).map(drop).map_err(failed))
     }
 
     /// Takes a record away, durably; one that is not there is fine.
@@ -197,11 +185,7 @@ fn schema(database: &Database) -> Result<Option<u64>, JournalError> {
 
 fn make_tables(database: &Database) -> Result<(), JournalError> {
     let transaction = database.begin_write().map_err(failed)?;
-    transaction
-        .open_table(META)
-        .map_err(failed)?
-        .insert(SCHEMA, SCHEMA_VERSION)
-        .map_err(failed)?;
+    transaction.open_table(META).map_err(failed)?.insert(SCHEMA, SCHEMA_VERSION).map_err(failed)?;
     transaction.open_table(LEASES).map_err(failed)?;
     transaction.commit().map_err(failed)
 }

@@ -86,22 +86,11 @@ impl Place {
     #[must_use]
     pub fn of(door: &Arc<str>, set: &NftSet, address: IpAddr) -> Option<Self> {
         match set {
-            NftSet::Own { .. } => Some(Self::Own {
-                door: Arc::clone(door),
-            }),
-            NftSet::Named {
-                family,
-                table,
-                set_v4,
-                set_v6,
-            } => {
+            NftSet::Own { .. } => Some(Self::Own { door: Arc::clone(door) }),
+            NftSet::Named { family, table, set_v4, set_v6 } => {
                 let set = if address.is_ipv4() { set_v4 } else { set_v6 };
                 let set = set.clone()?;
-                Some(Self::Named {
-                    family: *family,
-                    table: table.clone(),
-                    set,
-                })
+                Some(Self::Named { family: *family, table: table.clone(), set })
             }
         }
     }

@@ -50,13 +50,7 @@ pub fn catalogue(variant: u8) -> Catalogue {
         command_door("at once", Style::Knockd, "at once", 0, None),
         without_stop(command_door("no stop", Style::Knockd, "no stop", 10, None)),
         never_stop(command_door("never", Style::Knockd, "never", 10, None)),
-        without_stop(command_door(
-            "native no stop",
-            Style::Native,
-            "plain",
-            30,
-            Some(10),
-        )),
+        without_stop(command_door("native no stop", Style::Native, "plain", 30, Some(10))),
     ];
     if variant & 1 == 1 {
         doors.truncate(6);
@@ -66,13 +60,8 @@ pub fn catalogue(variant: u8) -> Catalogue {
         doors.retain(|door| door.name != "native");
         doors.push(command_door("native", Style::Native, "changed", 60, Some(5)));
     }
-    let limits = Limits {
-        running: 4,
-        running_per_door: 2,
-        waiting: 3,
-        leases_per_source: 6,
-        leases_per_door: 8,
-    };
+    let limits =
+        Limits { running: 4, running_per_door: 2, waiting: 3, leases_per_source: 6, leases_per_door: 8 };
     Catalogue { doors, limits }
 }
 
@@ -81,10 +70,7 @@ fn command_door(name: &str, style: Style, word: &str, lease: u64, limit: Option<
         Style::Native => Template::Argv(vec![part.to_owned(), word.to_owned(), "{ip}".to_owned()]),
         Style::Knockd => Template::Shell(format!("{part} {word} %IP%")),
     };
-    let both = |part: &str| PerFamily {
-        v4: Some(template(part)),
-        v6: Some(template(part)),
-    };
+    let both = |part: &str| PerFamily { v4: Some(template(part)), v6: Some(template(part)) };
     let commands = Commands {
         start: both("start"),
         stop: both("stop"),
@@ -96,13 +82,7 @@ fn command_door(name: &str, style: Style, word: &str, lease: u64, limit: Option<
 
 fn door(name: &str, style: Style, lease: u64, action: Action) -> Door {
     let lease = Duration::from_secs(lease);
-    Door {
-        name: name.to_owned(),
-        style,
-        lease,
-        max_lease: Duration::from_secs(120),
-        action,
-    }
+    Door { name: name.to_owned(), style, lease, max_lease: Duration::from_secs(120), action }
 }
 
 fn element_door(name: &str, set: NftSet) -> Door {

@@ -35,11 +35,8 @@ impl Queue {
             Some(door) => Bound::Excluded(Arc::clone(door)),
             None => Bound::Unbounded,
         };
-        let mut in_turn = self
-            .lines
-            .range((after, Bound::Unbounded))
-            .chain(&self.lines)
-            .map(|(door, _)| door);
+        let mut in_turn =
+            self.lines.range((after, Bound::Unbounded)).chain(&self.lines).map(|(door, _)| door);
         let door = in_turn.find(|door| may_run(door)).cloned()?;
         let id = self.take(&door, VecDeque::pop_front);
         self.last_served = Some(door);
@@ -48,10 +45,7 @@ impl Queue {
 
     /// The door with the longest line, and its length.
     pub(crate) fn longest(&self) -> Option<(Arc<str>, usize)> {
-        self.lines
-            .iter()
-            .map(|(door, line)| (Arc::clone(door), line.len()))
-            .max_by_key(|(_, length)| *length)
+        self.lines.iter().map(|(door, line)| (Arc::clone(door), line.len())).max_by_key(|(_, length)| *length)
     }
 
     /// Takes the one that joined a door's line last.

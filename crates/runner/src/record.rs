@@ -91,13 +91,7 @@ pub struct Recovered {
 /// Decides about every entry of the journal; give the result to [`crate::Runner::recover`].
 #[must_use]
 pub fn recover(entries: Vec<Entry>, at: &Moment) -> Vec<Recovered> {
-    entries
-        .into_iter()
-        .map(|entry| Recovered {
-            due: due(&entry, at),
-            record: entry.record,
-        })
-        .collect()
+    entries.into_iter().map(|entry| Recovered { due: due(&entry, at), record: entry.record }).collect()
 }
 
 /// An unknown boot id counts as another boot: closing early is safe, trusting a clock of another boot is not.

@@ -140,10 +140,7 @@ impl Runner {
         source: IpAddr,
         wanted: Option<Duration>,
     ) -> Granted {
-        let known = usize::try_from(door.0)
-            .ok()
-            .and_then(|index| self.doors.get(index))
-            .cloned();
+        let known = usize::try_from(door.0).ok().and_then(|index| self.doors.get(index)).cloned();
         let Some(known) = known else {
             self.counters.refuse(Reason::NoSuchDoor);
             return Granted::Refused(Reason::NoSuchDoor);
@@ -155,10 +152,7 @@ impl Runner {
 
     /// Closes what a door holds open for a client (a close knock); tells how many leases that concerns.
     pub fn close(&mut self, now: Duration, door: DoorId, source: IpAddr) -> usize {
-        let known = usize::try_from(door.0)
-            .ok()
-            .and_then(|index| self.doors.get(index))
-            .cloned();
+        let known = usize::try_from(door.0).ok().and_then(|index| self.doors.get(index)).cloned();
         let ids = known.map_or_else(Vec::new, |known| self.table.of_pair(&known.name, source));
         self.close_all(now, &ids)
     }
@@ -166,12 +160,7 @@ impl Runner {
     /// Closes whatever is open for a client, whichever the door; tells how many leases that concerns.
     pub fn close_source(&mut self, now: Duration, source: IpAddr) -> usize {
         let of_source = |lease: &&Lease| lease.address == source;
-        let ids: Vec<LeaseId> = self
-            .table
-            .iter()
-            .filter(of_source)
-            .map(|lease| lease.id)
-            .collect();
+        let ids: Vec<LeaseId> = self.table.iter().filter(of_source).map(|lease| lease.id).collect();
         self.close_all(now, &ids)
     }
 
@@ -217,17 +206,10 @@ impl Runner {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next; maybe in the past, `None` for never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let leases = if self.keeps() {
-            None
-        } else {
-            self.table.next_timer()
-        };
+        let leases = if self.keeps() { None } else { self.table.next_timer() };
         let journal = self.unsaved.values().min().copied();
         let end = self.shutdown.as_ref().map(|shutdown| shutdown.until);
-        [leases, self.jobs.next_timer(), journal, end]
-            .into_iter()
-            .flatten()
-            .min()
+        [leases, self.jobs.next_timer(), journal, end].into_iter().flatten().min()
     }
 
     /// All leases, oldest first, those that wait for their start command included.
@@ -304,21 +286,12 @@ impl Runner {
 
     /// The door of this name and kind as the catalogue has it now.
     fn door_named(&self, name: &str, style: Style) -> Option<Arc<Known>> {
-        self.doors
-            .iter()
-            .find(|known| &*known.name == name && known.door.style == style)
-            .cloned()
+        self.doors.iter().find(|known| &*known.name == name && known.door.style == style).cloned()
     }
 
     fn log(&mut self, lease: Option<LeaseId>, known: &Known, address: IpAddr, what: What) {
         let door = Arc::clone(&known.name);
-        self.effects.push_back(Effect::Log(Event {
-            lease,
-            door,
-            style: known.door.style,
-            address,
-            what,
-        }));
+        self.effects.push_back(Effect::Log(Event { lease, door, style: known.door.style, address, what }));
     }
 
     fn log_of(&mut self, id: LeaseId, what: What) {
@@ -349,22 +322,11 @@ impl Runner {
 
 fn event_of(lease: &Lease, what: What) -> Event {
     let door = Arc::clone(&lease.door);
-    Event {
-        lease: Some(lease.id),
-        door,
-        style: lease.style,
-        address: lease.address,
-        what,
-    }
+    Event { lease: Some(lease.id), door, style: lease.style, address: lease.address, what }
 }
 
 fn known(catalogue: Catalogue) -> (Vec<Arc<Known>>, Limits) {
-    let known = |door: Door| {
-        Arc::new(Known {
-            name: Arc::from(door.name.as_str()),
-            door,
-        })
-    };
+    let known = |door: Door| Arc::new(Known { name: Arc::from(door.name.as_str()), door });
     (catalogue.doors.into_iter().map(known).collect(), catalogue.limits)
 }
 

@@ -95,31 +95,20 @@ impl Template {
             return Ok(());
         };
         if arguments.first().is_none_or(String::is_empty) {
-            return Err(TemplateError {
-                argument: 0,
-                span: 0..0,
-                kind: TemplateErrorKind::Empty,
-            });
+            return Err(TemplateError { argument: 0, span: 0..0, kind: TemplateErrorKind::Empty });
         }
-        arguments
-            .iter()
-            .enumerate()
-            .try_for_each(|(argument, text)| check_argument(argument, text))
+        arguments.iter().enumerate().try_for_each(|(argument, text)| check_argument(argument, text))
     }
 
     /// Puts address and seconds in.
     pub fn render(&self, with: &Substitution) -> Result<Rendered, TooLong> {
         match self {
-            Self::Argv(arguments) => Ok(Rendered::Argv(
-                arguments.iter().map(|text| render_argument(text, with)).collect(),
-            )),
+            Self::Argv(arguments) => {
+                Ok(Rendered::Argv(arguments.iter().map(|text| render_argument(text, with)).collect()))
+            }
             Self::Shell(line) => {
                 let line = line.replace("%IP%", &with.address.to_string());
-                if line.len() >= SHELL_LINE_LIMIT {
-                    Err(TooLong)
-                } else {
-                    Ok(Rendered::Shell(line))
-                }
+                if line.len() >= SHELL_LINE_LIMIT { Err(TooLong) } else { Ok(Rendered::Shell(line)) }
             }
         }
     }
@@ -159,13 +148,7 @@ fn piece(rest: &str) -> Option<(Piece<'_>, usize)> {
         '{' if rest.starts_with("{{") => (Piece::Literal('{'), 2),
         '}' if rest.starts_with("}}") => (Piece::Literal('}'), 2),
         '{' => placeholder(rest),
-        '}' => (
-            Piece::Wrong {
-                name: "}",
-                kind: Wrong::Unopened,
-            },
-            1,
-        ),
+        '}' => (Piece::Wrong { name: "}", kind: Wrong::Unopened }, 1),
         other => (Piece::Literal(other), other.len_utf8()),
     };
     Some(found)
@@ -174,22 +157,13 @@ fn piece(rest: &str) -> Option<(Piece<'_>, usize)> {
 /// The piece at an opening brace.
 fn placeholder(rest: &str) -> (Piece<'_>, usize) {
     let Some((name, _)) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
-        return (
-            Piece::Wrong {
-                name: "{",
-                kind: Wrong::Unclosed,
-            },
-            1,
-        );
+        return (Piece::Wrong { name: "{", kind: Wrong::Unclosed }, 1);
     };
     let piece = match name {
         "ip" => Piece::Ip,
         "prefix" => Piece::Prefix,
         "seconds" => Piece::Seconds,
-        _ => Piece::Wrong {
-            name,
-            kind: Wrong::Unknown,
-        },
+        _ => Piece::Wrong { name, kind: Wrong::Unknown },
     };
     (piece, name.len().saturating_add(2))
 }

@@ -85,12 +85,10 @@ pub(super) fn read(
     }
     let log_only = keys.log_only.as_ref().is_some_and(|value| value.flag(findings) == Some(true));
     if !log_only && style == Style::Native {
-        findings.add(
-            Diagnostic::error("no-action", &table.place, "this door opens nothing").help(
-                "add ports = [\"22/tcp\"], set = \"inet filter ssh_open\" or start = [\"PROGRAM\", \"{ip}\"]; \
+        findings.add(Diagnostic::error("no-action", &table.place, "this door opens nothing").help(
+            "add ports = [\"22/tcp\"], set = \"inet filter ssh_open\" or start = [\"PROGRAM\", \"{ip}\"]; \
                  log-only = true if that is meant",
-            ),
-        );
+        ));
         return None;
     }
     Some(Action::LogOnly)
@@ -177,7 +175,9 @@ fn sets(keys: &Keys<'_>, findings: &mut Findings) -> Option<NftSet> {
     });
     let (either, v4, v6) = (either?, v4?, v6?);
     let (v4, v6) = match either {
-        Some(either) if v4.is_none() && either.0.family == NftFamily::Ip6 && v6.is_none() => (None, Some(either)),
+        Some(either) if v4.is_none() && either.0.family == NftFamily::Ip6 && v6.is_none() => {
+            (None, Some(either))
+        }
         Some(either) if v4.is_none() => (Some(either), v6),
         Some((_, place)) => {
             findings.add(Diagnostic::error("two-sets", &place, "set and set-v4 both name the set for IPv4"));
@@ -209,8 +209,12 @@ fn same_table(
     for (named, wrong) in [(&v4, NftFamily::Ip6), (&v6, NftFamily::Ip)] {
         if let Some((_, place)) = named.as_ref().filter(|(name, _)| name.family == wrong) {
             findings.add(
-                Diagnostic::error("bad-set", place, "a table of this family has no addresses of the other one")
-                    .help("ip tables hold IPv4, ip6 tables IPv6, inet tables sets of either kind"),
+                Diagnostic::error(
+                    "bad-set",
+                    place,
+                    "a table of this family has no addresses of the other one",
+                )
+                .help("ip tables hold IPv4, ip6 tables IPv6, inet tables sets of either kind"),
             );
             return None;
         }
@@ -318,8 +322,12 @@ fn argv(value: &Value<'_>, findings: &mut Findings) -> Option<Template> {
         let Some(at) = word.text.find("%IP%") else { continue };
         good = false;
         findings.add(
-            Diagnostic::error("bad-template", &word.place.part(at..at + 4), "%IP% is for lines of knockd.conf")
-                .help("write {ip} here"),
+            Diagnostic::error(
+                "bad-template",
+                &word.place.part(at..at + 4),
+                "%IP% is for lines of knockd.conf",
+            )
+            .help("write {ip} here"),
         );
     }
     let program = words.first().filter(|word| word.text.contains('{') || word.text.contains('\0'));

@@ -87,7 +87,8 @@ pub(super) fn read(
     let mut places = DoorPlaces::named(table.place.clone());
     let name = name(&mut table, &defaults, &mut places, findings);
     let shared = shared(&mut table, &defaults, &mut places, findings);
-    let mut knocks = Knocks { index, style: defaults.style, shared, list: Vec::new(), one_time: Vec::new(), whole: true };
+    let mut knocks =
+        Knocks { index, style: defaults.style, shared, list: Vec::new(), one_time: Vec::new(), whole: true };
     knocks.open(&mut table, &defaults, &mut places, files, findings);
     knocks.close(&mut table, &mut places, files, findings);
     let target = target(&mut table, &mut places, findings);
@@ -208,11 +209,9 @@ impl Knocks {
         match (&written, &file) {
             (None, None) => {
                 self.whole = false;
-                findings.add(
-                    Diagnostic::error("no-sequence", &table.place, "a door needs a sequence").help(
-                        "add a line like: sequence = \"7391,2804,8816:udp\", or one-time-sequences = \"FILE\"",
-                    ),
-                );
+                findings.add(Diagnostic::error("no-sequence", &table.place, "a door needs a sequence").help(
+                    "add a line like: sequence = \"7391,2804,8816:udp\", or one-time-sequences = \"FILE\"",
+                ));
             }
             (Some(written), Some(file)) if defaults.style == Style::Native => {
                 self.whole = false;
@@ -313,11 +312,7 @@ fn sequence_of(value: &Value<'_>, style: Style, findings: &mut Findings) -> Opti
     sequence::of_steps(steps.into_iter().collect::<Option<Vec<_>>>()?, &value.place, findings)
 }
 
-fn step_of(
-    item: &Value<'_>,
-    example: &str,
-    findings: &mut Findings,
-) -> Option<aldaba_gate::knock::Step> {
+fn step_of(item: &Value<'_>, example: &str, findings: &mut Findings) -> Option<aldaba_gate::knock::Step> {
     if item.is_number() {
         let text = item.number_text();
         return sequence::step(&text, &item.place, findings);
@@ -369,7 +364,8 @@ fn leases(
     let Some(value) = max_lease else { return (time, default_max) };
     let longest = value.duration(findings, defaults.least, LONGEST).unwrap_or(default_max);
     if longest < time {
-        let message = format!("the longest lease is shorter than the usual one, {}", values::duration_text(time));
+        let message =
+            format!("the longest lease is shorter than the usual one, {}", values::duration_text(time));
         let found = Diagnostic::error("lease-order", &value.place, message)
             .help("give max-lease at least the length of lease, or leave it out");
         findings.add(match &places.lease {

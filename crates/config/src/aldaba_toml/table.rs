@@ -143,12 +143,7 @@ impl<'d> Value<'d> {
     }
 
     /// A length of time within these bounds.
-    pub(super) fn duration(
-        &self,
-        findings: &mut Findings,
-        from: Duration,
-        to: Duration,
-    ) -> Option<Duration> {
+    pub(super) fn duration(&self, findings: &mut Findings, from: Duration, to: Duration) -> Option<Duration> {
         let example = format!("{} = \"30s\"", self.name);
         let text = self.text(findings, &example)?;
         match values::duration(text.text) {

@@ -72,10 +72,6 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn finish(self) -> Result<(), BundleError> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(BundleError::Trailing)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(BundleError::Trailing) }
     }
 }

@@ -25,14 +25,11 @@ pub(super) fn render(diagnostic: &Diagnostic, paint: Paint) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = level
-        .primary_title(diagnostic.message.as_str())
-        .id(diagnostic.code)
-        .element(snippet(
-            &diagnostic.place,
-            &diagnostic.label,
-            AnnotationKind::Primary,
-        ));
+    let mut group = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code).element(snippet(
+        &diagnostic.place,
+        &diagnostic.label,
+        AnnotationKind::Primary,
+    ));
     for (place, label) in &diagnostic.also {
         group = group.element(snippet(place, label, AnnotationKind::Context));
     }
@@ -56,16 +53,8 @@ fn snippet<'a>(place: &'a Place, label: &'a str, kind: AnnotationKind) -> Elemen
         return Origin::path(path).into();
     };
     let annotation = kind.span(excerpt.span);
-    let annotation = if label.is_empty() {
-        annotation
-    } else {
-        annotation.label(label)
-    };
-    Snippet::source(excerpt.text)
-        .line_start(excerpt.number)
-        .path(path)
-        .annotation(annotation)
-        .into()
+    let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
+    Snippet::source(excerpt.text).line_start(excerpt.number).path(path).annotation(annotation).into()
 }
 
 /// The first line a place touches, and the part of the place that is in it.
@@ -73,10 +62,7 @@ fn excerpt(place: &Place) -> Option<Excerpt> {
     let span = place.span.as_ref()?;
     let bytes = place.source.bytes();
     let before = bytes.get(..span.start)?;
-    let begin = before
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(0, |at| at.saturating_add(1));
+    let begin = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at.saturating_add(1));
     let rest = bytes.get(begin..)?;
     let mut line = rest.split(|&byte| byte == b'\n').next().unwrap_or_default();
     while let [shorter @ .., b'\r'] = line {

@@ -193,8 +193,9 @@ impl Draft {
     }
 
     fn action(&self) -> Action {
-        let text =
-            |written: &Option<Written<String>>| written.as_ref().map(|found| Template::Shell(found.value.clone()));
+        let text = |written: &Option<Written<String>>| {
+            written.as_ref().map(|found| Template::Shell(found.value.clone()))
+        };
         let (start, stop) = (text(&self.start), text(&self.stop));
         let start_v6 = text(&self.start_v6).or_else(|| start.clone());
         let stop_v6 = text(&self.stop_v6).or_else(|| stop.clone());

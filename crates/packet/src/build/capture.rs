@@ -29,31 +29,19 @@ impl Order {
     /// A number of two bytes.
     #[must_use]
     pub fn two(self, number: u16) -> [u8; 2] {
-        if self == Self::Little {
-            number.to_le_bytes()
-        } else {
-            number.to_be_bytes()
-        }
+        if self == Self::Little { number.to_le_bytes() } else { number.to_be_bytes() }
     }
 
     /// A number of four bytes.
     #[must_use]
     pub fn four(self, number: u32) -> [u8; 4] {
-        if self == Self::Little {
-            number.to_le_bytes()
-        } else {
-            number.to_be_bytes()
-        }
+        if self == Self::Little { number.to_le_bytes() } else { number.to_be_bytes() }
     }
 
     /// A number of eight bytes.
     #[must_use]
     pub fn eight(self, number: i64) -> [u8; 8] {
-        if self == Self::Little {
-            number.to_le_bytes()
-        } else {
-            number.to_be_bytes()
-        }
+        if self == Self::Little { number.to_le_bytes() } else { number.to_be_bytes() }
     }
 
     /// A pcap file's header. The magic number also says whether fractions are micro- or nanoseconds.
@@ -61,11 +49,7 @@ impl Order {
     pub fn pcap_header(self, magic: u32, link_type: u32) -> Vec<u8> {
         let mut bytes = self.four(magic).to_vec();
         bytes.extend([self.two(2), self.two(4)].concat());
-        bytes.extend(
-            [0, 0, 0x4_0000, link_type]
-                .map(|number| self.four(number))
-                .concat(),
-        );
+        bytes.extend([0, 0, 0x4_0000, link_type].map(|number| self.four(number)).concat());
         bytes
     }
 
@@ -73,9 +57,7 @@ impl Order {
     #[must_use]
     pub fn pcap_packet(self, seconds: u32, fraction: u32, wire_len: u32, bytes: &[u8]) -> Vec<u8> {
         let length = bytes.len() as u32;
-        let head = [seconds, fraction, length, wire_len]
-            .map(|number| self.four(number))
-            .concat();
+        let head = [seconds, fraction, length, wire_len].map(|number| self.four(number)).concat();
         [&head, bytes].concat()
     }
 
@@ -94,13 +76,7 @@ impl Order {
     /// The block that begins a section.
     #[must_use]
     pub fn section(self) -> Vec<u8> {
-        let body = [
-            &self.four(0x1A2B_3C4D)[..],
-            &self.two(1),
-            &self.two(0),
-            &self.eight(-1),
-        ]
-        .concat();
+        let body = [&self.four(0x1A2B_3C4D)[..], &self.two(1), &self.two(0), &self.eight(-1)].concat();
         self.block(0x0A0D_0D0A, &body)
     }
 
@@ -120,9 +96,8 @@ impl Order {
     #[must_use]
     pub fn packet(self, interface: u32, ticks: u64, wire_len: u32, bytes: &[u8]) -> Vec<u8> {
         let (high, low) = ((ticks >> 32) as u32, ticks as u32);
-        let head = [interface, high, low, bytes.len() as u32, wire_len]
-            .map(|number| self.four(number))
-            .concat();
+        let head =
+            [interface, high, low, bytes.len() as u32, wire_len].map(|number| self.four(number)).concat();
         let mut body = [&head, bytes].concat();
         body.resize(body.len().next_multiple_of(4), 0xEE);
         body.extend([self.two(1), self.two(4)].concat());

@@ -69,10 +69,7 @@ pub enum Kernel {
 /// The whole table.
 #[must_use]
 pub fn all(hosts: &Hosts) -> Vec<Case> {
-    let mut list = List {
-        hosts: *hosts,
-        cases: Vec::new(),
-    };
+    let mut list = List { hosts: *hosts, cases: Vec::new() };
     list.link();
     list.ipv4();
     list.ipv4_options();
@@ -94,50 +91,25 @@ impl List {
 
     /// The next case as a SYN over IPv4, to be altered.
     fn tcp4(&self) -> Frame {
-        Frame::tcp(
-            self.hosts.source.0,
-            self.source_port(),
-            self.hosts.destination.0,
-            self.hosts.port,
-        )
+        Frame::tcp(self.hosts.source.0, self.source_port(), self.hosts.destination.0, self.hosts.port)
     }
 
     fn tcp6(&self) -> Frame {
-        Frame::tcp(
-            self.hosts.source.1,
-            self.source_port(),
-            self.hosts.destination.1,
-            self.hosts.port,
-        )
+        Frame::tcp(self.hosts.source.1, self.source_port(), self.hosts.destination.1, self.hosts.port)
     }
 
     fn udp4(&self) -> Frame {
-        Frame::udp(
-            self.hosts.source.0,
-            self.source_port(),
-            self.hosts.destination.0,
-            self.hosts.port,
-        )
-        .payload(b"knock, knock")
+        Frame::udp(self.hosts.source.0, self.source_port(), self.hosts.destination.0, self.hosts.port)
+            .payload(b"knock, knock")
     }
 
     fn udp6(&self) -> Frame {
-        Frame::udp(
-            self.hosts.source.1,
-            self.source_port(),
-            self.hosts.destination.1,
-            self.hosts.port,
-        )
-        .payload(b"knock, knock")
+        Frame::udp(self.hosts.source.1, self.source_port(), self.hosts.destination.1, self.hosts.port)
+            .payload(b"knock, knock")
     }
 
     fn ok(&mut self, name: &'static str, frame: &Frame) {
-        self.add(
-            name,
-            frame.bytes(Link::Ethernet),
-            Expect::Delivered,
-            Kernel::Agrees,
-        );
+        self.add(name, frame.bytes(Link::Ethernet), Expect::Delivered, Kernel::Agrees);
     }
 
     fn bad(&mut self, name: &'static str, frame: &Frame, refused: Refused) {
@@ -150,13 +122,7 @@ impl List {
 
     fn add(&mut self, name: &'static str, bytes: Vec<u8>, expect: Expect, kernel: Kernel) {
         let source_port = self.source_port();
-        self.cases.push(Case {
-            name,
-            source_port,
-            bytes,
-            expect,
-            kernel,
-        });
+        self.cases.push(Case { name, source_port, bytes, expect, kernel });
     }
 
     /// The last case is one where the kernel says the opposite.

@@ -6,11 +6,7 @@ use crate::Link;
 #[must_use]
 pub fn link_header(link: Link, ethertype: u16) -> Vec<u8> {
     let kind = ethertype.to_be_bytes();
-    let family = if ethertype == crate::ETHERTYPE_IPV4 {
-        2u32
-    } else {
-        30
-    };
+    let family = if ethertype == crate::ETHERTYPE_IPV4 { 2u32 } else { 30 };
     match link {
         Link::Ip | Link::Network { .. } => Vec::new(),
         Link::Ethernet => [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2], &kind[..]].concat(),

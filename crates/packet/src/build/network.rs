@@ -23,9 +23,7 @@ impl Frame {
     }
 
     fn carried_protocol(&self) -> u8 {
-        self.odd
-            .protocol
-            .unwrap_or(if self.tcp.is_some() { TCP } else { UDP })
+        self.odd.protocol.unwrap_or(if self.tcp.is_some() { TCP } else { UDP })
     }
 
     fn ipv4(&self, carried: &[u8]) -> Vec<u8> {
@@ -39,9 +37,7 @@ impl Frame {
         header.extend(self.piece.as_ref().map_or(0, |piece| piece.0).to_be_bytes());
         header.extend([self.hops, self.carried_protocol(), 0, 0]);
         for address in [self.source, self.destination] {
-            let IpAddr::V4(address) = address else {
-                unreachable!("one address family")
-            };
+            let IpAddr::V4(address) = address else { unreachable!("one address family") };
             header.extend(address.octets());
         }
         header.extend(&self.options);
@@ -56,18 +52,13 @@ impl Frame {
     fn ipv6(&self, carried: &[u8]) -> Vec<u8> {
         let chain: usize = self.extensions.iter().map(|(_, header)| header.len()).sum();
         let length = (chain + carried.len()) as u16;
-        let next_of = |place: usize| {
-            self.extensions
-                .get(place)
-                .map_or(self.carried_protocol(), |(number, _)| *number)
-        };
+        let next_of =
+            |place: usize| self.extensions.get(place).map_or(self.carried_protocol(), |(number, _)| *number);
         let mut bytes = vec![self.odd.version.unwrap_or(6) << 4, 0, 0, 0];
         bytes.extend(self.odd.ip_length.unwrap_or(length).to_be_bytes());
         bytes.extend([next_of(0), self.hops]);
         for address in [self.source, self.destination] {
-            let IpAddr::V6(address) = address else {
-                unreachable!("one address family")
-            };
+            let IpAddr::V6(address) = address else { unreachable!("one address family") };
             bytes.extend(address.octets());
         }
         for (place, (_, header)) in self.extensions.iter().enumerate() {
@@ -81,12 +72,7 @@ impl Frame {
     /// The transport's header and payload.
     fn transport(&self) -> Vec<u8> {
         let mut bytes = [self.ports.0.to_be_bytes(), self.ports.1.to_be_bytes()].concat();
-        let checksum_at = if let Some(TcpParts {
-            sequence,
-            flags,
-            options,
-        }) = &self.tcp
-        {
+        let checksum_at = if let Some(TcpParts { sequence, flags, options }) = &self.tcp {
             let words = self.odd.data_offset.unwrap_or((5 + options.len() / 4) as u8);
             bytes.extend(sequence.to_be_bytes());
             bytes.extend([0; 4]);
@@ -112,14 +98,7 @@ impl Frame {
             (TCP, bytes)
         } else {
             let said = self.odd.udp_length.map_or(0, usize::from);
-            (
-                UDP,
-                if (8..bytes.len()).contains(&said) {
-                    &bytes[..said]
-                } else {
-                    bytes
-                },
-            )
+            (UDP, if (8..bytes.len()).contains(&said) { &bytes[..said] } else { bytes })
         };
         let sum = Sum::default().pseudo_header(self.source, self.destination, number, covered.len());
         match checksum(sum.bytes(covered)) {

@@ -40,11 +40,7 @@ impl Header {
         };
         // The upper half of the link type tells of check sequences behind each frame; they count as padding.
         let number = header.network.0.cast_unsigned() & 0xFFFF;
-        Ok(Self {
-            order,
-            nanoseconds: header.is_nanosecond_precision(),
-            link: link(number),
-        })
+        Ok(Self { order, nanoseconds: header.is_nanosecond_precision(), link: link(number) })
     }
 
     pub(super) fn next<'a>(&self, cursor: &mut Cursor<'a>) -> Result<Option<Record<'a>>, FileError> {

@@ -92,9 +92,7 @@ impl Section {
         }
         let (block, rest) = cursor.rest.split_at_checked(length).ok_or(truncated)?;
         let kind = self.number(block.get(..4)).ok_or(malformed)?;
-        let again = self
-            .number(block.last_chunk::<4>().map(<[u8; 4]>::as_slice))
-            .ok_or(malformed)?;
+        let again = self.number(block.last_chunk::<4>().map(<[u8; 4]>::as_slice)).ok_or(malformed)?;
         if usize::try_from(again) != Ok(length)
             || (kind == SECTION && parse_sectionheaderblock(block).is_err())
         {
@@ -106,19 +104,11 @@ impl Section {
 
     fn number(&self, bytes: Option<&[u8]>) -> Option<u32> {
         let bytes = bytes?.try_into().ok()?;
-        Some(if self.big_endian {
-            u32::from_be_bytes(bytes)
-        } else {
-            u32::from_le_bytes(bytes)
-        })
+        Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
 
     fn read<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Record<'a>>, FileErrorKind> {
-        let parsed = if self.big_endian {
-            parse_block_be(bytes)
-        } else {
-            parse_block_le(bytes)
-        };
+        let parsed = if self.big_endian { parse_block_be(bytes) } else { parse_block_le(bytes) };
         let (_, block) = parsed.map_err(|_| FileErrorKind::Malformed)?;
         let (number, ticks, captured, said, bytes) = match block {
             Block::InterfaceDescription(description) => {
@@ -127,22 +117,13 @@ impl Section {
             }
             Block::EnhancedPacket(packet) => {
                 let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
-                (
-                    packet.if_id,
-                    Some(ticks),
-                    packet.caplen,
-                    packet.origlen,
-                    packet.data,
-                )
+                (packet.if_id, Some(ticks), packet.caplen, packet.origlen, packet.data)
             }
             Block::SimplePacket(packet) => (0, None, packet.origlen, packet.origlen, packet.data),
             _ => return Err(FileErrorKind::Malformed),
         };
         let place = usize::try_from(number).map_err(|_| FileErrorKind::UnknownInterface)?;
-        let interface = self
-            .interfaces
-            .get(place)
-            .ok_or(FileErrorKind::UnknownInterface)?;
+        let interface = self.interfaces.get(place).ok_or(FileErrorKind::UnknownInterface)?;
         let mut captured = usize::try_from(captured).map_err(|_| FileErrorKind::Malformed)?;
         let time = if let Some(ticks) = ticks {
             interface.clock.time(ticks).ok_or(FileErrorKind::Clock)?
@@ -153,13 +134,7 @@ impl Section {
         };
         let bytes = bytes.get(..captured).ok_or(FileErrorKind::Malformed)?;
         let wire_len = wire_len(said, bytes);
-        Ok(Some(Record {
-            time,
-            interface: number,
-            link: interface.link,
-            bytes,
-            wire_len,
-        }))
+        Ok(Some(Record { time, interface: number, link: interface.link, bytes, wire_len }))
     }
 
     fn interface(&self, description: &InterfaceDescriptionBlock<'_>) -> Result<Interface, FileErrorKind> {
@@ -176,10 +151,7 @@ impl Section {
 
     /// Microseconds without offset unless options say otherwise.
     fn clock(&self, description: &InterfaceDescriptionBlock<'_>) -> Option<Clock> {
-        let mut clock = Clock {
-            ticks_per_second: 1_000_000,
-            offset: 0,
-        };
+        let mut clock = Clock { ticks_per_second: 1_000_000, offset: 0 };
         for option in &description.options {
             match (option.code, option.as_bytes().ok()?) {
                 (OptionCode::EndOfOpt, _) => break,
@@ -188,11 +160,8 @@ impl Section {
                 }
                 (OptionCode::IfTsoffset, offset) => {
                     let offset = offset.try_into().ok()?;
-                    clock.offset = if self.big_endian {
-                        i64::from_be_bytes(offset)
-                    } else {
-                        i64::from_le_bytes(offset)
-                    };
+                    clock.offset =
+                        if self.big_endian { i64::from_be_bytes(offset) } else { i64::from_le_bytes(offset) };
                 }
                 _ => {}
             }
@@ -204,22 +173,14 @@ impl Section {
 /// A negative power of two if the first bit is set, else of ten.
 fn ticks_per_second(resolution: u8) -> Option<u64> {
     let exponent = u32::from(resolution & 0x7F);
-    if resolution & 0x80 == 0 {
-        10u64.checked_pow(exponent)
-    } else {
-        1u64.checked_shl(exponent)
-    }
+    if resolution & 0x80 == 0 { 10u64.checked_pow(exponent) } else { 1u64.checked_shl(exponent) }
 }
 
 impl Clock {
     fn time(self, ticks: u64) -> Option<Duration> {
-        let seconds = ticks
-            .checked_div(self.ticks_per_second)?
-            .checked_add_signed(self.offset)?;
+        let seconds = ticks.checked_div(self.ticks_per_second)?.checked_add_signed(self.offset)?;
         let part = u128::from(ticks.checked_rem(self.ticks_per_second)?);
-        let nanoseconds = part
-            .checked_mul(1_000_000_000)?
-            .checked_div(self.ticks_per_second.into())?;
+        let nanoseconds = part.checked_mul(1_000_000_000)?.checked_div(self.ticks_per_second.into())?;
         Some(Duration::new(seconds, u32::try_from(nanoseconds).ok()?))
     }
 }

@@ -62,11 +62,7 @@ fn pcap_in_both_orders_and_precisions() {
 
 #[test]
 fn a_wire_length_below_what_was_captured_is_not_believed() {
-    let file = [
-        Order::Big.pcap_header(0xA1B2_C3D4, 1),
-        Order::Big.pcap_packet(0, 0, 0, b"abc"),
-    ]
-    .concat();
+    let file = [Order::Big.pcap_header(0xA1B2_C3D4, 1), Order::Big.pcap_packet(0, 0, 0, b"abc")].concat();
     assert_eq!(good(&file)[0].wire_len, 3);
 }
 
@@ -97,11 +93,8 @@ fn link_types_by_number() {
         // Four bytes of check sequence behind each frame.
         (0x2400_0001, Ok(Link::Ethernet)),
     ] {
-        let file = [
-            Order::Big.pcap_header(0xA1B2_C3D4, number),
-            Order::Big.pcap_packet(0, 0, 0, b""),
-        ]
-        .concat();
+        let file =
+            [Order::Big.pcap_header(0xA1B2_C3D4, number), Order::Big.pcap_packet(0, 0, 0, b"")].concat();
         let record = good(&file)[0];
         assert_eq!(record.link, link);
         assert_eq!(record.frame().map(|frame| frame.link), link.ok());
@@ -126,15 +119,9 @@ fn pcapng_with_interfaces_of_different_links_and_clocks() {
         .concat();
         let records = good(&file);
         let links = [Link::Ethernet, Link::Ip, Link::LinuxSll2].map(Ok);
-        assert_eq!(
-            records.iter().map(|record| record.link).collect::<Vec<_>>(),
-            links
-        );
+        assert_eq!(records.iter().map(|record| record.link).collect::<Vec<_>>(), links);
         let times = [1_500_000_000, 2_000_000_007, 3_500_000_000].map(Duration::from_nanos);
-        assert_eq!(
-            records.iter().map(|record| record.time).collect::<Vec<_>>(),
-            times
-        );
+        assert_eq!(records.iter().map(|record| record.time).collect::<Vec<_>>(), times);
         assert_eq!(
             records.iter().map(|record| record.bytes).collect::<Vec<_>>(),
             [&b"micro"[..], b"nano", b"binary"]
@@ -147,53 +134,32 @@ fn pcapng_with_interfaces_of_different_links_and_clocks() {
 fn simple_packets_are_cut_where_the_interface_cuts() {
     let order = Order::Big;
     let simple = |wire_len: u32, bytes: &[u8]| order.block(3, &[&order.four(wire_len)[..], bytes].concat());
-    let file = [
-        order.section(),
-        order.interface(1, 6, &[]),
-        simple(5, b"short"),
-        simple(900, b"longer"),
-    ]
-    .concat();
+    let file =
+        [order.section(), order.interface(1, 6, &[]), simple(5, b"short"), simple(900, b"longer")].concat();
     let records = good(&file);
-    assert_eq!(
-        (records[0].bytes, records[0].wire_len, records[0].time),
-        (&b"short"[..], 5, Duration::ZERO)
-    );
+    assert_eq!((records[0].bytes, records[0].wire_len, records[0].time), (&b"short"[..], 5, Duration::ZERO));
     assert_eq!((records[1].bytes, records[1].wire_len), (&b"longer"[..], 900));
 }
 
 #[test]
 fn sections_have_interfaces_and_a_byte_order_of_their_own() {
     let one = |order: Order, link| {
-        [
-            order.section(),
-            order.interface(link, 0, &[]),
-            order.packet(0, 0, 1, b"x"),
-        ]
-        .concat()
+        [order.section(), order.interface(link, 0, &[]), order.packet(0, 0, 1, b"x")].concat()
     };
     let file = [one(Order::Little, 1), one(Order::Big, 101)].concat();
     assert_eq!(
         good(&file).iter().map(|record| record.link).collect::<Vec<_>>(),
         [Ok(Link::Ethernet), Ok(Link::Ip)]
     );
-    let forgotten = [
-        one(Order::Little, 1),
-        Order::Big.section(),
-        Order::Big.packet(0, 0, 1, b"x"),
-    ]
-    .concat();
+    let forgotten = [one(Order::Little, 1), Order::Big.section(), Order::Big.packet(0, 0, 1, b"x")].concat();
     let place = one(Order::Little, 1).len() + Order::Big.section().len();
     assert_eq!(fault(&forgotten), (1, place, FileErrorKind::UnknownInterface));
 }
 
 #[test]
 fn files_cut_short_give_what_came_before() {
-    let pcap = [
-        Order::Little.pcap_header(0xA1B2_C3D4, 1),
-        Order::Little.pcap_packet(0, 0, 4, b"0123"),
-    ]
-    .concat();
+    let pcap =
+        [Order::Little.pcap_header(0xA1B2_C3D4, 1), Order::Little.pcap_packet(0, 0, 4, b"0123")].concat();
     let pcap = [pcap, Order::Little.pcap_packet(1, 0, 5, b"45678")].concat();
     let order = Order::Big;
     let pcapng = [
@@ -218,22 +184,13 @@ fn check_cuts(file: &[u8], ends: &[usize], records_before: &[usize]) {
         let (records, error) = read(&file[..length]);
         assert_eq!(records.len(), records_before[place], "{length}");
         let expected = (ends[place] < length).then_some((ends[place], FileErrorKind::Truncated));
-        assert_eq!(
-            error.map(|error| (error.offset, error.kind)),
-            expected,
-            "{length}"
-        );
+        assert_eq!(error.map(|error| (error.offset, error.kind)), expected, "{length}");
     }
 }
 
 #[test]
 fn other_files_are_not_captures() {
-    for file in [
-        &b""[..],
-        b"abc",
-        b"#!/bin/sh\necho",
-        &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0],
-    ] {
+    for file in [&b""[..], b"abc", b"#!/bin/sh\necho", &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0]] {
         assert_eq!(fault(file), (0, 0, FileErrorKind::NotACapture));
     }
     let odd_order = [0x0A, 0x0D, 0x0D, 0x0A, 28, 0, 0, 0, 1, 2, 3, 4];
@@ -243,12 +200,7 @@ fn other_files_are_not_captures() {
 #[test]
 fn blocks_that_contradict_themselves_are_malformed() {
     let order = Order::Little;
-    let start = [
-        order.section(),
-        order.interface(1, 0, &[]),
-        order.packet(0, 0, 1, b"x"),
-    ]
-    .concat();
+    let start = [order.section(), order.interface(1, 0, &[]), order.packet(0, 0, 1, b"x")].concat();
     let packet = order.packet(0, 0, 4, b"1234");
     let with = |place: usize, value: u32| {
         let mut packet = packet.clone();
@@ -263,14 +215,8 @@ fn blocks_that_contradict_themselves_are_malformed() {
     for captured in [9000, u32::MAX] {
         assert_eq!(fault(&with(20, captured)), malformed, "captured {captured}");
     }
-    assert_eq!(
-        fault(&with(4, u32::MAX - 3)),
-        (1, start.len(), FileErrorKind::Truncated)
-    );
-    assert_eq!(
-        fault(&with(8, 7)),
-        (1, start.len(), FileErrorKind::UnknownInterface)
-    );
+    assert_eq!(fault(&with(4, u32::MAX - 3)), (1, start.len(), FileErrorKind::Truncated));
+    assert_eq!(fault(&with(8, 7)), (1, start.len(), FileErrorKind::UnknownInterface));
     assert_eq!(fault(&with(0, 2)), (1, start.len(), FileErrorKind::Obsolete));
 }
 
@@ -289,10 +235,7 @@ fn clocks_that_cannot_be_are_refused() {
 #[test]
 fn an_error_says_where_and_what() {
     let error = Reader::new(b"PK\x03\x04").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "at byte 0: this is neither a pcap nor a pcapng file"
-    );
+    assert_eq!(error.to_string(), "at byte 0: this is neither a pcap nor a pcapng file");
 }
 
 #[test]

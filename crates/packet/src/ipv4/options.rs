@@ -40,11 +40,7 @@ pub(crate) fn check(mut options: &[u8]) -> Result<(), Refused> {
         }
     }
     // Only a list that is sound to its end is a sender's route: anything else is malformed first.
-    if seen.source_route {
-        Err(Refused::SourceRouted)
-    } else {
-        Ok(())
-    }
+    if seen.source_route { Err(Refused::SourceRouted) } else { Ok(()) }
 }
 
 impl Seen {
@@ -60,11 +56,7 @@ impl Seen {
             }
             LOOSE_ROUTE | STRICT_ROUTE => {
                 once(&mut self.source_route)?;
-                if data.first().is_some_and(|pointer| *pointer >= 4) {
-                    Ok(())
-                } else {
-                    Err(BAD)
-                }
+                if data.first().is_some_and(|pointer| *pointer >= 4) { Ok(()) } else { Err(BAD) }
             }
             ROUTER_ALERT if data.len() < 2 => Err(BAD),
             CIPSO => Err(BAD),
@@ -74,11 +66,7 @@ impl Seen {
 }
 
 fn once(seen: &mut bool) -> Result<(), Refused> {
-    if std::mem::replace(seen, true) {
-        Err(BAD)
-    } else {
-        Ok(())
-    }
+    if std::mem::replace(seen, true) { Err(BAD) } else { Ok(()) }
 }
 
 /// The option's length as its pointer counts: with kind and length.
@@ -90,11 +78,7 @@ fn record_route(data: &[u8]) -> Result<(), Refused> {
     let pointer = usize::from(*data.first().ok_or(BAD)?);
     let room = pointer.saturating_add(3);
     // A pointer past the end means that the list is full, which is fine.
-    if pointer < 4 || (pointer <= whole(data) && room > whole(data)) {
-        Err(BAD)
-    } else {
-        Ok(())
-    }
+    if pointer < 4 || (pointer <= whole(data) && room > whole(data)) { Err(BAD) } else { Ok(()) }
 }
 
 fn timestamp(data: &[u8]) -> Result<(), Refused> {
@@ -116,9 +100,5 @@ fn timestamp(data: &[u8]) -> Result<(), Refused> {
         WITH_ADDRESS | PRESPECIFIED => 7,
         _ => 3,
     };
-    if pointer.saturating_add(entry) > whole(data) {
-        Err(BAD)
-    } else {
-        Ok(())
-    }
+    if pointer.saturating_add(entry) > whole(data) { Err(BAD) } else { Ok(()) }
 }

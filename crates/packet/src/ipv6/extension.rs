@@ -33,12 +33,7 @@ pub(crate) struct End<'a> {
 
 /// Walks from the header of kind `next` at the beginning of `rest`; `length` as the IPv6 header has it.
 pub(crate) fn walk(next: u8, rest: Rest<'_>, length: usize) -> Result<End<'_>, Refused> {
-    let mut at = End {
-        protocol: next,
-        rest,
-        first_fragment: false,
-        fragment_seen: false,
-    };
+    let mut at = End { protocol: next, rest, first_fragment: false, fragment_seen: false };
     if next == HOP_BY_HOP {
         at.options(options::Kind::HopByHop)?;
     }
@@ -60,8 +55,7 @@ impl<'a> End<'a> {
     fn header(&self) -> Result<&'a [u8], Refused> {
         let least = self.rest.head(UNIT, Layer::Extension)?;
         let units = ExtensionPacket::new(least).ok_or(CUT_OFF)?.get_hdr_ext_len();
-        self.rest
-            .head(usize::from(units).saturating_add(1) << 3, Layer::Extension)
+        self.rest.head(usize::from(units).saturating_add(1) << 3, Layer::Extension)
     }
 
     fn step(&mut self, next: u8, length: usize) {

@@ -24,25 +24,15 @@ fn packets_of_others_are_read() {
         (segment.source.to_string(), segment.destination.to_string()),
         ("192.0.2.1".into(), "198.51.100.7".into())
     );
-    let Transport::Udp(udp) = segment.transport else {
-        panic!()
-    };
-    assert_eq!(
-        (udp.source_port, udp.destination_port, udp.payload),
-        (4660, 7000, &b"abc"[..])
-    );
+    let Transport::Udp(udp) = segment.transport else { panic!() };
+    assert_eq!((udp.source_port, udp.destination_port, udp.payload), (4660, 7000, &b"abc"[..]));
     let segment = parse(&Frame::whole(Link::Ip, TCP6)).unwrap();
     assert_eq!(
         (segment.source.to_string(), segment.destination.to_string()),
         ("2001:db8::1".into(), "2001:db8::2".into())
     );
-    let Transport::Tcp(tcp) = segment.transport else {
-        panic!()
-    };
-    assert_eq!(
-        (tcp.source_port, tcp.destination_port, tcp.sequence),
-        (4660, 7000, 0x0102_0304)
-    );
+    let Transport::Tcp(tcp) = segment.transport else { panic!() };
+    assert_eq!((tcp.source_port, tcp.destination_port, tcp.sequence), (4660, 7000, 0x0102_0304));
     assert_eq!((tcp.flags, tcp.payload_len), (2, 3));
 }
 
@@ -53,11 +43,7 @@ fn each_byte_of_the_payload_is_covered_by_the_checksum() {
             let mut bytes = packet.to_vec();
             bytes[place] ^= 0x10;
             let verdict = parse(&Frame::whole(Link::Ip, &bytes));
-            assert_eq!(
-                verdict,
-                Err(Refused::Malformed(layer, Fault::Checksum)),
-                "byte {place}"
-            );
+            assert_eq!(verdict, Err(Refused::Malformed(layer, Fault::Checksum)), "byte {place}");
         }
     }
 }

@@ -129,21 +129,8 @@ pub(super) fn decode(id: LeaseId, bytes: &[u8]) -> Option<Entry> {
     let door = Arc::from(rest.text()?);
     let address = rest.address()?;
     let held = rest.held()?;
-    let record = Record {
-        id,
-        door,
-        style,
-        address,
-        seconds,
-        held,
-        deadline,
-        phase,
-    };
-    (known <= 1 && rest.0.is_empty()).then_some(Entry {
-        record,
-        boot,
-        wall_deadline,
-    })
+    let record = Record { id, door, style, address, seconds, held, deadline, phase };
+    (known <= 1 && rest.0.is_empty()).then_some(Entry { record, boot, wall_deadline })
 }
 
 /// What has not been read yet.
@@ -199,9 +186,7 @@ impl<'a> Rest<'a> {
                 let words = words.collect::<Option<Vec<_>>>()?;
                 self.command(Some(Rendered::Argv(words)))
             }
-            3 => Some(Held::Element(Place::Own {
-                door: Arc::from(self.text()?),
-            })),
+            3 => Some(Held::Element(Place::Own { door: Arc::from(self.text()?) })),
             4 => self.named().map(Held::Element),
             _ => None,
         }
@@ -220,10 +205,6 @@ impl<'a> Rest<'a> {
             2 => NftFamily::Ip6,
             _ => return None,
         };
-        Some(Place::Named {
-            family,
-            table: self.text()?.to_owned(),
-            set: self.text()?.to_owned(),
-        })
+        Some(Place::Named { family, table: self.text()?.to_owned(), set: self.text()?.to_owned() })
     }
 }

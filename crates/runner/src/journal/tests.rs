@@ -17,11 +17,8 @@ use crate::lease::{Held, Place};
 use crate::record::Phase;
 use crate::template::Rendered;
 
-const NOW: Moment = Moment {
-    now: Duration::from_secs(1000),
-    boot: Some([7; 16]),
-    wall: Duration::from_secs(1_700_000_000),
-};
+const NOW: Moment =
+    Moment { now: Duration::from_secs(1000), boot: Some([7; 16]), wall: Duration::from_secs(1_700_000_000) };
 
 fn record(id: u64, word: &str) -> Record {
     Record {
@@ -41,22 +38,11 @@ fn record(id: u64, word: &str) -> Record {
 
 fn file(dir: &TempDir) -> File {
     let path = dir.path().join("leases.redb");
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .unwrap()
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap()
 }
 
 fn ids(journal: &mut Journal) -> Vec<u64> {
-    journal
-        .load()
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.record.id.0)
-        .collect()
+    journal.load().unwrap().into_iter().map(|entry| entry.record.id.0).collect()
 }
 
 #[test]
@@ -72,15 +58,8 @@ fn records_are_there_after_a_restart() {
     drop(journal);
     let mut journal = Journal::open(file(&dir)).unwrap();
     let entries = journal.load().unwrap();
-    let expected = |record| Entry {
-        record,
-        boot: Some([7; 16]),
-        wall_deadline: 1_700_000_030,
-    };
-    assert_eq!(
-        entries,
-        [expected(record(2, "changed")), expected(record(3, "x"))]
-    );
+    let expected = |record| Entry { record, boot: Some([7; 16]), wall_deadline: 1_700_000_030 };
+    assert_eq!(entries, [expected(record(2, "changed")), expected(record(3, "x"))]);
 }
 
 #[test]
@@ -102,11 +81,7 @@ fn a_newer_layout_is_refused_and_left_alone() {
     journal
         .with(|database| {
             let transaction = database.begin_write().map_err(failed)?;
-            transaction
-                .open_table(META)
-                .map_err(failed)?
-                .insert(SCHEMA, 2)
-                .map_err(failed)?;
+            transaction.open_table(META).map_err(failed)?.insert(SCHEMA, 2).map_err(failed)?;
             transaction.commit().map_err(failed)
         })
         .unwrap();
@@ -114,10 +89,7 @@ fn a_newer_layout_is_refused_and_left_alone() {
     let error = Journal::open(file(&dir)).unwrap_err();
     assert!(matches!(error, JournalError::Newer { found: 2 }), "{error}");
     let text = error.to_string();
-    assert!(
-        text.contains("layout 2") && text.contains("start the newer program"),
-        "{text}"
-    );
+    assert!(text.contains("layout 2") && text.contains("start the newer program"), "{text}");
 }
 
 #[test]
@@ -153,10 +125,7 @@ fn the_room_is_reserved_and_stays() {
         journal.remove(LeaseId(id)).unwrap();
     }
     assert!(reserved() >= store::ROOM, "{} bytes", reserved());
-    assert!(
-        held.metadata().unwrap().len() < 16 * store::ROOM,
-        "it does not grow for ever"
-    );
+    assert!(held.metadata().unwrap().len() < 16 * store::ROOM, "it does not grow for ever");
 }
 
 fn any_text() -> impl Strategy<Value = String> {

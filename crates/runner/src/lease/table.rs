@@ -81,8 +81,7 @@ impl LeaseTable {
 
     pub(crate) fn insert(&mut self, lease: Lease) {
         self.remove(lease.id);
-        self.pairs
-            .insert((Arc::clone(&lease.door), lease.address, lease.id));
+        self.pairs.insert((Arc::clone(&lease.door), lease.address, lease.id));
         add(&mut self.per_source, lease.address);
         add(&mut self.per_door, Arc::clone(&lease.door));
         self.leases.insert(lease.id, lease);

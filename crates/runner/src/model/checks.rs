@@ -29,10 +29,7 @@ impl World {
         let now = self.now;
         let reopening = self.runner.lease(id).is_some_and(|lease| lease.reopen.is_some());
         let Some(seen) = self.seen.get_mut(&id) else {
-            assert!(
-                self.journal.contains_key(&id),
-                "{id:?} is stopped and was never started"
-            );
+            assert!(self.journal.contains_key(&id), "{id:?} is stopped and was never started");
             return;
         };
         assert!(seen.start_ended, "{id:?} is stopped while its start command runs");
@@ -52,11 +49,7 @@ impl World {
         assert!(self.runner.waiting() <= limits.waiting, "too many wait");
         let most = limits.running.saturating_add(limits.running_per_door);
         assert!(self.runner.running() <= most, "too many run");
-        assert_eq!(
-            self.runner.running(),
-            self.processes.len(),
-            "every command is known"
-        );
+        assert_eq!(self.runner.running(), self.processes.len(), "every command is known");
         if self.runner.running() == 0 {
             assert_eq!(self.runner.stops_waiting(), 0, "a stop command waits for nothing");
             assert_eq!(self.runner.waiting(), 0, "a start command waits for nothing");
@@ -67,10 +60,7 @@ impl World {
 
     fn check_starts(&self) {
         let limits = super::catalogue(0).limits;
-        let starts = self
-            .processes
-            .values()
-            .filter(|process| process.part == Part::Start);
+        let starts = self.processes.values().filter(|process| process.part == Part::Start);
         assert!(starts.count() <= limits.running, "too many start commands run");
     }
 
@@ -78,10 +68,7 @@ impl World {
         let mut renewable = BTreeSet::new();
         for lease in self.runner.leases() {
             let pair = (lease.door().clone(), lease.address());
-            assert!(
-                !lease.renewable || renewable.insert(pair),
-                "two leases for one door and address"
-            );
+            assert!(!lease.renewable || renewable.insert(pair), "two leases for one door and address");
             if lease.state() == State::Open {
                 self.check_open(lease);
             }
@@ -90,31 +77,18 @@ impl World {
                 let listed = listed.map(|entry| entry.record.deadline);
                 assert!(listed.is_some(), "{lease:?} is not in the journal");
                 let open = lease.state() == State::Open;
-                assert!(
-                    !open || listed == Some(lease.deadline()),
-                    "{lease:?}: journal has {listed:?}"
-                );
+                assert!(!open || listed == Some(lease.deadline()), "{lease:?}: journal has {listed:?}");
             }
         }
     }
 
     fn check_open(&self, lease: &crate::Lease) {
-        assert!(
-            lease.deadline() > self.now,
-            "{lease:?} is overdue at {:?}",
-            self.now
-        );
+        assert!(lease.deadline() > self.now, "{lease:?} is overdue at {:?}", self.now);
         let timeout = self.runner.poll_timeout();
-        assert!(
-            timeout.is_some_and(|at| at <= lease.deadline()),
-            "nobody wakes for {lease:?}"
-        );
+        assert!(timeout.is_some_and(|at| at <= lease.deadline()), "nobody wakes for {lease:?}");
         if let Some(place) = place(lease.held()) {
             let expires = self.elements.get(&(name(place), lease.address()));
-            assert!(
-                expires.is_none_or(|expires| *expires > self.now),
-                "{lease:?} is not in the kernel"
-            );
+            assert!(expires.is_none_or(|expires| *expires > self.now), "{lease:?} is not in the kernel");
         }
     }
 
@@ -127,28 +101,17 @@ impl World {
         for lease in self.runner.leases() {
             let by_command = matches!(lease.held(), Held::Command { .. });
             let stuck = matches!(lease.state(), State::CannotClose { .. });
-            assert!(
-                !by_command || stuck,
-                "{lease:?} is left open by a patient shutdown"
-            );
+            assert!(!by_command || stuck, "{lease:?} is left open by a patient shutdown");
         }
     }
 
     /// When all time has passed nothing is open.
     pub(super) fn check_end(&self) {
-        assert_eq!(
-            self.runner.leases().count(),
-            0,
-            "leases are left: {:?}",
-            self.runner
-        );
+        assert_eq!(self.runner.leases().count(), 0, "leases are left: {:?}", self.runner);
         assert!(self.elements.is_empty(), "elements are left: {:?}", self.elements);
         assert!(self.journal.is_empty(), "records are left: {:?}", self.journal);
         for (id, seen) in &self.seen {
-            assert!(
-                seen.closed || !seen.owes_stop,
-                "{id:?} was never closed: {seen:?}"
-            );
+            assert!(seen.closed || !seen.owes_stop, "{id:?} was never closed: {seen:?}");
         }
     }
 }

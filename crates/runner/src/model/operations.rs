@@ -65,37 +65,21 @@ impl Operation {
             let kind = bytes.next()?;
             let mut next = || bytes.next().unwrap_or(0);
             Some(match kind % 16 {
-                0..=4 => Self::Grant {
-                    door: next(),
-                    source: next() % 5,
-                    wanted: next(),
-                },
-                5 => Self::Close {
-                    door: next(),
-                    source: next() % 5,
-                },
+                0..=4 => Self::Grant { door: next(), source: next() % 5, wanted: next() },
+                5 => Self::Close { door: next(), source: next() % 5 },
                 6 => Self::CloseSource(next() % 5),
                 7 => Self::Pass(next()),
                 8 => Self::PassToTimeout,
-                9 | 10 => Self::Finish {
-                    job: next(),
-                    outcome: next(),
-                },
+                9 | 10 => Self::Finish { job: next(), outcome: next() },
                 11 => Self::RefuseElements(next() % 4),
                 12 => Self::FailJournal(next() % 4),
                 13 => Self::Reload(next()),
-                14 => Self::Crash {
-                    after: next() % 6,
-                    reboot: next() % 4 == 0,
-                },
+                14 => Self::Crash { after: next() % 6, reboot: next() % 4 == 0 },
                 _ => {
                     let how = next();
                     match how % 8 {
                         0..=4 => Self::Reassert,
-                        _ => Self::Restart {
-                            keep: how & 8 == 8,
-                            patient: how & 16 == 16,
-                        },
+                        _ => Self::Restart { keep: how & 8 == 8, patient: how & 16 == 16 },
                     }
                 }
             })

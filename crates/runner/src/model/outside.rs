@@ -14,34 +14,18 @@ impl World {
         match effect {
             Effect::JournalPut(record) => self.put(record),
             Effect::JournalRemove(id) => self.take_away(id),
-            Effect::Spawn {
-                job,
-                lease,
-                part,
-                style,
-                ..
-            } => self.spawn(job, lease, part, style),
+            Effect::Spawn { job, lease, part, style, .. } => self.spawn(job, lease, part, style),
             Effect::Signal { job, signal } => self.signal(job, signal),
-            Effect::SetElement {
-                lease,
-                place,
-                address,
-                timeout,
-            } => {
+            Effect::SetElement { lease, place, address, timeout } => {
                 assert!(!timeout.is_zero(), "a timeout of zero is for ever to the kernel");
                 if self.refused() {
                     self.runner.element_failed(self.now, lease, "refused");
                 } else {
-                    self.elements
-                        .insert((name(&place), address), self.now.saturating_add(timeout));
+                    self.elements.insert((name(&place), address), self.now.saturating_add(timeout));
                     self.runner.element_done(self.now, lease);
                 }
             }
-            Effect::DeleteElement {
-                lease,
-                place,
-                address,
-            } => {
+            Effect::DeleteElement { lease, place, address } => {
                 if self.refused() {
                     self.runner.element_failed(self.now, lease, "refused");
                 } else {
@@ -75,11 +59,7 @@ impl World {
         if self.journal_fails(record.id) {
             return;
         }
-        let entry = Entry {
-            boot: Some([self.boot; 16]),
-            wall_deadline: 0,
-            record,
-        };
+        let entry = Entry { boot: Some([self.boot; 16]), wall_deadline: 0, record };
         self.journal.insert(entry.record.id, entry);
     }
 
@@ -91,14 +71,7 @@ impl World {
 
     fn spawn(&mut self, job: JobId, id: LeaseId, part: Part, style: Style) {
         let lease = self.runner.lease(id).cloned();
-        self.processes.insert(
-            job,
-            Process {
-                lease: id,
-                part,
-                terminated: false,
-            },
-        );
+        self.processes.insert(job, Process { lease: id, part, terminated: false });
         if part == Part::Stop {
             self.check_stop(id);
             return;
@@ -122,17 +95,10 @@ impl World {
         let Some(process) = self.processes.get_mut(&job) else {
             return;
         };
-        assert_eq!(
-            process.terminated,
-            signal == Signal::Kill,
-            "TERM comes first, KILL second"
-        );
+        assert_eq!(process.terminated, signal == Signal::Kill, "TERM comes first, KILL second");
         process.terminated = true;
         if signal == Signal::Kill || !job.0.is_multiple_of(3) {
-            self.finish(
-                job,
-                Outcome::Signalled(if signal == Signal::Kill { 9 } else { 15 }),
-            );
+            self.finish(job, Outcome::Signalled(if signal == Signal::Kill { 9 } else { 15 }));
         }
     }
 

@@ -12,10 +12,7 @@ use crate::record::{Entry, Moment, recover};
 use crate::runner::{DoorId, OnShutdown, Outcome, Runner};
 
 /// What the world has seen of a command lease.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "five separate facts, most combinations of which occur"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "five separate facts, most combinations of which occur")]
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) style: Style,
@@ -90,8 +87,7 @@ impl World {
             }
             Operation::Close { door, source } => {
                 self.hurry(address(source));
-                self.runner
-                    .close(now, DoorId(u32::from(door % 8)), address(source));
+                self.runner.close(now, DoorId(u32::from(door % 8)), address(source));
             }
             Operation::CloseSource(source) => {
                 self.hurry(address(source));
@@ -143,12 +139,8 @@ impl World {
     /// Clients' close knocks and reopening make leases end early; which lease it is does not matter here.
     fn hurry(&mut self, source: IpAddr) {
         let of_source = |entry: &&Entry| entry.record.address == source;
-        let ids: Vec<LeaseId> = self
-            .journal
-            .values()
-            .filter(of_source)
-            .map(|entry| entry.record.id)
-            .collect();
+        let ids: Vec<LeaseId> =
+            self.journal.values().filter(of_source).map(|entry| entry.record.id).collect();
         for id in ids {
             if let Some(seen) = self.seen.get_mut(&id) {
                 seen.hurried = true;
@@ -178,10 +170,7 @@ impl World {
             let Some(next) = self.runner.poll_timeout() else {
                 break;
             };
-            assert!(
-                next > self.now || self.dies_after.is_some(),
-                "the timeout stands still"
-            );
+            assert!(next > self.now || self.dies_after.is_some(), "the timeout stands still");
         }
         self.now = self.now.max(then);
         self.elements.retain(|_, expires| *expires > then);
@@ -212,8 +201,7 @@ impl World {
     fn start_again(&mut self) {
         // A new life may use the numbers of leases that are over.
         let journal = &self.journal;
-        self.seen
-            .retain(|id, seen| journal.contains_key(id) || (seen.owes_stop && !seen.closed));
+        self.seen.retain(|id, seen| journal.contains_key(id) || (seen.owes_stop && !seen.closed));
         for id in self.journal.keys() {
             // Closed or never started, but its record is still there: its stop command runs (once more).
             if let Some(seen) = self.seen.get_mut(id) {
@@ -222,11 +210,7 @@ impl World {
             }
         }
         self.behind.clear();
-        let moment = Moment {
-            now: self.now,
-            boot: Some([self.boot; 16]),
-            wall: Duration::ZERO,
-        };
+        let moment = Moment { now: self.now, boot: Some([self.boot; 16]), wall: Duration::ZERO };
         let recovered = recover(self.journal.values().cloned().collect(), &moment);
         self.runner = Runner::new(catalogue(self.variant));
         self.runner.recover(self.now, recovered);
@@ -237,11 +221,7 @@ impl World {
             return;
         }
         let grace = Duration::from_secs(5);
-        let how = if keep {
-            OnShutdown::Keep
-        } else {
-            OnShutdown::Close { grace }
-        };
+        let how = if keep { OnShutdown::Keep } else { OnShutdown::Close { grace } };
         if !keep {
             self.hurry_all();
         }
@@ -276,11 +256,7 @@ impl World {
         for _ in 0..2000 {
             self.finish_all();
             let stuck = |state| matches!(state, State::CannotClose { .. });
-            let stuck = self
-                .runner
-                .leases()
-                .find(|lease| stuck(lease.state()))
-                .map(Lease::id);
+            let stuck = self.runner.leases().find(|lease| stuck(lease.state())).map(Lease::id);
             if let Some(id) = stuck {
                 self.hurry_all();
                 self.runner.close_lease(self.now, id);

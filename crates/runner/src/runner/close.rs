@@ -52,10 +52,7 @@ impl Runner {
             return;
         };
         self.starts.remove(&lease.door, id);
-        self.effects.push_back(Effect::Log(event_of(
-            &lease,
-            What::Closed { why: Why::Withdrawn },
-        )));
+        self.effects.push_back(Effect::Log(event_of(&lease, What::Closed { why: Why::Withdrawn })));
     }
 
     /// A lease's timer ran out.
@@ -73,8 +70,7 @@ impl Runner {
         let Some(lease) = self.drop_lease(id) else { return };
         let why = lease.closing.unwrap_or(Why::Expired);
         bump(&mut self.counters.closed);
-        self.effects
-            .push_back(Effect::Log(event_of(&lease, What::Closed { why })));
+        self.effects.push_back(Effect::Log(event_of(&lease, What::Closed { why })));
         if let Some(wanted) = lease.reopen
             && let Some(known) = self.door_named(&lease.door, lease.style)
         {

@@ -20,13 +20,7 @@ impl Runner {
         let Some(job) = self.jobs.remove(job) else { return };
         if !outcome.is_success() {
             bump(&mut self.counters.commands_failed);
-            self.log_of(
-                job.lease,
-                What::CommandFailed {
-                    part: job.part,
-                    outcome,
-                },
-            );
+            self.log_of(job.lease, What::CommandFailed { part: job.part, outcome });
         }
         match job.part {
             Part::Start => self.start_ended(now, job.lease, outcome),
@@ -74,11 +68,7 @@ impl Runner {
             return;
         };
         let State::Due { tries } = lease.state else { return };
-        let Held::Command {
-            stop: Some(command),
-            time_limit,
-        } = lease.held.clone()
-        else {
+        let Held::Command { stop: Some(command), time_limit } = lease.held.clone() else {
             return;
         };
         let job = self.jobs.add(now, id, &lease.door, Part::Stop, time_limit);
@@ -97,25 +87,11 @@ impl Runner {
         command: Rendered,
         time_limit: Option<Duration>,
     ) {
-        self.log_of(
-            id,
-            What::Running {
-                part,
-                command: command.clone(),
-            },
-        );
+        self.log_of(id, What::Running { part, command: command.clone() });
         let Some(lease) = self.table.lease(id) else { return };
         let (door, style) = (Arc::clone(&lease.door), lease.style);
         bump(&mut self.counters.commands);
-        self.effects.push_back(Effect::Spawn {
-            job,
-            lease: id,
-            part,
-            door,
-            style,
-            command,
-            time_limit,
-        });
+        self.effects.push_back(Effect::Spawn { job, lease: id, part, door, style, command, time_limit });
     }
 
     fn start_ended(&mut self, now: Duration, id: LeaseId, outcome: Outcome) {
@@ -148,12 +124,7 @@ impl Runner {
         let at_once = lease.closing.is_some() || deadline <= now;
         if !failed {
             bump(&mut self.counters.opened);
-            self.log_of(
-                id,
-                What::Opened {
-                    for_: deadline.saturating_sub(now),
-                },
-            );
+            self.log_of(id, What::Opened { for_: deadline.saturating_sub(now) });
         }
         if at_once && !self.keeps() {
             self.make_due(id);
@@ -214,13 +185,7 @@ impl Runner {
     pub(super) fn enforce_time_limits(&mut self, now: Duration) {
         while let Some((id, job, signal)) = self.jobs.over_time(now) {
             bump(&mut self.counters.over_time);
-            self.log_of(
-                job.lease,
-                What::TimeLimit {
-                    part: job.part,
-                    signal,
-                },
-            );
+            self.log_of(job.lease, What::TimeLimit { part: job.part, signal });
             self.effects.push_back(Effect::Signal { job: id, signal });
         }
     }

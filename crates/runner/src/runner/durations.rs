@@ -8,26 +8,19 @@ use crate::door::{Door, Style};
 pub(super) fn length(door: &Door, wanted: Option<Duration>) -> Duration {
     match door.style {
         Style::Knockd => door.lease,
-        Style::Native => wanted
-            .unwrap_or(door.lease)
-            .min(door.max_lease)
-            .max(Duration::from_secs(1)),
+        Style::Native => wanted.unwrap_or(door.lease).min(door.max_lease).max(Duration::from_secs(1)),
     }
 }
 
 /// Whole seconds, rounded up.
 pub(super) fn whole_seconds(length: Duration) -> u64 {
-    length
-        .as_secs()
-        .saturating_add(u64::from(length.subsec_nanos() > 0))
+    length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))
 }
 
 /// A renewal never shortens, except to what policy allows from now on.
 pub(super) fn extended(deadline: Duration, now: Duration, length: Duration, door: &Door) -> Duration {
     let longest = door.max_lease.max(Duration::from_secs(1));
-    deadline
-        .max(now.saturating_add(length))
-        .min(now.saturating_add(longest))
+    deadline.max(now.saturating_add(length)).min(now.saturating_add(longest))
 }
 
 /// 1 s, 2 s, 4 s ... 60 s.

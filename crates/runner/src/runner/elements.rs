@@ -85,12 +85,7 @@ impl Runner {
         };
         lease.asked.push_back(deadline);
         let address = lease.address;
-        self.effects.push_back(Effect::SetElement {
-            lease: id,
-            place,
-            address,
-            timeout,
-        });
+        self.effects.push_back(Effect::SetElement { lease: id, place, address, timeout });
     }
 
     pub(super) fn delete_element(&mut self, id: LeaseId) {
@@ -107,11 +102,7 @@ impl Runner {
         lease.state = State::Deleting { tries };
         let address = lease.address;
         self.table.set_timer(id, None);
-        self.effects.push_back(Effect::DeleteElement {
-            lease: id,
-            place,
-            address,
-        });
+        self.effects.push_back(Effect::DeleteElement { lease: id, place, address });
     }
 
     /// Puts every open element into its set again, with the time it has left (somebody flushed the ruleset).
@@ -170,13 +161,7 @@ impl Runner {
         let setting = lease.asked.pop_front().is_some();
         let part = if setting { Part::Start } else { Part::Stop };
         let (state, deadline, more) = (lease.state, lease.deadline, !lease.asked.is_empty());
-        self.log_of(
-            id,
-            What::ElementFailed {
-                part,
-                fault: fault.to_owned(),
-            },
-        );
+        self.log_of(id, What::ElementFailed { part, fault: fault.to_owned() });
         match state {
             State::Setting if setting && !more => {
                 self.counters.refuse(Reason::ElementFailed);
@@ -210,8 +195,7 @@ impl Runner {
             return;
         }
         let after = back_off(tries);
-        self.table
-            .set_timer(id, Some(now.saturating_add(after).min(deadline)));
+        self.table.set_timer(id, Some(now.saturating_add(after).min(deadline)));
         self.log_of(id, What::StopRetry { tries, after });
     }
 

@@ -75,16 +75,7 @@ impl Jobs {
         self.timers.extend(timer.map(|at| (at, id)));
         self.total.add(part);
         self.of_door.entry(Arc::clone(door)).or_default().add(part);
-        self.by_id.insert(
-            id,
-            Job {
-                lease,
-                door: Arc::clone(door),
-                part,
-                signalled: false,
-                timer,
-            },
-        );
+        self.by_id.insert(id, Job { lease, door: Arc::clone(door), part, signalled: false, timer });
         id
     }
 

@@ -45,10 +45,7 @@ impl Runner {
         if let Err(reason) = self.room(known, source).and_then(|()| self.place_in_line(known)) {
             return self.refuse(known, source, reason);
         }
-        let held = Held::Command {
-            stop: rendered.stop,
-            time_limit: commands.time_limit,
-        };
+        let held = Held::Command { stop: rendered.stop, time_limit: commands.time_limit };
         let id = self.new_id();
         let mut lease = lease(id, known, source, now, length, held);
         lease.start = Some(rendered.start);
@@ -137,12 +134,7 @@ impl Runner {
             self.table.set_timer(id, Some(deadline));
         }
         self.save(id);
-        self.log_of(
-            id,
-            What::Renewed {
-                for_: deadline.saturating_sub(now),
-            },
-        );
+        self.log_of(id, What::Renewed { for_: deadline.saturating_sub(now) });
     }
 }
 
@@ -178,23 +170,13 @@ pub(super) fn lease(
 
 /// Renders both commands before either runs: nothing is opened that could not be closed.
 fn render(commands: &Commands, source: IpAddr, length: Duration) -> Result<Wanted, Unwanted> {
-    let with = Substitution {
-        address: source,
-        seconds: whole_seconds(length),
-    };
+    let with = Substitution { address: source, seconds: whole_seconds(length) };
     let start = commands.start.of(source).ok_or(Unwanted::Nothing)?;
     let start = start.render(&with).map_err(|_| Unwanted::TooLong(Part::Start))?;
     if start.is_empty() {
         return Err(Unwanted::Nothing);
     }
-    let stop = commands
-        .stop
-        .of(source)
-        .map(|stop| stop.render(&with))
-        .transpose();
+    let stop = commands.stop.of(source).map(|stop| stop.render(&with)).transpose();
     let stop = stop.map_err(|_| Unwanted::TooLong(Part::Stop))?;
-    Ok(Wanted {
-        start,
-        stop: stop.filter(|_| !commands.never_stop),
-    })
+    Ok(Wanted { start, stop: stop.filter(|_| !commands.never_stop) })
 }

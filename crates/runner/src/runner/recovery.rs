@@ -67,10 +67,7 @@ impl Runner {
         }
         match (&known.door.action, &lease.held) {
             (Action::Command(commands), Held::Command { stop, .. }) => {
-                let with = Substitution {
-                    address: lease.address,
-                    seconds: lease.seconds,
-                };
+                let with = Substitution { address: lease.address, seconds: lease.seconds };
                 let now = commands.stop.of(lease.address).map(|stop| stop.render(&with));
                 now.and_then(Result::ok).as_ref() == stop.as_ref()
             }
@@ -104,21 +101,13 @@ impl Runner {
             return false;
         };
         let before = self.effects.len();
-        self.effects
-            .retain(|effect| !matches!(effect, Effect::Spawn { job: queued, .. } if *queued == job));
+        self.effects.retain(|effect| !matches!(effect, Effect::Spawn { job: queued, .. } if *queued == job));
         if self.effects.len() == before {
             return false;
         }
         let announces = |effect: &Effect| {
             let Effect::Log(event) = effect else { return false };
-            event.lease == Some(id)
-                && matches!(
-                    event.what,
-                    What::Running {
-                        part: Part::Start,
-                        ..
-                    }
-                )
+            event.lease == Some(id) && matches!(event.what, What::Running { part: Part::Start, .. })
         };
         self.effects.retain(|effect| !announces(effect));
         self.jobs.remove(job);
@@ -128,12 +117,8 @@ impl Runner {
 
     /// Writes again what could not be written.
     pub(super) fn write_again(&mut self, now: Duration) {
-        let due: Vec<LeaseId> = self
-            .unsaved
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(id, _)| *id)
-            .collect();
+        let due: Vec<LeaseId> =
+            self.unsaved.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
         for id in due {
             self.unsaved.remove(&id);
             match self.table.lease(id).and_then(Lease::record) {

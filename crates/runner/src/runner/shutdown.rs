@@ -56,9 +56,7 @@ impl Runner {
 
     /// Whether open doors are left as they are.
     pub(super) fn keeps(&self) -> bool {
-        self.shutdown
-            .as_ref()
-            .is_some_and(|shutdown| shutdown.how == OnShutdown::Keep)
+        self.shutdown.as_ref().is_some_and(|shutdown| shutdown.how == OnShutdown::Keep)
     }
 
     /// Whether the daemon may exit: it goes down, every effect was taken, and nothing is left to wait for or the time for

@@ -45,10 +45,7 @@ fn shell(line: &str) -> Template {
 }
 
 fn both(template: Template) -> PerFamily {
-    PerFamily {
-        v4: Some(template.clone()),
-        v6: Some(template),
-    }
+    PerFamily { v4: Some(template.clone()), v6: Some(template) }
 }
 
 fn native() -> Door {
@@ -59,31 +56,14 @@ fn native() -> Door {
         never_stop: false,
     };
     let action = Action::Command(commands);
-    Door {
-        name: "ssh".to_owned(),
-        style: Style::Native,
-        lease: s(30),
-        max_lease: s(60),
-        action,
-    }
+    Door { name: "ssh".to_owned(), style: Style::Native, lease: s(30), max_lease: s(60), action }
 }
 
 fn knockd(start: &str, stop: Option<&str>, cmd_timeout: u64) -> Door {
     let stop = stop.map_or_else(PerFamily::default, |stop| both(shell(stop)));
-    let commands = Commands {
-        start: both(shell(start)),
-        stop,
-        time_limit: None,
-        never_stop: false,
-    };
+    let commands = Commands { start: both(shell(start)), stop, time_limit: None, never_stop: false };
     let (lease, action) = (s(cmd_timeout), Action::Command(commands));
-    Door {
-        name: "old".to_owned(),
-        style: Style::Knockd,
-        lease,
-        max_lease: lease,
-        action,
-    }
+    Door { name: "old".to_owned(), style: Style::Knockd, lease, max_lease: lease, action }
 }
 
 fn element() -> Door {
@@ -94,13 +74,7 @@ fn element() -> Door {
         set_v6: None,
     };
     let action = Action::Nftables(NftAction { set });
-    Door {
-        name: "nft".to_owned(),
-        style: Style::Native,
-        lease: s(30),
-        max_lease: s(60),
-        action,
-    }
+    Door { name: "nft".to_owned(), style: Style::Native, lease: s(30), max_lease: s(60), action }
 }
 
 fn doors() -> Vec<Door> {
@@ -108,38 +82,23 @@ fn doors() -> Vec<Door> {
 }
 
 fn runner(doors: Vec<Door>) -> Runner {
-    Runner::new(Catalogue {
-        doors,
-        limits: Limits::default(),
-    })
+    Runner::new(Catalogue { doors, limits: Limits::default() })
 }
 
 /// All effects there are, one short line each.
 fn effects(runner: &mut Runner) -> Vec<String> {
-    std::iter::from_fn(|| runner.poll_effect())
-        .map(|effect| line(&effect))
-        .collect()
+    std::iter::from_fn(|| runner.poll_effect()).map(|effect| line(&effect)).collect()
 }
 
 fn line(effect: &Effect) -> String {
     match effect {
         Effect::JournalPut(record) => {
-            format!(
-                "put {} {:?} till {}",
-                record.id.0,
-                record.phase,
-                record.deadline.as_secs_f32()
-            )
+            format!("put {} {:?} till {}", record.id.0, record.phase, record.deadline.as_secs_f32())
         }
         Effect::JournalRemove(id) => format!("remove {}", id.0),
         Effect::Spawn { job, command, .. } => format!("run {}: {command}", job.0),
         Effect::Signal { job, signal } => format!("signal {} {signal:?}", job.0),
-        Effect::SetElement {
-            lease,
-            address,
-            timeout,
-            ..
-        } => {
+        Effect::SetElement { lease, address, timeout, .. } => {
             format!("set {} {address} for {}", lease.0, timeout.as_secs_f32())
         }
         Effect::DeleteElement { lease, address, .. } => format!("delete {} {address}", lease.0),
@@ -169,10 +128,7 @@ fn said(what: &What) -> String {
 
 /// The commands among the effects there are.
 fn commands(runner: &mut Runner) -> Vec<String> {
-    effects(runner)
-        .into_iter()
-        .filter(|line| line.starts_with("run "))
-        .collect()
+    effects(runner).into_iter().filter(|line| line.starts_with("run ")).collect()
 }
 
 fn ended(runner: &mut Runner, now: Duration, job: u64, status: i32) -> Vec<String> {

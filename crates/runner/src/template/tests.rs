@@ -5,10 +5,7 @@ fn argv(words: &[&str]) -> Template {
 }
 
 fn render(template: &Template, address: &str) -> Result<String, TooLong> {
-    let with = Substitution {
-        address: address.parse().unwrap(),
-        seconds: 30,
-    };
+    let with = Substitution { address: address.parse().unwrap(), seconds: 30 };
     template.render(&with).map(|rendered| rendered.to_string())
 }
 
@@ -25,13 +22,8 @@ fn placeholders_are_filled_by_family() {
 #[test]
 fn arguments_stay_apart_and_are_not_shell() {
     let template = argv(&["echo", "$(id) %IP% ; é", "", "{ip}"]);
-    let with = Substitution {
-        address: "192.0.2.1".parse().unwrap(),
-        seconds: 1,
-    };
-    let words = ["echo", "$(id) %IP% ; é", "", "192.0.2.1"]
-        .map(str::to_owned)
-        .to_vec();
+    let with = Substitution { address: "192.0.2.1".parse().unwrap(), seconds: 1 };
+    let words = ["echo", "$(id) %IP% ; é", "", "192.0.2.1"].map(str::to_owned).to_vec();
     assert_eq!(template.render(&with), Ok(Rendered::Argv(words)));
 }
 
@@ -46,36 +38,13 @@ fn wrong_templates_are_told_with_their_place() {
             3..12,
             "unknown placeholder {address}: there are {ip}, {prefix} and {seconds}",
         ),
-        (
-            &["a", "{IP}"],
-            1,
-            0..4,
-            "unknown placeholder {IP}: there are {ip}, {prefix} and {seconds}",
-        ),
-        (
-            &["a", "b", "x{ip"],
-            2,
-            1..2,
-            "this { is never closed: write {{ for the brace itself",
-        ),
-        (
-            &["a", "x}"],
-            1,
-            1..2,
-            "this } closes nothing: write }} for the brace itself",
-        ),
-        (
-            &["a", "{{{"],
-            1,
-            2..3,
-            "this { is never closed: write {{ for the brace itself",
-        ),
+        (&["a", "{IP}"], 1, 0..4, "unknown placeholder {IP}: there are {ip}, {prefix} and {seconds}"),
+        (&["a", "b", "x{ip"], 2, 1..2, "this { is never closed: write {{ for the brace itself"),
+        (&["a", "x}"], 1, 1..2, "this } closes nothing: write }} for the brace itself"),
+        (&["a", "{{{"], 1, 2..3, "this { is never closed: write {{ for the brace itself"),
     ] {
         let error = argv(words).check().unwrap_err();
-        assert_eq!(
-            (error.argument, error.span.clone(), error.to_string().as_str()),
-            (argument, span, text)
-        );
+        assert_eq!((error.argument, error.span.clone(), error.to_string().as_str()), (argument, span, text));
     }
 }
 
@@ -92,21 +61,12 @@ fn a_shell_line_of_4096_bytes_is_too_long() {
     let line = |length: usize| Template::Shell(format!("{}%IP%", "x".repeat(length - 9)));
     assert_eq!(render(&line(4095), "192.0.2.1").unwrap().len(), 4095);
     assert_eq!(render(&line(4096), "192.0.2.1"), Err(TooLong));
-    assert_eq!(
-        TooLong.to_string(),
-        "the command is 4096 bytes or longer with the address put in"
-    );
+    assert_eq!(TooLong.to_string(), "the command is 4096 bytes or longer with the address put in");
 }
 
 #[test]
 fn addresses_have_no_letter_but_hexadecimal_digits() {
-    for address in [
-        "255.255.255.255",
-        "::ffff:192.0.2.1",
-        "fe80::1",
-        "2001:db8::",
-        "::",
-    ] {
+    for address in ["255.255.255.255", "::ffff:192.0.2.1", "fe80::1", "2001:db8::", "::"] {
         let line = render(&Template::Shell("%IP%".to_owned()), address).unwrap();
         let allowed = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b':' | b'.');
         assert!(line.bytes().all(allowed), "{line}");

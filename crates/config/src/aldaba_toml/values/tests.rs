@@ -39,7 +39,9 @@ fn names_the_bytes_that_are_not_a_length_of_time() {
 
 #[test]
 fn writes_lengths_of_time_as_it_reads_them() {
-    for millis in [0, 1, 999, 1000, 1001, 59_000, 60_000, 61_000, 3_600_000, 3_660_000, 86_400_000, 90_000_000] {
+    for millis in
+        [0, 1, 999, 1000, 1001, 59_000, 60_000, 61_000, 3_600_000, 3_660_000, 86_400_000, 90_000_000]
+    {
         let time = Duration::from_millis(millis);
         assert_eq!(duration(&duration_text(time)), Ok(time), "{}", duration_text(time));
     }
@@ -77,7 +79,8 @@ fn reads_ports_and_ranges() {
 fn reads_the_names_of_sets() {
     assert!(set_name("inet filter ssh_open").is_ok());
     assert!(set_name(" ip6  filter\tssh ").is_ok());
-    for text in ["", "filter ssh", "inet filter ssh open", "bridge filter ssh", "inet fil{ter ssh", "ip 1a b"] {
+    for text in ["", "filter ssh", "inet filter ssh open", "bridge filter ssh", "inet fil{ter ssh", "ip 1a b"]
+    {
         assert!(set_name(text).is_err(), "{text}");
     }
     assert!(is_nft_name("a-b.c_d/e") && !is_nft_name("") && !is_nft_name("ä"));

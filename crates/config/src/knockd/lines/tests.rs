@@ -15,9 +15,10 @@ fn shown(text: &[u8]) -> Vec<String> {
 
 #[test]
 fn splits_at_the_first_equals_sign_and_trims_both_sides() {
-    assert_eq!(shown(b"\t[ a ] \r\n x\t= y = z \x0b\x0c\nword\n k =\n=v"), [
-        "1[ a ]", "2 x<y = z>", "3 word", "4 k<>", "5 <v>"
-    ]);
+    assert_eq!(
+        shown(b"\t[ a ] \r\n x\t= y = z \x0b\x0c\nword\n k =\n=v"),
+        ["1[ a ]", "2 x<y = z>", "3 word", "4 k<>", "5 <v>"]
+    );
 }
 
 #[test]

@@ -40,36 +40,21 @@ impl List {
         self.bad_bytes(
             "IPv4 in a SNAP frame",
             bytes,
-            Refused::NotIp {
-                ethertype: u16::from_be_bytes(length),
-            },
+            Refused::NotIp { ethertype: u16::from_be_bytes(length) },
         );
     }
 
     fn tags(&mut self) {
         self.ok("priority tag", &self.udp4().vlan(Q, 5 << 13));
-        self.ok(
-            "priority tag, eligible to be dropped",
-            &self.udp4().vlan(Q, 1 << 12),
-        );
+        self.ok("priority tag, eligible to be dropped", &self.udp4().vlan(Q, 1 << 12));
         self.ok("priority tag of a service", &self.udp6().vlan(AD, 3 << 13));
-        self.ok(
-            "two priority tags",
-            &self.tcp4().vlan(AD, 1 << 13).vlan(Q, 1 << 13),
-        );
+        self.ok("two priority tags", &self.tcp4().vlan(AD, 1 << 13).vlan(Q, 1 << 13));
         self.other_vlan("tag of VLAN 7", &self.udp4().vlan(Q, 7));
         self.other_vlan("tag of service VLAN 7", &self.tcp6().vlan(AD, 7));
         self.other_vlan("QinQ", &self.udp4().vlan(AD, 7).vlan(Q, 9));
-        self.other_vlan(
-            "VLAN 7 in a priority tag",
-            &self.udp4().vlan(Q, 1 << 13).vlan(Q, 7),
-        );
+        self.other_vlan("VLAN 7 in a priority tag", &self.udp4().vlan(Q, 1 << 13).vlan(Q, 7));
         self.other_vlan("priority tag in VLAN 7", &self.udp4().vlan(Q, 7).vlan(Q, 1 << 13));
-        self.bad(
-            "three tags",
-            &self.udp4().vlan(AD, 7).vlan(Q, 8).vlan(Q, 9),
-            Refused::TooManyVlanTags,
-        );
+        self.bad("three tags", &self.udp4().vlan(AD, 7).vlan(Q, 8).vlan(Q, 9), Refused::TooManyVlanTags);
         self.bad(
             "three priority tags",
             &self.udp4().vlan(Q, 0).vlan(Q, 0).vlan(Q, 0),
@@ -84,23 +69,14 @@ impl List {
     }
 
     fn other_vlan(&mut self, name: &'static str, frame: &Frame) {
-        self.add(
-            name,
-            frame.bytes(Link::Ethernet),
-            Expect::OtherVlan,
-            Kernel::Agrees,
-        );
+        self.add(name, frame.bytes(Link::Ethernet), Expect::OtherVlan, Kernel::Agrees);
     }
 
     /// What follows a datagram is padding, whatever it holds.
     fn trailers(&mut self) {
         let frames = [Self::udp4, Self::udp6, Self::tcp4, Self::tcp6];
-        let names = [
-            "padded UDP over IPv4",
-            "padded UDP over IPv6",
-            "padded TCP over IPv4",
-            "padded TCP over IPv6",
-        ];
+        let names =
+            ["padded UDP over IPv4", "padded UDP over IPv6", "padded TCP over IPv4", "padded TCP over IPv6"];
         for (frame, name) in frames.iter().zip(names) {
             let mut bytes = frame(self).bytes(Link::Ethernet);
             bytes.extend([0xA5; 17]);
@@ -115,16 +91,8 @@ impl List {
             let layer = if header == 20 { Layer::Ipv4 } else { Layer::Ipv6 };
             for length in 14..frame(self).bytes(Link::Ethernet).len() {
                 let bytes = frame(self).bytes(Link::Ethernet);
-                let fault = if length < 14 + header {
-                    Fault::Truncated
-                } else {
-                    Fault::Length
-                };
-                self.bad_bytes(
-                    "cut off",
-                    bytes[..length].to_vec(),
-                    Refused::Malformed(layer, fault),
-                );
+                let fault = if length < 14 + header { Fault::Truncated } else { Fault::Length };
+                self.bad_bytes("cut off", bytes[..length].to_vec(), Refused::Malformed(layer, fault));
             }
         }
     }

@@ -25,28 +25,12 @@ impl List {
     /// The IP header agrees that nothing more is there.
     fn cut_headers(&mut self) {
         for length in 0..20 {
-            self.bad(
-                "TCP header cut off",
-                &self.tcp4().cut(length),
-                tcp(Fault::Truncated),
-            );
-            self.bad(
-                "TCP header cut off, IPv6",
-                &self.tcp6().cut(length),
-                tcp(Fault::Truncated),
-            );
+            self.bad("TCP header cut off", &self.tcp4().cut(length), tcp(Fault::Truncated));
+            self.bad("TCP header cut off, IPv6", &self.tcp6().cut(length), tcp(Fault::Truncated));
         }
         for length in 0..8 {
-            self.bad(
-                "UDP header cut off",
-                &self.udp4().cut(length),
-                udp(Fault::Truncated),
-            );
-            self.bad(
-                "UDP header cut off, IPv6",
-                &self.udp6().cut(length),
-                udp(Fault::Truncated),
-            );
+            self.bad("UDP header cut off", &self.udp4().cut(length), udp(Fault::Truncated));
+            self.bad("UDP header cut off, IPv6", &self.udp6().cut(length), udp(Fault::Truncated));
         }
     }
 
@@ -70,11 +54,7 @@ impl List {
             self.ok("odd payload", &make(self).payload(&[0xFF; 77]));
             self.ok("zeros as options", &make(self).payload(&[0; 4]).data_offset(6));
             self.bad("no checksum", &make(self).checksum(0), tcp(Fault::Checksum));
-            self.bad(
-                "wrong checksum",
-                &make(self).checksum(0xBEEF),
-                tcp(Fault::Checksum),
-            );
+            self.bad("wrong checksum", &make(self).checksum(0xBEEF), tcp(Fault::Checksum));
             self.bad(
                 "wrong checksum, payload",
                 &make(self).payload(&[9; 99]).checksum(1),
@@ -112,11 +92,7 @@ impl List {
 
     fn udp_lengths(&mut self) {
         for length in 1..8 {
-            self.bad(
-                "UDP length less than its header",
-                &self.udp4().udp_length(length),
-                udp(Fault::Length),
-            );
+            self.bad("UDP length less than its header", &self.udp4().udp_length(length), udp(Fault::Length));
             self.bad(
                 "UDP length less than its header, IPv6",
                 &self.udp6().udp_length(length),
@@ -124,16 +100,9 @@ impl List {
             );
         }
         self.bad("UDP length 0", &self.udp4().udp_length(0), udp(Fault::Length));
-        self.ok(
-            "UDP length 0, IPv6: as long as what carries it",
-            &self.udp6().udp_length(0),
-        );
+        self.ok("UDP length 0, IPv6: as long as what carries it", &self.udp6().udp_length(0));
         for length in [21, 1000, 65535] {
-            self.bad(
-                "UDP length past the datagram",
-                &self.udp4().udp_length(length),
-                udp(Fault::Length),
-            );
+            self.bad("UDP length past the datagram", &self.udp4().udp_length(length), udp(Fault::Length));
             self.bad(
                 "UDP length past the datagram, IPv6",
                 &self.udp6().udp_length(length),
@@ -141,14 +110,8 @@ impl List {
             );
         }
         for length in [8, 9, 19] {
-            self.ok(
-                "UDP length that leaves bytes over",
-                &self.udp4().udp_length(length),
-            );
-            self.ok(
-                "UDP length that leaves bytes over, IPv6",
-                &self.udp6().udp_length(length),
-            );
+            self.ok("UDP length that leaves bytes over", &self.udp4().udp_length(length));
+            self.ok("UDP length that leaves bytes over, IPv6", &self.udp6().udp_length(length));
         }
         self.ok("empty datagram", &self.udp4().payload(&[]));
         self.ok("empty datagram, IPv6", &self.udp6().payload(&[]));
@@ -156,17 +119,9 @@ impl List {
 
     fn udp_checksums(&mut self) {
         self.ok("no checksum, which IPv4 allows", &self.udp4().checksum(0));
-        self.bad(
-            "no checksum, which IPv6 does not allow",
-            &self.udp6().checksum(0),
-            udp(Fault::NoChecksum),
-        );
+        self.bad("no checksum, which IPv6 does not allow", &self.udp6().checksum(0), udp(Fault::NoChecksum));
         for make in [Self::udp4, Self::udp6] {
-            self.bad(
-                "wrong checksum, UDP",
-                &make(self).checksum(0xBEEF),
-                udp(Fault::Checksum),
-            );
+            self.bad("wrong checksum, UDP", &make(self).checksum(0xBEEF), udp(Fault::Checksum));
             self.bad(
                 "wrong checksum, long",
                 &make(self).payload(&[3; 301]).checksum(1),
@@ -174,15 +129,7 @@ impl List {
             );
             self.ok("odd length", &make(self).payload(&[0xFF; 301]));
         }
-        let frame = self
-            .udp4()
-            .payload(b"not covered")
-            .udp_length(10)
-            .checksum(0x5555);
-        self.bad(
-            "wrong checksum over part of the bytes",
-            &frame,
-            udp(Fault::Checksum),
-        );
+        let frame = self.udp4().payload(b"not covered").udp_length(10).checksum(0x5555);
+        self.bad("wrong checksum over part of the bytes", &frame, udp(Fault::Checksum));
     }
 }

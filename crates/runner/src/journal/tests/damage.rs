@@ -38,10 +38,7 @@ fn a_file_cut_anywhere_is_told_or_whole() {
     let whole = read(&bytes).unwrap();
     assert_eq!(whole.len(), 5);
     let step = (bytes.len() / 120).max(1);
-    let cuts = (1..bytes.len())
-        .step_by(step)
-        .chain((1..400).step_by(13))
-        .chain([4095, 4096, 4097]);
+    let cuts = (1..bytes.len()).step_by(step).chain((1..400).step_by(13)).chain([4095, 4096, 4097]);
     let mut refused = 0;
     for cut in cuts.filter(|cut| *cut < bytes.len()) {
         match read(&bytes[..cut]) {

@@ -23,10 +23,7 @@ struct Paper {
 
 impl Paper {
     fn with_bytes(bytes: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self {
-            bytes: Mutex::new(bytes),
-            ..Self::default()
-        })
+        Arc::new(Self { bytes: Mutex::new(bytes), ..Self::default() })
     }
 
     fn step(&self, step: Step) -> io::Result<()> {
@@ -58,9 +55,7 @@ impl Store for Paper {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
         let bytes = self.bytes.lock().unwrap();
-        let part = bytes
-            .get(offset..offset + out.len())
-            .ok_or(ErrorKind::UnexpectedEof)?;
+        let part = bytes.get(offset..offset + out.len()).ok_or(ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(part);
         Ok(())
     }
@@ -107,17 +102,11 @@ fn a_change_is_there_whole_or_not_at_all() {
     journal.put(&record(2, &"y".repeat(5000)), &NOW).unwrap();
     journal.remove(LeaseId(1)).unwrap();
     let steps = paper.steps.lock().unwrap().clone();
-    assert!(
-        steps.iter().any(|step| matches!(step, Step::Sync)),
-        "nothing was made durable"
-    );
+    assert!(steps.iter().any(|step| matches!(step, Step::Sync)), "nothing was made durable");
     for died_at in 0..=steps.len() {
         let done = &steps[..died_at];
         check(&before, done, None);
-        let synced = done
-            .iter()
-            .rposition(|step| matches!(step, Step::Sync))
-            .map_or(0, |at| at + 1);
+        let synced = done.iter().rposition(|step| matches!(step, Step::Sync)).map_or(0, |at| at + 1);
         for lost in synced..died_at {
             check(&before, done, Some(lost));
         }

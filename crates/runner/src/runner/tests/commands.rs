@@ -10,22 +10,13 @@ fn a_command_over_its_time_gets_term_then_kill() {
     effects(&mut runner);
     assert_eq!(runner.poll_timeout(), Some(s(110)));
     assert_eq!(timeout(&mut runner, s(109)), Vec::<String>::new());
-    assert_eq!(
-        timeout(&mut runner, s(110)),
-        ["log time limit Start Term", "signal 1 Term"]
-    );
-    assert_eq!(
-        timeout(&mut runner, s(112)),
-        ["log time limit Start Kill", "signal 1 Kill"]
-    );
+    assert_eq!(timeout(&mut runner, s(110)), ["log time limit Start Term", "signal 1 Term"]);
+    assert_eq!(timeout(&mut runner, s(112)), ["log time limit Start Kill", "signal 1 Kill"]);
     assert_eq!(runner.poll_timeout(), None);
     runner.command_finished(s(112), JobId(1), Outcome::Signalled(9));
     assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
     // The stop command has a limit too.
-    assert_eq!(
-        timeout(&mut runner, s(122)),
-        ["log time limit Stop Term", "signal 2 Term"]
-    );
+    assert_eq!(timeout(&mut runner, s(122)), ["log time limit Stop Term", "signal 2 Term"]);
 }
 
 #[test]
@@ -55,14 +46,8 @@ fn without_a_durable_record_the_start_command_does_not_run() {
 
 #[test]
 fn the_place_of_a_withdrawn_start_goes_to_the_next_in_line() {
-    let limits = Limits {
-        running: 1,
-        ..Limits::default()
-    };
-    let mut runner = Runner::new(Catalogue {
-        doors: doors(),
-        limits,
-    });
+    let limits = Limits { running: 1, ..Limits::default() };
+    let mut runner = Runner::new(Catalogue { doors: doors(), limits });
     runner.grant(s(100), SSH, client(1), None);
     runner.grant(s(100), SSH, client(2), None);
     assert_eq!(line(&runner.poll_effect().unwrap()), "put 1 Opening till 130");
@@ -94,10 +79,7 @@ fn what_is_not_known_is_ignored() {
     runner.command_finished(s(1), JobId(9), Outcome::Exited(0));
     runner.element_done(s(1), LeaseId(9));
     runner.element_failed(s(1), LeaseId(9), "no");
-    assert_eq!(
-        runner.grant(s(1), DoorId(99), client(1), None),
-        Granted::Refused(Reason::NoSuchDoor)
-    );
+    assert_eq!(runner.grant(s(1), DoorId(99), client(1), None), Granted::Refused(Reason::NoSuchDoor));
     assert_eq!(runner.close(s(1), DoorId(99), client(1)), 0);
     assert!(!runner.close_lease(s(1), LeaseId(9)));
     assert_eq!(effects(&mut runner), Vec::<String>::new());

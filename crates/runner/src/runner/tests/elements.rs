@@ -32,10 +32,7 @@ fn a_timeout_is_never_zero() {
 fn a_further_knock_sets_a_longer_timeout() {
     let mut runner = runner(doors());
     open(&mut runner, s(100));
-    assert_eq!(
-        runner.grant(s(110), NFT, client(1), None),
-        Granted::Renewed(LeaseId(1))
-    );
+    assert_eq!(runner.grant(s(110), NFT, client(1), None), Granted::Renewed(LeaseId(1)));
     assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 30"]);
     runner.element_done(s(110), LeaseId(1));
     assert_eq!(effects(&mut runner), ["put 1 Open till 140", "log renewed 30"]);
@@ -48,10 +45,7 @@ fn an_opening_the_kernel_refuses_fails_loudly_and_leaves_nothing() {
     runner.grant(s(100), NFT, client(1), None);
     effects(&mut runner);
     runner.element_failed(s(100), LeaseId(1), "no such set");
-    assert_eq!(
-        effects(&mut runner),
-        ["log element failed Start no such set", "remove 1"]
-    );
+    assert_eq!(effects(&mut runner), ["log element failed Start no such set", "remove 1"]);
     assert_eq!(runner.counters().refused[&Reason::ElementFailed], 1);
     assert_eq!(runner.leases().count(), 0);
 }
@@ -76,10 +70,7 @@ fn closing_takes_the_element_out() {
     assert_eq!(runner.close(s(101), NFT, client(1)), 1);
     assert_eq!(effects(&mut runner), ["delete 1 192.0.2.1"]);
     runner.element_failed(s(101), LeaseId(1), "busy");
-    assert_eq!(
-        effects(&mut runner),
-        ["log element failed Stop busy", "log retry 1 after 1"]
-    );
+    assert_eq!(effects(&mut runner), ["log element failed Stop busy", "log retry 1 after 1"]);
     assert_eq!(timeout(&mut runner, s(102)), ["delete 1 192.0.2.1"]);
     runner.element_done(s(102), LeaseId(1));
     assert_eq!(effects(&mut runner), ["remove 1", "log closed Asked"]);

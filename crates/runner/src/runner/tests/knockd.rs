@@ -10,29 +10,15 @@ fn old(door: Door) -> Runner {
 fn the_lease_counts_from_the_end_of_the_start_command() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 10));
     runner.grant(s(100), OLD, client(1), None);
-    let expected = [
-        "put 1 Opening till 110",
-        "log running Start",
-        "run 1: open 192.0.2.1",
-    ];
+    let expected = ["put 1 Opening till 110", "log running Start", "run 1: open 192.0.2.1"];
     assert_eq!(effects(&mut runner), expected);
     // It runs for longer than its lease: no stop command before it has ended.
     assert_eq!(timeout(&mut runner, s(115)), Vec::<String>::new());
-    assert_eq!(
-        ended(&mut runner, s(120), 1, 0),
-        ["log opened 10", "put 1 Open till 130"]
-    );
+    assert_eq!(ended(&mut runner, s(120), 1, 0), ["log opened 10", "put 1 Open till 130"]);
     assert_eq!(timeout(&mut runner, s(129)), Vec::<String>::new());
-    let expected = [
-        "log command timeout",
-        "log running Stop",
-        "run 2: close 192.0.2.1",
-    ];
+    let expected = ["log command timeout", "log running Stop", "run 2: close 192.0.2.1"];
     assert_eq!(timeout(&mut runner, s(130)), expected);
-    assert_eq!(
-        ended(&mut runner, s(130), 2, 0),
-        ["remove 1", "log closed Expired"]
-    );
+    assert_eq!(ended(&mut runner, s(130), 2, 0), ["remove 1", "log closed Expired"]);
 }
 
 #[test]
@@ -40,10 +26,7 @@ fn every_success_has_a_start_and_a_stop_of_its_own() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 10));
     runner.grant(s(0), OLD, client(1), None);
     runner.grant(s(3), OLD, client(1), None);
-    assert_eq!(
-        commands(&mut runner),
-        ["run 1: open 192.0.2.1", "run 2: open 192.0.2.1"]
-    );
+    assert_eq!(commands(&mut runner), ["run 1: open 192.0.2.1", "run 2: open 192.0.2.1"]);
     ended(&mut runner, s(3), 1, 0);
     ended(&mut runner, s(4), 2, 0);
     runner.handle_timeout(s(13));
@@ -57,19 +40,13 @@ fn a_failing_start_still_has_its_stop_after_cmd_timeout() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 10));
     runner.grant(s(0), OLD, client(1), None);
     effects(&mut runner);
-    assert_eq!(
-        ended(&mut runner, s(1), 1, 7),
-        ["log failed Start", "put 1 Open till 11"]
-    );
+    assert_eq!(ended(&mut runner, s(1), 1, 7), ["log failed Start", "put 1 Open till 11"]);
     runner.handle_timeout(s(10));
     assert_eq!(commands(&mut runner), Vec::<String>::new());
     runner.handle_timeout(s(11));
     assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
     // A failing stop has run all the same.
-    assert_eq!(
-        ended(&mut runner, s(11), 2, 1),
-        ["log failed Stop", "remove 1", "log closed Expired"]
-    );
+    assert_eq!(ended(&mut runner, s(11), 2, 1), ["log failed Stop", "remove 1", "log closed Expired"]);
 }
 
 #[test]
@@ -87,20 +64,8 @@ fn a_stop_that_could_not_be_started_is_tried_till_it_can() {
         now = at;
         effects(&mut runner);
         let again = timeout(&mut runner, now);
-        assert_eq!(
-            again,
-            [
-                "log running Stop".to_owned(),
-                format!("run {}: close 192.0.2.1", job + 1)
-            ]
-        );
-        assert_eq!(
-            state(&runner, 1),
-            Some(State::Stopping {
-                job: JobId(job + 1),
-                tries
-            })
-        );
+        assert_eq!(again, ["log running Stop".to_owned(), format!("run {}: close 192.0.2.1", job + 1)]);
+        assert_eq!(state(&runner, 1), Some(State::Stopping { job: JobId(job + 1), tries }));
     }
 }
 
@@ -122,10 +87,7 @@ fn without_a_stop_command_there_is_no_lease() {
     for door in [knockd("open %IP%", None, 10), negative] {
         let mut runner = old(door);
         runner.grant(s(0), OLD, client(1), None);
-        assert_eq!(
-            effects(&mut runner),
-            ["log running Start", "run 1: open 192.0.2.1"]
-        );
+        assert_eq!(effects(&mut runner), ["log running Start", "run 1: open 192.0.2.1"]);
         assert_eq!(ended(&mut runner, s(0), 1, 0), Vec::<String>::new());
         assert_eq!(runner.leases().count(), 0);
         assert_eq!(runner.poll_timeout(), None);
@@ -138,10 +100,7 @@ fn an_empty_stop_command_waits_and_runs_an_empty_line() {
     runner.grant(s(0), OLD, client(1), None);
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
-    assert_eq!(
-        timeout(&mut runner, s(10)),
-        ["log command timeout", "log running Stop", "run 2: "]
-    );
+    assert_eq!(timeout(&mut runner, s(10)), ["log command timeout", "log running Stop", "run 2: "]);
 }
 
 #[test]
@@ -160,10 +119,7 @@ fn the_client_s_family_chooses_the_command() {
     }
     let mut runner = old(door);
     runner.grant(s(0), OLD, v6_client(), None);
-    assert_eq!(
-        effects(&mut runner),
-        ["log running Start", "run 1: six 2001:db8::7"]
-    );
+    assert_eq!(effects(&mut runner), ["log running Start", "run 1: six 2001:db8::7"]);
     runner.grant(s(0), OLD, client(1), None);
     assert_eq!(effects(&mut runner).first().unwrap(), "put 2 Opening till 10");
 }
@@ -196,13 +152,7 @@ fn a_reload_without_the_door_leaves_its_stop() {
     runner.grant(s(0), OLD, client(1), None);
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
-    runner.reload(
-        s(1),
-        Catalogue {
-            doors: Vec::new(),
-            limits: Limits::default(),
-        },
-    );
+    runner.reload(s(1), Catalogue { doors: Vec::new(), limits: Limits::default() });
     runner.handle_timeout(s(10));
     assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
 }

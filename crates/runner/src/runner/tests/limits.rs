@@ -8,30 +8,17 @@ const B: DoorId = DoorId(1);
 const C: DoorId = DoorId(2);
 
 fn named(name: &str) -> Door {
-    Door {
-        name: name.to_owned(),
-        ..knockd("open %IP%", Some("close %IP%"), 10)
-    }
+    Door { name: name.to_owned(), ..knockd("open %IP%", Some("close %IP%"), 10) }
 }
 
 fn small() -> Runner {
-    let limits = Limits {
-        running: 4,
-        running_per_door: 2,
-        waiting: 4,
-        leases_per_source: 64,
-        leases_per_door: 4096,
-    };
-    Runner::new(Catalogue {
-        doors: vec![named("a"), named("b"), named("c")],
-        limits,
-    })
+    let limits =
+        Limits { running: 4, running_per_door: 2, waiting: 4, leases_per_source: 64, leases_per_door: 4096 };
+    Runner::new(Catalogue { doors: vec![named("a"), named("b"), named("c")], limits })
 }
 
 fn flood(runner: &mut Runner, door: DoorId, clients: std::ops::Range<u8>) -> Vec<Granted> {
-    clients
-        .map(|last| runner.grant(s(0), door, client(last), None))
-        .collect()
+    clients.map(|last| runner.grant(s(0), door, client(last), None)).collect()
 }
 
 #[test]
@@ -51,20 +38,14 @@ fn commands_run_up_to_the_limits_and_the_others_wait() {
 fn a_flood_at_one_door_leaves_places_in_line_to_the_others() {
     let mut runner = small();
     let granted = flood(&mut runner, A, 0..20);
-    let refused = granted
-        .iter()
-        .filter(|g| **g == Granted::Refused(Reason::QueueFull))
-        .count();
+    let refused = granted.iter().filter(|g| **g == Granted::Refused(Reason::QueueFull)).count();
     assert_eq!((runner.running(), runner.waiting(), refused), (2, 4, 14));
     // Doors b and c run at once.
     flood(&mut runner, B, 20..22);
     assert_eq!(runner.running(), 4);
     effects(&mut runner);
     // And wait in the place of a's last.
-    assert!(matches!(
-        runner.grant(s(0), C, client(30), None),
-        Granted::Opening(_)
-    ));
+    assert!(matches!(runner.grant(s(0), C, client(30), None), Granted::Opening(_)));
     assert_eq!(effects(&mut runner), ["log refused Displaced"]);
     assert_eq!(runner.waiting(), 4);
     // Served in turn: c before the rest of a.
@@ -98,10 +79,7 @@ fn a_stop_that_is_due_goes_before_starts_that_wait() {
     assert_eq!((runner.running(), runner.waiting()), (4, 1));
     effects(&mut runner);
     runner.handle_timeout(s(10));
-    assert_eq!(
-        commands(&mut runner),
-        ["run 8: close 192.0.2.1", "run 9: close 192.0.2.3"]
-    );
+    assert_eq!(commands(&mut runner), ["run 8: close 192.0.2.1", "run 9: close 192.0.2.3"]);
     assert_eq!((runner.stops_waiting(), runner.waiting()), (1, 1));
     for job in [4, 5] {
         runner.command_finished(s(10), JobId(job), Outcome::Exited(0));
@@ -114,17 +92,9 @@ fn a_stop_that_is_due_goes_before_starts_that_wait() {
 
 /// One command at a time: `first` runs its stop command, `second` waits to be closed, `third` to be opened.
 fn crowded() -> Runner {
-    let native = |name: &str| Door {
-        name: name.to_owned(),
-        ..native()
-    };
+    let native = |name: &str| Door { name: name.to_owned(), ..native() };
     let doors = vec![native("first"), native("second"), native("third")];
-    let limits = Limits {
-        running: 1,
-        running_per_door: 1,
-        waiting: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { running: 1, running_per_door: 1, waiting: 1, ..Limits::default() };
     let mut runner = Runner::new(Catalogue { doors, limits });
     for (job, door) in [(1, A), (2, B)] {
         runner.grant(s(0), door, client(1), None);
@@ -133,35 +103,23 @@ fn crowded() -> Runner {
     runner.handle_timeout(s(30));
     runner.grant(s(30), C, client(1), None);
     effects(&mut runner);
-    assert_eq!(
-        (runner.running(), runner.stops_waiting(), runner.waiting()),
-        (1, 1, 1)
-    );
+    assert_eq!((runner.running(), runner.stops_waiting(), runner.waiting()), (1, 1, 1));
     runner
 }
 
 #[test]
 fn a_lease_that_waits_to_be_closed_is_called_back_by_a_knock() {
     let mut runner = crowded();
-    assert_eq!(
-        runner.grant(s(31), B, client(1), None),
-        Granted::Renewed(LeaseId(2))
-    );
+    assert_eq!(runner.grant(s(31), B, client(1), None), Granted::Renewed(LeaseId(2)));
     assert_eq!(effects(&mut runner), ["put 2 Open till 61", "log renewed 30"]);
-    assert_eq!(
-        (state(&runner, 2), runner.stops_waiting()),
-        (Some(State::Open), 0)
-    );
+    assert_eq!((state(&runner, 2), runner.stops_waiting()), (Some(State::Open), 0));
     assert_eq!(runner.poll_timeout(), Some(s(40)));
 }
 
 #[test]
 fn opening_anew_takes_nobody_s_place_in_line() {
     let mut runner = crowded();
-    assert_eq!(
-        runner.grant(s(31), A, client(1), None),
-        Granted::Renewed(LeaseId(1))
-    );
+    assert_eq!(runner.grant(s(31), A, client(1), None), Granted::Renewed(LeaseId(1)));
     let after = ended(&mut runner, s(31), 3, 0);
     assert!(after.contains(&"run 4: close 192.0.2.1".to_owned()), "{after:?}");
     assert_eq!(after.last().unwrap(), "log refused QueueFull");
@@ -170,19 +128,9 @@ fn opening_anew_takes_nobody_s_place_in_line() {
 
 #[test]
 fn a_failed_opening_that_waits_to_be_undone_is_opened_anew() {
-    let native = |name: &str| Door {
-        name: name.to_owned(),
-        ..native()
-    };
-    let limits = Limits {
-        running: 1,
-        running_per_door: 1,
-        ..Limits::default()
-    };
-    let mut runner = Runner::new(Catalogue {
-        doors: vec![native("first"), native("second")],
-        limits,
-    });
+    let native = |name: &str| Door { name: name.to_owned(), ..native() };
+    let limits = Limits { running: 1, running_per_door: 1, ..Limits::default() };
+    let mut runner = Runner::new(Catalogue { doors: vec![native("first"), native("second")], limits });
     runner.grant(s(0), A, client(1), None);
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
@@ -192,32 +140,16 @@ fn a_failed_opening_that_waits_to_be_undone_is_opened_anew() {
     ended(&mut runner, s(31), 2, 1);
     assert_eq!(state(&runner, 2), Some(State::Due { tries: 0 }));
     // Called back it would be open with nothing behind it.
-    assert_eq!(
-        runner.grant(s(32), B, client(1), None),
-        Granted::Renewed(LeaseId(2))
-    );
+    assert_eq!(runner.grant(s(32), B, client(1), None), Granted::Renewed(LeaseId(2)));
     assert_eq!(state(&runner, 2), Some(State::Due { tries: 0 }));
-    assert_eq!(
-        ended(&mut runner, s(33), 3, 0).last().unwrap(),
-        "run 4: close 192.0.2.1"
-    );
-    assert_eq!(
-        ended(&mut runner, s(33), 4, 0).last().unwrap(),
-        "run 5: open 192.0.2.1 30"
-    );
+    assert_eq!(ended(&mut runner, s(33), 3, 0).last().unwrap(), "run 4: close 192.0.2.1");
+    assert_eq!(ended(&mut runner, s(33), 4, 0).last().unwrap(), "run 5: open 192.0.2.1 30");
 }
 
 #[test]
 fn leases_of_a_source_and_of_a_door_are_counted() {
-    let limits = Limits {
-        leases_per_source: 2,
-        leases_per_door: 3,
-        ..Limits::default()
-    };
-    let mut runner = Runner::new(Catalogue {
-        doors: vec![named("a"), named("b"), element()],
-        limits,
-    });
+    let limits = Limits { leases_per_source: 2, leases_per_door: 3, ..Limits::default() };
+    let mut runner = Runner::new(Catalogue { doors: vec![named("a"), named("b"), element()], limits });
     flood(&mut runner, A, 1..2);
     flood(&mut runner, B, 1..2);
     let refused = Granted::Refused(Reason::TooManyOfSource);
@@ -231,21 +163,11 @@ fn leases_of_a_source_and_of_a_door_are_counted() {
 
 #[test]
 fn a_lease_that_ended_counts_no_more() {
-    let limits = Limits {
-        leases_per_source: 1,
-        leases_per_door: 1,
-        ..Limits::default()
-    };
-    let mut runner = Runner::new(Catalogue {
-        doors: vec![named("a")],
-        limits,
-    });
+    let limits = Limits { leases_per_source: 1, leases_per_door: 1, ..Limits::default() };
+    let mut runner = Runner::new(Catalogue { doors: vec![named("a")], limits });
     for round in 0..100 {
         let now = s(round * 20);
-        assert!(matches!(
-            runner.grant(now, A, client(1), None),
-            Granted::Opening(_)
-        ));
+        assert!(matches!(runner.grant(now, A, client(1), None), Granted::Opening(_)));
         runner.command_finished(now, JobId(round * 2 + 1), Outcome::Exited(0));
         runner.handle_timeout(now + s(10));
         runner.command_finished(now + s(10), JobId(round * 2 + 2), Outcome::Exited(0));
@@ -258,13 +180,7 @@ fn a_start_that_waits_is_refused_when_its_door_goes() {
     let mut runner = small();
     flood(&mut runner, A, 0..3);
     effects(&mut runner);
-    runner.reload(
-        s(1),
-        Catalogue {
-            doors: vec![named("b")],
-            limits: Limits::default(),
-        },
-    );
+    runner.reload(s(1), Catalogue { doors: vec![named("b")], limits: Limits::default() });
     assert_eq!(effects(&mut runner), ["log refused NoSuchDoor"]);
     assert_eq!(runner.waiting(), 0);
 }

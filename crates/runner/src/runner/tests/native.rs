@@ -5,29 +5,13 @@ use super::*;
 #[test]
 fn the_journal_knows_before_the_start_command_runs() {
     let mut runner = runner(doors());
-    assert_eq!(
-        runner.grant(s(100), SSH, client(1), None),
-        Granted::Opening(LeaseId(1))
-    );
-    let expected = [
-        "put 1 Opening till 130",
-        "log running Start",
-        "run 1: open 192.0.2.1 30",
-    ];
+    assert_eq!(runner.grant(s(100), SSH, client(1), None), Granted::Opening(LeaseId(1)));
+    let expected = ["put 1 Opening till 130", "log running Start", "run 1: open 192.0.2.1 30"];
     assert_eq!(effects(&mut runner), expected);
-    assert_eq!(
-        ended(&mut runner, s(101), 1, 0),
-        ["log opened 29", "put 1 Open till 130"]
-    );
+    assert_eq!(ended(&mut runner, s(101), 1, 0), ["log opened 29", "put 1 Open till 130"]);
     assert_eq!(runner.poll_timeout(), Some(s(130)));
-    assert_eq!(
-        timeout(&mut runner, s(130)),
-        ["log running Stop", "run 2: close 192.0.2.1"]
-    );
-    assert_eq!(
-        ended(&mut runner, s(131), 2, 0),
-        ["remove 1", "log closed Expired"]
-    );
+    assert_eq!(timeout(&mut runner, s(130)), ["log running Stop", "run 2: close 192.0.2.1"]);
+    assert_eq!(ended(&mut runner, s(131), 2, 0), ["remove 1", "log closed Expired"]);
     assert_eq!(runner.leases().count(), 0);
     assert_eq!(runner.poll_timeout(), None);
 }
@@ -38,10 +22,7 @@ fn a_knock_while_open_renews_and_runs_nothing() {
     runner.grant(s(100), SSH, client(1), None);
     effects(&mut runner);
     ended(&mut runner, s(100), 1, 0);
-    assert_eq!(
-        runner.grant(s(120), SSH, client(1), None),
-        Granted::Renewed(LeaseId(1))
-    );
+    assert_eq!(runner.grant(s(120), SSH, client(1), None), Granted::Renewed(LeaseId(1)));
     assert_eq!(effects(&mut runner), ["put 1 Open till 150", "log renewed 30"]);
     assert_eq!(runner.poll_timeout(), Some(s(150)));
     // A shorter wish does not shorten.
@@ -56,32 +37,16 @@ fn a_knock_while_open_renews_and_runs_nothing() {
 fn a_second_client_has_a_lease_of_its_own() {
     let mut runner = runner(doors());
     runner.grant(s(100), SSH, client(1), None);
-    assert_eq!(
-        runner.grant(s(100), SSH, client(2), None),
-        Granted::Opening(LeaseId(2))
-    );
-    assert_eq!(
-        commands(&mut runner),
-        ["run 1: open 192.0.2.1 30", "run 2: open 192.0.2.2 30"]
-    );
+    assert_eq!(runner.grant(s(100), SSH, client(2), None), Granted::Opening(LeaseId(2)));
+    assert_eq!(commands(&mut runner), ["run 1: open 192.0.2.1 30", "run 2: open 192.0.2.2 30"]);
 }
 
 #[test]
 fn wishes_are_clamped_and_never_zero() {
-    for (wanted, seconds) in [
-        (None, 30),
-        (Some(0), 1),
-        (Some(7), 7),
-        (Some(61), 60),
-        (Some(u64::MAX), 60),
-    ] {
+    for (wanted, seconds) in [(None, 30), (Some(0), 1), (Some(7), 7), (Some(61), 60), (Some(u64::MAX), 60)] {
         let mut runner = runner(doors());
         runner.grant(s(100), SSH, client(1), wanted.map(s));
-        assert_eq!(
-            commands(&mut runner),
-            [format!("run 1: open 192.0.2.1 {seconds}")],
-            "{wanted:?}"
-        );
+        assert_eq!(commands(&mut runner), [format!("run 1: open 192.0.2.1 {seconds}")], "{wanted:?}");
         assert_eq!(deadline(&runner, 1), Some(s(100 + seconds)));
     }
 }
@@ -93,10 +58,7 @@ fn a_start_command_that_fails_is_undone_at_once() {
     effects(&mut runner);
     let expected = ["log failed Start", "log running Stop", "run 2: close 192.0.2.1"];
     assert_eq!(ended(&mut runner, s(101), 1, 3), expected);
-    assert_eq!(
-        ended(&mut runner, s(101), 2, 0),
-        ["remove 1", "log closed StartFailed"]
-    );
+    assert_eq!(ended(&mut runner, s(101), 2, 0), ["remove 1", "log closed StartFailed"]);
 }
 
 #[test]
@@ -126,11 +88,7 @@ fn a_close_knock_ends_the_lease_now() {
     ended(&mut runner, s(110), 3, 0);
     assert_eq!(runner.close(s(111), SSH, client(2)), 0);
     runner.close(s(111), SSH, client(1));
-    let expected = [
-        "put 2 Open till 111",
-        "log running Stop",
-        "run 4: close 192.0.2.1",
-    ];
+    let expected = ["put 2 Open till 111", "log running Stop", "run 4: close 192.0.2.1"];
     assert_eq!(effects(&mut runner), expected);
 }
 
@@ -141,10 +99,7 @@ fn a_knock_while_closing_opens_anew_after_the_stop() {
     effects(&mut runner);
     ended(&mut runner, s(100), 1, 0);
     timeout(&mut runner, s(130));
-    assert_eq!(
-        runner.grant(s(131), SSH, client(1), Some(s(9))),
-        Granted::Renewed(LeaseId(1))
-    );
+    assert_eq!(runner.grant(s(131), SSH, client(1), Some(s(9))), Granted::Renewed(LeaseId(1)));
     assert_eq!(effects(&mut runner), Vec::<String>::new());
     let after = ended(&mut runner, s(132), 2, 0);
     let expected = [
@@ -166,10 +121,7 @@ fn a_close_knock_takes_back_the_wish_to_open_anew() {
     timeout(&mut runner, s(130));
     runner.grant(s(131), SSH, client(1), None);
     runner.close(s(131), SSH, client(1));
-    assert_eq!(
-        ended(&mut runner, s(132), 2, 0),
-        ["remove 1", "log closed Expired"]
-    );
+    assert_eq!(ended(&mut runner, s(132), 2, 0), ["remove 1", "log closed Expired"]);
 }
 
 #[test]
@@ -182,22 +134,13 @@ fn a_failing_stop_is_tried_again_and_then_listed() {
     let mut now = s(30);
     for (tries, after) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16)] {
         let said = ended(&mut runner, now, tries + 1, 1);
-        assert!(
-            said.contains(&format!("log retry {tries} after {after}")),
-            "{said:?}"
-        );
+        assert!(said.contains(&format!("log retry {tries} after {after}")), "{said:?}");
         now += s(after);
         assert_eq!(runner.poll_timeout(), Some(now));
         let again = timeout(&mut runner, now);
-        assert_eq!(
-            again.last().unwrap(),
-            &format!("run {}: close 192.0.2.1", tries + 2)
-        );
+        assert_eq!(again.last().unwrap(), &format!("run {}: close 192.0.2.1", tries + 2));
     }
-    assert_eq!(
-        ended(&mut runner, now, 7, 1),
-        ["log failed Stop", "log given up 6"]
-    );
+    assert_eq!(ended(&mut runner, now, 7, 1), ["log failed Stop", "log given up 6"]);
     assert_eq!(state(&runner, 1), Some(State::CannotClose { tries: 6 }));
     assert_eq!(runner.poll_timeout(), None);
     // Somebody asks: once more.
@@ -239,17 +182,8 @@ fn leases_of_a_door_that_is_gone_end_with_their_own_stop_command() {
     runner.grant(s(0), SSH, client(1), None);
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
-    runner.reload(
-        s(1),
-        Catalogue {
-            doors: vec![element()],
-            limits: Limits::default(),
-        },
-    );
-    assert_eq!(
-        timeout(&mut runner, s(30)),
-        ["log running Stop", "run 2: close 192.0.2.1"]
-    );
+    runner.reload(s(1), Catalogue { doors: vec![element()], limits: Limits::default() });
+    assert_eq!(timeout(&mut runner, s(30)), ["log running Stop", "run 2: close 192.0.2.1"]);
 }
 
 #[test]
@@ -259,31 +193,13 @@ fn a_reload_that_changes_the_door_opens_beside_the_old_lease() {
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     // Unchanged: it renews.
-    runner.reload(
-        s(1),
-        Catalogue {
-            doors: doors(),
-            limits: Limits::default(),
-        },
-    );
-    assert_eq!(
-        runner.grant(s(1), SSH, client(1), None),
-        Granted::Renewed(LeaseId(1))
-    );
+    runner.reload(s(1), Catalogue { doors: doors(), limits: Limits::default() });
+    assert_eq!(runner.grant(s(1), SSH, client(1), None), Granted::Renewed(LeaseId(1)));
     let mut changed = native();
     if let Action::Command(commands) = &mut changed.action {
         commands.start = both(argv(&["other", "{ip}"]));
     }
-    runner.reload(
-        s(2),
-        Catalogue {
-            doors: vec![changed],
-            limits: Limits::default(),
-        },
-    );
-    assert_eq!(
-        runner.grant(s(2), SSH, client(1), None),
-        Granted::Opening(LeaseId(2))
-    );
+    runner.reload(s(2), Catalogue { doors: vec![changed], limits: Limits::default() });
+    assert_eq!(runner.grant(s(2), SSH, client(1), None), Granted::Opening(LeaseId(2)));
     assert_eq!(commands(&mut runner), ["run 2: other 192.0.2.1"]);
 }

@@ -6,17 +6,11 @@ use crate::{Held, Place, Rendered};
 
 fn record(id: u64, style: Style, deadline: Duration, phase: Phase) -> Record {
     let (door, stop) = match style {
-        Style::Native => (
-            "ssh",
-            Rendered::Argv(vec!["close".to_owned(), "192.0.2.1".to_owned()]),
-        ),
+        Style::Native => ("ssh", Rendered::Argv(vec!["close".to_owned(), "192.0.2.1".to_owned()])),
         Style::Knockd => ("old", Rendered::Shell("close 192.0.2.1".to_owned())),
     };
     let time_limit = (style == Style::Native).then(|| s(10));
-    let held = Held::Command {
-        stop: Some(stop),
-        time_limit,
-    };
+    let held = Held::Command { stop: Some(stop), time_limit };
     Record {
         id: LeaseId(id),
         door: door.into(),
@@ -30,17 +24,10 @@ fn record(id: u64, style: Style, deadline: Duration, phase: Phase) -> Record {
 }
 
 fn element_record(deadline: Duration) -> Record {
-    let place = Place::Named {
-        family: NftFamily::Inet,
-        table: "filter".to_owned(),
-        set: "knocked".to_owned(),
-    };
+    let place =
+        Place::Named { family: NftFamily::Inet, table: "filter".to_owned(), set: "knocked".to_owned() };
     let record = record(5, Style::Native, deadline, Phase::Open);
-    Record {
-        door: "nft".into(),
-        held: Held::Element(place),
-        ..record
-    }
+    Record { door: "nft".into(), held: Held::Element(place), ..record }
 }
 
 #[test]
@@ -57,29 +44,13 @@ fn what_is_due_is_decided_by_boot_and_deadline() {
         (element_record(s(110)), here, Due::At(s(110))),
         (element_record(s(110)), Some([2; 16]), Due::Forget),
     ] {
-        let entry = Entry {
-            record: record.clone(),
-            boot,
-            wall_deadline: 0,
-        };
-        let at = Moment {
-            now: s(100),
-            boot: here,
-            wall: s(0),
-        };
+        let entry = Entry { record: record.clone(), boot, wall_deadline: 0 };
+        let at = Moment { now: s(100), boot: here, wall: s(0) };
         assert_eq!(recover(vec![entry], &at), [Recovered { record, due }], "{boot:?}");
     }
     // Where no boot id can be had, no deadline is believed.
-    let entry = Entry {
-        record: command(s(110)),
-        boot: None,
-        wall_deadline: 0,
-    };
-    let at = Moment {
-        now: s(100),
-        boot: None,
-        wall: s(0),
-    };
+    let entry = Entry { record: command(s(110)), boot: None, wall_deadline: 0 };
+    let at = Moment { now: s(100), boot: None, wall: s(0) };
     assert_eq!(recover(vec![entry], &at)[0].due, Due::OtherBoot);
 }
 
@@ -94,15 +65,9 @@ fn overdue_leases_are_closed_at_once() {
     let mut runner = take_over(record(7, Style::Native, s(90), Phase::Open), Due::Now);
     let expected = ["log taken over 0", "log running Stop", "run 1: close 192.0.2.1"];
     assert_eq!(effects(&mut runner), expected);
-    assert_eq!(
-        ended(&mut runner, s(100), 1, 0),
-        ["remove 7", "log closed Overdue"]
-    );
+    assert_eq!(ended(&mut runner, s(100), 1, 0), ["remove 7", "log closed Overdue"]);
     // Numbers go on from there.
-    assert_eq!(
-        runner.grant(s(100), SSH, client(1), None),
-        Granted::Opening(LeaseId(8))
-    );
+    assert_eq!(runner.grant(s(100), SSH, client(1), None), Granted::Opening(LeaseId(8)));
 }
 
 #[test]
@@ -110,10 +75,7 @@ fn the_others_end_at_their_deadline_and_are_renewed_as_before() {
     let mut runner = take_over(record(7, Style::Native, s(120), Phase::Open), Due::At(s(120)));
     assert_eq!(effects(&mut runner), ["log taken over 20"]);
     assert_eq!(runner.poll_timeout(), Some(s(120)));
-    assert_eq!(
-        runner.grant(s(110), SSH, client(1), None),
-        Granted::Renewed(LeaseId(7))
-    );
+    assert_eq!(runner.grant(s(110), SSH, client(1), None), Granted::Renewed(LeaseId(7)));
     assert_eq!(effects(&mut runner), ["put 7 Open till 140", "log renewed 30"]);
     runner.handle_timeout(s(140));
     assert_eq!(commands(&mut runner), ["run 1: close 192.0.2.1"]);
@@ -123,10 +85,7 @@ fn the_others_end_at_their_deadline_and_are_renewed_as_before() {
 fn a_stop_of_another_boot_is_tried_once() {
     let mut runner = take_over(record(7, Style::Native, s(120), Phase::Open), Due::OtherBoot);
     assert_eq!(commands(&mut runner), ["run 1: close 192.0.2.1"]);
-    assert_eq!(
-        ended(&mut runner, s(100), 1, 1),
-        ["log failed Stop", "remove 7", "log closed Overdue"]
-    );
+    assert_eq!(ended(&mut runner, s(100), 1, 1), ["log failed Stop", "remove 7", "log closed Overdue"]);
 }
 
 #[test]
@@ -135,10 +94,7 @@ fn a_lease_whose_start_nobody_saw_end_is_opened_anew() {
     effects(&mut runner);
     runner.grant(s(110), SSH, client(1), None);
     assert_eq!(commands(&mut runner), ["run 1: close 192.0.2.1"]);
-    assert_eq!(
-        ended(&mut runner, s(110), 1, 1).last().unwrap(),
-        "run 2: open 192.0.2.1 30"
-    );
+    assert_eq!(ended(&mut runner, s(110), 1, 1).last().unwrap(), "run 2: open 192.0.2.1 30");
 }
 
 #[test]
@@ -150,10 +106,7 @@ fn a_lease_that_was_closing_goes_on_closing() {
 #[test]
 fn a_knockd_lease_is_not_renewed() {
     let mut runner = take_over(record(7, Style::Knockd, s(120), Phase::Open), Due::At(s(120)));
-    assert_eq!(
-        runner.grant(s(110), OLD, client(1), None),
-        Granted::Opening(LeaseId(8))
-    );
+    assert_eq!(runner.grant(s(110), OLD, client(1), None), Granted::Opening(LeaseId(8)));
     effects(&mut runner);
     runner.handle_timeout(s(120));
     assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
@@ -162,15 +115,9 @@ fn a_knockd_lease_is_not_renewed() {
 #[test]
 fn a_lease_of_a_door_that_has_changed_ends_by_itself() {
     let mut other = record(7, Style::Native, s(120), Phase::Open);
-    other.held = Held::Command {
-        stop: Some(Rendered::Argv(vec!["other".to_owned()])),
-        time_limit: None,
-    };
+    other.held = Held::Command { stop: Some(Rendered::Argv(vec!["other".to_owned()])), time_limit: None };
     let mut runner = take_over(other, Due::At(s(120)));
-    assert_eq!(
-        runner.grant(s(110), SSH, client(1), None),
-        Granted::Opening(LeaseId(8))
-    );
+    assert_eq!(runner.grant(s(110), SSH, client(1), None), Granted::Opening(LeaseId(8)));
     effects(&mut runner);
     runner.handle_timeout(s(120));
     assert_eq!(commands(&mut runner), ["run 2: other"]);
@@ -180,10 +127,7 @@ fn a_lease_of_a_door_that_has_changed_ends_by_itself() {
 fn elements_are_listed_till_the_kernel_ends_them() {
     let mut runner = take_over(element_record(s(120)), Due::At(s(120)));
     assert_eq!(effects(&mut runner), ["log taken over 20"]);
-    assert_eq!(
-        runner.grant(s(110), NFT, client(1), None),
-        Granted::Renewed(LeaseId(5))
-    );
+    assert_eq!(runner.grant(s(110), NFT, client(1), None), Granted::Renewed(LeaseId(5)));
     assert_eq!(effects(&mut runner), ["set 5 192.0.2.1 for 30"]);
     let mut runner = take_over(element_record(s(120)), Due::Forget);
     assert_eq!(effects(&mut runner), ["remove 5"]);

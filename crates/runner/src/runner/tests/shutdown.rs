@@ -4,9 +4,7 @@ use super::*;
 use crate::OnShutdown;
 use crate::Reason;
 
-const CLOSE: OnShutdown = OnShutdown::Close {
-    grace: Duration::from_secs(20),
-};
+const CLOSE: OnShutdown = OnShutdown::Close { grace: Duration::from_secs(20) };
 
 /// Two open leases of the knockd door, due at 10 and 13.
 fn two_open() -> Runner {
@@ -30,19 +28,9 @@ fn stops_due_soon_run_when_due_and_the_others_at_once() {
     assert!(!runner.is_drained(s(9)));
     assert_eq!(runner.poll_timeout(), Some(s(10)));
     let due = timeout(&mut runner, s(10));
-    assert_eq!(
-        due,
-        [
-            "log command timeout",
-            "log running Stop",
-            "run 4: close 192.0.2.1"
-        ]
-    );
+    assert_eq!(due, ["log command timeout", "log running Stop", "run 4: close 192.0.2.1"]);
     assert!(!runner.is_drained(s(10)));
-    assert_eq!(
-        ended(&mut runner, s(10), 4, 0),
-        ["remove 1", "log closed Expired"]
-    );
+    assert_eq!(ended(&mut runner, s(10), 4, 0), ["remove 1", "log closed Expired"]);
     assert!(runner.is_drained(s(10)));
 }
 
@@ -65,14 +53,8 @@ fn a_running_start_is_waited_for_and_then_closed() {
     runner.shutdown(s(1), CLOSE);
     assert_eq!(effects(&mut runner), Vec::<String>::new());
     assert!(!runner.is_drained(s(2)));
-    assert_eq!(
-        ended(&mut runner, s(2), 1, 0).last().unwrap(),
-        "run 3: close 192.0.2.1"
-    );
-    assert_eq!(
-        ended(&mut runner, s(2), 2, 0).last().unwrap(),
-        "run 4: close 192.0.2.1"
-    );
+    assert_eq!(ended(&mut runner, s(2), 1, 0).last().unwrap(), "run 3: close 192.0.2.1");
+    assert_eq!(ended(&mut runner, s(2), 2, 0).last().unwrap(), "run 4: close 192.0.2.1");
     ended(&mut runner, s(2), 3, 0);
     ended(&mut runner, s(2), 4, 0);
     assert!(runner.is_drained(s(2)));
@@ -117,10 +99,7 @@ fn keep_waits_a_moment_for_a_command_that_is_about_to_end() {
     effects(&mut runner);
     runner.shutdown(s(10), OnShutdown::Keep);
     assert!(!runner.is_drained(s(10)));
-    assert_eq!(
-        ended(&mut runner, s(10), 3, 0),
-        ["remove 1", "log closed Expired"]
-    );
+    assert_eq!(ended(&mut runner, s(10), 3, 0), ["remove 1", "log closed Expired"]);
     assert!(runner.is_drained(s(10)));
     let mut runner = two_open();
     runner.handle_timeout(s(10));
@@ -131,14 +110,8 @@ fn keep_waits_a_moment_for_a_command_that_is_about_to_end() {
 
 #[test]
 fn who_waits_and_who_knocks_is_refused() {
-    let limits = Limits {
-        running: 1,
-        ..Limits::default()
-    };
-    let mut runner = Runner::new(Catalogue {
-        doors: doors(),
-        limits,
-    });
+    let limits = Limits { running: 1, ..Limits::default() };
+    let mut runner = Runner::new(Catalogue { doors: doors(), limits });
     runner.grant(s(0), SSH, client(1), None);
     runner.grant(s(0), SSH, client(2), None);
     effects(&mut runner);
