@@ -1,4 +1,5 @@
 //! Doors of aldaba.toml with the native nftables action, on two hosts with the real kernel firewall.
+#![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, TcpStream};
@@ -28,7 +29,7 @@ fn scene(config: &str) -> Option<Scene> {
         return None;
     }
     let hosts = Hosts::new();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let daemon = Program::aldabad(&hosts, dir.path(), config);
     Some(Scene { hosts, dir, daemon })
 }
@@ -142,7 +143,7 @@ fn elements_go_into_a_set_of_the_administrators_own() {
          add rule inet filter input ip saddr @ssh_open tcp dport 2222 accept",
     ]);
     let before = hosts.on_server(&["nft", "-s", "list", "ruleset"]);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let config = SSH.replace(r#"ports = ["2222/tcp"]"#, "set = \"inet filter ssh_open\"");
     let daemon = Program::aldabad(&hosts, dir.path(), &config);
     let _listener = hosts.listen(2222);
@@ -217,7 +218,7 @@ fn an_interface_may_come_after_the_daemon() {
     }
     let hosts = Hosts::new();
     hosts.unplug();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let daemon = Program::aldabad(&hosts, dir.path(), SSH);
     hosts.plug();
     let opened = until(Duration::from_secs(3), || {

@@ -36,7 +36,7 @@ pub struct RunArgs {
     /// Capture on this interface only, whatever the configuration says
     #[arg(short, long, value_name = "IF")]
     pub interface: Vec<String>,
-    /// Keep leases here [default: $STATE_DIRECTORY, the configuration's `state-dir`, or /var/lib/aldaba]
+    /// Keep leases here [default: $`STATE_DIRECTORY`, the configuration's `state-dir`, or /var/lib/aldaba]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Run a worker that could not be confined (seccomp missing), loudly

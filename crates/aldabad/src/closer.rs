@@ -120,7 +120,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
     let monitor = process::parent_id();
     wait_for_end(&channel);
-    let mut closer = Closer { folder, knockd: target.knockd, log: target.open(), monitor, waits: 0, tries: 0 };
+    let mut closer =
+        Closer { folder, knockd: target.knockd, log: target.open(), monitor, waits: 0, tries: 0 };
     while let Some(pause) = closer.turn() {
         poll::wait(&[], Some(pause)).ok();
     }
@@ -156,7 +157,9 @@ impl Closer {
     fn turn(&mut self) -> Option<Duration> {
         let mut keeper = match Keeper::open(&self.folder) {
             Ok(keeper) => keeper,
-            Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => return self.unless_dying(holder),
+            Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => {
+                return self.unless_dying(holder);
+            }
             Err(error) => return self.try_again(&error.to_string()),
         };
         let now = Moment { now: clock::boottime(), boot: clock::boot_id(), wall: clock::wall() };

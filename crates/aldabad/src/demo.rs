@@ -44,7 +44,7 @@ enum DemoError {
 
 /// Runs the demonstration.
 #[must_use]
-pub fn run(args: &DemoArgs) -> ExitCode {
+pub(crate) fn run(args: &DemoArgs) -> ExitCode {
     match tell(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,7 +55,7 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 fn tell(args: &DemoArgs) -> Result<(), DemoError> {
-    let mut story = Story::new(args.fast);
+    let story = Story::new(args.fast);
     // Opened before the namespaces change what this process may see.
     let program = Program::open()?;
     let root = aldaba_sys::process::effective_uid() == 0;
@@ -66,7 +66,7 @@ fn tell(args: &DemoArgs) -> Result<(), DemoError> {
     let client = Client::start()?;
     lay_cable(&client)?;
     let folder = folder()?;
-    let told = with_server(&mut story, &client, &program, &folder);
+    let told = with_server(&story, &client, &program, &folder);
     // The folder holds a configuration and an empty journal; nothing is lost with it.
     std::fs::remove_dir_all(&folder).ok();
     told?;
@@ -74,12 +74,7 @@ fn tell(args: &DemoArgs) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn with_server(
-    story: &mut Story,
-    client: &Client,
-    program: &Program,
-    folder: &Path,
-) -> Result<(), DemoError> {
+fn with_server(story: &Story, client: &Client, program: &Program, folder: &Path) -> Result<(), DemoError> {
     let _service = hosts::Service::start()?;
     story.chapter("1. Without a firewall, everybody reaches the service on port 2222");
     expect(story, client, true)?;
@@ -122,7 +117,7 @@ fn with_server(
 }
 
 /// Tries the port from the client, tells what came of it, and fails if that is not what the story says.
-fn expect(story: &mut Story, client: &Client, open: bool) -> Result<(), DemoError> {
+fn expect(story: &Story, client: &Client, open: bool) -> Result<(), DemoError> {
     let mut reached = client.reaches(DEMO_PORT);
     // A cable that was just laid takes a moment to carry the first packet.
     for _ in 0..5 {

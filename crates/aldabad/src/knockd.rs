@@ -1,5 +1,6 @@
 //! `knockd`: the daemon with the command line, the messages and the exit codes of the one it replaces (spec/knock.md).
 
+mod interface;
 pub mod options;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::run::state_folder;
 use crate::source::{Read, Source};
 use crate::state::knockd_folder;
 use crate::surroundings::Surroundings;
+use interface::Device;
 use options::{Asked, Options, USAGE};
 
 /// Its exit code when it cannot start.
@@ -51,6 +53,13 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
         eprintln!("{warning}");
     }
     let interface = interface(options, &read);
+    if options.debug {
+        debug("config: ", aldaba_config::explain(&read.loaded.policy).lines());
+    }
+    let device = Device::find(&interface).map_err(|error| fail(&error))?;
+    if options.debug {
+        debug("", device.describe());
+    }
     let log = open_log(options, &read);
     let pid_file = read.loaded.policy.daemon.pid_file.clone().or_else(|| options.pid_file.clone());
     let daemon = if options.daemon { Some(into_background()?) } else { None };
@@ -82,6 +91,13 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(CANNOT_START)
 }
 
+/// Lines of `-D`, on standard output.
+fn debug(head: &str, lines: impl IntoIterator<Item = impl std::fmt::Display>) {
+    for line in lines {
+        println!("{head}{line}");
+    }
+}
+
 /// knockd's own line first, since scripts look for it, then ours with line and caret; its usage text where it prints it.
 fn refuse(report: &Report) -> ExitCode {
     if let Some(line) = report.knockd_line() {
@@ -100,7 +116,12 @@ fn interface(options: &Options, read: &Read) -> String {
         Interfaces::Named(names) => names.first().cloned(),
         Interfaces::All => Some("any".to_owned()),
     };
-    options.interface.clone().or(configured).unwrap_or_else(|| "eth0".to_owned())
+    options
+        .interface
+        .clone()
+        .filter(|name| !name.is_empty())
+        .or(configured)
+        .unwrap_or_else(|| "eth0".to_owned())
 }
 
 /// The configuration beats the option. One that cannot be opened is a warning: the daemon runs on without.
@@ -145,6 +166,6 @@ impl Monitor {
     }
 
     fn say_knockd_started(&mut self, interface: &str) {
-        self.tell(&format!("starting up, listening on {interface}"));
+        self.tell_log(&format!("starting up, listening on {interface}"));
     }
 }

@@ -15,6 +15,7 @@ pub mod keeper;
 pub mod knockd;
 pub mod log;
 pub mod monitor;
+mod names;
 pub mod one_time;
 pub mod role;
 pub mod run;

@@ -93,6 +93,16 @@ impl Log {
         self.write(level, message, true);
     }
 
+    /// Says a line that `-v` does not copy to standard output.
+    pub fn say_unechoed(&mut self, level: Level, message: &str) {
+        let form = self.form;
+        if let Form::Knockd { .. } = form {
+            self.form = Form::Knockd { echo: false };
+        }
+        self.say(level, message);
+        self.form = form;
+    }
+
     /// Says a line to syslog only, if that is on.
     pub fn say_to_syslog(&mut self, message: &str) {
         if self.syslog {
@@ -116,9 +126,9 @@ impl Log {
 
     fn native(&mut self, level: Level, text: &str, journal: bool) {
         let line = if journal { format!("<{}>{text}\n", level as u8) } else { format!("{text}\n") };
-        self.count(std::io::stderr().write_all(line.as_bytes()));
+        self.count(&std::io::stderr().write_all(line.as_bytes()));
         if self.file.is_some() {
-            self.to_file(&format!("{} {text}\n", ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%:z")));
+            self.write_file(&format!("{} {text}\n", ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%:z")));
         }
         if self.syslog {
             syslog::send(text);
@@ -129,24 +139,24 @@ impl Log {
         let text = cut(text);
         let end = if blank { "\n" } else { "" };
         if echo {
-            self.count(std::io::stdout().write_all(format!("{text}\n").as_bytes()));
+            self.count(&std::io::stdout().write_all(format!("{text}\n").as_bytes()));
         }
         if self.file.is_some() {
-            self.to_file(&format!("[{}] {text}\n{end}", ZonedDateTime::now().strftime("%Y-%m-%d %H:%M")));
+            self.write_file(&format!("[{}] {text}\n{end}", ZonedDateTime::now().strftime("%Y-%m-%d %H:%M")));
         }
         if self.syslog {
             syslog::send(&format!("{text}{end}"));
         }
     }
 
-    fn to_file(&mut self, line: &str) {
+    fn write_file(&mut self, line: &str) {
         if let Some((_, file)) = &mut self.file {
             let written = file.write_all(line.as_bytes());
-            self.count(written);
+            self.count(&written);
         }
     }
 
-    fn count(&mut self, written: std::io::Result<()>) {
+    fn count(&mut self, written: &std::io::Result<()>) {
         if written.is_err() {
             self.lost = self.lost.saturating_add(1);
         }
@@ -168,7 +178,8 @@ pub fn printable(text: &str) -> String {
 }
 
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST)]
+    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

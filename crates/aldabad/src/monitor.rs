@@ -76,11 +76,13 @@ enum Woken {
     Signals,
     Worker,
     Links,
+    Names,
     Output(JobId),
 }
 
 impl Monitor {
     /// Runs until a signal ends it; the exit code is the face's.
+    #[must_use]
     pub fn run(mut self) -> ExitCode {
         loop {
             self.turn();
@@ -104,6 +106,8 @@ impl Monitor {
                     self.hear_worker(now);
                 }
                 Woken::Links => self.follow_links(now),
+                // Said with the timeouts.
+                Woken::Names => {}
                 Woken::Output(job) => self.commands.drain(job),
             }
         }
@@ -122,6 +126,9 @@ impl Monitor {
         add(self.links.as_fd(), Interest::READ, Woken::Links);
         if let Some(channel) = self.workers.channel() {
             add(channel, Interest { read: true, write: self.workers.has_waiting() }, Woken::Worker);
+        }
+        if let Some(names) = self.speech.names() {
+            add(names, Interest::READ, Woken::Names);
         }
         for (job, output) in self.commands.outputs() {
             add(output, Interest::READ, Woken::Output(job));
@@ -170,7 +177,7 @@ impl Monitor {
                 self.closer = None;
                 self.guard_leases();
             } else if let Some(ended) = self.commands.ended(pid, ending) {
-                self.command_ended(now, ended);
+                self.command_ended(now, &ended);
             }
         }
     }
@@ -178,6 +185,11 @@ impl Monitor {
     /// Says a line of the program's face.
     pub(crate) fn tell(&mut self, line: &str) {
         self.speech.tell(Level::Notice, line.to_owned());
+    }
+
+    /// The same for the log alone, whatever `-v` says.
+    pub(crate) fn tell_log(&mut self, line: &str) {
+        self.speech.tell_log(line);
     }
 
     /// Keeps the pid file, to take it away at the end.

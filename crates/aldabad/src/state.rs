@@ -22,10 +22,14 @@ fn escaped(text: &str) -> String {
             b'/' => out.push('-'),
             b'.' | b'_' | b':' => out.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02x}")),
+            _ => out.extend(['%', hex(byte >> 4), hex(byte & 15)]),
         }
     }
     out
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).unwrap_or('0')
 }
 
 /// The end of a long name, told apart by a checksum of the whole (FNV-1a: no secret, no attacker).

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use aldaba_sys::route::Interface;
+
 /// A network device, as the kernel lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -19,6 +21,22 @@ pub struct Link {
     pub loopback: bool,
     /// Its addresses with their alias labels.
     pub addresses: Vec<(IpAddr, Option<String>)>,
+}
+
+impl From<&Interface> for Link {
+    fn from(interface: &Interface) -> Self {
+        Self {
+            index: interface.index,
+            name: interface.name.clone(),
+            up: interface.up,
+            loopback: interface.is_loopback(),
+            addresses: interface
+                .addresses
+                .iter()
+                .map(|address| (address.ip, address.label.clone()))
+                .collect(),
+        }
+    }
 }
 
 /// Where the daemon captures.

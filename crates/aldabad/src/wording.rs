@@ -123,8 +123,8 @@ pub fn knockd(event: &Event, name: &str) -> Option<Line> {
         What::Refused { reason: Reason::TooLong }
         | What::LoggedOnly
         | What::Opened { .. }
-        | What::Renewed { .. } => None,
-        What::Closed { .. } => None,
+        | What::Renewed { .. }
+        | What::Closed { .. } => None,
         _ => {
             let line = native(event);
             Some(Line { text: format!("{name}: {door}: {}", line.text), ..line })

@@ -24,9 +24,9 @@ fn in_namespace(test: impl FnOnce() + Send + 'static) {
 
 #[expect(clippy::disallowed_methods, reason = "asks another program what it reads")]
 fn nft(words: &str) -> String {
-    let output = Command::new("nft").args(words.split(' ')).output().unwrap();
+    let output = Command::new("nft").args(words.split(' ')).output().expect("nft is installed");
     assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("nft prints text")
 }
 
 fn spec() -> TableSpec {

@@ -22,7 +22,7 @@ const SOURCES: usize = 10_000;
 
 /// Why a capture could not be run.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
+pub(super) enum ReplayError {
     /// It is no capture file.
     #[error("{0}")]
     File(#[from] FileError),
@@ -33,7 +33,7 @@ pub enum ReplayError {
 
 /// What the capture did.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(super) struct Report {
     sources: BTreeMap<IpAddr, Source>,
     frames: u64,
     refused: u64,
@@ -52,7 +52,7 @@ struct Source {
 }
 
 /// Runs `capture` through `policy`. With no `addresses` every destination counts as the host.
-pub fn run(policy: &Policy, capture: &[u8], addresses: &[IpAddr]) -> Result<Report, ReplayError> {
+pub(super) fn run(policy: &Policy, capture: &[u8], addresses: &[IpAddr]) -> Result<Report, ReplayError> {
     let (records, damage) = read(capture)?;
     let mut rules = policy.gate.clone();
     // The file does not know the host's interfaces: a door that listens on some of them listens here.

@@ -14,11 +14,11 @@ use aldaba_sys::reexec::{Program, Role, Started, Surroundings};
 use aldaba_sys::{clock, namespace};
 
 /// The server's address.
-pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 71, 0, 1);
+pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 71, 0, 1);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 71, 0, 2);
 const PREFIX: u8 = 24;
 /// The port of the service.
-pub const DEMO_PORT: u16 = 2222;
+pub(super) const DEMO_PORT: u16 = 2222;
 /// How long the client waits for an answer.
 const ANSWER: Duration = Duration::from_millis(300);
 /// Between two knocks.
@@ -28,20 +28,22 @@ type Work = Box<dyn FnOnce() + Send>;
 
 /// The client: a thread in a network namespace of its own, which does what it is sent.
 #[derive(Debug)]
-pub struct Client {
+pub(super) struct Client {
     work: Sender<Work>,
     namespace: OwnedFd,
 }
 
 impl Client {
     /// A client without a cable.
-    pub fn start() -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
         let (work, jobs): (Sender<Work>, Receiver<Work>) = channel();
         let (say, hear) = channel();
         thread::spawn(move || {
             let entered = namespace::enter_on_this_thread().and_then(|()| namespace::current());
             if say.send(entered).is_ok() {
-                jobs.into_iter().for_each(|job| job());
+                for job in jobs {
+                    job();
+                }
             }
         });
         let namespace = hear.recv().map_err(io::Error::other)??;
@@ -57,7 +59,7 @@ impl Client {
     }
 
     /// Whether a connection to this port of the server succeeds and the service answers.
-    pub fn reaches(&self, port: u16) -> bool {
+    pub(super) fn reaches(&self, port: u16) -> bool {
         let to = SocketAddr::new(SERVER.into(), port);
         let greeted = move || {
             let mut stream = TcpStream::connect_timeout(&to, ANSWER)?;
@@ -68,7 +70,7 @@ impl Client {
     }
 
     /// One connection attempt to each of these ports, in order.
-    pub fn knock(&self, ports: &[u16]) {
+    pub(super) fn knock(&self, ports: &[u16]) {
         let ports = ports.to_vec();
         let knock = move || {
             for port in ports {
@@ -82,13 +84,13 @@ impl Client {
     }
 
     /// Lets time pass.
-    pub fn pause(&self, time: Duration) {
+    pub(super) fn pause(&self, time: Duration) {
         self.on(move || clock::rest(time)).ok();
     }
 }
 
 /// Joins this process's namespace, the server's, and the client's.
-pub fn lay_cable(client: &Client) -> io::Result<()> {
+pub(super) fn lay_cable(client: &Client) -> io::Result<()> {
     namespace::set_up("lo")?;
     namespace::add_cable("srv0", "cli0", client.namespace.as_fd())?;
     namespace::add_address("srv0", IpAddr::V4(SERVER), PREFIX)?;
@@ -101,11 +103,11 @@ pub fn lay_cable(client: &Client) -> io::Result<()> {
 
 /// The service behind the door: greets whoever reaches it.
 #[derive(Debug)]
-pub struct Service;
+pub(super) struct Service;
 
 impl Service {
     /// Listens until the process ends.
-    pub fn start() -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, DEMO_PORT))?;
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -119,7 +121,7 @@ impl Service {
 
 /// The daemon on the server.
 #[derive(Debug)]
-pub struct Server {
+pub(super) struct Server {
     process: Started,
     log: PathBuf,
     read: usize,
@@ -127,7 +129,7 @@ pub struct Server {
 
 impl Server {
     /// Starts `aldabad run` with this configuration.
-    pub fn start(program: &Program, folder: &Path, config: &str) -> io::Result<Self> {
+    pub(super) fn start(program: &Program, folder: &Path, config: &str) -> io::Result<Self> {
         let path = folder.join("aldaba.toml");
         std::fs::write(&path, config)?;
         let (log, state) = (folder.join("log"), folder.join("state"));
@@ -149,7 +151,7 @@ impl Server {
     }
 
     /// Waits until the daemon has said this.
-    pub fn wait_for(&self, text: &str, limit: Duration) -> io::Result<()> {
+    pub(super) fn wait_for(&self, text: &str, limit: Duration) -> io::Result<()> {
         let start = clock::boottime();
         loop {
             let said = std::fs::read_to_string(&self.log)?;
@@ -165,7 +167,7 @@ impl Server {
     }
 
     /// What the daemon has said since the last time.
-    pub fn news(&mut self) -> Vec<String> {
+    pub(super) fn news(&mut self) -> Vec<String> {
         let said = std::fs::read_to_string(&self.log).unwrap_or_default();
         let news = said.get(self.read..).unwrap_or_default().lines().map(str::to_owned).collect();
         self.read = said.len();

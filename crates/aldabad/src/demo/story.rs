@@ -1,5 +1,7 @@
 //! The demonstration's words.
 
+use std::fmt::Arguments;
+use std::io::{Stdout, Write as _, stdout};
 use std::time::Duration;
 
 use aldaba_sys::clock;
@@ -9,32 +11,38 @@ const PAUSE: Duration = Duration::from_millis(1200);
 
 /// Tells the story on standard output.
 #[derive(Debug)]
-pub struct Story {
+pub(super) struct Story {
+    out: Stdout,
     fast: bool,
 }
 
 impl Story {
     /// With pauses for the reader, or without.
-    pub const fn new(fast: bool) -> Self {
-        Self { fast }
+    pub(super) fn new(fast: bool) -> Self {
+        Self { out: stdout(), fast }
+    }
+
+    /// Whoever stops listening does not stop the demonstration: what it made it also takes away.
+    fn line(&self, text: Arguments<'_>) {
+        let _ = writeln!(self.out.lock(), "{text}");
     }
 
     /// A line of the story.
-    pub fn say(&mut self, text: &str) {
-        println!("   {text}");
+    pub(super) fn say(&self, text: &str) {
+        self.line(format_args!("   {text}"));
     }
 
     /// A new chapter.
-    pub fn chapter(&mut self, title: &str) {
+    pub(super) fn chapter(&self, title: &str) {
         if !self.fast {
             clock::rest(PAUSE);
         }
-        println!("\n== {title}");
+        self.line(format_args!("\n== {title}"));
     }
 
     /// The two hosts.
-    pub fn picture(&mut self) {
-        println!(
+    pub(super) fn picture(&self) {
+        self.line(format_args!(
             "
         client                              server
       ┌───────────────────┐               ┌──────────────────────────┐
@@ -42,31 +50,31 @@ impl Story {
       │                   │               │ a service on port 2222   │
       │                   │               │ aldabad                  │
       └───────────────────┘               └──────────────────────────┘"
-        );
+        ));
     }
 
     /// A file as it is.
-    pub fn file(&mut self, text: &str) {
+    pub(super) fn file(&self, text: &str) {
         for line in text.lines() {
-            println!("      │ {line}");
+            self.line(format_args!("      │ {line}"));
         }
     }
 
     /// What the daemon has said meanwhile.
-    pub fn server_says(&mut self, lines: &[String]) {
+    pub(super) fn server_says(&self, lines: &[String]) {
         for line in lines {
-            println!("      server's log: {line}");
+            self.line(format_args!("      server's log: {line}"));
         }
     }
 
     /// An attempt of the client to reach the service.
-    pub fn attempt(&mut self, reached: bool) {
+    pub(super) fn attempt(&self, reached: bool) {
         let result = if reached { "answers: OPEN" } else { "no answer within 300 ms: CLOSED" };
-        println!("   client: connect to 10.71.0.1 port 2222 ... {result}");
+        self.line(format_args!("   client: connect to 10.71.0.1 port 2222 ... {result}"));
     }
 
     /// What to remember.
-    pub fn ending(&mut self, root: bool) {
+    pub(super) fn ending(&self, root: bool) {
         self.chapter("That is all");
         self.say("The process that looked at the packets had no privileges, and the one that opened the door never saw");
         self.say("a packet.");

@@ -70,7 +70,8 @@ fn what_decodes_encodes_to_the_same_bytes() {
         let all = from_worker();
         let mut bytes = all[round % all.len()].encode();
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        bytes[(seed >> 33) as usize % 40] = (seed >> 20) as u8;
+        let [at, value, ..] = seed.to_be_bytes();
+        bytes[usize::from(at) % 40] = value;
         if let Ok(message) = FromWorker::decode(&bytes) {
             assert_eq!(message.encode(), bytes);
         }

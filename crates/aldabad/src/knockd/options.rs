@@ -21,6 +21,7 @@ pub enum Asked {
 }
 
 /// knockd's options.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// `-i`: beats the configuration.

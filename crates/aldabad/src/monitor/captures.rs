@@ -16,7 +16,7 @@ use crate::watch::{Follower, Link, View, Watch};
 
 /// What the sockets and the worker know, and what they ought to.
 #[derive(Debug)]
-pub struct Captures {
+pub(super) struct Captures {
     watch: Watch,
     kind: Capture,
     follower: Follower,
@@ -37,7 +37,7 @@ enum CaptureKey {
 
 /// What changed when the links were looked at.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub(super) struct Changes {
     /// Interfaces that were not there before, by the name doors know them by.
     pub found: Vec<String>,
     /// Interfaces that are gone.
@@ -50,7 +50,7 @@ pub struct Changes {
 
 impl Captures {
     /// No capture yet.
-    pub fn new(watch: Watch, kind: Capture, needs: &Needs) -> Self {
+    pub(super) fn new(watch: Watch, kind: Capture, needs: &Needs) -> Self {
         Self {
             watch,
             kind,
@@ -64,12 +64,12 @@ impl Captures {
     }
 
     /// Where it captures.
-    pub const fn watch(&self) -> &Watch {
+    pub(super) const fn watch(&self) -> &Watch {
         &self.watch
     }
 
     /// Captures elsewhere from the next look on.
-    pub fn set_watch(&mut self, watch: Watch) {
+    pub(super) fn set_watch(&mut self, watch: Watch) {
         if self.watch != watch {
             self.watch = watch;
             self.follower = Follower::default();
@@ -77,7 +77,7 @@ impl Captures {
     }
 
     /// Puts a new filter in force on every socket, at once on each.
-    pub fn set_needs(&mut self, needs: &Needs) -> io::Result<()> {
+    pub(super) fn set_needs(&mut self, needs: &Needs) -> io::Result<()> {
         let filter = filter_of(needs);
         if filter == self.filter {
             return Ok(());
@@ -93,7 +93,7 @@ impl Captures {
     }
 
     /// Follows the links: opens, closes and tells the worker what changed.
-    pub fn follow(&mut self, links: &[Link], workers: &mut Workers) -> Changes {
+    pub(super) fn follow(&mut self, links: &[Link], workers: &mut Workers) -> Changes {
         let views = self.follower.views(&self.watch, links);
         let mut changes = Changes::default();
         let gone: Vec<u32> = self.views.keys().filter(|index| !views.contains_key(index)).copied().collect();
@@ -169,7 +169,7 @@ impl Captures {
     }
 
     /// What a new worker gets at its start for pnet to bind. Sockets are bound once: fresh ones.
-    pub fn for_pnet(&mut self) -> Vec<PnetSocket> {
+    pub(super) fn for_pnet(&mut self) -> Vec<PnetSocket> {
         let mut sockets = Vec::new();
         for (index, prepared) in &mut self.prepared {
             let Ok(fresh) = PreparedSocket::open(*index, &self.filter) else { continue };
@@ -183,7 +183,7 @@ impl Captures {
 
     /// Tells a new worker everything. It gets rings of its own: where in the old ones the worker before it had come to,
     /// nobody knows. Those that could not be opened come back by name.
-    pub fn tell_all(&mut self, workers: &mut Workers) -> Changes {
+    pub(super) fn tell_all(&mut self, workers: &mut Workers) -> Changes {
         for view in self.views.values() {
             tell_view(view, workers);
         }
@@ -196,7 +196,7 @@ impl Captures {
     }
 
     /// Opens a capture anew that stopped for good.
-    pub fn reopen(&mut self, capture: u32, workers: &mut Workers) -> Option<String> {
+    pub(super) fn reopen(&mut self, capture: u32, workers: &mut Workers) -> Option<String> {
         let key = *self.rings.iter().find(|(_, (number, _))| *number == capture)?.0;
         self.rings.remove(&key);
         workers.tell(&ToWorker::CaptureGone { capture }, &[]);

@@ -26,7 +26,7 @@ pub fn spawn_as(style: Style, command: &Rendered) -> std::io::Result<Child> {
 
 /// All commands under way; their number is bounded by the runner.
 #[derive(Debug, Default)]
-pub struct Commands {
+pub(super) struct Commands {
     running: BTreeMap<JobId, Running>,
 }
 
@@ -39,7 +39,7 @@ struct Running {
 
 /// A command that has ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(super) struct Ended {
     /// Which.
     pub job: JobId,
     /// Whether it opened or closed.
@@ -52,14 +52,20 @@ pub struct Ended {
 
 impl Commands {
     /// Starts a command.
-    pub fn start(&mut self, job: JobId, part: Part, style: Style, command: &Rendered) -> std::io::Result<()> {
+    pub(super) fn start(
+        &mut self,
+        job: JobId,
+        part: Part,
+        style: Style,
+        command: &Rendered,
+    ) -> std::io::Result<()> {
         let child = spawn_as(style, command)?;
         self.running.insert(job, Running { child, part, kept: Vec::new() });
         Ok(())
     }
 
     /// Signals a command and everything it has started.
-    pub fn signal(&mut self, job: JobId, signal: Signal) {
+    pub(super) fn signal(&mut self, job: JobId, signal: Signal) {
         let kill = match signal {
             Signal::Term => Kill::Terminate,
             Signal::Kill => Kill::Kill,
@@ -70,18 +76,18 @@ impl Commands {
     }
 
     /// The outputs to wait on.
-    pub fn outputs(&self) -> impl Iterator<Item = (JobId, BorrowedFd<'_>)> {
+    pub(super) fn outputs(&self) -> impl Iterator<Item = (JobId, BorrowedFd<'_>)> {
         self.running.iter().filter_map(|(job, running)| Some((*job, running.child.output.as_ref()?.as_fd())))
     }
 
     /// Reads what a command printed; the beginning is kept, the rest read and dropped, so that it never waits.
-    pub fn drain(&mut self, job: JobId) {
+    pub(super) fn drain(&mut self, job: JobId) {
         let Some(running) = self.running.get_mut(&job) else { return };
         running.drain();
     }
 
     /// Whether this ended process was a command's.
-    pub fn ended(&mut self, pid: u32, ending: Ending) -> Option<Ended> {
+    pub(super) fn ended(&mut self, pid: u32, ending: Ending) -> Option<Ended> {
         let job = *self.running.iter().find(|(_, running)| running.child.pid == pid)?.0;
         let mut running = self.running.remove(&job)?;
         running.drain();

@@ -93,7 +93,7 @@ impl Monitor {
     }
 
     /// A command has ended.
-    pub(super) fn command_ended(&mut self, now: Duration, ended: Ended) {
+    pub(super) fn command_ended(&mut self, now: Duration, ended: &Ended) {
         let failed = !ended.outcome.is_success();
         if failed && !ended.output.is_empty() {
             let part = wording::part_name(ended.part);

@@ -11,19 +11,19 @@ use super::Monitor;
 
 /// The kernel's firewall, opened when a policy first needs it.
 #[derive(Debug)]
-pub struct Firewall {
+pub(super) struct Firewall {
     table: TableSpec,
     nft: Option<Nft>,
 }
 
 impl Firewall {
     /// Nothing is opened or made yet.
-    pub fn new(table: &str) -> Self {
+    pub(super) fn new(table: &str) -> Self {
         Self { table: TableSpec { name: table.to_owned(), doors: Vec::new() }, nft: None }
     }
 
     /// Makes aldaba's own table what the catalogue wants it to be; elements of doors that stay do too.
-    pub fn prepare(&mut self, catalogue: &Catalogue) -> Result<(), String> {
+    pub(super) fn prepare(&mut self, catalogue: &Catalogue) -> Result<(), String> {
         let (doors, wanted) = own_doors(catalogue);
         if !wanted {
             return Ok(());
@@ -37,13 +37,13 @@ impl Firewall {
     }
 
     /// Puts an address into a set, or prolongs it there.
-    pub fn set(&mut self, place: &Place, address: IpAddr, timeout: Duration) -> Result<(), String> {
+    pub(super) fn set(&mut self, place: &Place, address: IpAddr, timeout: Duration) -> Result<(), String> {
         let set = self.name(place, address)?;
         self.nft()?.add_element(&set, address, timeout).map_err(|error| error.to_string())
     }
 
     /// Takes an address out of a set.
-    pub fn delete(&mut self, place: &Place, address: IpAddr) -> Result<(), String> {
+    pub(super) fn delete(&mut self, place: &Place, address: IpAddr) -> Result<(), String> {
         let set = self.name(place, address)?;
         self.nft()?.delete_element(&set, address).map_err(|error| error.to_string())
     }

@@ -21,7 +21,7 @@ pub struct Overrides {
 
 /// A policy with everything that belongs to it.
 #[derive(Debug)]
-pub struct Version {
+pub(super) struct Version {
     /// Its number; requests name it.
     pub generation: u32,
     /// What it says.
@@ -34,7 +34,7 @@ pub struct Version {
 
 /// The policy in force.
 #[derive(Debug)]
-pub struct InForce {
+pub(super) struct InForce {
     source: Source,
     overrides: Overrides,
     current: Version,
@@ -57,7 +57,7 @@ impl Version {
     }
 
     /// The gate's rules with the one-time sequences that are current now.
-    pub fn rules(&self) -> Rules {
+    pub(super) fn rules(&self) -> Rules {
         let mut rules = self.policy.gate.clone();
         for file in &self.one_time {
             let door = usize::try_from(file.door.0).ok().and_then(|door| rules.doors.get_mut(door));
@@ -88,23 +88,23 @@ fn written(rules: &Rules, door: DoorId, knock: u8) -> Option<&Sequence> {
 
 impl InForce {
     /// The first policy of a daemon.
-    pub fn new(source: Source, read: Read, overrides: Overrides) -> io::Result<Self> {
+    pub(super) fn new(source: Source, read: Read, overrides: Overrides) -> io::Result<Self> {
         let current = Version::new(1, read, &overrides)?;
         Ok(Self { source, overrides, current, before: Vec::new(), candidate: None })
     }
 
     /// The policy in force.
-    pub const fn current(&self) -> &Version {
+    pub(super) const fn current(&self) -> &Version {
         &self.current
     }
 
     /// The policy that waits for the worker.
-    pub const fn candidate(&self) -> Option<&Version> {
+    pub(super) const fn candidate(&self) -> Option<&Version> {
         self.candidate.as_ref()
     }
 
     /// The one-time sequences that are current now, for a worker that knows only how the files were.
-    pub fn one_time_now(&self) -> Vec<(Place, Option<Sequence>)> {
+    pub(super) fn one_time_now(&self) -> Vec<(Place, Option<Sequence>)> {
         let generation = self.current.generation;
         let files = self.current.one_time.iter();
         files
@@ -113,29 +113,29 @@ impl InForce {
     }
 
     /// The same, to use up a one-time sequence.
-    pub const fn current_mut(&mut self) -> &mut Version {
+    pub(super) const fn current_mut(&mut self) -> &mut Version {
         &mut self.current
     }
 
     /// Where it comes from.
-    pub const fn source(&self) -> &Source {
+    pub(super) const fn source(&self) -> &Source {
         &self.source
     }
 
     /// What the command line says above it.
-    pub const fn overrides(&self) -> &Overrides {
+    pub(super) const fn overrides(&self) -> &Overrides {
         &self.overrides
     }
 
     /// Takes a new policy as the candidate, in place of one that waits.
-    pub fn propose(&mut self, read: Read) -> io::Result<&Version> {
+    pub(super) fn propose(&mut self, read: Read) -> io::Result<&Version> {
         let last = self.candidate.as_ref().unwrap_or(&self.current).generation;
         let version = Version::new(last.wrapping_add(1), read, &self.overrides)?;
         Ok(self.candidate.insert(version))
     }
 
     /// The candidate of this number comes into force; whether there was one.
-    pub fn switch(&mut self, generation: u32) -> bool {
+    pub(super) fn switch(&mut self, generation: u32) -> bool {
         let Some(candidate) = self.candidate.take_if(|candidate| candidate.generation == generation) else {
             return false;
         };
@@ -145,17 +145,17 @@ impl InForce {
     }
 
     /// The candidate comes into force at once: there is no worker to ask.
-    pub fn switch_now(&mut self) -> bool {
+    pub(super) fn switch_now(&mut self) -> bool {
         self.candidate.as_ref().map(|candidate| candidate.generation).is_some_and(|it| self.switch(it))
     }
 
     /// The candidate of this number is dropped; whether there was one.
-    pub fn refuse(&mut self, generation: u32) -> bool {
+    pub(super) fn refuse(&mut self, generation: u32) -> bool {
         self.candidate.take_if(|candidate| candidate.generation == generation).is_some()
     }
 
     /// The door a message of the worker means, in today's numbers: of this policy, or of the one before by name.
-    pub fn door(&self, place: Place) -> Option<DoorId> {
+    pub(super) fn door(&self, place: Place) -> Option<DoorId> {
         let generation = self.current.generation;
         if place.generation == generation {
             let index = usize::try_from(place.door.0).ok()?;
@@ -168,7 +168,7 @@ impl InForce {
     }
 
     /// A door's name.
-    pub fn name(&self, door: DoorId) -> &str {
+    pub(super) fn name(&self, door: DoorId) -> &str {
         let index = usize::try_from(door.0).unwrap_or(usize::MAX);
         self.current.policy.gate.doors.get(index).map_or("?", |door| &door.name)
     }

@@ -162,7 +162,7 @@ impl Monitor {
 }
 
 /// Where to capture: what the command line says, or the configuration.
-pub fn watch(interfaces: &Interfaces, overrides: &[String]) -> Watch {
+pub(super) fn watch(interfaces: &Interfaces, overrides: &[String]) -> Watch {
     match interfaces {
         _ if !overrides.is_empty() => Watch::of(overrides),
         Interfaces::All => Watch::All,

@@ -59,15 +59,13 @@ impl Monitor {
 
     fn handle_request(&mut self, now: Duration, place: Place, action: KnockAction, source: IpAddr) {
         let Some(door) = self.policy.door(place) else {
-            self.speech.tell_limited(now, &wording::request_refused("?", source, "no-such-door"));
+            self.speech.tell_limited(now, wording::request_refused("?", source, "no-such-door"));
             return;
         };
         // The worker may ask only for what one of the door's own knocks does.
         if self.knock_action(door, place.knock) != Some(action) {
-            self.speech.tell_limited(
-                now,
-                &wording::request_refused(self.policy.name(door), source, "no-such-knock"),
-            );
+            self.speech
+                .tell_limited(now, wording::request_refused(self.policy.name(door), source, "no-such-knock"));
             return;
         }
         self.speech.complete(source, self.policy.name(door));

@@ -134,6 +134,9 @@ impl Monitor {
             retry: None,
             stopping: None,
         };
+        if matches!(&monitor.face, Face::Knockd(knockd) if knockd.lookup) {
+            monitor.speech.look_names_up().map_err(kernel("cannot look names up"))?;
+        }
         monitor.open_everything()?;
         Ok(monitor)
     }
@@ -238,7 +241,7 @@ impl Monitor {
     /// Looks at the network interfaces and follows what changed.
     pub(super) fn follow_links(&mut self, now: Duration) {
         let links = match self.links.poll() {
-            Ok(interfaces) => interfaces.iter().map(link).collect::<Vec<Link>>(),
+            Ok(interfaces) => interfaces.iter().map(Link::from).collect::<Vec<Link>>(),
             Err(error) => {
                 self.degraded(now, "interfaces", &error.to_string());
                 return;
@@ -295,15 +298,5 @@ fn identity(user: Option<&str>) -> Result<Identity, StartError> {
         (Some(identity), _) => Ok(identity),
         (None, Some(name)) => Err(StartError::NoSuchUser { name: name.to_owned() }),
         (None, None) => privileges::free_uid().map_err(kernel("cannot find a free user id for the worker")),
-    }
-}
-
-fn link(interface: &aldaba_sys::route::Interface) -> Link {
-    Link {
-        index: interface.index,
-        name: interface.name.clone(),
-        up: interface.up,
-        loopback: interface.is_loopback(),
-        addresses: interface.addresses.iter().map(|address| (address.ip, address.label.clone())).collect(),
     }
 }

@@ -29,7 +29,7 @@ impl Monitor {
         self.runner.shutdown(now, what);
         match &self.face {
             Face::Knockd(knockd) => {
-                self.speech.tell(Level::Notice, "shutting down".to_owned());
+                self.speech.tell_log("shutting down");
                 if knockd.verbose {
                     println!("waiting for child processes...");
                 }
@@ -43,6 +43,7 @@ impl Monitor {
 
     /// The end.
     pub(super) fn finish(mut self, signal: Signal) -> ExitCode {
+        self.speech.say_rest();
         let is_empty =
             self.keeper.as_mut().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
         if let Some(closer) = self.closer.take().filter(|_| is_empty) {

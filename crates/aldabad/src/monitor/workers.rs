@@ -26,7 +26,7 @@ const WAITING: usize = 65_536;
 
 /// Starts workers and holds the channel to the one that lives.
 #[derive(Debug)]
-pub struct Workers {
+pub(super) struct Workers {
     program: Program,
     identity: Identity,
     sandbox: bool,
@@ -52,11 +52,11 @@ struct Living {
 }
 
 /// A socket that pnet is to read: what its frames begin with, its interface, and the descriptor.
-pub type PnetSocket = (aldaba_sys::pnet_capture::LinkKind, u32, OwnedFd);
+pub(super) type PnetSocket = (aldaba_sys::pnet_capture::LinkKind, u32, OwnedFd);
 
 /// What came from the worker.
 #[derive(Debug)]
-pub enum Heard {
+pub(super) enum Heard {
     /// A message.
     Message(FromWorker),
     /// Nothing more for now.
@@ -67,17 +67,17 @@ pub enum Heard {
 
 impl Workers {
     /// Starts none yet.
-    pub const fn new(program: Program, identity: Identity, sandbox: bool) -> Self {
+    pub(super) const fn new(program: Program, identity: Identity, sandbox: bool) -> Self {
         Self { program, identity, sandbox, living: None, pause: SHORTEST_PAUSE, due: None }
     }
 
     /// The program workers are started from.
-    pub const fn program(&self) -> &Program {
+    pub(super) const fn program(&self) -> &Program {
         &self.program
     }
 
     /// Starts a worker.
-    pub fn start(&mut self, now: Duration, pnet: &[PnetSocket]) -> std::io::Result<()> {
+    pub(super) fn start(&mut self, now: Duration, pnet: &[PnetSocket]) -> std::io::Result<()> {
         self.due = None;
         let (ours, theirs) = Channel::pair()?;
         let sockets = pnet.iter().map(|(link, index, _)| (*link, *index)).collect();
@@ -105,52 +105,52 @@ impl Workers {
     }
 
     /// Whether one lives.
-    pub const fn is_living(&self) -> bool {
+    pub(super) const fn is_living(&self) -> bool {
         self.living.is_some()
     }
 
     /// Whether one lives and has all it needs.
-    pub fn is_serving(&self) -> bool {
+    pub(super) fn is_serving(&self) -> bool {
         self.living.as_ref().is_some_and(|living| living.serving)
     }
 
     /// It has all it needs from here on.
-    pub const fn set_serving(&mut self) {
+    pub(super) const fn set_serving(&mut self) {
         if let Some(living) = &mut self.living {
             living.serving = true;
         }
     }
 
     /// It has said whether it kept the monitor's uid.
-    pub const fn set_kept_uid(&mut self, kept_uid: bool) {
+    pub(super) const fn set_kept_uid(&mut self, kept_uid: bool) {
         if let Some(living) = &mut self.living {
             living.kept_uid = kept_uid;
         }
     }
 
     /// Whether it kept the monitor's uid.
-    pub fn kept_uid(&self) -> bool {
+    pub(super) fn kept_uid(&self) -> bool {
         self.living.as_ref().is_some_and(|living| living.kept_uid)
     }
 
     /// The process number of the one that lives.
-    pub fn pid(&self) -> Option<u32> {
+    pub(super) fn pid(&self) -> Option<u32> {
         self.living.as_ref().map(|living| living.process.pid)
     }
 
     /// The channel to wait on.
-    pub fn channel(&self) -> Option<BorrowedFd<'_>> {
+    pub(super) fn channel(&self) -> Option<BorrowedFd<'_>> {
         self.living.as_ref().map(|living| living.channel.as_fd())
     }
 
     /// Whether something waits for room in the channel.
-    pub fn has_waiting(&self) -> bool {
+    pub(super) fn has_waiting(&self) -> bool {
         self.living.as_ref().is_some_and(|living| !living.waiting.is_empty())
     }
 
     /// Tells the worker something, with descriptors beside it; now, or when there is room. The monitor waits for
     /// nobody.
-    pub fn tell(&mut self, message: &ToWorker, fds: &[BorrowedFd<'_>]) {
+    pub(super) fn tell(&mut self, message: &ToWorker, fds: &[BorrowedFd<'_>]) {
         let Some(living) = &mut self.living else { return };
         let bytes = message.encode();
         if living.waiting.is_empty() {
@@ -168,7 +168,7 @@ impl Workers {
     }
 
     /// Sends what waits, as far as there is room.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         let Some(living) = &mut self.living else { return };
         while let Some((bytes, fds)) = living.waiting.front() {
             let fds: Vec<BorrowedFd<'_>> = fds.iter().map(OwnedFd::as_fd).collect();
@@ -185,7 +185,7 @@ impl Workers {
     }
 
     /// The next thing the worker says.
-    pub fn hear(&mut self, now: Duration) -> Heard {
+    pub(super) fn hear(&mut self, now: Duration) -> Heard {
         let Some(living) = &self.living else { return Heard::Nothing };
         if !living.deaf {
             match living.channel.receive() {
@@ -204,7 +204,7 @@ impl Workers {
     }
 
     /// Whether this ended process was the worker; the next one is due after a pause.
-    pub fn is_ended(&mut self, now: Duration, pid: u32) -> bool {
+    pub(super) fn is_ended(&mut self, now: Duration, pid: u32) -> bool {
         let was = self.pid() == Some(pid);
         if was {
             self.end(now);
@@ -213,7 +213,7 @@ impl Workers {
     }
 
     /// Ends the worker, if one lives, and plans the next.
-    pub fn end(&mut self, now: Duration) {
+    pub(super) fn end(&mut self, now: Duration) {
         let Some(living) = self.living.take() else { return };
         // It ends with its channel; one that hangs does not.
         process::signal(living.process.pidfd.as_fd(), Kill::Kill).ok();
@@ -224,19 +224,19 @@ impl Workers {
     }
 
     /// Plans the next start after a pause, which doubles.
-    pub fn plan(&mut self, now: Duration) {
+    pub(super) fn plan(&mut self, now: Duration) {
         self.due = Some(now.saturating_add(self.pause));
         self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 
     /// Ends the worker, and wants the next one at once.
-    pub fn replace(&mut self, now: Duration) {
+    pub(super) fn replace(&mut self, now: Duration) {
         self.dismiss();
         self.due = Some(now);
     }
 
     /// Ends the worker for good.
-    pub fn dismiss(&mut self) {
+    pub(super) fn dismiss(&mut self) {
         if let Some(living) = self.living.take() {
             process::signal(living.process.pidfd.as_fd(), Kill::Kill).ok();
         }
@@ -244,7 +244,7 @@ impl Workers {
     }
 
     /// When the next worker is to be started.
-    pub const fn poll_timeout(&self) -> Option<Duration> {
+    pub(super) const fn poll_timeout(&self) -> Option<Duration> {
         self.due
     }
 }

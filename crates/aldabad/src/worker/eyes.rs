@@ -18,7 +18,7 @@ const BATCH: usize = 1024;
 
 /// All captures.
 #[derive(Debug, Default)]
-pub struct Eyes {
+pub(super) struct Eyes {
     rings: Vec<RingEye>,
     pnet: Vec<PnetEye>,
     /// Something was left to read when its turn was over.
@@ -43,26 +43,32 @@ struct PnetEye {
 
 impl Eyes {
     /// Begins to read a capture's ring.
-    pub fn open(&mut self, capture: u32, on: CaptureOn, socket: OwnedFd, ring: u64) -> io::Result<()> {
+    pub(super) fn open(&mut self, capture: u32, on: CaptureOn, socket: OwnedFd, ring: u64) -> io::Result<()> {
         let size = RingSize::from_bytes(usize::try_from(ring).map_err(io::Error::other)?);
         self.rings.push(RingEye { capture, on, ring: Ring::map(socket, size)? });
         Ok(())
     }
 
     /// Begins to read through pnet; before the sandbox closes, since pnet binds by itself.
-    pub fn open_pnet(&mut self, capture: u32, socket: OwnedFd, link: LinkKind, index: u32) -> io::Result<()> {
+    pub(super) fn open_pnet(
+        &mut self,
+        capture: u32,
+        socket: OwnedFd,
+        link: LinkKind,
+        index: u32,
+    ) -> io::Result<()> {
         let channel = PnetCapture::open(socket, link, index)?;
         self.pnet.push(PnetEye { capture, channel });
         Ok(())
     }
 
     /// Reads this capture no more.
-    pub fn close(&mut self, capture: u32) {
+    pub(super) fn close(&mut self, capture: u32) {
         self.rings.retain(|eye| eye.capture != capture);
     }
 
     /// What to wait for.
-    pub fn interests<'a>(&'a self, interests: &mut Vec<(BorrowedFd<'a>, Interest)>) {
+    pub(super) fn interests<'a>(&'a self, interests: &mut Vec<(BorrowedFd<'a>, Interest)>) {
         // While frames gather, the rings' readiness must not end the rest.
         if self.rest.is_none() {
             interests.extend(self.rings.iter().map(|eye| (eye.ring.as_fd(), Interest::READ)));
@@ -71,12 +77,12 @@ impl Eyes {
     }
 
     /// How long to wait at most because of what was seen last; `None`: no matter.
-    pub const fn rest(&self) -> Option<Duration> {
+    pub(super) const fn rest(&self) -> Option<Duration> {
         if self.more { Some(Duration::ZERO) } else { self.rest }
     }
 
     /// Shows all frames there are, within bounds, to the gate.
-    pub fn read(&mut self, now: Duration, gate: &mut Gate, reporter: &mut Reporter) {
+    pub(super) fn read(&mut self, now: Duration, gate: &mut Gate, reporter: &mut Reporter) {
         let mut frames = 0;
         self.more = false;
         for eye in &mut self.rings {

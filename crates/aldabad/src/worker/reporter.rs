@@ -15,7 +15,7 @@ const WAITING: usize = 256;
 
 /// The worker's voice.
 #[derive(Debug)]
-pub struct Reporter {
+pub(super) struct Reporter {
     channel: Channel,
     waiting: VecDeque<[u8; SIZE]>,
     lost: u64,
@@ -27,7 +27,7 @@ pub struct Reporter {
 
 impl Reporter {
     /// A voice on this channel.
-    pub fn new(channel: Channel) -> Self {
+    pub(super) fn new(channel: Channel) -> Self {
         Self {
             channel,
             waiting: VecDeque::with_capacity(WAITING),
@@ -40,38 +40,38 @@ impl Reporter {
     }
 
     /// The channel, to wait on and to receive from.
-    pub const fn channel(&self) -> &Channel {
+    pub(super) const fn channel(&self) -> &Channel {
         &self.channel
     }
 
     /// The policy in force; `stages`: whether its stage lines are wanted.
-    pub const fn set_policy(&mut self, generation: u32, stages: bool) {
+    pub(super) const fn set_policy(&mut self, generation: u32, stages: bool) {
         self.generation = generation;
         self.stages = stages;
     }
 
     /// The number of the policy in force.
-    pub const fn generation(&self) -> u32 {
+    pub(super) const fn generation(&self) -> u32 {
         self.generation
     }
 
     /// Time of the frames that follow.
-    pub const fn set_now(&mut self, now: Duration) {
+    pub(super) const fn set_now(&mut self, now: Duration) {
         self.now = now;
     }
 
     /// Whether something waits for room in the channel.
-    pub fn has_waiting(&self) -> bool {
+    pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty() || self.lost > 0
     }
 
     /// When there will be something to say without any frame.
-    pub fn poll_timeout(&self) -> Option<Duration> {
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
         self.budget.poll_timeout()
     }
 
     /// Says what waited, as far as there is room, and what was left out.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         while let Some(message) = self.waiting.front() {
             if self.channel.send(message, &[]) == Ok(Sent::Full) {
                 return;
@@ -89,7 +89,7 @@ impl Reporter {
     }
 
     /// Says something that must arrive, or waits with it.
-    pub fn insist(&mut self, message: FromWorker) {
+    pub(super) fn insist(&mut self, message: FromWorker) {
         if self.waiting.is_empty() && self.say(message) {
             return;
         }

@@ -133,7 +133,7 @@ fn a_snapped_frame_counts_if_its_headers_were_captured() {
                     assert_payload_is_what_was_captured(&segment, length - headers);
                 }
                 Err(refused) => {
-                    assert!(length < headers && matches!(refused, Refused::NotCaptured(_)), "{refused}")
+                    assert!(length < headers && matches!(refused, Refused::NotCaptured(_)), "{refused}");
                 }
             }
         }
