@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use aldaba_gate::knock::{Protocol, Sequence, Step};
+use aldaba_gate::knock::{Outcome, Protocol, Sequence, Step};
 use aldaba_gate::{DoorId, KnockAction};
 
 /// Length of every message in bytes.
@@ -88,7 +88,31 @@ pub enum FromWorker {
         /// Its number.
         capture: u32,
     },
+    /// A segment that a sequence looked at; only sent when [`ToWorker::Prepare`] asks for it.
+    Hit {
+        /// Where it came from, and from which port.
+        source: (IpAddr, u16),
+        /// Which protocol.
+        protocol: Protocol,
+        /// Where it went to.
+        destination: (IpAddr, u16),
+        /// What became of it; never [`Outcome::Invisible`].
+        outcome: Outcome,
+    },
 }
+
+/// Outcomes in the order of their numbers, from 1.
+const OUTCOMES: [Outcome; 9] = [
+    Outcome::Ignored,
+    Outcome::Tolerated,
+    Outcome::Retransmission,
+    Outcome::TableFull,
+    Outcome::Broken,
+    Outcome::Cancelled,
+    Outcome::Started,
+    Outcome::Advanced,
+    Outcome::Completed,
+];
 
 /// What a capture socket is bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +134,8 @@ pub enum ToWorker {
         keep_attempts: bool,
         /// Whether stage and expiry events are wanted.
         stages: bool,
+        /// Whether [`FromWorker::Hit`] is wanted.
+        hits: bool,
         /// IPv6 is not looked at, whatever the policy says.
         ipv4_only: bool,
     },
@@ -210,6 +236,16 @@ impl Writer {
         }
     }
 
+    fn socket(self, (address, port): (IpAddr, u16)) -> Self {
+        self.address(address).u16(port)
+    }
+
+    fn outcome(self, outcome: Outcome) -> Self {
+        // One that has no number becomes 0, which the reader refuses.
+        let number = (1..).zip(OUTCOMES).find(|(_, known)| *known == outcome).map_or(0, |(number, _)| number);
+        self.u8(number)
+    }
+
     fn place(self, place: Place) -> Self {
         self.u32(place.generation).u32(place.door.0).u8(place.knock)
     }
@@ -272,6 +308,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn socket(&mut self) -> Result<(IpAddr, u16), Malformed> {
+        Ok((self.address()?, self.u16()?))
+    }
+
+    fn protocol(&mut self) -> Result<Protocol, Malformed> {
+        Ok(if self.bool()? { Protocol::Udp } else { Protocol::Tcp })
+    }
+
+    fn outcome(&mut self) -> Result<Outcome, Malformed> {
+        let number = usize::from(self.u8()?).checked_sub(1).ok_or(Malformed)?;
+        OUTCOMES.get(number).copied().ok_or(Malformed)
+    }
+
     fn place(&mut self) -> Result<Place, Malformed> {
         Ok(Place { generation: self.u32()?, door: DoorId(self.u32()?), knock: self.u8()? })
     }
@@ -287,8 +336,7 @@ impl<'a> Reader<'a> {
     }
 
     fn step(&mut self) -> Result<Step, Malformed> {
-        let protocol = if self.bool()? { Protocol::Udp } else { Protocol::Tcp };
-        Ok(Step { protocol, port: self.u16()? })
+        Ok(Step { protocol: self.protocol()?, port: self.u16()? })
     }
 
     fn name(&mut self) -> Result<String, Malformed> {
@@ -323,6 +371,11 @@ impl FromWorker {
             Self::LeftOut { events } => Writer::new(7).u64(events),
             Self::Overrun { requests } => Writer::new(8).u64(requests),
             Self::CaptureFailed { capture } => Writer::new(9).u32(capture),
+            Self::Hit { source, protocol, destination, outcome } => Writer::new(10)
+                .u8(u8::from(protocol == Protocol::Udp))
+                .socket(source)
+                .socket(destination)
+                .outcome(outcome),
         };
         writer.bytes
     }
@@ -340,6 +393,12 @@ impl FromWorker {
             7 => Self::LeftOut { events: r.u64()? },
             8 => Self::Overrun { requests: r.u64()? },
             9 => Self::CaptureFailed { capture: r.u32()? },
+            10 => Self::Hit {
+                protocol: r.protocol()?,
+                source: r.socket()?,
+                destination: r.socket()?,
+                outcome: r.outcome()?,
+            },
             _ => return Err(Malformed),
         };
         r.end(message)
@@ -351,8 +410,8 @@ impl ToWorker {
     #[must_use]
     pub fn encode(&self) -> [u8; SIZE] {
         let writer = match self {
-            Self::Prepare { generation, keep_attempts, stages, ipv4_only } => {
-                let flags = [*keep_attempts, *stages, *ipv4_only].map(u8::from);
+            Self::Prepare { generation, keep_attempts, stages, hits, ipv4_only } => {
+                let flags = [*keep_attempts, *stages, *hits, *ipv4_only].map(u8::from);
                 Writer::new(1).u32(*generation).put(&flags)
             }
             Self::Commit { generation } => Writer::new(2).u32(*generation),
@@ -389,6 +448,7 @@ impl ToWorker {
                 generation: r.u32()?,
                 keep_attempts: r.bool()?,
                 stages: r.bool()?,
+                hits: r.bool()?,
                 ipv4_only: r.bool()?,
             },
             2 => Self::Commit { generation: r.u32()? },

@@ -3,15 +3,18 @@
 mod interface;
 pub mod options;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aldaba_config::{Interfaces, Kind, Paint, Report};
+use aldaba_gate::knock::{Outcome, Protocol};
 use aldaba_sys::daemonize::{self, Parent};
 use aldaba_sys::files::PidFile;
+use jiff::ZonedDateTime;
 
 use crate::face::{Face, Knockd};
-use crate::log::{Form, Log};
+use crate::log::{Form, Log, aloud};
 use crate::monitor::{Monitor, Overrides, Setup};
 use crate::run::state_folder;
 use crate::source::{Read, Source};
@@ -76,7 +79,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     };
     let mut monitor = Monitor::start(setup).map_err(|error| fail(&error))?;
     if options.verbose {
-        println!("listening on {interface}...");
+        aloud(&format!("listening on {interface}..."));
     }
     if let Some(daemon) = daemon {
         monitor.write_pid_file(&pid_file.unwrap_or_else(|| PathBuf::from(PID_FILE)));
@@ -94,8 +97,33 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 /// Lines of `-D`, on standard output.
 fn debug(head: &str, lines: impl IntoIterator<Item = impl std::fmt::Display>) {
     for line in lines {
-        println!("{head}{line}");
+        aloud(&format!("{head}{line}"));
     }
+}
+
+/// A segment that a sequence looked at, as `-D` shows it.
+pub(crate) fn print_hit(
+    source: (IpAddr, u16),
+    protocol: Protocol,
+    destination: (IpAddr, u16),
+    outcome: Outcome,
+) {
+    let name = match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    };
+    let what = match outcome {
+        Outcome::Started => "begins an attempt",
+        Outcome::Advanced => "takes the attempt further",
+        Outcome::Completed => "completes a sequence",
+        Outcome::Broken | Outcome::Cancelled => "ends the attempt",
+        Outcome::Retransmission => "has counted already",
+        Outcome::TableFull => "finds no room for an attempt",
+        Outcome::Ignored | Outcome::Tolerated | Outcome::Invisible => "changes nothing",
+    };
+    let now = ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let ((from, from_port), (to, to_port)) = (source, destination);
+    debug("", [format!("{now}: {name}: {from}:{from_port} -> {to}:{to_port} {what}")]);
 }
 
 /// knockd's own line first, since scripts look for it, then ours with line and caret; its usage text where it prints it.

@@ -163,6 +163,11 @@ impl Log {
     }
 }
 
+/// A line on standard output. Nobody reads any more: no reason to stop.
+pub fn aloud(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Control characters escaped: no byte from a file or a command forges a line or moves a terminal's cursor.
 #[must_use]
 pub fn printable(text: &str) -> String {

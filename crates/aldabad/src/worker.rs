@@ -34,6 +34,7 @@ struct Candidate {
     rules: Rules,
     keep: Keep,
     stages: bool,
+    hits: bool,
 }
 
 struct Worker {
@@ -137,11 +138,11 @@ impl Worker {
 
     fn handle(&mut self, now: Duration, message: ToWorker, fds: Vec<OwnedFd>) -> Result<(), End> {
         match message {
-            ToWorker::Prepare { generation, keep_attempts, stages, ipv4_only } => {
+            ToWorker::Prepare { generation, keep_attempts, stages, hits, ipv4_only } => {
                 let keep = if keep_attempts { Keep::Unchanged } else { Keep::Nothing };
                 self.prepare(&fds, |mut rules| {
                     rules.ipv6 &= !ipv4_only;
-                    Candidate { generation, rules, keep, stages }
+                    Candidate { generation, rules, keep, stages, hits }
                 })?;
                 self.reporter.insist(match self.candidate {
                     Some(_) => FromWorker::Prepared { generation },
@@ -200,12 +201,12 @@ impl Worker {
     /// The monitor has switched: from here on doors have the numbers of the new policy.
     fn commit(&mut self, now: Duration, generation: u32) -> Result<(), End> {
         let candidate = self.candidate.take().filter(|candidate| candidate.generation == generation);
-        let Candidate { rules, keep, stages, .. } = candidate.ok_or(End::Broken)?;
+        let Candidate { rules, keep, stages, hits, .. } = candidate.ok_or(End::Broken)?;
         match &mut self.gate {
             Some(gate) => gate.reconfigure(now, &rules, keep).map_err(|_| End::Broken)?,
             None => self.gate = Some(self.first_gate(&rules)?),
         }
-        self.reporter.set_policy(generation, stages);
+        self.reporter.set_policy(generation, stages, hits);
         Ok(())
     }
 

@@ -26,6 +26,12 @@ pub trait Events {
     fn expired(&mut self, source: IpAddr, door: DoorId, knock: u8, stage: u8);
     /// A sequence is complete.
     fn grant(&mut self, grant: Grant);
+    /// Whether every segment that a sequence looked at is wanted: for an administrator who debugs.
+    fn wants_hits(&self) -> bool {
+        false
+    }
+    /// Such a segment, and what became of it.
+    fn hit(&mut self, _segment: &Segment<'_>, _outcome: Outcome) {}
 }
 
 /// What became of a frame.
@@ -150,6 +156,9 @@ impl Gate {
             self.tracker.replace(now, id, None);
         }
         self.count(outcome);
+        if outcome != Outcome::Invisible && events.wants_hits() {
+            events.hit(segment, outcome);
+        }
         Verdict::Seen(outcome)
     }
 

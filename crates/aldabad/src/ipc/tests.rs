@@ -18,13 +18,25 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::LeftOut { events: u64::MAX },
         FromWorker::Overrun { requests: 1 },
         FromWorker::CaptureFailed { capture: 4 },
+        FromWorker::Hit {
+            source: (source, 40_000),
+            protocol: Protocol::Udp,
+            destination: (six, 7000),
+            outcome: Outcome::Completed,
+        },
+        FromWorker::Hit {
+            source: (six, 1),
+            protocol: Protocol::Tcp,
+            destination: (source, 65_535),
+            outcome: Outcome::Ignored,
+        },
     ]
 }
 
 fn to_worker() -> Vec<ToWorker> {
     let long: Vec<Step> = (0..32).map(|n| Step { port: 65_504 + n, protocol: Protocol::Udp }).collect();
     vec![
-        ToWorker::Prepare { generation: 1, keep_attempts: true, stages: false, ipv4_only: true },
+        ToWorker::Prepare { generation: 1, keep_attempts: true, stages: false, hits: true, ipv4_only: true },
         ToWorker::Commit { generation: 1 },
         ToWorker::Interface { index: 2, loopback: false, name: "eth0".into() },
         ToWorker::Interface { index: 2, loopback: true, name: "n".repeat(31) },

@@ -12,7 +12,7 @@ use aldaba_sys::memfd;
 use super::Monitor;
 use crate::face::Face;
 use crate::ipc::ToWorker;
-use crate::log::Level;
+use crate::log::{Level, aloud};
 use crate::watch::Watch;
 
 impl Monitor {
@@ -50,8 +50,8 @@ impl Monitor {
             let line = format!("re-opening log file: {}", file.display());
             log.say_to_syslog(&line);
             if self.face.echoes() {
-                println!("closing log file: {}", file.display());
-                println!("{line}");
+                aloud(&format!("closing log file: {}", file.display()));
+                aloud(&line);
             }
         }
     }
@@ -80,6 +80,7 @@ impl Monitor {
             generation,
             keep_attempts: self.style() == Style::Native,
             stages: self.wants_stages(),
+            hits: matches!(&self.face, Face::Knockd(knockd) if knockd.debug),
             ipv4_only: self.policy.overrides().ipv4_only,
         };
         match memfd::sealed("aldaba-policy", bundle) {

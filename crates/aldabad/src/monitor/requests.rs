@@ -49,6 +49,9 @@ impl Monitor {
             FromWorker::Overrun { requests } => {
                 self.speech.tell(Level::Warning, format!("requests-lost requests={requests}"));
             }
+            FromWorker::Hit { source, protocol, destination, outcome } => {
+                crate::knockd::print_hit(source, protocol, destination, outcome);
+            }
             FromWorker::CaptureFailed { capture } => {
                 if let Some(error) = self.captures.reopen(capture, &mut self.workers) {
                     self.degraded(now, "capture", &error);

@@ -9,7 +9,7 @@ use aldaba_sys::signals::Signal;
 
 use super::Monitor;
 use crate::face::Face;
-use crate::log::Level;
+use crate::log::{Level, aloud};
 
 /// What could not be closed within this time stays in the journal, for the closer or the next start.
 const GRACE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ impl Monitor {
             Face::Knockd(knockd) => {
                 self.speech.tell_log("shutting down");
                 if knockd.verbose {
-                    println!("waiting for child processes...");
+                    aloud("waiting for child processes...");
                 }
             }
             Face::Aldabad => {
@@ -54,7 +54,7 @@ impl Monitor {
             keeper.leave_nothing_behind();
         }
         if knockd.verbose {
-            println!("closing...");
+            aloud("closing...");
         }
         if let Some(pid_file) = &self.pid_file {
             pid_file.remove();

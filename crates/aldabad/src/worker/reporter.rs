@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use aldaba_gate::knock::{Outcome, Protocol};
+use aldaba_gate::packet::{Segment, Transport};
 use aldaba_gate::{DoorId, Events, Grant};
 use aldaba_sys::channel::{Channel, Sent};
 
@@ -20,6 +22,7 @@ pub(super) struct Reporter {
     waiting: VecDeque<[u8; SIZE]>,
     lost: u64,
     stages: bool,
+    hits: bool,
     budget: Budget,
     generation: u32,
     now: Duration,
@@ -33,6 +36,7 @@ impl Reporter {
             waiting: VecDeque::with_capacity(WAITING),
             lost: 0,
             stages: false,
+            hits: false,
             budget: Budget::default(),
             generation: 0,
             now: Duration::ZERO,
@@ -44,10 +48,11 @@ impl Reporter {
         &self.channel
     }
 
-    /// The policy in force; `stages`: whether its stage lines are wanted.
-    pub(super) const fn set_policy(&mut self, generation: u32, stages: bool) {
+    /// The policy in force; whether its stage lines are wanted, and a line for each hit.
+    pub(super) const fn set_policy(&mut self, generation: u32, stages: bool, hits: bool) {
         self.generation = generation;
         self.stages = stages;
+        self.hits = hits;
     }
 
     /// The number of the policy in force.
@@ -135,5 +140,17 @@ impl Events for Reporter {
     fn grant(&mut self, grant: Grant) {
         let Grant { door, knock, action, source } = grant;
         self.insist(FromWorker::Request { place: self.place(door, knock), action, source });
+    }
+    fn wants_hits(&self) -> bool {
+        self.hits
+    }
+
+    fn hit(&mut self, segment: &Segment<'_>, outcome: Outcome) {
+        let (protocol, from, to) = match &segment.transport {
+            Transport::Tcp(tcp) => (Protocol::Tcp, tcp.source_port, tcp.destination_port),
+            Transport::Udp(udp) => (Protocol::Udp, udp.source_port, udp.destination_port),
+        };
+        let (source, destination) = ((segment.source, from), (segment.destination, to));
+        self.mention(FromWorker::Hit { source, protocol, destination, outcome });
     }
 }
