@@ -1,13 +1,13 @@
 //! `knockd` with the configuration of many tutorials, the real iptables, knock and sshd.
+#![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aldaba_gate::packet::Link;
-use aldaba_gate::packet::build::{Frame, flag};
+use aldaba_packet::build::{Frame, flag};
 use aldaba_tests::hosts::{CLIENT, IF, SERVER};
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, Wire, cannot_run, until};
 
 /// As it is printed in many places.
 const TUTORIAL: &str = "[options]
@@ -33,7 +33,7 @@ fn scene(config: &str) -> Option<Scene> {
         return None;
     }
     let hosts = Hosts::new();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let sshd = sshd(&hosts, dir.path());
     for rule in
         ["-P INPUT DROP", "-A INPUT -i lo -j ACCEPT", "-A INPUT -m state --state ESTABLISHED -j ACCEPT"]
@@ -43,16 +43,24 @@ fn scene(config: &str) -> Option<Scene> {
     }
     let path = dir.path().join("knockd.conf");
     let log = dir.path().join("knockd.log");
-    std::fs::write(&path, config.replace("/var/log/knockd.log", log.to_str().unwrap())).unwrap();
+    std::fs::write(&path, config.replace("/var/log/knockd.log", log.to_str().expect("a plain name")))
+        .expect("the test folder");
     let daemon = knockd(&hosts, dir.path(), &path);
     Some(Scene { hosts, dir, daemon, sshd })
 }
 
 fn knockd(hosts: &Hosts, dir: &Path, config: &Path) -> Program {
     let program = binary("knockd");
-    let words = [program.to_str().unwrap(), "-v", "-i", IF, "-c", config.to_str().unwrap()];
+    let words = [
+        program.to_str().expect("a plain name"),
+        "-v",
+        "-i",
+        IF,
+        "-c",
+        config.to_str().expect("a plain name"),
+    ];
     let daemon = Program::start(hosts, &words, &dir.join("output"));
-    daemon.wait_for("starting up, listening on srv0");
+    daemon.wait_for("listening on srv0...");
     daemon
 }
 
@@ -63,11 +71,12 @@ fn sshd(hosts: &Hosts, dir: &Path) -> Program {
         .args(["-q", "-t", "ed25519", "-N", "", "-f"])
         .arg(&key)
         .status();
-    assert!(made.unwrap().success());
-    std::fs::create_dir_all("/run/sshd").unwrap();
+    assert!(made.expect("ssh-keygen").success());
+    std::fs::create_dir_all("/run/sshd").expect("the test folder");
     let config = dir.join("sshd_config");
-    std::fs::write(&config, format!("Port 22\nHostKey {}\nPidFile none\n", key.display())).unwrap();
-    let words = ["/usr/sbin/sshd", "-D", "-e", "-f", config.to_str().unwrap()];
+    std::fs::write(&config, format!("Port 22\nHostKey {}\nPidFile none\n", key.display()))
+        .expect("the test folder");
+    let words = ["/usr/sbin/sshd", "-D", "-e", "-f", config.to_str().expect("a plain name")];
     let sshd = Program::start(hosts, &words, &dir.join("sshd"));
     sshd.wait_for("Server listening");
     sshd
@@ -87,7 +96,7 @@ impl Scene {
     /// Debian's client, or ours.
     fn knock(&self, client: &Path, ports: &[&str]) {
         let server = SERVER.to_string();
-        let words = [&[client.to_str().unwrap(), "-d", "20", &server][..], ports].concat();
+        let words = [&[client.to_str().expect("a plain name"), "-d", "20", &server][..], ports].concat();
         let output = self.hosts.on_client(&words);
         assert!(output.status.success(), "{output:?}");
     }
@@ -136,13 +145,18 @@ fn as_printed_no_client_opens_it_and_check_says_why() {
     assert!(!scene.log().contains("Stage"), "{}", scene.log());
     let program = binary("aldabad");
     let config = scene.dir.path().join("knockd.conf");
-    let check = scene.hosts.on_client(&[program.to_str().unwrap(), "check", config.to_str().unwrap()]);
+    let check = scene.hosts.on_client(&[
+        program.to_str().expect("a plain name"),
+        "check",
+        config.to_str().expect("a plain name"),
+    ]);
     let said = String::from_utf8_lossy(&check.stderr).into_owned();
     assert!(said.contains("knockd.conf:6:") && said.contains("tcpflags"), "{said}");
     // But a packet that carries both flags does.
     scene.hosts.as_client(|| {
+        let mut wire = Wire::open();
         for port in [2222, 3333, 4444] {
-            send(
+            wire.send(
                 &Frame::tcp(CLIENT, 40_000 + port, SERVER, port)
                     .flags(flag::SYN | flag::ACK)
                     .sequence(port.into()),
@@ -173,8 +187,8 @@ fn a_separate_sequence_closes() {
 
 #[test]
 fn one_time_sequences_open_once_each() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), " 2222,3333,4444\n 2223:udp,3334,4445\n").unwrap();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), " 2222,3333,4444\n 2223:udp,3334,4445\n").expect("the test folder");
     let config = TUTORIAL
         .replace("tcpflags      = syn,ack", "tcpflags = syn")
         .replace("sequence      = 2222,3333,4444", &format!("one_time_sequences = {}", file.path().display()))
@@ -189,20 +203,6 @@ fn one_time_sequences_open_once_each() {
     assert_eq!(scene.log().matches("OPEN SESAME").count(), 1, "a used sequence is dead");
     scene.knock(&clients()[1], &["2223:udp", "3334", "4445"]);
     scene.daemon.wait_until("the second one", |said| said.matches("OPEN SESAME").count() == 2);
-    let text = std::fs::read_to_string(file.path()).unwrap();
+    let text = std::fs::read_to_string(file.path()).expect("the test folder");
     assert_eq!(text, "#2222,3333,4444\n#2223:udp,3334,4445\n");
-}
-
-/// One frame onto the client's cable.
-fn send(frame: &Frame) {
-    let interface =
-        pnet_datalink::interfaces().into_iter().find(|interface| interface.name == "cli0").unwrap();
-    let config = pnet_datalink::Config::default();
-    let Ok(pnet_datalink::Channel::Ethernet(mut sender, _)) = pnet_datalink::channel(&interface, config)
-    else {
-        panic!("no channel on cli0");
-    };
-    let mut bytes = frame.bytes(Link::Ethernet);
-    bytes[..6].copy_from_slice(&[0xff; 6]);
-    sender.send_to(&bytes, None).unwrap().unwrap();
 }

@@ -13,9 +13,11 @@
 
 pub mod hosts;
 pub mod program;
+pub mod wire;
 
 pub use hosts::Hosts;
 pub use program::Program;
+pub use wire::Wire;
 
 use std::time::{Duration, Instant};
 

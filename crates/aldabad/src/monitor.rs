@@ -140,13 +140,19 @@ impl Monitor {
     }
 
     fn next_timeout(&self) -> Option<Duration> {
-        let timeouts =
-            [self.runner.poll_timeout(), self.workers.poll_timeout(), self.speech.poll_timeout(), self.retry];
+        let timeouts = [
+            self.runner.poll_timeout(),
+            self.workers.poll_timeout(),
+            self.commands.poll_timeout(),
+            self.speech.poll_timeout(),
+            self.retry,
+        ];
         timeouts.into_iter().flatten().min()
     }
 
     fn handle_timeouts(&mut self, now: Duration) {
         self.runner.handle_timeout(now);
+        self.commands.handle_timeout(now);
         self.speech.handle_timeout(now);
         if self.workers.poll_timeout().is_some_and(|due| due <= now) {
             self.start_worker(now);

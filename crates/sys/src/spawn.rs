@@ -11,15 +11,15 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use rustix::io::Errno;
 
-use crate::process::{self, Kill};
+mod tree;
+
+pub use tree::{Mark, signal_tree};
 
 /// The environment of a confined command.
 const ENVIRONMENT: [&std::ffi::CStr; 2] =
     [c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=C"];
 /// The folders in which a program without a slash in its name is looked for.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-/// How often a tree of processes is walked while it may still grow.
-const WALKS: usize = 16;
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Child {
     pub pid: u32,
     /// Where a confined command's output comes out; it never blocks.
     pub output: Option<OwnedFd>,
+    /// How to find what a confined command leaves behind.
+    pub mark: Option<Mark>,
 }
 
 /// Starts a command. A program that cannot be executed is an error here, not an exit status.
@@ -65,10 +67,13 @@ pub fn start(program: &Program, conduct: Conduct) -> io::Result<Child> {
         Conduct::AsTheDaemon => None,
     };
     actions.close_from_three()?;
-    let environment: Option<Vec<*mut libc::c_char>> =
-        (conduct == Conduct::Confined).then(|| pointers(&ENVIRONMENT));
+    let mark = (conduct == Conduct::Confined).then(Mark::fresh);
+    let environment = mark.as_ref().map(|mark| {
+        let [path, locale] = ENVIRONMENT;
+        pointers(&[path, locale, mark.variable()])
+    });
     let pid = spawn(&file, &words, environment.as_deref(), &actions)?;
-    Ok(Child { pid, output: output.map(|(ours, _)| ours) })
+    Ok(Child { pid, output: output.map(|(ours, _)| ours), mark })
 }
 
 /// Reads what a command has printed: `None`: nothing now; 0: nothing any more.
@@ -79,40 +84,6 @@ pub fn read_output(output: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Opti
             Err(Errno::AGAIN) => return Ok(None),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Signals a command's group and all its descendants, also those that have left the group or the session.
-///
-/// The command itself must not have been reaped. What becomes an orphan while we walk is found again when the daemon
-/// adopts orphans ([`process::adopt_orphans`]) and the walk begins at the daemon's own children; for KILL the walk is
-/// repeated until nothing new turns up, at most 16 times.
-pub fn signal_tree(child: &Child, kill: Kill) {
-    let mut seen = Vec::new();
-    for _ in 0..WALKS {
-        let before = seen.len();
-        collect(child.pid, &mut seen);
-        // What cannot be signalled any more has ended.
-        process::signal_group(child.pid, kill).ok();
-        for pid in &seen[before..] {
-            process::signal_pid(*pid, kill).ok();
-        }
-        if seen.len() == before || kill == Kill::Terminate {
-            return;
-        }
-    }
-}
-
-/// The process and its descendants, as far as they are not known yet.
-fn collect(pid: u32, seen: &mut Vec<u32>) {
-    if !seen.contains(&pid) {
-        seen.push(pid);
-    }
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    for child in children.split_whitespace().filter_map(|word| word.parse().ok()) {
-        if !seen.contains(&child) {
-            collect(child, seen);
         }
     }
 }

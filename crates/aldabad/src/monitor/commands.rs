@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
 
 use aldaba_runner::door::Style;
 use aldaba_runner::{JobId, Outcome, Part, Rendered, Signal};
 use aldaba_sys::process::{Ending, Kill};
-use aldaba_sys::spawn::{self, Child, Conduct, Program};
+use aldaba_sys::spawn::{self, Child, Conduct, Mark, Program};
 
 /// What is kept of a command's output, to be shown when it fails.
 const KEPT: usize = 4096;
+/// Ended commands whose leftovers may live until their time limit; beyond this number the first ones end early.
+const LEFTOVERS: usize = 64;
 
 /// Starts a command by the rules of its door's file.
 pub fn spawn_as(style: Style, command: &Rendered) -> std::io::Result<Child> {
@@ -28,6 +31,8 @@ pub fn spawn_as(style: Style, command: &Rendered) -> std::io::Result<Child> {
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     running: BTreeMap<JobId, Running>,
+    /// What ended commands have left behind, and until when it may live.
+    leftovers: Vec<(Duration, Mark)>,
 }
 
 #[derive(Debug)]
@@ -35,6 +40,8 @@ struct Running {
     child: Child,
     part: Part,
     kept: Vec<u8>,
+    /// When its time limit is over.
+    limit: Option<Duration>,
 }
 
 /// A command that has ended.
@@ -58,9 +65,10 @@ impl Commands {
         part: Part,
         style: Style,
         command: &Rendered,
+        limit: Option<Duration>,
     ) -> std::io::Result<()> {
         let child = spawn_as(style, command)?;
-        self.running.insert(job, Running { child, part, kept: Vec::new() });
+        self.running.insert(job, Running { child, part, kept: Vec::new(), limit });
         Ok(())
     }
 
@@ -91,12 +99,44 @@ impl Commands {
         let job = *self.running.iter().find(|(_, running)| running.child.pid == pid)?.0;
         let mut running = self.running.remove(&job)?;
         running.drain();
+        if let (Some(mark), Some(limit)) = (running.child.mark.take(), running.limit) {
+            self.leave(limit, mark);
+        }
         let outcome = match ending {
             Ending::Exit(code) => Outcome::Exited(code),
             Ending::Signal(signal) => Outcome::Signalled(signal),
         };
         let output = String::from_utf8_lossy(&running.kept).into_owned();
         Some(Ended { job, part: running.part, outcome, output })
+    }
+}
+
+impl Commands {
+    /// A command has ended; what it left behind has the rest of its time.
+    fn leave(&mut self, limit: Duration, mark: Mark) {
+        if !mark.has_strays() {
+            return;
+        }
+        if self.leftovers.len() >= LEFTOVERS {
+            self.leftovers.remove(0).1.kill_strays();
+        }
+        self.leftovers.push((limit, mark));
+    }
+
+    /// When [`Commands::handle_timeout`] has something to end.
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        self.leftovers.iter().map(|(limit, _)| *limit).min()
+    }
+
+    /// Ends what ended commands have left behind and whose time is over.
+    pub(super) fn handle_timeout(&mut self, now: Duration) {
+        self.leftovers.retain(|(limit, mark)| {
+            let over = *limit <= now;
+            if over {
+                mark.kill_strays();
+            }
+            !over
+        });
     }
 }
 

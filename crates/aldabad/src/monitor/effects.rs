@@ -29,8 +29,9 @@ impl Monitor {
                     self.runner.journal_failed(now, lease);
                 }
             }
-            Effect::Spawn { job, part, style, command, .. } => {
-                if let Err(error) = self.commands.start(job, part, style, &command) {
+            Effect::Spawn { job, part, style, command, time_limit, .. } => {
+                let limit = time_limit.map(|limit| now.saturating_add(limit));
+                if let Err(error) = self.commands.start(job, part, style, &command, limit) {
                     let errno = error.raw_os_error().unwrap_or_default();
                     self.runner.command_finished(now, job, Outcome::NotStarted(errno));
                 }

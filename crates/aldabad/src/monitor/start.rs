@@ -9,6 +9,7 @@ use aldaba_runner::door::{Action, Catalogue, Style};
 use aldaba_runner::record::{self, Moment};
 use aldaba_sys::clock;
 use aldaba_sys::privileges::{self, Identity};
+use aldaba_sys::process;
 use aldaba_sys::reexec::Program;
 use aldaba_sys::route::LinkWatch;
 use aldaba_sys::signals::{Signal, Signals};
@@ -106,6 +107,7 @@ impl Monitor {
             Signal::User2,
         ];
         let signals = Signals::block(&all).map_err(kernel("cannot listen to signals"))?;
+        process::adopt_orphans().map_err(kernel("cannot follow what commands leave behind"))?;
         let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
         let policy =
             InForce::new(source, read, overrides).map_err(kernel("cannot use the one-time sequences"))?;

@@ -1,0 +1,209 @@
+//! Hazards that need more than one door or more than one moment (docs/reliability.md): R5, R6, R18, R21.
+
+#![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use aldaba_tests::{Hosts, Program, Wire, cannot_run, until};
+use rustix::process::Signal;
+
+struct Scene {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+    daemon: Program,
+}
+
+fn scene(config: impl Fn(&Path) -> String) -> Option<Scene> {
+    if cannot_run().is_some() {
+        return None;
+    }
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    let daemon = Program::aldabad(&hosts, dir.path(), &config(dir.path()));
+    Some(Scene { hosts, dir, daemon })
+}
+
+/// Descriptors and resident pages of a process.
+fn size(pid: u32) -> (usize, u64) {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives").count();
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("it lives");
+    let resident = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    (descriptors, resident.expect("pages"))
+}
+
+const NATIVE: &str = r#"
+interfaces = ["srv0"]
+
+[[door]]
+name = "ssh"
+sequence = "7000,8000,9000"
+ports = ["2222/tcp"]
+lease = "2s"
+"#;
+
+/// R5: the interface is made anew a hundred times; a knock opens within a second, and nothing grows.
+#[test]
+fn r5_a_hundred_new_interfaces() {
+    let Some(scene) = scene(|_| NATIVE.to_owned()) else { return };
+    let worker = scene.daemon.children()[0];
+    let sizes = || (size(scene.daemon.pid()), size(worker));
+    let mut settled = None;
+    for cycle in 0..100 {
+        scene.hosts.unplug();
+        scene.hosts.plug();
+        let opened = until(Duration::from_secs(1), || {
+            let before = opened(&scene.daemon);
+            scene.hosts.knock(&[7000, 8000, 9000]);
+            until(Duration::from_millis(50), || opened(&scene.daemon) > before).is_some()
+        });
+        assert!(opened.is_some(), "no opening within a second in cycle {cycle}:\n{}", scene.daemon.said());
+        if cycle == 20 {
+            settled = Some(sizes());
+        }
+    }
+    assert_eq!(scene.daemon.children()[0], worker, "the worker is the same one");
+    let (((fds, pages), (worker_fds, worker_pages)), (now, worker_now)) =
+        (settled.expect("twenty cycles"), sizes());
+    assert_eq!((now.0, worker_now.0), (fds, worker_fds), "descriptors");
+    let grown = now.1.saturating_sub(pages) + worker_now.1.saturating_sub(worker_pages);
+    assert!(grown < 64, "{grown} pages more after eighty cycles");
+}
+
+fn opened(daemon: &Program) -> usize {
+    let said = daemon.said();
+    said.matches("opened door=ssh").count() + said.matches("renewed door=ssh").count()
+}
+
+/// R6: a door whose command misbehaves in every way, beside one that must not notice.
+#[test]
+fn r6_a_bad_command_disturbs_nobody_and_its_tree_dies() {
+    let config = |dir: &Path| {
+        let bad = dir.join("bad");
+        std::fs::write(&bad, BAD_COMMAND).expect("a script");
+        std::process::Command::new("chmod").arg("755").arg(&bad).status().expect("chmod");
+        let (bad, good) = (bad.display(), dir.join("open-{ip}"));
+        format!(
+            "interfaces = [\"srv0\"]\n[[door]]\nname = \"bad\"\nsequence = \"1001,1002\"\n\
+             start = [\"{bad}\", \"{dir}\"]\ntime-limit = \"1s\"\n\
+             [[door]]\nname = \"leaver\"\nsequence = \"1003,1004\"\ntime-limit = \"2s\"\n\
+             start = [\"/bin/sh\", \"-c\", \"setsid sleep 54321 >/dev/null 2>&1 & exit 0\"]\n\
+             [[door]]\nname = \"web\"\nsequence = \"7000,8000,9000\"\nlease = \"60s\"\n\
+             start = [\"/usr/bin/touch\", \"{good}\"]\nstop = [\"/bin/rm\", \"{good}\"]\n",
+            dir = dir.display(),
+            good = good.display(),
+        )
+    };
+    let Some(scene) = scene(config) else { return };
+    for _ in 0..3 {
+        scene.hosts.knock(&[1001, 1002]);
+    }
+    scene.daemon.wait_for("part=start");
+    for number in 1..=20_u8 {
+        let source = std::net::Ipv4Addr::new(10, 9, 6, number);
+        scene.hosts.add_client(source);
+        scene.hosts.knock_from(source.into(), &[7000, 8000, 9000]);
+        let file = scene.dir.path().join(format!("open-{source}"));
+        let took = until(Duration::from_secs(2), || file.exists());
+        assert!(took.is_some(), "knock {number}:\n{}", scene.daemon.said());
+    }
+    let gone = until(Duration::from_secs(4), || sleepers(&scene.hosts, "12345") == 0);
+    assert!(gone.is_some(), "some of the tree still lives:\n{}", scene.daemon.said());
+    scene.hosts.knock(&[1003, 1004]);
+    scene.daemon.wait_for("command door=leaver");
+    assert!(
+        until(Duration::from_secs(1), || sleepers(&scene.hosts, "54321") == 1).is_some(),
+        "it has its time"
+    );
+    assert!(until(Duration::from_secs(4), || sleepers(&scene.hosts, "54321") == 0).is_some(), "and no more");
+    let descriptors =
+        std::fs::read_to_string(scene.dir.path().join("descriptors")).expect("the script got that far");
+    assert_eq!(descriptors.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2"]);
+    let output = scene.daemon.said();
+    assert!(output.len() < 200_000, "a command's output does not fill the log: {} bytes", output.len());
+    assert!(output.contains("command-over-time door=bad"), "{output}");
+}
+
+/// Processes on the server that sleep this long.
+fn sleepers(hosts: &Hosts, seconds: &str) -> usize {
+    let pids = hosts.on_server(&["ip", "netns", "pids", &hosts.server]);
+    let lines = pids.lines().filter_map(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).ok());
+    let wanted = format!("sleep\0{seconds}\0");
+    lines.filter(|line| line == wanted.as_bytes()).count()
+}
+
+/// Forks twice, leaves its session, ignores TERM, prints without end.
+const BAD_COMMAND: &str = r#"#!/bin/sh
+ls /proc/self/fd | head -n 3 | tr '\n' ' ' > "$1/descriptors"
+trap '' TERM HUP
+(trap '' TERM; sleep 12345) &
+(setsid sh -c 'trap "" TERM HUP; sleep 12345' >/dev/null 2>&1 &) &
+yes hostile
+sleep 12345
+"#;
+
+/// R18: eighty reloads in eight seconds in a flood, every second one broken.
+#[test]
+fn r18_reloads_in_a_flood_lose_no_attempt() {
+    let Some(mut scene) = scene(|_| NATIVE.to_owned()) else { return };
+    let config = scene.dir.path().join("aldaba.toml");
+    let stop = AtomicBool::new(false);
+    let sent = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            scene.hosts.as_client(|| Wire::open().flood(&[7000, 8000, 9000, 22, 443], 40_000, &stop))
+        });
+        for round in 0..80_usize {
+            let begun = Instant::now();
+            let text = if round % 2 == 0 {
+                NATIVE.replace("7000,8000", "7000,80000")
+            } else {
+                format!(
+                    "{NATIVE}# {round}\n[[door]]\nname = \"d{round}\"\nsequence = \"1,2\"\nlog-only = true\n"
+                )
+            };
+            std::fs::write(&config, text).expect("the configuration");
+            // The reload falls between the steps of an attempt.
+            scene.hosts.knock(&[7000, 8000]);
+            scene.daemon.signal(Signal::HUP);
+            scene.hosts.knock(&[9000]);
+            let all = until(Duration::from_secs(2), || opened(&scene.daemon) > round);
+            assert!(all.is_some(), "round {round}: an attempt was lost:\n{}", scene.daemon.said());
+            std::thread::sleep(Duration::from_millis(100).saturating_sub(begun.elapsed()));
+        }
+        stop.store(true, Ordering::Relaxed);
+        flood.join().expect("the flood")
+    });
+    println!("{sent} frames during 80 reloads");
+    let refused = until(Duration::from_secs(2), || scene.daemon.said().contains("reload-refused"));
+    assert!(refused.is_some() && scene.daemon.said().contains("reloaded"), "{}", scene.daemon.said());
+    assert_eq!(scene.daemon.said().matches("worker-ended").count(), 0, "{}", scene.daemon.said());
+    assert!(scene.daemon.stop().success());
+}
+
+/// R21: what an administrator, or a stranger, may write into names: nothing of it becomes part of a command.
+#[test]
+fn r21_hostile_names_stay_names() {
+    let config = |dir: &Path| {
+        let file = dir.join("argv");
+        format!(
+            "interfaces = [\"srv0\"] # $(touch {dir}/pwned)\n[[door]] # {{ip}} %IP% `touch {dir}/pwned`\nname = \"a.b-c\"\n\
+             sequence = \"7000,8000,9000\"\nlease = \"60s\"\n\
+             start = [\"/usr/bin/tee\", \"-a\", \"{file}-{{ip}}\", \"{dir}/$(id) ;\\n'\\\"\"]\n\
+             stop = [\"/bin/true\"]\n",
+            dir = dir.display(),
+            file = file.display(),
+        )
+    };
+    let Some(scene) = scene(config) else { return };
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    let made = until(Duration::from_secs(2), || scene.dir.path().join("argv-10.9.0.2").exists());
+    assert!(made.is_some(), "{}", scene.daemon.said());
+    let odd = scene.dir.path().join("$(id) ;\n'\"");
+    assert!(until(Duration::from_secs(1), || odd.exists()).is_some(), "the argument arrives unchanged");
+    assert!(!scene.dir.path().join("pwned").exists());
+    for line in scene.daemon.said().lines() {
+        let word = line.split(' ').next().unwrap_or_default();
+        assert!(word.chars().all(|c| c.is_ascii_alphabetic() || c == '-'), "a forged line: {line:?}");
+    }
+}

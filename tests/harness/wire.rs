@@ -1,0 +1,56 @@
+//! Frames of our own making on the client's end of the cable.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use aldaba_packet::Link;
+use aldaba_packet::build::{Frame, flag};
+use pnet_datalink::{Channel, Config, DataLinkSender};
+
+use crate::hosts::SERVER;
+
+/// The client's end; opened and used inside [`crate::Hosts::as_client`].
+pub struct Wire {
+    sender: Box<dyn DataLinkSender>,
+}
+
+impl Wire {
+    pub fn open() -> Self {
+        let interface =
+            pnet_datalink::interfaces().into_iter().find(|interface| interface.name == "cli0").unwrap();
+        let Ok(Channel::Ethernet(sender, _)) = pnet_datalink::channel(&interface, Config::default()) else {
+            panic!("no channel on cli0");
+        };
+        Self { sender }
+    }
+
+    pub fn send(&mut self, frame: &Frame) {
+        self.send_bytes(&mut frame.bytes(Link::Ethernet));
+    }
+
+    /// To everybody on the cable, so that no neighbour has to be known.
+    fn send_bytes(&mut self, bytes: &mut [u8]) {
+        bytes[..6].copy_from_slice(&[0xff; 6]);
+        // A full queue loses the frame, as a wire would.
+        let _ = self.sender.send_to(bytes, None).unwrap();
+    }
+
+    /// SYNs from ever new sources to these ports, so many a second, until told to stop; how many it was.
+    pub fn flood(&mut self, ports: &[u16], each_second: u32, stop: &AtomicBool) -> u64 {
+        let start = Instant::now();
+        let mut sent = 0_u64;
+        while !stop.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(60) {
+            let due = start.elapsed().as_micros() * u128::from(each_second) / 1_000_000;
+            while u128::from(sent) < due {
+                let number = u32::try_from(sent % (1 << 22)).unwrap();
+                let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 1)) + number);
+                let port = ports[usize::try_from(sent).unwrap() % ports.len()];
+                self.send(&Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN).sequence(number));
+                sent += 1;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        sent
+    }
+}
