@@ -1,2 +1,24 @@
-//! The knocking client.
+//! The knocking client: `aldaba knock`, and `knock` for those who come from knockd.
+//!
+//! No privileges, no capture, plain sockets: it is to run wherever Rust's standard library does.
 #![forbid(unsafe_code)]
+
+mod cli;
+mod dropin;
+mod hit;
+mod resolve;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The program `aldaba`; `arguments` with its own name first.
+#[must_use]
+pub fn main_as_aldaba(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    cli::run(arguments)
+}
+
+/// The program `knock`; `arguments` with its own name first.
+#[must_use]
+pub fn main_as_knock(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    dropin::run(arguments.into_iter().skip(1))
+}

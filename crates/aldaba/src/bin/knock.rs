@@ -1,3 +1,8 @@
-//! Entry point.
+//! `knock`: see the manual page knock(1).
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aldaba::main_as_knock(std::env::args_os())
+}

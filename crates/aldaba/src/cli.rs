@@ -1,0 +1,70 @@
+//! `aldaba` and its commands.
+
+mod knock;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What was typed cannot be done.
+const USAGE: u8 = 2;
+
+/// Knock at the doors of a server.
+#[derive(Debug, Parser)]
+#[command(name = "aldaba", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Knock with a sequence of ports.
+    Knock(knock::Args),
+}
+
+/// What a command says and how it ends.
+type Told = Result<(), Failed>;
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{0}")]
+    Sending(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = Cli::parse_from(arguments);
+    let out: &mut dyn Write = &mut io::stdout();
+    let told = match cli.command {
+        Command::Knock(args) => knock::run(&args, out),
+    };
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("aldaba: {failed}");
+            match failed {
+                Failed::Usage(_) => ExitCode::from(USAGE),
+                Failed::Sending(_) | Failed::Output(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
