@@ -193,7 +193,9 @@ fn sequence(page: &mut Page, action: KnockAction, source: &SequenceSource, file:
 fn opening(page: &mut Page, door: &Door) {
     match &door.action {
         Action::LogOnly => page.key_if(door.style == Style::Native, "log-only", true),
-        Action::Nftables(NftAction { set: NftSet::Own { ports } }) => page.key("ports", list(ports, port)),
+        Action::Nftables(NftAction { set: NftSet::Own { ports } }) => {
+            page.key("ports", list(ports, |range| port(*range)));
+        }
         Action::Nftables(NftAction { set: NftSet::Named { family, table, set_v4, set_v6 } }) => {
             let family = match family {
                 NftFamily::Inet => "inet",
@@ -227,7 +229,7 @@ fn lease(page: &mut Page, door: &Door) {
     }
 }
 
-fn port(range: &PortRange) -> String {
+fn port(range: PortRange) -> String {
     let protocol = match range.transport {
         Transport::Tcp => Protocol::Tcp,
         Transport::Udp => Protocol::Udp,

@@ -177,7 +177,7 @@ impl Reader<'_> {
         let place = self.source.at(value);
         let Some(text) = self.text(&place) else { return };
         match self.section {
-            Section::Options => self.option(&upper, text, place),
+            Section::Options => self.option(&upper, &text, place),
             Section::Door(index) => {
                 let at = door::At { line, key: at, value: place };
                 if let Some(draft) = self.doors.get_mut(index) {
@@ -234,29 +234,18 @@ impl Reader<'_> {
             Diagnostic::error("wrong-section", at, format!("{name} belongs to [options], not to a door"))
                 .help("one knockd listens on one interface; aldaba.toml has interfaces for each door")
         } else {
-            self.unknown_name(at, name, in_options)
+            unknown_name(at, name, in_options)
         };
         self.findings.add(found.knockd(syntax_error(line)));
     }
 
-    fn unknown_name(&self, at: &Place, name: &str, in_options: bool) -> Diagnostic {
-        let shown: String = name.chars().take(64).collect();
-        let found = Diagnostic::error("unknown-directive", at, format!("unknown directive {shown:?}"));
-        let known: &[&str] = if in_options { &OPTION_DIRECTIVES } else { &DOOR_DIRECTIVES };
-        match suggest::nearest(name, known.iter().copied()) {
-            Some(near) => found.help(format!("did you mean {near}?")),
-            None if name.starts_with(';') => found.help("a comment begins with #"),
-            None => found.help(format!("there are: {}", known.join(", "))),
-        }
-    }
-
-    fn option(&mut self, upper: &str, text: String, place: Place) {
-        let path = (!text.is_empty()).then(|| PathBuf::from(cut(&text, LONGEST_LINE)));
+    fn option(&mut self, upper: &str, text: &str, place: Place) {
+        let path = (!text.is_empty()).then(|| PathBuf::from(cut(text, LONGEST_LINE)));
         match upper {
             "LOGFILE" => self.log.file = path,
             "PIDFILE" => self.pid_file = path,
             // The first one that is not empty counts, unlike everything else.
-            _ if self.interface.is_none() && !text.is_empty() => self.interface(&text, place),
+            _ if self.interface.is_none() && !text.is_empty() => self.interface(text, place),
             _ => {}
         }
     }
@@ -311,6 +300,17 @@ impl Reader<'_> {
         };
         let policy = Policy { gate: rules, catalogue, daemon, one_time };
         Plan { policy, doors: places, ignore: None, interfaces: place }
+    }
+}
+
+fn unknown_name(at: &Place, name: &str, in_options: bool) -> Diagnostic {
+    let shown: String = name.chars().take(64).collect();
+    let found = Diagnostic::error("unknown-directive", at, format!("unknown directive {shown:?}"));
+    let known: &[&str] = if in_options { &OPTION_DIRECTIVES } else { &DOOR_DIRECTIVES };
+    match suggest::nearest(name, known.iter().copied()) {
+        Some(near) => found.help(format!("did you mean {near}?")),
+        None if name.starts_with(';') => found.help("a comment begins with #"),
+        None => found.help(format!("there are: {}", known.join(", "))),
     }
 }
 

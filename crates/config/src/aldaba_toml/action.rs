@@ -219,15 +219,15 @@ fn same_table(
             return None;
         }
     }
-    if let (Some((a, first)), Some((b, second))) = (&v4, &v6) {
-        if (a.family, &a.table) != (b.family, &b.table) {
-            findings.add(
-                Diagnostic::error("two-tables", second, "both sets of a door are in one table")
-                    .also(first, "the other is here")
-                    .help("use an inet table, or two doors with the same sequence"),
-            );
-            return None;
-        }
+    if let (Some((a, first)), Some((b, second))) = (&v4, &v6)
+        && (a.family, &a.table) != (b.family, &b.table)
+    {
+        findings.add(
+            Diagnostic::error("two-tables", second, "both sets of a door are in one table")
+                .also(first, "the other is here")
+                .help("use an inet table, or two doors with the same sequence"),
+        );
+        return None;
     }
     let named = v4.as_ref().or(v6.as_ref()).map(|(name, _)| name.clone())?;
     let set = |found: Option<(SetName, Place)>| found.map(|(name, _)| name.set);

@@ -90,10 +90,10 @@ impl Settings {
     }
 
     fn capture(&mut self, table: &mut Table<'_>, findings: &mut Findings) {
-        if let Some(value) = self.take(table, "", "interfaces", findings) {
-            if let Some(interfaces) = interfaces(&value, findings) {
-                self.daemon.interfaces = interfaces;
-            }
+        if let Some(value) = self.take(table, "", "interfaces", findings)
+            && let Some(interfaces) = interfaces(&value, findings)
+        {
+            self.daemon.interfaces = interfaces;
         }
         if let Some(value) = self.take(table, "", "capture", findings) {
             let choices = [("ring", Capture::Ring), ("pnet", Capture::Pnet)];
@@ -158,17 +158,17 @@ impl Settings {
 
     fn firewall(&mut self, value: &Value<'_>, findings: &mut Findings) {
         let Some(mut table) = value.table(findings, "[firewall]") else { return };
-        if let Some(value) = self.take(&mut table, "firewall", "table", findings) {
-            if let Some(text) = value.text(findings, "table = \"aldaba\"") {
-                if values::is_nft_name(text.text) {
-                    text.text.clone_into(&mut self.daemon.table);
-                } else {
-                    let message = format!("{:?} is not a name in nftables", text.text);
-                    findings.add(
-                        Diagnostic::error("bad-name", &text.place, message)
-                            .help("letters first, then letters, digits and _ . / -"),
-                    );
-                }
+        if let Some(value) = self.take(&mut table, "firewall", "table", findings)
+            && let Some(text) = value.text(findings, "table = \"aldaba\"")
+        {
+            if values::is_nft_name(text.text) {
+                text.text.clone_into(&mut self.daemon.table);
+            } else {
+                let message = format!("{:?} is not a name in nftables", text.text);
+                findings.add(
+                    Diagnostic::error("bad-name", &text.place, message)
+                        .help("letters first, then letters, digits and _ . / -"),
+                );
             }
         }
         table.finish(findings);

@@ -26,7 +26,7 @@ pub(super) struct Table<'d> {
 
 /// A value with its key.
 pub(super) struct Value<'d> {
-    value: &'d DeValue<'d>,
+    content: &'d DeValue<'d>,
     source: &'d Source,
     pub(super) name: &'static str,
     pub(super) key: Place,
@@ -55,7 +55,7 @@ impl<'d> Table<'d> {
         self.taken.push(name);
         let (key, value) = self.entries.get_key_value(name)?;
         Some(Value {
-            value: value.get_ref(),
+            content: value.get_ref(),
             source: self.source,
             name,
             key: self.source.at(key.span()),
@@ -84,7 +84,7 @@ impl<'d> Table<'d> {
 impl<'d> Value<'d> {
     /// Says that another kind of value is wanted here.
     pub(super) fn wrong(&self, findings: &mut Findings, wanted: &str, example: &str) {
-        wrong(findings, &self.place, self.name, self.value, wanted, example);
+        wrong(findings, &self.place, self.name, self.content, wanted, example);
     }
 
     pub(super) fn error(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
@@ -92,27 +92,27 @@ impl<'d> Value<'d> {
     }
 
     pub(super) fn is_text(&self) -> bool {
-        self.value.is_str()
+        self.content.is_str()
     }
 
     pub(super) fn is_array(&self) -> bool {
-        self.value.is_array()
+        self.content.is_array()
     }
 
     pub(super) fn is_number(&self) -> bool {
-        self.value.is_integer()
+        self.content.is_integer()
     }
 
     /// A whole number as it was written.
     pub(super) fn number_text(&self) -> String {
-        match self.value {
+        match self.content {
             DeValue::Integer(number) => number.to_string(),
             _ => String::new(),
         }
     }
 
     pub(super) fn text(&self, findings: &mut Findings, example: &str) -> Option<Text<'d>> {
-        let DeValue::String(text) = self.value else {
+        let DeValue::String(text) = self.content else {
             self.wrong(findings, "a string", example);
             return None;
         };
@@ -120,7 +120,7 @@ impl<'d> Value<'d> {
     }
 
     pub(super) fn flag(&self, findings: &mut Findings) -> Option<bool> {
-        let DeValue::Boolean(flag) = self.value else {
+        let DeValue::Boolean(flag) = self.content else {
             self.wrong(findings, "true or false", &format!("{} = true", self.name));
             return None;
         };
@@ -129,7 +129,7 @@ impl<'d> Value<'d> {
 
     /// A whole number within these bounds.
     pub(super) fn count(&self, findings: &mut Findings, from: usize, to: usize) -> Option<usize> {
-        let DeValue::Integer(number) = self.value else {
+        let DeValue::Integer(number) = self.content else {
             self.wrong(findings, "a whole number", &format!("{} = {}", self.name, from.max(16).min(to)));
             return None;
         };
@@ -166,13 +166,13 @@ impl<'d> Value<'d> {
 
     /// The values of an array; anything else is a list of one.
     pub(super) fn items(&self) -> Vec<Value<'d>> {
-        let DeValue::Array(array) = self.value else { return vec![self.again()] };
+        let DeValue::Array(array) = self.content else { return vec![self.again()] };
         array.iter().map(|item| self.item(item)).collect()
     }
 
     /// The strings of an array.
     pub(super) fn words(&self, findings: &mut Findings, example: &str) -> Option<Vec<Text<'d>>> {
-        if !self.value.is_array() {
+        if !self.content.is_array() {
             self.wrong(findings, "an array of strings", example);
             return None;
         }
@@ -181,7 +181,7 @@ impl<'d> Value<'d> {
     }
 
     pub(super) fn table(&self, findings: &mut Findings, what: &'static str) -> Option<Table<'d>> {
-        let DeValue::Table(entries) = self.value else {
+        let DeValue::Table(entries) = self.content else {
             self.wrong(findings, "a table", &format!("[{}]", self.name));
             return None;
         };
@@ -190,7 +190,7 @@ impl<'d> Value<'d> {
 
     /// The tables of an array of tables.
     pub(super) fn tables(&self, findings: &mut Findings, what: &'static str) -> Vec<Table<'d>> {
-        if self.value.is_array() {
+        if self.content.is_array() {
             return self.items().iter().filter_map(|item| item.table(findings, what)).collect();
         }
         let example = format!("[[{}]], with double brackets", self.name);
@@ -200,17 +200,17 @@ impl<'d> Value<'d> {
 
     /// A whole number that fits a port.
     pub(super) fn port(&self) -> Option<u16> {
-        let DeValue::Integer(number) = self.value else { return None };
+        let DeValue::Integer(number) = self.content else { return None };
         u16::from_str_radix(number.as_str(), number.radix()).ok()
     }
 
     fn item(&self, item: &'d Spanned<DeValue<'d>>) -> Value<'d> {
-        Value { value: item.get_ref(), place: self.source.at(item.span()), ..self.again() }
+        Value { content: item.get_ref(), place: self.source.at(item.span()), ..self.again() }
     }
 
     fn again(&self) -> Value<'d> {
         Value {
-            value: self.value,
+            content: self.content,
             source: self.source,
             name: self.name,
             key: self.key.clone(),

@@ -1,0 +1,31 @@
+//! Who may read and write the files.
+
+use crate::diagnostic::Diagnostic;
+use crate::plan::Findings;
+
+const OTHERS_WRITE: u32 = 0o002;
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_READ: u32 = 0o004;
+
+/// Files that somebody but root, or the user the daemon runs as, can change: whoever can decides what root runs.
+pub(super) fn loose(own_uid: u32, findings: &mut Findings) {
+    let mut found = Vec::new();
+    for (source, facts) in &findings.files {
+        let (at, name) = (source.whole(), source.name());
+        if facts.uid != 0 && facts.uid != own_uid {
+            let message =
+                format!("the user with number {} owns this file and can change what is run", facts.uid);
+            found.push(Diagnostic::warning("loose-file", &at, message).help(format!("chown root {name}")));
+        }
+        if facts.mode & (OTHERS_WRITE | GROUP_WRITES) != 0 {
+            let who = if facts.mode & OTHERS_WRITE != 0 { "everybody" } else { "its group" };
+            let message = format!("{who} can write to this file, and so decide what is run");
+            found.push(Diagnostic::warning("loose-file", &at, message).help(format!("chmod go-w {name}")));
+        }
+        if findings.strict && facts.mode & OTHERS_READ != 0 {
+            let message = "everybody on this host can read the sequences";
+            found.push(Diagnostic::warning("readable-file", &at, message).help(format!("chmod o-r {name}")));
+        }
+    }
+    findings.list.extend(found);
+}
