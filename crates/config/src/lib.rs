@@ -2,7 +2,7 @@
 //!
 //! Both kinds of file end as the same values. Everything that is wrong is said at once, each with file, line, column,
 //! the line itself, a caret and what to do; a file is taken whole or not at all. What is legal but cannot work, or is
-//! unsafe, is a warning. [`explain`] writes any policy as aldaba.toml, which is how a knockd.conf migrates.
+//! unsafe, is a warning. [`explain()`] writes any policy as aldaba.toml, which is how a knockd.conf migrates.
 //!
 //! Nothing here starts, opens or changes anything: files come through [`Files`], so that the worker builds its
 //! policy from the very bytes the monitor read ([`Bundle`]).
