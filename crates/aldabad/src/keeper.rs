@@ -3,16 +3,23 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aldaba_runner::journal::{Journal, JournalError};
 use aldaba_runner::lease::LeaseId;
 use aldaba_runner::record::{Entry, Moment, Record};
+use aldaba_sys::clock;
 use aldaba_sys::files::{self, LockError, LockFile};
 
 /// The lock's name in the folder.
 const LOCK: &str = "lock";
 /// The journal's name in the folder.
 const JOURNAL: &str = "leases.redb";
+
+/// How long a starting daemon waits for a closer that has the lock: longer than that one holds it for a command.
+const PATIENCE: Duration = Duration::from_millis(2500);
+/// How soon it looks again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +69,24 @@ impl Keeper {
         let path = folder.join(JOURNAL);
         let journal = open_journal(&path)?;
         Ok(Self { folder: folder.to_owned(), journal, _lock: lock })
+    }
+
+    /// The same at a daemon's start: the closer of an earlier one may have the lock for as long as a stop command runs,
+    /// and may take the empty folder away under our hands. Another daemon keeps it for good.
+    pub fn open_patiently(folder: &Path) -> Result<Self, KeeperError> {
+        let start = clock::boottime();
+        loop {
+            let opened = Self::open(folder);
+            let passing = match &opened {
+                Err(KeeperError::Locked { source: LockError::Held { .. }, .. }) => true,
+                Err(KeeperError::Folder { source, .. }) if source.kind() == io::ErrorKind::NotFound => true,
+                _ => false,
+            };
+            if !passing || clock::boottime().saturating_sub(start) > PATIENCE {
+                return opened;
+            }
+            clock::rest(AGAIN);
+        }
     }
 
     /// The folder.

@@ -1,6 +1,6 @@
 //! How the monitor comes to be: everything opened, the worker serving, overdue leases taken over.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aldaba_gate::Needs;
@@ -145,7 +145,7 @@ impl Monitor {
 
     fn open_everything(&mut self) -> Result<(), StartError> {
         let now = clock::boottime();
-        self.open_keeper()?;
+        self.open_keeper(Keeper::open_patiently)?;
         self.take_over(now)?;
         self.prepare_firewall(now);
         self.follow_links(now);
@@ -161,12 +161,15 @@ impl Monitor {
     }
 
     /// The state folder, where the policy needs one: a door with a stop command. For the others it is only of use.
-    fn open_keeper(&mut self) -> Result<(), StartError> {
+    fn open_keeper(
+        &mut self,
+        open: fn(&Path) -> Result<Keeper, KeeperError>,
+    ) -> Result<(), StartError> {
         let need = need(&self.policy.current().policy.catalogue);
         if self.keeper.is_some() || need == Need::None {
             return Ok(());
         }
-        match Keeper::open(&self.state_folder) {
+        match open(&self.state_folder) {
             Ok(keeper) => self.keeper = Some(keeper),
             Err(error @ KeeperError::Locked { .. }) => return Err(error.into()),
             Err(error) if need == Need::Durable => return Err(error.into()),
@@ -177,7 +180,7 @@ impl Monitor {
 
     /// The same at a reload: the daemon goes on without, and each opening that needs the journal is refused.
     pub(super) fn open_keeper_if_needed(&mut self) {
-        if let Err(error) = self.open_keeper() {
+        if let Err(error) = self.open_keeper(Keeper::open) {
             self.speech.tell(Level::Error, format!("degraded what=state error=\"{error}\""));
         }
     }
