@@ -161,10 +161,7 @@ impl Monitor {
     }
 
     /// The state folder, where the policy needs one: a door with a stop command. For the others it is only of use.
-    fn open_keeper(
-        &mut self,
-        open: fn(&Path) -> Result<Keeper, KeeperError>,
-    ) -> Result<(), StartError> {
+    fn open_keeper(&mut self, open: fn(&Path) -> Result<Keeper, KeeperError>) -> Result<(), StartError> {
         let need = need(&self.policy.current().policy.catalogue);
         if self.keeper.is_some() || need == Need::None {
             return Ok(());
