@@ -46,7 +46,7 @@ fn open_to_scans(sequence: &Sequence, mode: Mode, ignore: &[Step], at: &Place) -
         (true, true) => "every port scan opens this door".to_owned(),
         (true, false) => "a port scan in ascending order opens this door, every time".to_owned(),
         (false, true) => "a port scan in descending order opens this door, every time".to_owned(),
-        (false, false) if chance.random >= RARE => {
+        (false, false) if (RARE..1.0).contains(&chance.random) => {
             let times = chance.random.recip().round();
             format!("a port scan in random order opens this door once in {times} times")
         }
@@ -61,7 +61,7 @@ fn open_to_scans(sequence: &Sequence, mode: Mode, ignore: &[Step], at: &Place) -
 }
 
 const STRICT: &str = "in aldaba.toml doors are strict: any other port in between cancels, so that no scan of all ports \
-     gets through (aldabad check --explain writes this file as aldaba.toml; remove the mode line there)";
+     gets through (aldabad check --explain writes this file as aldaba.toml; give the door mode = \"strict\" there)";
 
 /// A port that is both a step and guarded: the knock goes through the closed door, and so does the connection.
 fn guarded_by_itself(subject: &Subject<'_>, sequence: &Sequence, at: &Place) -> Option<Diagnostic> {

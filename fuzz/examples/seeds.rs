@@ -1,0 +1,71 @@
+//! Writes the seeds of `bundle` and `request`, which people cannot write by hand:
+//! `cargo run --release --manifest-path fuzz/Cargo.toml --example seeds`.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use aldaba_config::{Bundle, Disk, Kind, Options};
+use aldaba_fuzz::SEEDS;
+use aldaba_gate::knock::{Outcome, Protocol};
+use aldaba_gate::{DoorId, KnockAction};
+use aldabad::ipc::{CaptureOn, FromWorker, Place, ToWorker};
+
+fn main() -> io::Result<()> {
+    for (kind, folder) in [(Kind::Knockd, "knockd_conf"), (Kind::Toml, "aldaba_toml")] {
+        for entry in fs::read_dir(format!("{SEEDS}/{folder}"))?.take(8) {
+            let path = entry?.path();
+            let (bundle, _) = Bundle::record(kind, &path, &mut Disk, &Options::default());
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            write("bundle", &format!("{folder}-{name}"), &bundle.encode())?;
+        }
+    }
+    for (number, bytes) in messages().iter().enumerate() {
+        // As short as they can be: the target fills them up with zeros.
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        write("request", &format!("{number:02}"), &bytes[..end])?;
+    }
+    Ok(())
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fs::write(Path::new(SEEDS).join(target).join(name), bytes)
+}
+
+fn messages() -> Vec<Vec<u8>> {
+    let place = Place { generation: 3, door: DoorId(2), knock: 1 };
+    let four = "192.0.2.7".parse().expect("an address");
+    let six = "2001:db8::7".parse().expect("an address");
+    let from = [
+        FromWorker::Ready { kept_uid: true },
+        FromWorker::Prepared { generation: 9 },
+        FromWorker::Unfit { generation: u32::MAX },
+        FromWorker::Request { place, action: KnockAction::Open, source: four },
+        FromWorker::Request { place, action: KnockAction::Close, source: six },
+        FromWorker::Stage { place, stage: 32, source: four },
+        FromWorker::Expired { place, stage: 2, source: six },
+        FromWorker::LeftOut { events: u64::MAX },
+        FromWorker::Overrun { requests: 1 },
+        FromWorker::CaptureFailed { capture: 4 },
+        FromWorker::Hit {
+            source: (four, 40_000),
+            protocol: Protocol::Udp,
+            destination: (six, 7000),
+            outcome: Outcome::Completed,
+        },
+    ];
+    let to = [
+        ToWorker::Prepare { generation: 1, keep_attempts: true, stages: false, hits: true, ipv4_only: true },
+        ToWorker::Commit { generation: 1 },
+        ToWorker::Interface { index: 2, loopback: true, name: "eth0".into() },
+        ToWorker::Address { index: 2, address: six },
+        ToWorker::InterfaceReady { index: 2 },
+        ToWorker::InterfaceGone { index: 7 },
+        ToWorker::Capture { capture: 1, on: CaptureOn::Interface(2), ring: 1 << 22 },
+        ToWorker::CaptureGone { capture: 1 },
+        ToWorker::NextSequence { place, sequence: "7000,8000:udp".parse().ok() },
+        ToWorker::NextSequence { place, sequence: None },
+    ];
+    let from = from.iter().map(|message| message.encode().to_vec());
+    from.chain(to.iter().map(|message| message.encode().to_vec())).collect()
+}

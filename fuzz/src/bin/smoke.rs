@@ -1,0 +1,144 @@
+//! Runs every target on mutated seeds for some seconds each; `fuzz/smoke` calls it.
+//!
+//! No coverage guides it: it is the check that can run everywhere, on a stable toolchain, in seconds. The order of
+//! inputs depends on nothing but the seed number, so that a failure can be repeated.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use aldaba_fuzz::{SEEDS, TARGETS, Target};
+use fastrand::Rng;
+
+/// Longer inputs are cut: short ones run faster and say more.
+const LONGEST: usize = 4096;
+/// Where a failing input is put.
+const CRASHES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crashes");
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.as_slice() {
+        [name, file] if !Path::new(name).exists() && file.parse::<f64>().is_err() => replay(name, file),
+        _ => smoke(&words),
+    }
+}
+
+/// `smoke TARGET FILE`: one input.
+fn replay(name: &str, file: &str) -> ExitCode {
+    let Some((_, target)) = TARGETS.iter().find(|(known, _)| *known == name) else {
+        eprintln!("no target {name:?}; there are: {}", TARGETS.map(|(name, _)| name).join(", "));
+        return ExitCode::FAILURE;
+    };
+    match fs::read(file) {
+        Ok(bytes) => target(&bytes),
+        Err(error) => {
+            eprintln!("{file}: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{name} holds for {file}");
+    ExitCode::SUCCESS
+}
+
+/// `smoke [SECONDS [TARGET...]]`.
+fn smoke(words: &[String]) -> ExitCode {
+    let seconds = words.first().and_then(|word| word.parse().ok()).unwrap_or(3.0);
+    let wanted = |name: &str| words.len() < 2 || words.iter().skip(1).any(|word| word == name);
+    let mut failed = false;
+    for (name, target) in TARGETS.into_iter().filter(|(name, _)| wanted(name)) {
+        match run(name, target, Duration::from_secs_f64(seconds)) {
+            Ok(inputs) => println!("{name}: {inputs} inputs"),
+            Err(input) => {
+                failed = true;
+                report(name, &input);
+            }
+        }
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn report(name: &str, input: &[u8]) {
+    let path = format!("{CRASHES}/{name}-{:016x}", fastrand::Rng::with_seed(input.len() as u64).u64(..));
+    let kept = fs::create_dir_all(CRASHES).and_then(|()| fs::write(&path, input));
+    match kept {
+        Ok(()) => println!("{name}: FAILED; repeat with: fuzz/smoke {name} {path}"),
+        Err(error) => println!("{name}: FAILED, and {path} cannot be written: {error}"),
+    }
+}
+
+/// How many inputs held, or the one that did not.
+fn run(name: &str, target: Target, time: Duration) -> Result<u64, Vec<u8>> {
+    let seeds = seeds(name);
+    let mut random = Rng::with_seed(0x616c_6461_6261);
+    let start = Instant::now();
+    let mut inputs = 0;
+    for seed in &seeds {
+        hold(target, seed)?;
+    }
+    while start.elapsed() < time {
+        for _ in 0..64 {
+            hold(target, &mutated(&seeds, &mut random))?;
+            inputs += 1;
+        }
+    }
+    Ok(inputs)
+}
+
+fn hold(target: Target, input: &[u8]) -> Result<(), Vec<u8>> {
+    catch_unwind(AssertUnwindSafe(|| target(input))).map_err(|_| input.to_vec())
+}
+
+fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let folder = fs::read_dir(format!("{SEEDS}/{name}")).expect("a folder of seeds");
+    let mut paths: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).expect("a seed")).collect()
+}
+
+/// A seed with some changes.
+fn mutated(seeds: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
+    let pick = |random: &mut Rng| seeds[random.usize(..seeds.len())].clone();
+    let mut bytes = pick(random);
+    for _ in 0..random.usize(1..=6) {
+        if bytes.is_empty() {
+            bytes.push(random.u8(..));
+        }
+        let at = random.usize(..bytes.len());
+        match random.u8(..9) {
+            0 => bytes[at] ^= 1 << random.u8(..8),
+            1 => bytes[at] = random.u8(..),
+            2 => bytes[at] = *random.choice(&[0, 1, 0x7f, 0x80, 0xff]).unwrap_or(&0),
+            3 => bytes.truncate(at),
+            4 => bytes.insert(at, random.u8(..)),
+            5 => drop(bytes.remove(at)),
+            6 => {
+                // A part again, or of another seed.
+                let other = if random.bool() { bytes.clone() } else { pick(random) };
+                let from = random.usize(..=other.len());
+                let to = random.usize(from..=other.len());
+                bytes.splice(at..at, other[from..to].iter().copied());
+            }
+            7 => {
+                let word = random.choice(WORDS).copied().unwrap_or_default();
+                bytes.splice(at..at, word.iter().copied());
+            }
+            _ => {
+                let end = random.usize(at..=bytes.len());
+                bytes.drain(at..end);
+            }
+        }
+    }
+    bytes.truncate(LONGEST);
+    bytes
+}
+
+/// Words that mean something to one of the readers.
+const WORDS: &[&[u8]] = &[
+    b"[", b"]", b"=", b"\n", b",", b":udp", b":tcp", b"#", b" ", b"\r\n", b"65535", b"65536", b"0", b"-1",
+    b"sequence = 7000,8000\n", b"[[door]]\n", b"[options]\n", b"tcpflags = syn,!ack\n", b"%IP%", b"{ip}", b"\"",
+    b"'", b"\\", b"cmd_timeout = 5\n", b"stop_command = x\n", b"lease = \"5s\"\n", b"\xff\xff\xff\xff",
+    b"\0\0\0\0", b"\x81\0\0\x01", b"\x88\xa8\0\x01", b"\x86\xdd", b"ports = [\"22/tcp\"]\n",
+];

@@ -1,0 +1,33 @@
+//! What every fuzz target checks. The targets themselves are in `fuzz_targets/`, their seeds in `seeds/`; `fuzz/smoke`
+//! runs them all for a few seconds on a stable toolchain, and `tests/replay.rs` replays the seeds.
+#![forbid(unsafe_code)]
+
+pub mod aldaba_toml;
+pub mod bundle;
+pub mod capture_file;
+pub mod frame;
+pub mod hits;
+pub mod knockd_conf;
+pub mod lease_ops;
+mod memory;
+pub mod request;
+pub mod sequence;
+
+/// A target: checks one input, and panics if what is to hold does not.
+pub type Target = fn(&[u8]);
+
+/// All of them by name, which is also the name of their folder of seeds.
+pub const TARGETS: [(&str, Target); 9] = [
+    ("aldaba_toml", aldaba_toml::run),
+    ("bundle", bundle::run),
+    ("capture_file", capture_file::run),
+    ("frame", frame::run),
+    ("hits", hits::run),
+    ("knockd_conf", knockd_conf::run),
+    ("lease_ops", lease_ops::run),
+    ("request", request::run),
+    ("sequence", sequence::run),
+];
+
+/// The folder with one folder of seeds for each target.
+pub const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds");
