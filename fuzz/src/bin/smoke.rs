@@ -70,6 +70,7 @@ fn report(name: &str, input: &[u8]) {
 }
 
 /// How many inputs held, or the one that did not.
+#[expect(clippy::disallowed_methods, reason = "measures how long it may go on")]
 fn run(name: &str, target: Target, time: Duration) -> Result<u64, Vec<u8>> {
     let seeds = seeds(name);
     let mut random = Rng::with_seed(0x616c_6461_6261);

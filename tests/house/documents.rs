@@ -1,0 +1,107 @@
+//! Links resolve, and examples are what they say.
+
+use std::path::{Path, PathBuf};
+
+use aldaba_config::{Disk, Kind, Options, Paint, load};
+
+use crate::{files, read, root};
+
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["docs", "spec", "tests", "fuzz", "keys", "crates"] {
+        found.extend(files(folder, "md"));
+    }
+    for name in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] {
+        found.push(root().join(name));
+    }
+    found
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for path in documents() {
+        let text = read(&path);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let file = target.split('#').next().unwrap_or_default();
+            let place = path.parent().expect("a folder").join(file);
+            assert!(place.exists(), "{}: {target} leads nowhere", path.display());
+        }
+    }
+}
+
+/// Text of a configuration must be taken as one.
+fn assert_good(kind: Kind, text: &str, whence: &Path) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(if kind == Kind::Toml { "aldaba.toml" } else { "knockd.conf" });
+    std::fs::write(&path, text).expect("a file");
+    let options =
+        Options { own_uid: rustix::process::geteuid().as_raw(), strict_check: true, ..Options::default() };
+    if let Err(report) = load(kind, &path, &mut Disk, &options) {
+        panic!("{}:\n{text}\n{}", whence.display(), report.render(Paint::Plain));
+    }
+}
+
+#[test]
+fn examples_are_good_configurations() {
+    let mut checked = 0;
+    for path in documents() {
+        for block in read(&path).split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap_or_default().replace("\n   ", "\n");
+            if block.contains("[[door]]") {
+                assert_good(Kind::Toml, block.trim_start(), &path);
+                checked += 1;
+            }
+        }
+    }
+    for (page, kind) in [("aldaba.toml.5", Kind::Toml), ("knockd.conf.5", Kind::Knockd)] {
+        let path = root().join("docs/man").join(page);
+        for block in read(&path).split(".Bd -literal -offset indent\n").skip(1) {
+            assert_good(kind, block.split(".Ed").next().unwrap_or_default(), &path);
+            checked += 1;
+        }
+    }
+    for (file, kind) in [("packaging/aldaba.toml", Kind::Toml), ("packaging/knockd.conf", Kind::Knockd)] {
+        assert_good(kind, &read(&root().join(file)), Path::new(file));
+        checked += 1;
+    }
+    assert!(checked >= 7, "{checked}");
+}
+
+#[test]
+fn hazards_name_tests_that_exist() {
+    let table = read(&root().join("docs/reliability.md"));
+    let sources: String = files("tests", "rs").iter().map(|path| read(path)).collect();
+    let mut named = 0;
+    for word in table.split('`').filter(|word| word.len() > 12 && !word.contains(['/', ' ', '-', '='])) {
+        assert!(sources.contains(&format!("fn {word}(")), "no test {word}");
+        named += 1;
+    }
+    assert!(named >= 12, "{named}");
+}
+
+#[test]
+fn events_of_the_log_are_documented() {
+    let table = read(&root().join("docs/log.md"));
+    let sources: String = files("crates/aldabad/src", "rs").iter().map(|path| read(path)).collect();
+    // A line of ours begins with its name and a field: in one string, or as a name beside its level.
+    let whole = sources.split('"').filter_map(|text| text.split_once(' ')).filter(|(_, rest)| {
+        rest.split_once('=').is_some_and(|(field, _)| !field.is_empty() && is_name(field))
+    });
+    let beside = sources.split("(Level::").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    let mut known = 0;
+    for name in whole.map(|(name, _)| name).chain(beside).filter(|name| is_name(name)) {
+        assert!(table.contains(&format!("`{name}`")), "docs/log.md does not know {name}");
+        known += 1;
+    }
+    assert!(known > 20, "{known}");
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+}
+
+#[test]
+fn the_changelog_has_a_place_for_what_comes() {
+    assert!(read(&root().join("CHANGELOG.md")).contains("## [Unreleased]"));
+}
