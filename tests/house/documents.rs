@@ -85,10 +85,13 @@ fn events_of_the_log_are_documented() {
     let table = read(&root().join("docs/log.md"));
     let sources: String = files("crates/aldabad/src", "rs").iter().map(|path| read(path)).collect();
     // A line of ours begins with its name and a field: in one string, or as a name beside its level.
-    let whole = sources.split('"').filter_map(|text| text.split_once(' ')).filter(|(_, rest)| {
+    let texts = sources.split('"').filter(|text| !text.contains(['\n', '(', '/']));
+    let whole = texts.filter_map(|text| text.split_once(' ')).filter(|(_, rest)| {
         rest.split_once('=').is_some_and(|(field, value)| is_name(field) && value.starts_with('{'))
     });
-    let beside = sources.split("(Level::").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    let beside = sources.split("(Level::").skip(1).filter_map(|rest| rest.split_once(", \""));
+    let beside = beside.filter(|(level, _)| level.chars().all(char::is_alphabetic));
+    let beside = beside.filter_map(|(_, rest)| rest.split('"').next());
     let mut known = 0;
     for name in whole.map(|(name, _)| name).chain(beside).filter(|name| is_name(name)) {
         assert!(table.contains(&format!("`{name}`")), "docs/log.md does not know {name}");
