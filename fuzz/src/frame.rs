@@ -23,12 +23,8 @@ pub fn run(data: &[u8]) {
     let link = match choice & 7 {
         0 => Link::Ethernet,
         1 => Link::Ip,
-        2 => Link::Network {
-            ethertype: ETHERTYPES[0],
-        },
-        3 => Link::Network {
-            ethertype: ETHERTYPES[1],
-        },
+        2 => Link::Network { ethertype: ETHERTYPES[0] },
+        3 => Link::Network { ethertype: ETHERTYPES[1] },
         4 => Link::LinuxSll,
         5 => Link::LinuxSll2,
         6 => Link::Null,
@@ -39,11 +35,7 @@ pub fn run(data: &[u8]) {
         bytes,
         wire_len: bytes.len() + NOT_CAPTURED[usize::from(choice >> 5)],
         stripped_vlan: (choice & 8 != 0).then_some(VlanTag { tpid: 0x8100, tci: 7 }),
-        checksum: if choice & 16 == 0 {
-            Checksum::Verify
-        } else {
-            Checksum::Trusted
-        },
+        checksum: if choice & 16 == 0 { Checksum::Verify } else { Checksum::Trusted },
     };
     let verdict = parse(&frame);
     match &verdict {
@@ -74,10 +66,8 @@ fn stands_in_the_bytes(frame: &Frame<'_>, segment: &Segment<'_>) {
     };
     assert_eq!((segment.source, segment.destination), (source, destination));
     let (protocol, at) = transport(ip);
-    let ports = [
-        u16::from_be_bytes(array(ip, at)),
-        u16::from_be_bytes(array(ip, at + 2)),
-    ];
+    let end = end(ip);
+    let ports = [u16::from_be_bytes(array(ip, at)), u16::from_be_bytes(array(ip, at + 2))];
     match segment.transport {
         Transport::Tcp(tcp) => {
             assert_eq!(protocol, 6);
@@ -87,11 +77,14 @@ fn stands_in_the_bytes(frame: &Frame<'_>, segment: &Segment<'_>) {
             let header_len = usize::from(ip[at + 12] >> 4) * 4;
             assert!(header_len >= 20 && at + header_len <= ip.len());
             assert!(at + header_len + tcp.payload_len <= frame.wire_len);
+            // What lies behind the packet in its frame is padding, and no payload.
+            assert!(end.is_none_or(|end| at + header_len + tcp.payload_len == end));
         }
         Transport::Udp(udp) => {
             assert_eq!(protocol, 17);
             assert_eq!([udp.source_port, udp.destination_port], ports);
             assert!(ip[at + 8..].starts_with(udp.payload));
+            assert!(end.is_none_or(|end| at + 8 + udp.payload.len() <= end));
             let said = usize::from(u16::from_be_bytes(array(ip, at + 4)));
             assert!(said == 0 && source.is_ipv6() || udp.payload.len() + 8 <= said);
         }
@@ -105,14 +98,19 @@ fn transport(ip: &[u8]) -> (u8, usize) {
     }
     let (mut next, mut at) = (ip[6], 40);
     while let 0 | 43 | 44 | 60 = next {
-        let length = if next == 44 {
-            8
-        } else {
-            usize::from(ip[at + 1]) * 8 + 8
-        };
+        let length = if next == 44 { 8 } else { usize::from(ip[at + 1]) * 8 + 8 };
         (next, at) = (ip[at], at + length);
     }
     (next, at)
+}
+
+/// Where the packet ends by its own header; a jumbogram says it elsewhere.
+fn end(ip: &[u8]) -> Option<usize> {
+    if ip[0] >> 4 == 4 {
+        return Some(usize::from(u16::from_be_bytes(array(ip, 2))));
+    }
+    let payload = usize::from(u16::from_be_bytes(array(ip, 4)));
+    (payload != 0).then_some(40 + payload)
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -121,10 +119,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 
 /// What passes with its checksum verified passes without; the other way round only the checksum can be at fault.
 fn trust_only_adds(frame: &Frame<'_>, verdict: &Result<Segment<'_>, Refused>) {
-    let trusted = parse(&Frame {
-        checksum: Checksum::Trusted,
-        ..*frame
-    });
+    let trusted = parse(&Frame { checksum: Checksum::Trusted, ..*frame });
     match verdict {
         Err(Refused::Malformed(layer, aldaba_packet::Fault::Checksum))
             if *layer != aldaba_packet::Layer::Ipv4 =>
@@ -136,10 +131,7 @@ fn trust_only_adds(frame: &Frame<'_>, verdict: &Result<Segment<'_>, Refused>) {
 }
 
 fn untag(segment: Segment<'_>) -> Segment<'_> {
-    Segment {
-        vlan: Vlan::NONE,
-        ..segment
-    }
+    Segment { vlan: Vlan::NONE, ..segment }
 }
 
 /// The same bytes as a datagram mean the same whatever link brings them.
@@ -150,43 +142,15 @@ fn links_agree(frame: &Frame<'_>) {
         Some(6) => ETHERTYPES[1],
         _ => return,
     };
-    let raw = Frame {
-        link: Link::Ip,
-        ..*frame
-    };
+    let raw = Frame { link: Link::Ip, ..*frame };
     let expected = parse(&raw);
-    assert_eq!(
-        parse(&Frame {
-            link: Link::Network { ethertype },
-            ..raw
-        }),
-        expected
-    );
+    assert_eq!(parse(&Frame { link: Link::Network { ethertype }, ..raw }), expected);
     let ethernet = [&[2; 12][..], &ethertype.to_be_bytes(), frame.bytes].concat();
     let wire_len = frame.wire_len + 14;
-    assert_eq!(
-        parse(&Frame {
-            link: Link::Ethernet,
-            bytes: &ethernet,
-            wire_len,
-            ..raw
-        }),
-        expected
-    );
-    let tagged = [
-        &[2; 12][..],
-        &[0x81, 0, 0, 9],
-        &ethertype.to_be_bytes(),
-        frame.bytes,
-    ]
-    .concat();
+    assert_eq!(parse(&Frame { link: Link::Ethernet, bytes: &ethernet, wire_len, ..raw }), expected);
+    let tagged = [&[2; 12][..], &[0x81, 0, 0, 9], &ethertype.to_be_bytes(), frame.bytes].concat();
     let wire_len = frame.wire_len + 18;
-    let tagged = parse(&Frame {
-        link: Link::Ethernet,
-        bytes: &tagged,
-        wire_len,
-        ..raw
-    });
+    let tagged = parse(&Frame { link: Link::Ethernet, bytes: &tagged, wire_len, ..raw });
     match (tagged, expected) {
         (Ok(tagged), Ok(plain)) => assert_eq!(untag(tagged), untag(plain)),
         (tagged, plain) => assert_eq!(tagged.err(), plain.err()),

@@ -1,12 +1,25 @@
-//! Messages between monitor and worker: no bytes bring a decoder down, every message has one spelling, and what is not
-//! a message's length is none (spec/ipc.md).
+//! Messages between monitor and worker: no bytes bring a decoder down, every message has one spelling and comes back as
+//! it went, what is not a message's length is none, and a request opens nothing that the catalogue does not hold
+//! (spec/ipc.md).
+//!
+//! The last holds here for the runner, which is the monitor's last guard. Generation, knock and action are compared
+//! before it, in the monitor itself; that is not looked at.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use aldaba_gate::KnockAction;
+use aldaba_gate::knock::{Protocol, Sequence, Step};
+use aldaba_runner::{DoorId, Effect, Granted, Reason, Runner, model};
 use aldabad::ipc::{FromWorker, SIZE, ToWorker};
+
+/// When the runner is asked.
+const NOW: Duration = Duration::from_secs(1000);
 
 /// Checks one input.
 ///
 /// # Panics
-/// If a decoder does, or a message encodes to other bytes.
+/// If a decoder does, a message encodes to other bytes, or a request gets more than policy allows.
 pub fn run(data: &[u8]) {
     check(data);
     // Most inputs are shorter than a message: filled up with zeros they can be one.
@@ -15,16 +28,84 @@ pub fn run(data: &[u8]) {
         whole[..data.len()].copy_from_slice(data);
         check(&whole);
     }
+    comes_back(data);
 }
 
 fn check(data: &[u8]) {
     if let Ok(message) = FromWorker::decode(data) {
         assert_eq!(message.encode().as_slice(), data, "{message:?}");
+        if let FromWorker::Request { place, action, source } = message {
+            stays_in_the_catalogue(DoorId(place.door.0), action, source);
+        }
     }
     if let Ok(message) = ToWorker::decode(data) {
         assert_eq!(message.encode().as_slice(), data, "{message:?}");
     }
     if data.len() != SIZE {
         assert!(FromWorker::decode(data).is_err() && ToWorker::decode(data).is_err());
+    }
+}
+
+/// Messages with the longest fields, made from these bytes: they are what the decoder gives back.
+fn comes_back(data: &[u8]) {
+    let word =
+        |at: usize| u32::from_le_bytes(std::array::from_fn(|n| data.get(at + n).copied().unwrap_or(0)));
+    let steps = data.chunks_exact(3).take(Sequence::MAX_STEPS).map(|step| Step {
+        protocol: if step[0] & 1 == 0 { Protocol::Tcp } else { Protocol::Udp },
+        port: u16::from_le_bytes([step[1], step[2]]).max(1),
+    });
+    let place = aldabad::ipc::Place {
+        generation: word(0),
+        door: aldaba_gate::DoorId(word(4)),
+        knock: data.first().copied().unwrap_or(0),
+    };
+    let sequence = Sequence::try_from(steps.collect::<Vec<_>>()).ok();
+    let name: String = String::from_utf8_lossy(data).chars().filter(|c| *c != '\0').collect();
+    let end = (0..=31).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0).min(name.len());
+    for message in [
+        ToWorker::NextSequence { place, sequence },
+        ToWorker::Interface { index: word(0), loopback: word(4) & 1 == 1, name: name[..end].to_owned() },
+    ] {
+        assert_eq!(ToWorker::decode(&message.encode()).as_ref(), Ok(&message));
+    }
+    for source in [
+        IpAddr::from(Ipv4Addr::from(word(0))),
+        Ipv6Addr::from(
+            [word(0), word(4), word(8), word(12)]
+                .map(u128::from)
+                .iter()
+                .fold(0, |all, part| all << 32 | part),
+        )
+        .into(),
+    ] {
+        for action in [KnockAction::Open, KnockAction::Close] {
+            let message = FromWorker::Request { place, action, source };
+            assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
+        }
+    }
+}
+
+/// A worker that lies can ask for doors there are, for the address it names, for as long as policy allows; nothing else.
+fn stays_in_the_catalogue(door: DoorId, action: KnockAction, source: IpAddr) {
+    let catalogue = model::catalogue(0);
+    let known = usize::try_from(door.0).ok().and_then(|index| catalogue.doors.get(index)).cloned();
+    let mut runner = Runner::new(catalogue);
+    match action {
+        KnockAction::Close => assert_eq!(runner.close(NOW, door, source), 0, "nothing was open"),
+        KnockAction::Open => {
+            let granted = runner.grant(NOW, door, source, None);
+            assert_eq!(granted == Granted::Refused(Reason::NoSuchDoor), known.is_none(), "{granted:?}");
+        }
+    }
+    for lease in runner.leases() {
+        let known = known.as_ref().expect("a lease is of a door there is");
+        assert_eq!((&**lease.door(), lease.address()), (known.name.as_str(), source));
+        assert!(action == KnockAction::Open && lease.deadline() <= NOW + known.max_lease);
+    }
+    while let Some(effect) = runner.poll_effect() {
+        assert!(known.is_some(), "{effect:?} for no door");
+        if let Effect::SetElement { address, timeout, .. } = effect {
+            assert!(address == source && timeout > Duration::ZERO);
+        }
     }
 }

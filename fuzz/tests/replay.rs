@@ -5,18 +5,32 @@ use std::fs;
 
 use aldaba_fuzz::{SEEDS, TARGETS};
 
-#[test]
-fn every_seed_holds() {
-    for (name, target) in TARGETS {
-        let mut count = 0;
-        for entry in fs::read_dir(format!("{SEEDS}/{name}")).expect("a folder of seeds") {
-            let path = entry.expect("an entry").path();
-            println!("{}", path.display());
-            target(&fs::read(&path).expect("a seed"));
-            count += 1;
+macro_rules! replay {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            replay(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_is_replayed() {
+            assert_eq!([$(stringify!($name)),*], TARGETS.map(|(name, _)| name));
         }
-        assert!(count >= 10, "{name} has {count} seeds");
+    };
+}
+
+replay!(aldaba_toml bundle capture_file frame hits knockd_conf lease_ops request sequence);
+
+fn replay(name: &str) {
+    let (_, target) = TARGETS.into_iter().find(|(known, _)| *known == name).expect("a target");
+    let mut count = 0;
+    for entry in fs::read_dir(format!("{SEEDS}/{name}")).expect("a folder of seeds") {
+        let path = entry.expect("an entry").path();
+        println!("{}", path.display());
+        target(&fs::read(&path).expect("a seed"));
+        count += 1;
     }
+    assert!(count >= 10, "{name} has {count} seeds");
 }
 
 #[test]

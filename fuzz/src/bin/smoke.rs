@@ -5,8 +5,8 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -15,41 +15,56 @@ use fastrand::Rng;
 
 /// Longer inputs are cut: short ones run faster and say more.
 const LONGEST: usize = 4096;
+/// How long each target runs unless the command line says.
+const DEFAULT: Duration = Duration::from_secs(3);
 /// Where a failing input is put.
 const CRASHES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crashes");
 
+/// A word on the command line means nothing here: not the same as a target that fails.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.as_slice() {
-        [name, file] if !Path::new(name).exists() && file.parse::<f64>().is_err() => replay(name, file),
-        _ => smoke(&words),
+    match words.split_first() {
+        None => smoke(DEFAULT, &[]),
+        Some((first, rest)) => match (first.parse().map(Duration::try_from_secs_f64), rest) {
+            (Ok(Ok(time)), targets) => smoke(time, targets),
+            (Err(_), [file]) => replay(first, file),
+            _ => usage(&format!("{first:?} is no number of seconds")),
+        },
     }
+}
+
+fn usage(what: &str) -> ExitCode {
+    let known = TARGETS.map(|(name, _)| name).join(", ");
+    eprintln!("{what}\nusage: fuzz/smoke [SECONDS [TARGET...]], or fuzz/smoke TARGET FILE; targets: {known}");
+    ExitCode::from(USAGE)
+}
+
+fn find(name: &str) -> Option<(&'static str, Target)> {
+    TARGETS.into_iter().find(|(known, _)| *known == name)
 }
 
 /// `smoke TARGET FILE`: one input.
 fn replay(name: &str, file: &str) -> ExitCode {
-    let Some((_, target)) = TARGETS.iter().find(|(known, _)| *known == name) else {
-        eprintln!("no target {name:?}; there are: {}", TARGETS.map(|(name, _)| name).join(", "));
-        return ExitCode::FAILURE;
-    };
+    let Some((_, target)) = find(name) else { return usage(&format!("no target {name:?}")) };
     match fs::read(file) {
         Ok(bytes) => target(&bytes),
-        Err(error) => {
-            eprintln!("{file}: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return usage(&format!("{file}: {error}")),
     }
     println!("{name} holds for {file}");
     ExitCode::SUCCESS
 }
 
 /// `smoke [SECONDS [TARGET...]]`.
-fn smoke(words: &[String]) -> ExitCode {
-    let seconds = words.first().and_then(|word| word.parse().ok()).unwrap_or(3.0);
-    let wanted = |name: &str| words.len() < 2 || words.iter().skip(1).any(|word| word == name);
+fn smoke(time: Duration, words: &[String]) -> ExitCode {
+    if let Some(unknown) = words.iter().find(|word| find(word).is_none()) {
+        return usage(&format!("no target {unknown:?}"));
+    }
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
     let mut failed = false;
     for (name, target) in TARGETS.into_iter().filter(|(name, _)| wanted(name)) {
-        match run(name, target, Duration::from_secs_f64(seconds)) {
+        match run(name, target, time) {
             Ok(inputs) => println!("{name}: {inputs} inputs"),
             Err(input) => {
                 failed = true;
@@ -61,7 +76,9 @@ fn smoke(words: &[String]) -> ExitCode {
 }
 
 fn report(name: &str, input: &[u8]) {
-    let path = format!("{CRASHES}/{name}-{:016x}", fastrand::Rng::with_seed(input.len() as u64).u64(..));
+    let mut hasher = DefaultHasher::new();
+    hasher.write(input);
+    let path = format!("{CRASHES}/{name}-{:016x}", hasher.finish());
     let kept = fs::create_dir_all(CRASHES).and_then(|()| fs::write(&path, input));
     match kept {
         Ok(()) => println!("{name}: FAILED; repeat with: fuzz/smoke {name} {path}"),
@@ -138,8 +155,36 @@ fn mutated(seeds: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
 
 /// Words that mean something to one of the readers.
 const WORDS: &[&[u8]] = &[
-    b"[", b"]", b"=", b"\n", b",", b":udp", b":tcp", b"#", b" ", b"\r\n", b"65535", b"65536", b"0", b"-1",
-    b"sequence = 7000,8000\n", b"[[door]]\n", b"[options]\n", b"tcpflags = syn,!ack\n", b"%IP%", b"{ip}", b"\"",
-    b"'", b"\\", b"cmd_timeout = 5\n", b"stop_command = x\n", b"lease = \"5s\"\n", b"\xff\xff\xff\xff",
-    b"\0\0\0\0", b"\x81\0\0\x01", b"\x88\xa8\0\x01", b"\x86\xdd", b"ports = [\"22/tcp\"]\n",
+    b"[",
+    b"]",
+    b"=",
+    b"\n",
+    b",",
+    b":udp",
+    b":tcp",
+    b"#",
+    b" ",
+    b"\r\n",
+    b"65535",
+    b"65536",
+    b"0",
+    b"-1",
+    b"sequence = 7000,8000\n",
+    b"[[door]]\n",
+    b"[options]\n",
+    b"tcpflags = syn,!ack\n",
+    b"%IP%",
+    b"{ip}",
+    b"\"",
+    b"'",
+    b"\\",
+    b"cmd_timeout = 5\n",
+    b"stop_command = x\n",
+    b"lease = \"5s\"\n",
+    b"\xff\xff\xff\xff",
+    b"\0\0\0\0",
+    b"\x81\0\0\x01",
+    b"\x88\xa8\0\x01",
+    b"\x86\xdd",
+    b"ports = [\"22/tcp\"]\n",
 ];
