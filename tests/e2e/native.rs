@@ -227,3 +227,53 @@ fn an_interface_may_come_after_the_daemon() {
     });
     assert!(opened.is_some(), "{}", daemon.said());
 }
+
+/// The portable capture, behind the same gate: it has no filter of its own but ours, and sees frames with their headers.
+#[test]
+fn the_portable_capture_opens_doors_too() {
+    let config = format!("capture = \"pnet\"\n{SSH}");
+    let Some(scene) = scene(&config) else { return };
+    let _listener = scene.hosts.listen(2222);
+    assert!(!scene.hosts.reachable(2222), "closed before the knock");
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+    assert!(scene.hosts.reachable(2222), "open after it");
+    scene.hosts.knock_from(IpAddr::V6(CLIENT6), &[7000, 8000, 9000]);
+    scene.daemon.wait_for(&format!("opened door=ssh address={CLIENT6}"));
+    let scan: Vec<u16> = (6990..9010).collect();
+    scene.daemon.wait_until("it is closed", |said| said.matches("closed door=ssh").count() >= 2);
+    let before = scene.daemon.said().matches("opened").count();
+    scene.hosts.knock(&scan);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(scene.daemon.said().matches("opened").count(), before, "a scan gets nowhere");
+    // An interface that is made anew means a new worker here, and the door still opens.
+    scene.hosts.unplug();
+    scene.hosts.plug();
+    let opened = until(Duration::from_secs(5), || {
+        scene.hosts.knock(&[7000, 8000, 9000]);
+        scene.daemon.said().matches("opened").count() > before
+    });
+    assert!(opened.is_some(), "{}", scene.daemon.said());
+}
+
+/// Without `interfaces` every interface counts, and each door may name its own.
+#[test]
+fn doors_on_interfaces_of_their_own() {
+    let other = SSH
+        .replace("interfaces = [\"srv0\"]", "")
+        .replace("name = \"ssh\"", "name = \"ssh\"\ninterfaces = [\"srv0\"]");
+    let other = format!(
+        "{other}[[door]]\nname = \"elsewhere\"\ninterfaces = [\"wan9\"]\nsequence = \"7000,8000,9000\"\nlog-only = true\n"
+    );
+    let Some(scene) = scene(&other) else { return };
+    scene.daemon.wait_for("interfaces=all");
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    assert!(!scene.daemon.said().contains("knocked door=elsewhere"), "{}", scene.daemon.said());
+    scene.hosts.ip(&["link", "set", "srv0", "name", "wan9"]);
+    let knocked = until(Duration::from_secs(3), || {
+        scene.hosts.knock(&[7000, 8000, 9000]);
+        scene.daemon.said().contains("knocked door=elsewhere")
+    });
+    assert!(knocked.is_some(), "{}", scene.daemon.said());
+}
