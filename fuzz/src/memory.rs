@@ -22,8 +22,11 @@ impl Files for Memory<'_> {
         Ok(Vec::new())
     }
 
-    fn program_exists(&mut self, program: &str) -> bool {
-        program.len().is_multiple_of(2)
+    fn facts(&mut self, path: &Path) -> io::Result<FileFacts> {
+        if path.as_os_str().len().is_multiple_of(2) {
+            return Ok(FileFacts { mode: 0o755, uid: 0, is_regular: true });
+        }
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

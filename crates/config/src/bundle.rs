@@ -40,7 +40,7 @@ pub enum BundleError {
 struct Answers {
     files: Vec<(PathBuf, Result<FileBytes, Failure>)>,
     folders: Vec<(PathBuf, Result<Vec<OsString>, Failure>)>,
-    programs: Vec<(String, bool)>,
+    facts: Vec<(PathBuf, Result<FileFacts, Failure>)>,
 }
 
 /// An I/O error in a form that can be carried over.
@@ -111,9 +111,7 @@ fn write_answers(writer: &mut Writer, answers: &Answers) {
     for (path, answer) in &answers.files {
         writer.bytes(path.as_os_str().as_bytes());
         write_outcome(writer, answer, |writer, file| {
-            writer.number(file.facts.mode);
-            writer.number(file.facts.uid);
-            writer.byte(u8::from(file.facts.is_regular));
+            write_facts(writer, &file.facts);
             writer.bytes(&file.bytes);
         });
     }
@@ -127,11 +125,17 @@ fn write_answers(writer: &mut Writer, answers: &Answers) {
             }
         });
     }
-    writer.count(answers.programs.len());
-    for (program, exists) in &answers.programs {
-        writer.bytes(program.as_bytes());
-        writer.byte(u8::from(*exists));
+    writer.count(answers.facts.len());
+    for (path, answer) in &answers.facts {
+        writer.bytes(path.as_os_str().as_bytes());
+        write_outcome(writer, answer, write_facts);
     }
+}
+
+fn write_facts(writer: &mut Writer, facts: &FileFacts) {
+    writer.number(facts.mode);
+    writer.number(facts.uid);
+    writer.byte(u8::from(facts.is_regular));
 }
 
 fn write_outcome<T>(writer: &mut Writer, outcome: &Result<T, Failure>, value: impl FnOnce(&mut Writer, &T)) {
@@ -160,7 +164,8 @@ fn read_answers(reader: &mut Reader<'_>) -> Result<Answers, BundleError> {
         answers.folders.push((path, read_outcome(reader, read_names)?));
     }
     for _ in 0..reader.number()? {
-        answers.programs.push((reader.text()?, reader.flag()?));
+        let path = read_path(reader)?;
+        answers.facts.push((path, read_outcome(reader, read_facts)?));
     }
     Ok(answers)
 }
@@ -181,8 +186,12 @@ fn read_outcome<T>(
 }
 
 fn read_file(reader: &mut Reader<'_>) -> Result<FileBytes, BundleError> {
-    let facts = FileFacts { mode: reader.number()?, uid: reader.number()?, is_regular: reader.flag()? };
+    let facts = read_facts(reader)?;
     Ok(FileBytes { facts, bytes: reader.bytes()?.to_vec() })
+}
+
+fn read_facts(reader: &mut Reader<'_>) -> Result<FileFacts, BundleError> {
+    Ok(FileFacts { mode: reader.number()?, uid: reader.number()?, is_regular: reader.flag()? })
 }
 
 fn read_names(reader: &mut Reader<'_>) -> Result<Vec<OsString>, BundleError> {
@@ -229,9 +238,10 @@ impl Files for Recorder<'_> {
         answer
     }
 
-    fn program_exists(&mut self, program: &str) -> bool {
-        let answer = self.files.program_exists(program);
-        self.answers.programs.push((program.to_owned(), answer));
+    fn facts(&mut self, path: &Path) -> io::Result<FileFacts> {
+        let answer = self.files.facts(path);
+        let kept = answer.as_ref().map(|facts| *facts).map_err(Failure::of);
+        self.answers.facts.push((path.to_owned(), kept));
         answer
     }
 }
@@ -240,7 +250,7 @@ impl Files for Recorder<'_> {
 struct Replay<'a> {
     files: HashMap<&'a Path, &'a Result<FileBytes, Failure>>,
     folders: HashMap<&'a Path, &'a Result<Vec<OsString>, Failure>>,
-    programs: HashMap<&'a str, bool>,
+    facts: HashMap<&'a Path, &'a Result<FileFacts, Failure>>,
 }
 
 impl<'a> Replay<'a> {
@@ -248,7 +258,7 @@ impl<'a> Replay<'a> {
         Self {
             files: answers.files.iter().map(|(path, answer)| (path.as_path(), answer)).collect(),
             folders: answers.folders.iter().map(|(path, answer)| (path.as_path(), answer)).collect(),
-            programs: answers.programs.iter().map(|(program, exists)| (program.as_str(), *exists)).collect(),
+            facts: answers.facts.iter().map(|(path, answer)| (path.as_path(), answer)).collect(),
         }
     }
 }
@@ -262,8 +272,8 @@ impl Files for Replay<'_> {
         replayed(self.folders.get(path).copied())
     }
 
-    fn program_exists(&mut self, program: &str) -> bool {
-        self.programs.get(program).copied().unwrap_or(true)
+    fn facts(&mut self, path: &Path) -> io::Result<FileFacts> {
+        replayed(self.facts.get(path).copied())
     }
 }
 

@@ -4,10 +4,10 @@
 //! between check and reading cannot borrow another one's mode.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 /// The largest file that is read.
 pub const LARGEST_FILE: u64 = 16 << 20;
@@ -15,10 +15,6 @@ pub const LARGEST_FILE: u64 = 16 << 20;
 /// Opening a FIFO or a device must not wait for somebody at its other end (`O_NONBLOCK` of every Linux but the
 /// ones on MIPS, PA-RISC, Alpha and SPARC, where this bit is harmless for reading).
 const DO_NOT_WAIT: i32 = 0o4000;
-
-/// Where a program without a slash in its name is looked for.
-const PROGRAM_PATH: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// A file's bytes and what the system says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +36,12 @@ pub struct FileFacts {
     pub is_regular: bool,
 }
 
+impl FileFacts {
+    fn of(metadata: &Metadata) -> Self {
+        Self { mode: metadata.mode() & 0o7777, uid: metadata.uid(), is_regular: metadata.is_file() }
+    }
+}
+
 /// Where the reader gets its files from.
 pub trait Files {
     /// The bytes and facts of one file.
@@ -48,8 +50,8 @@ pub trait Files {
     /// The names in a folder, in any order.
     fn list_dir(&mut self, path: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Whether a command can be started under this name; a name without a slash is looked up in the usual folders.
-    fn program_exists(&mut self, program: &str) -> bool;
+    /// What the system says of a file that is not read: a program that is to be started.
+    fn facts(&mut self, path: &Path) -> io::Result<FileFacts>;
 }
 
 /// The real files of this machine.
@@ -59,7 +61,7 @@ pub struct Disk;
 impl Files for Disk {
     fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
         let file = OpenOptions::new().read(true).custom_flags(DO_NOT_WAIT).open(path)?;
-        let facts = facts(&file)?;
+        let facts = FileFacts::of(&file.metadata()?);
         if !facts.is_regular {
             // Said by the caller, who knows what the file was wanted for.
             return Ok(FileBytes { bytes: Vec::new(), facts });
@@ -76,19 +78,7 @@ impl Files for Disk {
         std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    fn program_exists(&mut self, program: &str) -> bool {
-        if program.contains('/') {
-            return is_executable(Path::new(program));
-        }
-        PROGRAM_PATH.iter().any(|folder| is_executable(&PathBuf::from(folder).join(program)))
+    fn facts(&mut self, path: &Path) -> io::Result<FileFacts> {
+        Ok(FileFacts::of(&std::fs::metadata(path)?))
     }
-}
-
-fn facts(file: &File) -> io::Result<FileFacts> {
-    let metadata = file.metadata()?;
-    Ok(FileFacts { mode: metadata.mode() & 0o7777, uid: metadata.uid(), is_regular: metadata.is_file() })
-}
-
-fn is_executable(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }

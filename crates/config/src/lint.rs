@@ -6,14 +6,19 @@
 
 mod commands;
 mod files;
+mod firewall;
+mod interfaces;
 mod knocks;
+mod one_time;
+mod programs;
+mod shell;
 
 use aldaba_gate::knock::Sequence;
 use aldaba_gate::{DoorRule, Knock, SequenceSource};
-use aldaba_runner::door::Door;
+use aldaba_runner::door::{Action, Door, PerFamily, Template};
 
 use crate::files::Files;
-use crate::plan::{DoorPlaces, Findings, Plan};
+use crate::plan::{DoorPlaces, Families, Findings, Plan};
 use crate::{Options, Place};
 
 /// Runs them all.
@@ -25,11 +30,15 @@ pub(crate) fn all(plan: &Plan, files: &mut dyn Files, options: &Options, finding
     for subject in subjects(plan) {
         knocks::of_door(&subject, &plan.policy.gate.ignore, findings);
         knocks::ignored(&subject, plan, findings);
-        knocks::not_captured(&subject, plan, findings);
-        commands::of_door(&subject, files, findings);
+        interfaces::not_captured(&subject, plan, findings);
+        commands::of_door(&subject, findings);
+        programs::of_door(&subject, options.own_uid, files, findings);
+        firewall::of_door(&subject, plan, findings);
     }
     knocks::shared(plan, findings);
-    commands::never_closed(plan, findings);
+    one_time::shared(plan, findings);
+    firewall::never_closed(plan, findings);
+    interfaces::absent(plan, files, findings);
 }
 
 /// A door with everything that is known of it.
@@ -55,6 +64,22 @@ impl<'a> Subject<'a> {
         };
         self.knocks().filter_map(move |(knock, place)| Some((fixed(knock)?, place)))
     }
+
+    /// Each command once, with its place.
+    fn templates(&self) -> Vec<(&'a Template, &'a Place)> {
+        let Action::Command(commands) = &self.door.action else { return Vec::new() };
+        let start = placed(&commands.start, &self.places.start);
+        start.chain(placed(&commands.stop, &self.places.stop)).collect()
+    }
+}
+
+fn placed<'a>(
+    templates: &'a PerFamily,
+    places: &'a Families,
+) -> impl Iterator<Item = (&'a Template, &'a Place)> {
+    let v4 = templates.v4.as_ref().zip(places.v4.as_ref());
+    let v6 = templates.v6.as_ref().filter(|v6| templates.v4.as_ref() != Some(v6)).zip(places.v6.as_ref());
+    v4.into_iter().chain(v6)
 }
 
 /// The sequence in force.

@@ -2,14 +2,18 @@
 //!
 //! spec/knock.md, "one-time sequences". Marking a used line is the monitor's work; this module only reads.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use aldaba_gate::knock::Sequence;
-use aldaba_gate::knock::grammar;
+use aldaba_gate::knock::{Sequence, Step, grammar};
 
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::files::Files;
 use crate::plan::Findings;
+
+/// With so few sequences left it is time to write more.
+const FEW: usize = 3;
+const MORE: &str = "add new sequences at its end, one on each line";
 
 /// A file that was read.
 #[derive(Debug, Clone)]
@@ -43,21 +47,60 @@ pub(crate) fn read(
     };
     let source = Source::new(path.display().to_string(), file.bytes);
     findings.files.push((source.clone(), file.facts));
-    let mut first = None;
+    let usable = usable(&source, findings);
+    if findings.strict {
+        findings.list.extend(few_left(&usable, path, place));
+        repeated(&usable, findings);
+    }
+    let first = usable.into_iter().next();
+    Some(Read {
+        first: first.and_then(|(at, sequence)| Some((u64::try_from(at.span?.start).ok()?, sequence))),
+    })
+}
+
+/// The sequences that are left, with their lines; the lines that are none have been named.
+fn usable(source: &Source, findings: &mut Findings) -> Vec<(Place, Sequence)> {
+    let mut usable = Vec::new();
     for (begin, line) in lines(source.bytes()) {
+        let at = source.at(begin..begin + line.len());
         match sequence(line) {
-            Ok(sequence) if first.is_none() => first = u64::try_from(begin).ok().map(|at| (at, sequence)),
-            Ok(_) => {}
-            Err(why) => {
-                let at = source.at(begin..begin + line.len());
-                findings.add(
-                    Diagnostic::warning("bad-line", &at, format!("this line is passed over: {why}"))
-                        .help("write a sequence as: 7391,2804,8816:udp"),
-                );
-            }
+            Ok(sequence) => usable.push((at, sequence)),
+            Err(why) => findings.add(
+                Diagnostic::warning("bad-line", &at, format!("this line is passed over: {why}"))
+                    .help("write a sequence as: 7391,2804,8816:udp"),
+            ),
         }
     }
-    Some(Read { first })
+    usable
+}
+
+/// The door closes for good with the last one.
+fn few_left(usable: &[(Place, Sequence)], path: &Path, place: &Place) -> Option<Diagnostic> {
+    let left = match usable.len() {
+        0 => return None,
+        1 => "one sequence is".to_owned(),
+        few if few <= FEW => format!("{few} sequences are"),
+        _ => return None,
+    };
+    let message = format!("{left} left in {}", path.display());
+    Some(Diagnostic::warning("nearly-used-up", place, message).help(MORE))
+}
+
+/// Who sees the first use knows the second.
+fn repeated(usable: &[(Place, Sequence)], findings: &mut Findings) {
+    let mut first: HashMap<&[Step], &Place> = HashMap::new();
+    for (at, sequence) in usable {
+        if let Some(before) = first.get(sequence.steps()) {
+            let message = "this sequence is in the file twice: who sees it used can use it again";
+            findings.add(
+                Diagnostic::warning("repeated-line", at, message)
+                    .also(before, "here")
+                    .help("write another one in its place"),
+            );
+        } else {
+            first.insert(sequence.steps(), at);
+        }
+    }
 }
 
 /// The lines that are neither empty nor used, with the byte each begins at.
@@ -80,8 +123,7 @@ fn sequence(line: &[u8]) -> Result<Sequence, String> {
 
 /// Says that no sequence is left.
 pub(crate) fn used_up(path: &Path, place: &Place) -> Diagnostic {
-    Diagnostic::error("used-up", place, format!("every sequence of {} is used", path.display()))
-        .help("add new sequences at its end, one on each line")
+    Diagnostic::error("used-up", place, format!("every sequence of {} is used", path.display())).help(MORE)
 }
 
 /// The same finding where the door is closed and the rest goes on.

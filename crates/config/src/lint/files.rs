@@ -3,8 +3,8 @@
 use crate::diagnostic::Diagnostic;
 use crate::plan::Findings;
 
-const OTHERS_WRITE: u32 = 0o002;
-const GROUP_WRITES: u32 = 0o020;
+pub(super) const OTHERS_WRITE: u32 = 0o002;
+pub(super) const GROUP_WRITES: u32 = 0o020;
 const OTHERS_READ: u32 = 0o004;
 
 /// Files that somebody but root, or the user the daemon runs as, can change: whoever can decides what root runs.

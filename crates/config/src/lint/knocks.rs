@@ -1,16 +1,16 @@
 //! Sequences that nobody can knock, or that anybody can.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aldaba_gate::DoorRule;
 use aldaba_gate::knock::scan::scan_chance;
-use aldaba_gate::knock::{Mode, Protocol, Sequence, Step};
+use aldaba_gate::knock::{FlagFilter, Mode, Protocol, Sequence, Step, TcpFlags};
 use aldaba_runner::door::{Action, NftSet, Transport};
 
-use super::{Subject, current, subjects};
+use super::{Subject, current, firewall, subjects};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::plan::{Findings, Plan};
-use crate::policy::Interfaces;
 
 /// A random scan that opens a door less often than once in so many times is nothing to warn of.
 const RARE: f64 = 1.0 / 1000.0;
@@ -22,13 +22,15 @@ pub(super) fn of_door(subject: &Subject<'_>, ignore: &[Step], findings: &mut Fin
         if sequence.steps().iter().any(|step| step.protocol == Protocol::Tcp) {
             let at = subject.places.flags.as_ref().unwrap_or(place);
             findings.list.extend(impossible_flags(knock.flags, at));
+            findings.list.extend(every_packet(sequence, knock.flags, at));
         }
+        findings.list.extend(no_time(subject, sequence, knock.timeout));
         findings.list.extend(open_to_scans(sequence, knock.mode, ignore, place));
         findings.list.extend(guarded_by_itself(subject, sequence, place));
     }
 }
 
-fn impossible_flags(flags: aldaba_gate::knock::FlagFilter, at: &Place) -> Option<Diagnostic> {
+fn impossible_flags(flags: FlagFilter, at: &Place) -> Option<Diagnostic> {
     if flags.can_match_first_packet() {
         return None;
     }
@@ -36,8 +38,29 @@ fn impossible_flags(flags: aldaba_gate::knock::FlagFilter, at: &Place) -> Option
     Some(
         Diagnostic::warning("impossible-flags", at, message)
             .label(format!("{flags} is never true of a connection attempt"))
-            .help("write syn alone; a connection attempt that is answered carries ACK only in its second packet"),
+            .help("write syn alone: ACK comes only after an answer, and a closed port gives none"),
     )
+}
+
+/// A door with one port and no flags opens again for each packet of a connection to it.
+fn every_packet(sequence: &Sequence, flags: FlagFilter, at: &Place) -> Option<Diagnostic> {
+    let many = [TcpFlags::ACK, TcpFlags::FIN, TcpFlags::PSH].into_iter().any(|flag| flags.matches(flag));
+    (sequence.steps().len() == 1 && flags.can_match_first_packet() && many).then(|| {
+        Diagnostic::warning(
+            "every-packet",
+            at,
+            "every packet of a connection to this port completes the sequence",
+        )
+        .help("let only connection attempts count: tcpflags = syn (tcp-flags = \"syn,!ack\" in aldaba.toml)")
+    })
+}
+
+fn no_time(subject: &Subject<'_>, sequence: &Sequence, timeout: Duration) -> Option<Diagnostic> {
+    let at = subject.places.timeout.as_ref()?;
+    (timeout == Duration::ZERO && sequence.steps().len() > 1).then(|| {
+        Diagnostic::warning("no-time", at, "nobody can knock here: the time is over before the second port")
+            .help("give the seconds from the first knock to the last, or leave the line out for 25")
+    })
 }
 
 fn open_to_scans(sequence: &Sequence, mode: Mode, ignore: &[Step], at: &Place) -> Option<Diagnostic> {
@@ -53,10 +76,13 @@ fn open_to_scans(sequence: &Sequence, mode: Mode, ignore: &[Step], at: &Place) -
         (false, false) => return None,
     };
     let found = Diagnostic::warning("open-to-scans", at, message);
-    Some(if chance.is_open_to_ordered_scans() {
-        found.help("put the ports in no order").help(STRICT)
-    } else {
-        found.help(STRICT)
+    Some(match mode {
+        _ if sequence.steps().len() == 1 => found.help("knock on several ports"),
+        Mode::Strict => found.help("put the ports in no order, and none beside the next"),
+        Mode::Compatible if chance.is_open_to_ordered_scans() => {
+            found.help("put the ports in no order").help(STRICT)
+        }
+        Mode::Compatible => found.help(STRICT),
     })
 }
 
@@ -74,11 +100,7 @@ fn guarded_by_itself(subject: &Subject<'_>, sequence: &Sequence, at: &Place) -> 
         })
     };
     let step = sequence.steps().iter().find(guarded)?;
-    let message = format!("{step} is a step of the sequence and a port the door guards");
-    Some(
-        Diagnostic::warning("knocks-at-guarded-port", at, message)
-            .help("everybody who tries the service knocks; choose a port that nothing uses"),
-    )
+    Some(firewall::at_guarded_port(*step, at))
 }
 
 /// Steps of strict sequences that strict doors are told not to look at.
@@ -96,23 +118,6 @@ pub(super) fn ignored(subject: &Subject<'_>, plan: &Plan, findings: &mut Finding
                 .help("take another port for this step, or out of `ignore`"),
         );
     }
-}
-
-/// A door on an interface where nothing is captured.
-pub(super) fn not_captured(subject: &Subject<'_>, plan: &Plan, findings: &mut Findings) {
-    let Interfaces::Named(captured) = &plan.policy.daemon.interfaces else { return };
-    let (Some(name), Some(place)) =
-        (subject.rule.interfaces.iter().find(|name| !captured.contains(name)), &subject.places.interfaces)
-    else {
-        return;
-    };
-    let message = format!("nothing is captured on {name:?}: this door hears nothing there");
-    let mut found = Diagnostic::warning("not-captured", place, message)
-        .help(format!("add {name:?} to the `interfaces` at the top, or leave those out to capture on all"));
-    if let Some(at) = &plan.interfaces {
-        found = found.also(at, "only these");
-    }
-    findings.add(found);
 }
 
 /// Doors that open together, though the file does not look like it.
