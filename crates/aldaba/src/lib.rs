@@ -17,8 +17,9 @@ pub fn main_as_aldaba(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     cli::run(arguments)
 }
 
-/// The program `knock`; `arguments` with its own name first.
+/// The program `knock`; `arguments` with its own name first. `posixly_correct`: whether options end at the first word
+/// that is none, which is what the environment variable of that name asks for.
 #[must_use]
-pub fn main_as_knock(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    dropin::run(arguments.into_iter().skip(1))
+pub fn main_as_knock(arguments: impl IntoIterator<Item = OsString>, posixly_correct: bool) -> ExitCode {
+    dropin::run(arguments, posixly_correct)
 }

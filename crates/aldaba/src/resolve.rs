@@ -1,10 +1,9 @@
-//! From what a user typed to an address, with the system's resolver.
+//! From what a user typed to an address and back, with the system's resolver.
 
 use std::net::SocketAddr;
 
-use aldaba_knock::Protocol;
 use dns_lookup::{AddrInfoHints, getaddrinfo};
-use socket2::{Domain, Type};
+use socket2::Domain;
 
 /// Which address family may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,28 +17,33 @@ pub(crate) enum Family {
     V6,
 }
 
-/// All addresses of a host in the resolver's order; never empty. `port`: a number or the name of a service.
+/// All addresses of a host in the resolver's order; never empty. `port`: a number or the name of a service, 0 if there
+/// is none. Several entries may be equal: the kind of socket is left open, for a service known for one protocol can
+/// be knocked on with the other.
 ///
 /// An error is the resolver's reason.
-pub(crate) fn addresses(
-    host: &str,
-    port: &str,
-    protocol: Protocol,
-    family: Family,
-) -> Result<Vec<SocketAddr>, String> {
+pub(crate) fn addresses(host: &str, port: Option<&str>, family: Family) -> Result<Vec<SocketAddr>, String> {
     let address = match family {
         Family::Any => 0,
         Family::V4 => i32::from(Domain::IPV4),
         Family::V6 => i32::from(Domain::IPV6),
     };
-    let socktype = match protocol {
-        Protocol::Tcp => Type::STREAM,
-        Protocol::Udp => Type::DGRAM,
-    };
-    let hints = AddrInfoHints { address, socktype: i32::from(socktype), ..AddrInfoHints::default() };
-    let found = getaddrinfo(Some(host), Some(port), Some(hints)).map_err(|error| reason(&error.into()))?;
+    let hints = AddrInfoHints { address, ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(host), port, Some(hints)).map_err(|error| reason(&error.into()))?;
     let found: Vec<SocketAddr> = found.flatten().map(|info| info.sockaddr).collect();
     if found.is_empty() { Err("no address".to_owned()) } else { Ok(found) }
+}
+
+/// The address without its port, with its interface where it needs one: `fe80::1%eth0`.
+pub(crate) fn written(address: &SocketAddr) -> String {
+    #[cfg(unix)]
+    if let Ok((text, _)) = dns_lookup::getnameinfo(address, libc::NI_NUMERICHOST | libc::NI_NUMERICSERV) {
+        return text;
+    }
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        _ => address.ip().to_string(),
+    }
 }
 
 /// The resolver's own words: what stands before them says no more.
@@ -53,20 +57,32 @@ fn reason(error: &std::io::Error) -> String {
 mod tests {
     use super::*;
 
-    fn tcp(host: &str, port: &str, family: Family) -> Result<Vec<SocketAddr>, String> {
-        addresses(host, port, Protocol::Tcp, family)
-    }
-
     #[test]
-    fn literals_and_services() {
-        assert_eq!(tcp("192.0.2.1", "7000", Family::Any).unwrap(), ["192.0.2.1:7000".parse().unwrap()]);
-        assert_eq!(tcp("2001:db8::1", "0", Family::V6).unwrap(), ["[2001:db8::1]:0".parse().unwrap()]);
+    fn literals() {
+        let found = addresses("192.0.2.1", Some("7000"), Family::Any).unwrap();
+        assert!(found.iter().all(|address| *address == "192.0.2.1:7000".parse().unwrap()));
+        let found = addresses("2001:db8::1", None, Family::V6).unwrap();
+        assert_eq!(found.first().copied(), Some("[2001:db8::1]:0".parse().unwrap()));
     }
 
     #[test]
     fn the_wrong_family_is_an_error_in_the_resolvers_words() {
-        let error = tcp("192.0.2.1", "7000", Family::V6).unwrap_err();
+        let error = addresses("192.0.2.1", Some("7000"), Family::V6).unwrap_err();
         assert!(!error.is_empty() && !error.starts_with("failed"), "{error}");
-        assert!(tcp("2001:db8::1", "7000", Family::V4).is_err());
+        assert!(addresses("2001:db8::1", Some("7000"), Family::V4).is_err());
+    }
+
+    #[test]
+    fn addresses_are_written_without_port() {
+        for (address, wanted) in [("192.0.2.1:7000", "192.0.2.1"), ("[2001:db8::1]:7000", "2001:db8::1")] {
+            assert_eq!(written(&address.parse().unwrap()), wanted);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_link_local_address_keeps_its_interface() {
+        let found = addresses("fe80::1%lo", None, Family::Any).unwrap();
+        assert_eq!(found.first().map(written), Some("fe80::1%lo".to_owned()));
     }
 }

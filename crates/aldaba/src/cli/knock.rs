@@ -81,7 +81,7 @@ fn resolve(args: &Args) -> Result<(IpAddr, Option<IpAddr>), Failed> {
         (_, true) => Family::V6,
         _ => Family::Any,
     };
-    let found = addresses(&args.host, "0", Protocol::Tcp, family).map_err(|reason| {
+    let found = addresses(&args.host, None, family).map_err(|reason| {
         let help = match family {
             Family::Any => "check the name; an IPv6 address stands without brackets",
             Family::V4 => "it may have IPv6 only: try without -4",
