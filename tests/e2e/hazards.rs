@@ -53,6 +53,7 @@ fn r5_a_hundred_new_interfaces() {
     for cycle in 0..100 {
         scene.hosts.unplug();
         scene.hosts.plug();
+        scene.hosts.wait_for_link();
         let opened = until(Duration::from_secs(1), || {
             let before = opened(&scene.daemon);
             scene.hosts.knock(&[7000, 8000, 9000]);

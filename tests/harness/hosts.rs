@@ -62,6 +62,13 @@ impl Hosts {
         run(&["ip", "-n", c, "link", "set", "cli0", "up"]);
     }
 
+    /// Waits until both ends of the cable carry packets: the kernel may take a second over that.
+    pub fn wait_for_link(&self) {
+        let up = |ns: &str, name: &str| run(&["ip", "-n", ns, "link", "show", name]).contains("state UP");
+        let both = || up(&self.server, IF) && up(&self.client, "cli0");
+        assert!(crate::until(Duration::from_secs(5), both).is_some(), "the cable carries nothing");
+    }
+
     /// Takes the cable and both its ends away.
     pub fn unplug(&self) {
         run(&["ip", "-n", &self.server, "link", "del", IF]);
