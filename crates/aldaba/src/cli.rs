@@ -1,6 +1,9 @@
 //! `aldaba` and its commands.
 
 mod knock;
+mod output;
+mod pause;
+mod server;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -48,7 +51,8 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match told {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
-            eprintln!("aldaba: {failed}");
+            // Where nobody listens the exit code still tells.
+            let _ = writeln!(io::stderr(), "aldaba: {failed}");
             match failed {
                 Failed::Usage(_) => ExitCode::from(USAGE),
                 Failed::Sending(_) | Failed::Output(_) => ExitCode::FAILURE,

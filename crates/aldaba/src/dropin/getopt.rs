@@ -115,8 +115,8 @@ fn whole(typed: &str, attached: Option<String>) -> String {
 }
 
 fn ambiguous(typed: &str, several: &[Known]) -> String {
-    let names: String = several.iter().map(|(name, ..)| format!(" '--{name}'")).collect();
-    format!("option '--{typed}' is ambiguous; possibilities:{names}")
+    let names: Vec<String> = several.iter().map(|(name, ..)| format!("'--{name}'")).collect();
+    format!("option '--{typed}' is ambiguous; possibilities: {}", names.join(" "))
 }
 
 #[cfg(test)]
