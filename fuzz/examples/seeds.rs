@@ -1,28 +1,28 @@
 //! Writes the seeds of `bundle` and `request`, which people cannot write by hand:
 //! `cargo run --release --manifest-path fuzz/Cargo.toml --example seeds`.
 
-use std::ffi::OsString;
+use std::env;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use aldaba_config::{Bundle, FileBytes, FileFacts, Files, Kind, Options};
+use aldaba_config::{Bundle, Disk, Kind, Options};
 use aldaba_fuzz::SEEDS;
 use aldaba_gate::knock::{Outcome, Protocol};
 use aldaba_gate::{DoorId, KnockAction};
 use aldabad::ipc::{CaptureOn, FromWorker, Place, ToWorker};
 
 fn main() -> io::Result<()> {
-    for (kind, folder, path) in
-        [(Kind::Knockd, "knockd_conf", "/etc/knockd.conf"), (Kind::Toml, "aldaba_toml", "/etc/aldaba.toml")]
-    {
-        let mut seeds = fs::read_dir(format!("{SEEDS}/{folder}"))?.collect::<io::Result<Vec<_>>>()?;
-        seeds.sort_by_key(fs::DirEntry::file_name);
-        for seed in seeds.iter().take(8) {
-            let mut file = OneFile(fs::read(seed.path())?);
-            let (bundle, _) = Bundle::record(kind, Path::new(path), &mut file, &Options::default());
-            let name = seed.file_name().to_string_lossy().into_owned();
-            write("bundle", &format!("{folder}-{name}"), &bundle.encode())?;
+    for (kind, folder) in [(Kind::Knockd, "knockd_conf"), (Kind::Toml, "aldaba_toml")] {
+        // From within: a bundle names its file, and where this runs is nobody's business.
+        env::set_current_dir(Path::new(SEEDS).join(folder))?;
+        let mut names = fs::read_dir(".")?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        for name in names.iter().take(8) {
+            let (bundle, _) = Bundle::record(kind, Path::new(name), &mut Disk, &Options::default());
+            write("bundle", &format!("{folder}-{}", name.to_string_lossy()), &bundle.encode())?;
         }
     }
     for (number, bytes) in messages().iter().enumerate() {
@@ -31,30 +31,6 @@ fn main() -> io::Result<()> {
         write("request", &format!("{number:02}"), &bytes[..end])?;
     }
     Ok(())
-}
-
-/// The configuration under whatever name, and nothing of the machine this runs on.
-struct OneFile(Vec<u8>);
-
-impl Files for OneFile {
-    fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
-        if !path.starts_with("/etc") {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let facts = FileFacts { mode: 0o600, uid: 0, is_regular: true };
-        Ok(FileBytes { bytes: self.0.clone(), facts })
-    }
-
-    fn list_dir(&mut self, _: &Path) -> io::Result<Vec<OsString>> {
-        Ok(Vec::new())
-    }
-
-    fn facts(&mut self, path: &Path) -> io::Result<FileFacts> {
-        if !path.starts_with("/usr/sbin") {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        Ok(FileFacts { mode: 0o755, uid: 0, is_regular: true })
-    }
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
