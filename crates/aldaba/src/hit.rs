@@ -71,13 +71,18 @@ mod tests {
         }
     }
 
+    /// The attempt may be given up before a busy host has answered it, so several are made.
     #[test]
     fn an_attempt_reaches_a_listener_and_a_refusal_is_no_error() {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        server.set_nonblocking(true).unwrap();
         let address = server.local_addr().unwrap();
-        send(address, Protocol::Tcp).unwrap();
-        let (_, client) = server.accept().unwrap();
-        assert!(client.ip().is_loopback());
+        let heard = (0..100).any(|_| {
+            send(address, Protocol::Tcp).unwrap();
+            pause(Duration::from_millis(10));
+            server.accept().is_ok()
+        });
+        assert!(heard);
         drop(server);
         send(address, Protocol::Tcp).unwrap();
     }
