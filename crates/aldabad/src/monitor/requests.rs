@@ -22,7 +22,7 @@ impl Monitor {
                 Heard::Message(message) => self.handle_message(now, message),
                 Heard::Nothing => return,
                 Heard::Lost => {
-                    self.worker_ended(now, "ended by the monitor");
+                    self.worker_ended(now, "why=lost");
                     return;
                 }
             }
