@@ -209,8 +209,10 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
-        // knockd stops at its first error, which is not always the first in the file.
-        let knockd_line = diagnostics.iter().find_map(Diagnostic::knockd_line);
+        // knockd stops at its first error, which is not always the first in the file; targets come after the file.
+        let mut lines: Vec<String> = diagnostics.iter().filter_map(Diagnostic::knockd_line).collect();
+        lines.sort_by_key(|line| line.starts_with("pcap_compile"));
+        let knockd_line = lines.into_iter().next();
         sort(&mut diagnostics);
         Self { diagnostics, knockd_line }
     }

@@ -29,19 +29,26 @@ pub(crate) fn read(
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Option<Read> {
-    let refuse = |why: String| {
-        Diagnostic::error("unreadable", place, format!("{}: {why}", path.display()))
-            .help("make the file with one sequence on each line; the first one that is not marked # counts")
-            .knockd(format!("{}: {why}", path.display()))
+    let refuse = |why: String, theirs: String| {
+        // As perror writes it: without a name there is no colon either.
+        let name = if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) };
+        Diagnostic::error(
+            "unreadable",
+            place,
+            format!("{:?} cannot be read: {why}", path.display().to_string()),
+        )
+        .help("make the file with one sequence on each line; the first one that is not marked # counts")
+        .knockd(name + &theirs)
     };
     let file = match files.read(path) {
         Ok(file) if file.facts.is_regular => file,
         Ok(_) => {
-            findings.add(refuse("not a regular file".to_owned()));
+            findings.add(refuse("it is not a regular file".to_owned(), "Is a directory".to_owned()));
             return None;
         }
         Err(error) => {
-            findings.add(refuse(crate::system_words(&error)));
+            let words = crate::system_words(&error);
+            findings.add(refuse(words.clone(), words));
             return None;
         }
     };

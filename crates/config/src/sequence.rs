@@ -84,8 +84,17 @@ fn knockd_words(error: &SequenceError, text: &str) -> String {
     match error.kind {
         SequenceErrorKind::TooManySteps => "too many ports in knock sequence".to_owned(),
         SequenceErrorKind::UnknownProtocol => "unknown protocol in knock sequence".to_owned(),
-        _ => format!("port {} is invalid", text.get(error.span.clone()).unwrap_or_default()),
+        _ => format!("port {} is invalid", with_blanks(error, text)),
     }
+}
+
+/// The wrong port with the blanks around it.
+fn with_blanks<'t>(error: &SequenceError, text: &'t str) -> &'t str {
+    let before = text.get(..error.span.start).unwrap_or_default();
+    let after = text.get(error.span.end..).unwrap_or_default();
+    let begin = before.trim_ascii_end().len();
+    let end = text.len() - after.trim_ascii_start().len();
+    text.get(begin..end).unwrap_or_default()
 }
 
 fn guessed(leniency: &Leniency, place: &Place) -> Diagnostic {

@@ -113,7 +113,7 @@ impl Draft {
                 self.file_is_later = false;
             }
             "ONE_TIME_SEQUENCES" => {
-                let read = one_time_file(&text, &at, files, options, findings);
+                let read = one_time_file(&self.name, &text, &at, files, options, findings);
                 put(&mut self.one_time, read, at, findings);
                 self.file_is_later = true;
             }
@@ -300,6 +300,7 @@ fn read_target(text: &str, at: &At<'_>, findings: &mut Findings) -> Option<IpAdd
 }
 
 fn one_time_file(
+    door: &str,
     text: &str,
     at: &At<'_>,
     files: &mut dyn Files,
@@ -309,7 +310,9 @@ fn one_time_file(
     let path = PathBuf::from(text);
     let read = one_time::read(&path, &at.value, files, findings)?;
     if read.first.is_none() {
-        let found = one_time::used_up(&path, &at.value);
+        let words = "no more sequences left in the one time sequences file for door";
+        let found =
+            one_time::used_up(&path, &at.value).knockd(format!("{words} {door} --> disabling the door"));
         // At a reload the door is closed and the others live on.
         findings.add(if options.reload { one_time::as_warning(found) } else { found });
     }
