@@ -1,0 +1,129 @@
+//! Why a datagram was refused: data for counters and `why`, never for the network. spec/spa.md, section 8.
+
+use std::fmt;
+
+/// What is wrong with a core that was sealed rightly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Malformed {
+    /// No operation has this number.
+    Operation,
+    /// A flag that means nothing.
+    Flags,
+    /// A door where there is none, or none where there must be one.
+    Door,
+    /// A field that this operation does not use is not zero.
+    UnusedField,
+    /// The address is said to be set and is not.
+    Address,
+    /// A byte of the padding is not zero.
+    Padding,
+}
+
+/// At which step a datagram was refused, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// No datagram has this length.
+    Length,
+    /// No live lock made this tag.
+    Tag,
+    /// The same datagram was seen before.
+    Repeated,
+    /// The lock's budget of key agreements is spent.
+    Budget,
+    /// The ephemeral key is a point of small order.
+    Ephemeral,
+    /// The device key could not be opened: whoever sealed it knows the gate and not the server's key, or damaged it.
+    SealedKey,
+    /// The device is not in the registry.
+    UnknownDevice,
+    /// The device is in the registry, and no longer or not yet valid.
+    InvalidDevice,
+    /// The request could not be opened: not made by the device it names, or with another pre-shared key.
+    Forged,
+    /// The request means nothing.
+    Malformed(Malformed),
+    /// The device's clock differs by more than the window.
+    Clock {
+        /// Microseconds the device is ahead; negative when it is behind.
+        offset: i64,
+        /// Whether a request of this time or a later one was accepted before: an old capture, more likely than a slow clock.
+        used: bool,
+    },
+    /// Used, or overtaken by a newer one.
+    Old,
+    /// This very time was used.
+    Replay,
+    /// The device knocks too often.
+    Rate,
+    /// The replay record could not be made durable, so nothing may be acted on.
+    Store,
+    /// The guard after a lost replay store is still up.
+    Guard,
+    /// No such door, or not for this device.
+    Door,
+    /// The device may not knock from this network.
+    Network,
+    /// The request was bound to another address than it came from: a relay, or address translation the client cannot see.
+    Relayed,
+    /// The door asks for a bound request.
+    Unbound,
+    /// An address no door may be opened for.
+    Address,
+}
+
+impl Refusal {
+    /// The step of spec/spa.md, section 8, at which it was refused.
+    #[must_use]
+    pub const fn step(self) -> u8 {
+        match self {
+            Self::Length => 1,
+            Self::Tag => 2,
+            Self::Repeated => 3,
+            Self::Budget => 4,
+            Self::Ephemeral => 6,
+            Self::SealedKey => 7,
+            Self::UnknownDevice | Self::InvalidDevice => 8,
+            Self::Forged => 9,
+            Self::Malformed(_) => 11,
+            Self::Clock { .. } => 12,
+            Self::Old | Self::Replay | Self::Guard => 13,
+            Self::Rate => 14,
+            Self::Store => 15,
+            Self::Door | Self::Network | Self::Relayed | Self::Unbound | Self::Address => 16,
+        }
+    }
+
+    /// A stable name, for logs and counters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::Tag => "tag",
+            Self::Repeated => "repeated",
+            Self::Budget => "budget",
+            Self::Ephemeral => "ephemeral",
+            Self::SealedKey => "sealed-key",
+            Self::UnknownDevice => "unknown-device",
+            Self::InvalidDevice => "invalid-device",
+            Self::Forged => "forged",
+            Self::Malformed(_) => "malformed",
+            Self::Clock { .. } => "clock",
+            Self::Old => "old",
+            Self::Replay => "replay",
+            Self::Rate => "rate",
+            Self::Store => "store",
+            Self::Guard => "guard",
+            Self::Door => "door",
+            Self::Network => "network",
+            Self::Relayed => "relayed",
+            Self::Unbound => "unbound",
+            Self::Address => "address",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,98 @@
+//! What holds for every key, request and change of a byte (spec/spa.md, section 12).
+
+use proptest::prelude::*;
+
+use super::{outcome, served, ssh};
+use crate::envelope::tags;
+use crate::{Audience, Locks, Psk, SecretKey, seal};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_sealed_opens(
+        server in any::<[u8; 32]>(), device in any::<[u8; 32]>(), psk in any::<[u8; 32]>(), gate in any::<[u8; 32]>(),
+        random in any::<[u8; 32]>(), padding in 0_usize..=1088, seconds in any::<u16>(), audience in "[ -~]{0,64}",
+    ) {
+        let device = SecretKey::new(&device);
+        let psk = Psk::new(psk);
+        let lock = SecretKey::new(&server).lock(Psk::new(gate), Audience::new(&audience).expect("an audience"));
+        let request = ssh(seconds, None);
+        let sealed = seal(&device, &psk, &lock, &request, padding, &random).expect("sealed");
+        prop_assert_eq!(sealed.datagram.len(), 144 + padding);
+        let locks = Locks::new(vec![served(server, gate, &audience)]).expect("locks");
+        prop_assert_eq!(outcome(&locks, &device, &psk, &sealed.datagram), Ok(request));
+    }
+
+    #[test]
+    fn noise_never_reaches_a_key_agreement(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        let locks = Locks::new(vec![served([1; 32], [2; 32], "")]).expect("locks");
+        let refused = locks.verify(crate::Timestamp(0), &bytes).err().expect("refused");
+        prop_assert!(refused.step() <= 2);
+    }
+
+    #[test]
+    fn the_ephemeral_key_differs_when_anything_does(random in any::<[u8; 32]>(), time in any::<u64>(), padding in 0_usize..50) {
+        let device = SecretKey::new(&[1; 32]);
+        let lock = |audience| SecretKey::new(&[2; 32]).lock(Psk::NONE, Audience::new(audience).expect("an audience"));
+        let seal = |lock, time, padding| {
+            let mut request = ssh(1, None);
+            request.time = crate::Timestamp(time);
+            seal(&device, &Psk::NONE, lock, &request, padding, &random).expect("sealed").datagram
+        };
+        let (here, there) = (lock("here"), lock("there"));
+        let head = |datagram: &[u8]| {
+            let fields = crate::envelope::Fields::split(datagram).expect("a datagram");
+            fields.unmask(&if fields.is_tagged_by(&here.gate_keys()).is_some() { here.gate_keys() } else { there.gate_keys() })
+        };
+        let first = seal(&here, time, padding);
+        prop_assert_eq!(&first, &seal(&here, time, padding));
+        for other in [seal(&there, time, padding), seal(&here, time ^ 1, padding), seal(&here, time, padding + 1)] {
+            prop_assert_ne!(head(&first), head(&other));
+        }
+    }
+}
+
+#[test]
+fn no_byte_can_be_changed() {
+    let (device, psk) = (SecretKey::new(&[1; 32]), Psk::new([4; 32]));
+    let lock = SecretKey::new(&[3; 32]).lock(Psk::new([5; 32]), Audience::default());
+    let gate = lock.gate_keys();
+    let locks = Locks::new(vec![served([3; 32], [5; 32], "")]).expect("locks");
+    let sealed = seal(&device, &psk, &lock, &ssh(5, None), 3, &[6; 32]).expect("sealed").datagram;
+    assert!(outcome(&locks, &device, &psk, &sealed).is_ok());
+    for at in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1 << (at % 8);
+        let refused = outcome(&locks, &device, &psk, &changed).expect_err("changed");
+        assert_eq!(refused.refusal.step(), 2, "byte {at}");
+        // As somebody would who knows the gate.
+        let end = changed.len() - 16;
+        if at < end {
+            let (tag, _) = tags(&gate, &changed[..end]);
+            changed[end..].copy_from_slice(&tag);
+            let refused = outcome(&locks, &device, &psk, &changed).expect_err("changed");
+            assert!((6..=9).contains(&refused.refusal.step()), "byte {at}: {:?}", refused.refusal);
+        }
+    }
+}
+
+#[test]
+fn it_looks_like_noise() {
+    const DATAGRAMS: u32 = 4000;
+    let device = SecretKey::new(&[1; 32]);
+    let lock = SecretKey::new(&[3; 32]).lock(Psk::new([5; 32]), Audience::default());
+    let mut ones = [0_u32; 144 * 8];
+    for number in 0..DATAGRAMS {
+        let mut random = [0; 32];
+        random[..4].copy_from_slice(&number.to_be_bytes());
+        let sealed = seal(&device, &Psk::NONE, &lock, &ssh(5, None), 0, &random).expect("sealed");
+        for (bit, ones) in ones.iter_mut().enumerate() {
+            *ones += u32::from(sealed.datagram[bit / 8] >> (bit % 8) & 1);
+        }
+    }
+    // Six standard deviations (sqrt(n)/2 = 31.6) of a fair coin: one false alarm in a million runs, and the input is fixed.
+    for (bit, ones) in ones.iter().enumerate() {
+        assert!(ones.abs_diff(DATAGRAMS / 2) < 190, "bit {bit}: {ones}");
+    }
+}
