@@ -2,6 +2,8 @@
 //!
 //! Secret ones are wiped when dropped, have no `Debug`, and share no type with public ones.
 
+use std::borrow::Borrow;
+
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey as Point, StaticSecret};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -46,6 +48,13 @@ impl PublicKey {
     /// Its 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Looked up by bytes that were never checked: only checked ones are in a table.
+impl Borrow<[u8; 32]> for PublicKey {
+    fn borrow(&self) -> &[u8; 32] {
         &self.0
     }
 }

@@ -3,7 +3,7 @@
 //! A client calls [`seal()`]. A server asks in the order of the specification, cheapest refusal first, and each answer can
 //! be had only from the one before: [`Locks::verify`] gives a [`Datagram`] (its tag is right), [`Datagram::open`] an
 //! [`Authentic`] request of a registered device, [`Record::accept`] a new replay record to be made durable, and only then
-//! the address rule of [`admit`] lets it through. [`Server`] holds what those steps need and takes them in order.
+//! the address rule of [`opened`] lets it through. [`Server`] holds what those steps need and takes them in order.
 //!
 //! Pure: time and randomness are arguments; there is no clock, no file, no socket and no log here.
 #![forbid(unsafe_code)]
@@ -18,23 +18,33 @@
     )
 )]
 
+mod address;
+mod budget;
 mod envelope;
 mod key;
 mod lock;
 mod noise;
 mod open;
 mod refusal;
+mod registry;
+mod replay;
 mod request;
 mod seal;
+mod seen;
+mod server;
 mod time;
 
+pub use address::{AddressRule, opened};
 pub use envelope::KnockId;
 pub use key::{KeyError, Psk, PublicKey, SecretKey};
 pub use lock::{Audience, AudienceError, GateKeys, Lock, device_psk};
 pub use open::{Authentic, Datagram, LockKeys, Locks, LocksError, MAX_LOCKS, Refused};
 pub use refusal::{Malformed, Refusal};
+pub use registry::{Device, DeviceId, Doors, Registry, SameKey};
+pub use replay::{Record, RecordError, Window};
 pub use request::{DoorTag, Operation, Request};
 pub use seal::{SealError, Sealed, seal};
+pub use server::{Admitted, Demand, Moment, Rejected, Served, ServedDoor, Server, Store, StoreFailed};
 pub use time::Timestamp;
 
 /// Suite 1: `Noise_Xpsk1_25519_ChaChaPoly_SHA256` (spec/spa.md, section 2).
