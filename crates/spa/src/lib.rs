@@ -44,7 +44,7 @@ pub use registry::{Device, DeviceId, Doors, Registry, SameKey};
 pub use replay::{Record, RecordError, Window};
 pub use request::{DoorTag, Operation, Request};
 pub use seal::{SealError, Sealed, seal};
-pub use server::{Admitted, Demand, Moment, Rejected, Served, ServedDoor, Server, Store, StoreFailed};
+pub use server::{Admitted, Demand, Moment, Psks, Rejected, Served, ServedDoor, Server, Store, StoreFailed};
 pub use time::Timestamp;
 
 /// Suite 1: `Noise_Xpsk1_25519_ChaChaPoly_SHA256` (spec/spa.md, section 2).

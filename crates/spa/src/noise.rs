@@ -67,11 +67,9 @@ impl State {
             #[cfg(test)]
             trace: Vec::new(),
         };
-        state.note("h_name", h);
+        state.note("h", h);
         state.mix_hash(prologue);
-        state.note("h_prologue", state.h);
         state.mix_hash(&[server.as_bytes()]);
-        state.note("h_s", state.h);
         state
     }
 
@@ -84,7 +82,6 @@ impl State {
     pub(crate) fn ephemeral(&mut self, ephemeral: &[u8; 32]) {
         self.mix_hash(&[ephemeral]);
         self.mix_key(ephemeral);
-        self.note("e", self.h);
     }
 
     /// Tokens `es` and `ss`.

@@ -9,8 +9,8 @@ use crate::budget::{Bucket, Budget};
 use crate::open::Authentic;
 use crate::seen::{Keyed, Seen};
 use crate::{
-    AddressRule, Datagram, DeviceId, DoorTag, KnockId, Locks, Operation, Psk, PublicKey, Record, Refusal,
-    Refused, Registry, Timestamp, Window, device_psk, opened,
+    AddressRule, Datagram, Device, DeviceId, DoorTag, KnockId, Locks, Operation, Psk, PublicKey, Record,
+    Refusal, Refused, Registry, Timestamp, Window, device_psk, opened,
 };
 
 /// Accepted requests a second, for each device.
@@ -61,8 +61,30 @@ pub struct Served {
     pub doors: Vec<ServedDoor>,
     /// How far clocks may differ.
     pub window: Window,
-    /// What the devices' pre-shared keys are derived from; `None` where there are none.
-    pub psk_seed: Option<Psk>,
+    /// The devices' pre-shared keys.
+    pub psks: Psks,
+}
+
+/// Where the devices' pre-shared keys come from.
+pub enum Psks {
+    /// There are none.
+    None,
+    /// From a seed (spec/spa.md, section 3).
+    Seed(Psk),
+    /// The vectors name each.
+    #[cfg(test)]
+    Each(std::collections::BTreeMap<PublicKey, Psk>),
+}
+
+impl Psks {
+    fn of(&self, device: &Device) -> Psk {
+        match self {
+            Self::None => Psk::NONE,
+            Self::Seed(seed) => device_psk(seed, device.psk_generation, &device.key),
+            #[cfg(test)]
+            Self::Each(psks) => psks[&device.key].clone(),
+        }
+    }
 }
 
 /// What an admitted request comes to.
@@ -218,9 +240,7 @@ fn open(
         if !device.is_valid(wall) {
             return Err(Refusal::InvalidDevice);
         }
-        let seed = served.psk_seed.as_ref();
-        let psk = seed.map_or(Psk::NONE, |seed| device_psk(seed, device.psk_generation, &device.key));
-        Ok((id, psk))
+        Ok((id, served.psks.of(device)))
     })
 }
 

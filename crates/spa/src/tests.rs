@@ -2,6 +2,7 @@
 
 mod differential;
 mod properties;
+mod vectors;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -27,6 +28,10 @@ fn served(secret: [u8; 32], gate_psk: [u8; 32], audience: &str) -> LockKeys {
         not_before: None,
         not_after: None,
     }
+}
+
+fn bytes<const N: usize>(text: &str) -> [u8; N] {
+    hex(text).try_into().expect("as many bytes")
 }
 
 #[test]

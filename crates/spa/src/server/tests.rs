@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::{Audience, Device, Doors, Lock, LockKeys, Request, SecretKey, seal};
+use crate::{Audience, Doors, Lock, LockKeys, Request, SecretKey, seal};
 
 const WALL: Timestamp = Timestamp(1_800_000_000_000_000);
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
@@ -90,7 +90,7 @@ fn served(devices: Vec<Device>) -> Served {
             ServedDoor { tag: tag("web"), number: 6, rule: AddressRule::Bound },
         ],
         window: Window::default(),
-        psk_seed: Some(Psk::new([7; 32])),
+        psks: Psks::Seed(Psk::new([7; 32])),
     }
 }
 
