@@ -93,7 +93,7 @@ fn stays_in_the_catalogue(door: DoorId, action: KnockAction, source: IpAddr) {
     match action {
         KnockAction::Close => assert_eq!(runner.close(NOW, door, source), 0, "nothing was open"),
         KnockAction::Open => {
-            let granted = runner.grant(NOW, door, source, None);
+            let granted = runner.grant(NOW, door, &aldaba_runner::Ask::by_sequence(source));
             assert_eq!(granted == Granted::Refused(Reason::NoSuchDoor), known.is_none(), "{granted:?}");
         }
     }

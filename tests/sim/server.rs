@@ -147,7 +147,7 @@ impl Server {
             let name = self.policy.catalogue.doors[number].name.clone();
             assert_eq!(action, KnockAction::Open);
             self.opened.push(Opened { source, door: name, at: now });
-            self.runner.grant(now, aldaba_runner::DoorId(door.0), source, None);
+            self.runner.grant(now, aldaba_runner::DoorId(door.0), &aldaba_runner::Ask::by_sequence(source));
             self.perform(now);
         }
     }

@@ -19,6 +19,29 @@ use crate::template::Rendered;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(pub u64);
 
+/// Who holds a lease: the public key of a device, which the runner compares and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(pub [u8; 32]);
+
+/// What an opening is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// For whom.
+    pub address: IpAddr,
+    /// For how long, if the client said; native doors honour it within their policy.
+    pub wanted: Option<Duration>,
+    /// By which device; `None` for a sequence, which anybody may knock.
+    pub owner: Option<Owner>,
+}
+
+impl Ask {
+    /// What a sequence asks for.
+    #[must_use]
+    pub const fn by_sequence(address: IpAddr) -> Self {
+        Self { address, wanted: None, owner: None }
+    }
+}
+
 /// Where a lease stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
@@ -117,6 +140,8 @@ pub struct Lease {
     pub(crate) door: Arc<str>,
     pub(crate) style: Style,
     pub(crate) address: IpAddr,
+    /// The device that opened or renewed it last.
+    pub(crate) owner: Option<Owner>,
     pub(crate) seconds: u64,
     pub(crate) held: Held,
     pub(crate) state: State,
@@ -166,6 +191,12 @@ impl Lease {
         self.address
     }
 
+    /// The device that opened or renewed it last; `None`: a sequence did.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        self.owner
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn state(&self) -> State {
@@ -211,6 +242,7 @@ impl Lease {
             door: Arc::clone(&self.door),
             style: self.style,
             address: self.address,
+            owner: self.owner,
             seconds: self.seconds,
             held: self.held.clone(),
             deadline: self.deadline,

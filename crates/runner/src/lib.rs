@@ -31,7 +31,7 @@ pub use effect::{Effect, JobId, Part, Signal};
 pub use event::{Counters, Event, Reason, What, Why};
 
 pub use journal::{Journal, JournalError};
-pub use lease::{Held, Lease, LeaseId, Place, State};
+pub use lease::{Ask, Held, Lease, LeaseId, Owner, Place, State};
 pub use record::{Due, Entry, Moment, Record, Recovered};
 pub use runner::{DoorId, Granted, OnShutdown, Outcome, Runner};
 pub use template::{Rendered, TemplateError};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::door::Style;
-use crate::lease::{Held, LeaseId};
+use crate::lease::{Held, LeaseId, Owner};
 
 /// Which boot of the machine; `None` where the kernel does not tell.
 pub type BootId = Option<[u8; 16]>;
@@ -45,6 +45,8 @@ pub struct Record {
     pub style: Style,
     /// The client's address.
     pub address: IpAddr,
+    /// The device that opened or renewed it last, if one did.
+    pub owner: Option<Owner>,
     /// The number `{seconds}` stood for.
     pub seconds: u64,
     /// What closes it.

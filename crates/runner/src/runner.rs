@@ -21,7 +21,7 @@ use crate::door::{Action, Catalogue, Door, Limits, Style};
 use crate::effect::Effect;
 use crate::event::{Counters, Event, Reason, What};
 use crate::lease::table::LeaseTable;
-use crate::lease::{Lease, LeaseId};
+use crate::lease::{Ask, Lease, LeaseId, Owner};
 use crate::queue::Queue;
 
 use jobs::Jobs;
@@ -132,20 +132,14 @@ impl Runner {
         }
     }
 
-    /// Opens a door for a client, or keeps it open for longer. `wanted` is honoured by native doors within their policy.
-    pub fn grant(
-        &mut self,
-        now: Duration,
-        door: DoorId,
-        source: IpAddr,
-        wanted: Option<Duration>,
-    ) -> Granted {
+    /// Opens a door for a client, or keeps it open for longer.
+    pub fn grant(&mut self, now: Duration, door: DoorId, ask: &Ask) -> Granted {
         let known = usize::try_from(door.0).ok().and_then(|index| self.doors.get(index)).cloned();
         let Some(known) = known else {
             self.counters.refuse(Reason::NoSuchDoor);
             return Granted::Refused(Reason::NoSuchDoor);
         };
-        let granted = self.admit(now, &known, source, wanted);
+        let granted = self.admit(now, &known, ask);
         self.dispatch(now);
         granted
     }
@@ -154,6 +148,22 @@ impl Runner {
     pub fn close(&mut self, now: Duration, door: DoorId, source: IpAddr) -> usize {
         let known = usize::try_from(door.0).ok().and_then(|index| self.doors.get(index)).cloned();
         let ids = known.map_or_else(Vec::new, |known| self.table.of_pair(&known.name, source));
+        self.close_all(now, &ids)
+    }
+
+    /// Closes what a device holds open of a door, for whichever address; tells how many leases that concerns.
+    pub fn close_owned(&mut self, now: Duration, door: DoorId, owner: Owner) -> usize {
+        let known = usize::try_from(door.0).ok().and_then(|index| self.doors.get(index)).cloned();
+        let Some(known) = known else { return 0 };
+        let held_so = |lease: &&Lease| lease.owner == Some(owner) && lease.door == known.name;
+        let ids: Vec<LeaseId> = self.table.iter().filter(held_so).map(|lease| lease.id).collect();
+        self.close_all(now, &ids)
+    }
+
+    /// Closes every lease whose owner is not one of these: devices were taken from the registry.
+    pub fn close_unless_owner(&mut self, now: Duration, is_known: impl Fn(Owner) -> bool) -> usize {
+        let orphan = |lease: &&Lease| lease.owner.is_some_and(|owner| !is_known(owner));
+        let ids: Vec<LeaseId> = self.table.iter().filter(orphan).map(|lease| lease.id).collect();
         self.close_all(now, &ids)
     }
 
@@ -247,7 +257,8 @@ impl Runner {
         &self.counters
     }
 
-    fn admit(&mut self, now: Duration, known: &Known, source: IpAddr, wanted: Option<Duration>) -> Granted {
+    fn admit(&mut self, now: Duration, known: &Known, ask: &Ask) -> Granted {
+        let source = ask.address;
         if self.shutdown.is_some() {
             return self.refuse(known, source, Reason::ShuttingDown);
         }
@@ -256,8 +267,8 @@ impl Runner {
                 self.log(None, known, source, What::LoggedOnly);
                 Granted::Nothing
             }
-            Action::Command(commands) => self.admit_command(now, known, commands, source, wanted),
-            Action::Nftables(nft) => self.admit_element(now, known, &nft.set, source, wanted),
+            Action::Command(commands) => self.admit_command(now, known, commands, ask),
+            Action::Nftables(nft) => self.admit_element(now, known, &nft.set, ask),
         }
     }
 

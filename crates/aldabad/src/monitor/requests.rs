@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_gate::{DoorId, KnockAction};
+use aldaba_runner::Ask;
 
 use super::Monitor;
 use super::workers::Heard;
@@ -78,7 +79,7 @@ impl Monitor {
         let door = aldaba_runner::DoorId(door.0);
         match action {
             // What became of it is said by the runner's events.
-            KnockAction::Open => drop(self.runner.grant(now, door, source, None)),
+            KnockAction::Open => drop(self.runner.grant(now, door, &Ask::by_sequence(source))),
             KnockAction::Close => drop(self.runner.close(now, door, source)),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::door::{NftFamily, Style};
-use crate::lease::{Held, LeaseId, Place};
+use crate::lease::{Held, LeaseId, Owner, Place};
 use crate::record::{Entry, Moment, Phase, Record};
 use crate::template::Rendered;
 
@@ -32,6 +32,7 @@ pub(super) fn encode(record: &Record, at: &Moment) -> Vec<u8> {
     put_number(&mut out, record.seconds);
     put_text(&mut out, &record.door);
     put_address(&mut out, record.address);
+    put_owner(&mut out, record.owner);
     put_held(&mut out, &record.held);
     out
 }
@@ -89,6 +90,13 @@ fn put_address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
+fn put_owner(out: &mut Vec<u8>, owner: Option<Owner>) {
+    out.push(u8::from(owner.is_some()));
+    if let Some(Owner(key)) = owner {
+        out.extend_from_slice(&key);
+    }
+}
+
 fn put_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
@@ -128,8 +136,13 @@ pub(super) fn decode(id: LeaseId, bytes: &[u8]) -> Option<Entry> {
     let seconds = rest.number()?;
     let door = Arc::from(rest.text()?);
     let address = rest.address()?;
+    let owner = match rest.byte()? {
+        0 => None,
+        1 => Some(Owner(rest.array()?)),
+        _ => return None,
+    };
     let held = rest.held()?;
-    let record = Record { id, door, style, address, seconds, held, deadline, phase };
+    let record = Record { id, door, style, address, owner, seconds, held, deadline, phase };
     (known <= 1 && rest.0.is_empty()).then_some(Entry { record, boot, wall_deadline })
 }
 

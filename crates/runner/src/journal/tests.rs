@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::door::{NftFamily, Style};
-use crate::lease::{Held, Place};
+use crate::lease::{Held, Owner, Place};
 use crate::record::Phase;
 use crate::template::Rendered;
 
@@ -26,6 +26,7 @@ fn record(id: u64, word: &str) -> Record {
         door: Arc::from("ssh"),
         style: Style::Native,
         address: "192.0.2.1".parse().unwrap(),
+        owner: None,
         seconds: 30,
         held: Held::Command {
             stop: Some(Rendered::Argv(vec!["close".to_owned(), word.to_owned()])),
@@ -156,11 +157,12 @@ proptest! {
     fn a_record_reads_back_as_it_was_written(
         held in any_held(), door in any_text(), address: std::net::IpAddr, nanoseconds: u64, seconds: u64,
         knockd: bool, phase in 0..3, boot: Option<[u8; 16]>,
+        owner: Option<[u8; 32]>,
     ) {
         let style = if knockd { Style::Knockd } else { Style::Native };
         let phase = [Phase::Opening, Phase::Open, Phase::Closing][usize::try_from(phase).unwrap()];
         let deadline = Duration::from_nanos(nanoseconds);
-        let record = Record { id: LeaseId(1), door: door.into(), style, address, seconds, held, deadline, phase };
+        let record = Record { id: LeaseId(1), door: door.into(), style, address, owner: owner.map(Owner), seconds, held, deadline, phase };
         let bytes = codec::encode(&record, &Moment { boot, ..NOW });
         let entry = codec::decode(LeaseId(1), &bytes).expect("it reads back");
         prop_assert_eq!((&entry.record, entry.boot), (&record, boot));

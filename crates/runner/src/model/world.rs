@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Operation, catalogue};
 use crate::door::Style;
 use crate::effect::{JobId, Part};
+use crate::lease::Ask;
 use crate::lease::{Held, Lease, LeaseId, Place, State};
 use crate::record::{Entry, Moment, recover};
 use crate::runner::{DoorId, OnShutdown, Outcome, Runner};
@@ -83,7 +84,7 @@ impl World {
                 let doors = u32::try_from(catalogue(self.variant).doors.len()).unwrap_or(1);
                 let door = DoorId(u32::from(door).checked_rem(doors).unwrap_or(0));
                 let wanted = (wanted > 0).then(|| Duration::from_secs(u64::from(wanted)));
-                self.runner.grant(now, door, address(source), wanted);
+                self.runner.grant(now, door, &Ask { wanted, ..Ask::by_sequence(address(source)) });
             }
             Operation::Close { door, source } => {
                 self.hurry(address(source));

@@ -7,7 +7,7 @@ use super::{Known, Runner, event_of};
 use crate::door::Style;
 use crate::effect::Effect;
 use crate::event::{Reason, What, Why, bump};
-use crate::lease::{Held, LeaseId, State};
+use crate::lease::{Ask, Held, LeaseId, State};
 
 impl Runner {
     /// Closes these leases because somebody asked for it; tells how many there were.
@@ -76,7 +76,8 @@ impl Runner {
         {
             // Those that wait come first.
             self.dispatch(now);
-            self.admit(now, &known, lease.address, Some(wanted));
+            let ask = Ask { address: lease.address, wanted: Some(wanted), owner: lease.owner };
+            self.admit(now, &known, &ask);
         }
     }
 

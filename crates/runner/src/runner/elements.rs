@@ -3,7 +3,6 @@
 //! The journal's entry only tells the next start that the lease is there; nobody waits for it. Answers come in the order
 //! of the effects.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::durations::{back_off, extended, length};
@@ -12,7 +11,7 @@ use super::{Granted, Known, Runner};
 use crate::door::NftSet;
 use crate::effect::{Effect, Part};
 use crate::event::{Reason, What, bump};
-use crate::lease::{Held, LeaseId, Place, State};
+use crate::lease::{Ask, Held, LeaseId, Place, State};
 
 /// A removal that fails is tried this often again; the kernel ends the element in any case.
 const DELETE_RETRIES: u32 = 5;
@@ -21,16 +20,10 @@ const DELETE_RETRIES: u32 = 5;
 const SHORTEST: Duration = Duration::from_millis(100);
 
 impl Runner {
-    pub(super) fn admit_element(
-        &mut self,
-        now: Duration,
-        known: &Known,
-        set: &NftSet,
-        source: IpAddr,
-        wanted: Option<Duration>,
-    ) -> Granted {
+    pub(super) fn admit_element(&mut self, now: Duration, known: &Known, set: &NftSet, ask: &Ask) -> Granted {
+        let source = ask.address;
         if let Some(id) = self.table.renewable(&known.name, source) {
-            return self.renew_element(now, id, known, wanted);
+            return self.renew_element(now, id, known, ask);
         }
         let Some(place) = Place::of(&known.name, set, source) else {
             return self.refuse(known, source, Reason::NothingForFamily);
@@ -39,8 +32,8 @@ impl Runner {
             return self.refuse(known, source, reason);
         }
         let id = self.new_id();
-        let length = length(&known.door, wanted);
-        let mut lease = lease(id, known, source, now, length, Held::Element(place));
+        let length = length(&known.door, ask.wanted);
+        let mut lease = lease(id, known, ask, now, length, Held::Element(place));
         lease.state = State::Setting;
         let deadline = lease.deadline;
         self.table.insert(lease);
@@ -48,17 +41,12 @@ impl Runner {
         Granted::Opening(id)
     }
 
-    fn renew_element(
-        &mut self,
-        now: Duration,
-        id: LeaseId,
-        known: &Known,
-        wanted: Option<Duration>,
-    ) -> Granted {
-        let length = length(&known.door, wanted);
+    fn renew_element(&mut self, now: Duration, id: LeaseId, known: &Known, ask: &Ask) -> Granted {
+        let length = length(&known.door, ask.wanted);
         let Some(lease) = self.table.lease_mut(id) else {
             return Granted::Nothing;
         };
+        lease.owner = ask.owner;
         if matches!(lease.state, State::Deleting { .. }) {
             lease.reopen = Some(length);
             return Granted::Renewed(id);
@@ -180,12 +168,14 @@ impl Runner {
         };
         bump(&mut self.counters.stops_failed);
         let (deadline, door, style) = (lease.deadline, lease.door.clone(), lease.style);
+        let (address, owner) = (lease.address, lease.owner);
         lease.state = State::Retry { tries };
         if let Some(wanted) = lease.reopen.take()
             && let Some(known) = self.door_named(&door, style)
         {
             // The element is still there, and wanted again.
-            self.renew_element(now, id, &known, Some(wanted));
+            let ask = Ask { address, wanted: Some(wanted), owner };
+            self.renew_element(now, id, &known, &ask);
             return;
         }
         if tries > DELETE_RETRIES {

@@ -10,7 +10,7 @@ use super::{Granted, Known, Runner};
 use crate::door::{Commands, Style};
 use crate::effect::Part;
 use crate::event::{Reason, What, Why, bump};
-use crate::lease::{Held, Lease, LeaseId, State};
+use crate::lease::{Ask, Held, Lease, LeaseId, State};
 use crate::template::{Rendered, Substitution};
 
 /// What a grant runs.
@@ -31,13 +31,13 @@ impl Runner {
         now: Duration,
         known: &Known,
         commands: &Commands,
-        source: IpAddr,
-        wanted: Option<Duration>,
+        ask: &Ask,
     ) -> Granted {
+        let source = ask.address;
         if let Some(id) = self.table.renewable(&known.name, source) {
-            return self.renew(now, id, known, wanted);
+            return self.renew(now, id, known, ask);
         }
-        let length = length(&known.door, wanted);
+        let length = length(&known.door, ask.wanted);
         let rendered = match render(commands, source, length) {
             Ok(rendered) => rendered,
             Err(unwanted) => return self.unwanted(known, source, &unwanted),
@@ -47,7 +47,7 @@ impl Runner {
         }
         let held = Held::Command { stop: rendered.stop, time_limit: commands.time_limit };
         let id = self.new_id();
-        let mut lease = lease(id, known, source, now, length, held);
+        let mut lease = lease(id, known, ask, now, length, held);
         lease.start = Some(rendered.start);
         self.table.insert(lease);
         self.starts.push(&known.name, id);
@@ -94,11 +94,12 @@ impl Runner {
     }
 
     /// A further knock while there is a lease.
-    fn renew(&mut self, now: Duration, id: LeaseId, known: &Known, wanted: Option<Duration>) -> Granted {
-        let length = length(&known.door, wanted);
+    fn renew(&mut self, now: Duration, id: LeaseId, known: &Known, ask: &Ask) -> Granted {
+        let length = length(&known.door, ask.wanted);
         let Some(lease) = self.table.lease_mut(id) else {
             return Granted::Nothing;
         };
+        lease.owner = ask.owner;
         match lease.state {
             State::Waiting => lease.length = lease.length.max(length),
             State::Starting { .. } | State::Open if !lease.uncertain => {
@@ -142,7 +143,7 @@ impl Runner {
 pub(super) fn lease(
     id: LeaseId,
     known: &Known,
-    address: IpAddr,
+    ask: &Ask,
     now: Duration,
     length: Duration,
     held: Held,
@@ -151,7 +152,8 @@ pub(super) fn lease(
         id,
         door: Arc::clone(&known.name),
         style: known.door.style,
-        address,
+        address: ask.address,
+        owner: ask.owner,
         seconds: whole_seconds(length),
         held,
         state: State::Waiting,

@@ -136,6 +136,7 @@ fn recovered(record: Record, due: Due, left: Duration) -> Lease {
         door: record.door,
         style: record.style,
         address: record.address,
+        owner: record.owner,
         seconds: record.seconds,
         held: record.held,
         state: State::Open,

@@ -18,7 +18,7 @@ use crate::door::{
 };
 use crate::effect::{Effect, JobId};
 use crate::event::What;
-use crate::lease::{LeaseId, State};
+use crate::lease::{Ask, LeaseId, Owner, State};
 
 const SSH: DoorId = DoorId(0);
 const OLD: DoorId = DoorId(1);

@@ -4,7 +4,7 @@ use super::*;
 use crate::Reason;
 
 fn open(runner: &mut Runner, now: Duration) {
-    runner.grant(now, NFT, client(1), None);
+    runner.grant(now, NFT, &Ask::by_sequence(client(1)));
     effects(runner);
     runner.element_done(now, LeaseId(1));
     effects(runner);
@@ -13,7 +13,7 @@ fn open(runner: &mut Runner, now: Duration) {
 #[test]
 fn the_element_comes_first_and_the_journal_follows() {
     let mut runner = runner(doors());
-    runner.grant(s(100), NFT, client(1), Some(s(20)));
+    runner.grant(s(100), NFT, &Ask { wanted: Some(s(20)), ..Ask::by_sequence(client(1)) });
     assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 20"]);
     runner.element_done(s(100), LeaseId(1));
     assert_eq!(effects(&mut runner), ["put 1 Open till 120", "log opened 20"]);
@@ -24,7 +24,7 @@ fn the_element_comes_first_and_the_journal_follows() {
 #[test]
 fn a_timeout_is_never_zero() {
     let mut runner = runner(doors());
-    runner.grant(s(100), NFT, client(1), Some(Duration::ZERO));
+    runner.grant(s(100), NFT, &Ask { wanted: Some(Duration::ZERO), ..Ask::by_sequence(client(1)) });
     assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 1"]);
 }
 
@@ -32,7 +32,7 @@ fn a_timeout_is_never_zero() {
 fn a_further_knock_sets_a_longer_timeout() {
     let mut runner = runner(doors());
     open(&mut runner, s(100));
-    assert_eq!(runner.grant(s(110), NFT, client(1), None), Granted::Renewed(LeaseId(1)));
+    assert_eq!(runner.grant(s(110), NFT, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
     assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 30"]);
     runner.element_done(s(110), LeaseId(1));
     assert_eq!(effects(&mut runner), ["put 1 Open till 140", "log renewed 30"]);
@@ -42,7 +42,7 @@ fn a_further_knock_sets_a_longer_timeout() {
 #[test]
 fn an_opening_the_kernel_refuses_fails_loudly_and_leaves_nothing() {
     let mut runner = runner(doors());
-    runner.grant(s(100), NFT, client(1), None);
+    runner.grant(s(100), NFT, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     runner.element_failed(s(100), LeaseId(1), "no such set");
     assert_eq!(effects(&mut runner), ["log element failed Start no such set", "remove 1"]);
@@ -54,7 +54,7 @@ fn an_opening_the_kernel_refuses_fails_loudly_and_leaves_nothing() {
 fn a_renewal_the_kernel_refuses_leaves_the_old_deadline() {
     let mut runner = runner(doors());
     open(&mut runner, s(100));
-    runner.grant(s(110), NFT, client(1), None);
+    runner.grant(s(110), NFT, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     // The old deadline passes while the answer is awaited.
     assert_eq!(timeout(&mut runner, s(131)), Vec::<String>::new());
@@ -79,7 +79,7 @@ fn closing_takes_the_element_out() {
 #[test]
 fn a_close_before_the_answer_waits_for_it() {
     let mut runner = runner(doors());
-    runner.grant(s(100), NFT, client(1), None);
+    runner.grant(s(100), NFT, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     runner.close(s(100), NFT, client(1));
     assert_eq!(effects(&mut runner), Vec::<String>::new());
@@ -91,14 +91,14 @@ fn a_close_before_the_answer_waits_for_it() {
 fn a_family_without_a_set_is_refused() {
     let mut runner = runner(doors());
     let refused = Granted::Refused(Reason::NothingForFamily);
-    assert_eq!(runner.grant(s(0), NFT, v6_client(), None), refused);
+    assert_eq!(runner.grant(s(0), NFT, &Ask::by_sequence(v6_client())), refused);
 }
 
 #[test]
 fn after_a_flush_each_comes_back_with_the_time_it_has_left() {
     let mut runner = runner(doors());
     open(&mut runner, s(100));
-    runner.grant(s(100), SSH, client(1), None);
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     runner.reassert(s(112));
     assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 18"]);

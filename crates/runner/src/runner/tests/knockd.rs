@@ -9,7 +9,7 @@ fn old(door: Door) -> Runner {
 #[test]
 fn the_lease_counts_from_the_end_of_the_start_command() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 10));
-    runner.grant(s(100), OLD, client(1), None);
+    runner.grant(s(100), OLD, &Ask::by_sequence(client(1)));
     let expected = ["put 1 Opening till 110", "log running Start", "run 1: open 192.0.2.1"];
     assert_eq!(effects(&mut runner), expected);
     // It runs for longer than its lease: no stop command before it has ended.
@@ -24,8 +24,8 @@ fn the_lease_counts_from_the_end_of_the_start_command() {
 #[test]
 fn every_success_has_a_start_and_a_stop_of_its_own() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 10));
-    runner.grant(s(0), OLD, client(1), None);
-    runner.grant(s(3), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
+    runner.grant(s(3), OLD, &Ask::by_sequence(client(1)));
     assert_eq!(commands(&mut runner), ["run 1: open 192.0.2.1", "run 2: open 192.0.2.1"]);
     ended(&mut runner, s(3), 1, 0);
     ended(&mut runner, s(4), 2, 0);
@@ -38,7 +38,7 @@ fn every_success_has_a_start_and_a_stop_of_its_own() {
 #[test]
 fn a_failing_start_still_has_its_stop_after_cmd_timeout() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 10));
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     assert_eq!(ended(&mut runner, s(1), 1, 7), ["log failed Start", "put 1 Open till 11"]);
     runner.handle_timeout(s(10));
@@ -52,7 +52,7 @@ fn a_failing_start_still_has_its_stop_after_cmd_timeout() {
 #[test]
 fn a_stop_that_could_not_be_started_is_tried_till_it_can() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 0));
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     let mut now = s(0);
@@ -72,7 +72,7 @@ fn a_stop_that_could_not_be_started_is_tried_till_it_can() {
 #[test]
 fn cmd_timeout_zero_stops_at_once() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 0));
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     let after = ended(&mut runner, s(5), 1, 0);
     assert_eq!(after.last().unwrap(), "run 2: close 192.0.2.1");
@@ -86,7 +86,7 @@ fn without_a_stop_command_there_is_no_lease() {
     }
     for door in [knockd("open %IP%", None, 10), negative] {
         let mut runner = old(door);
-        runner.grant(s(0), OLD, client(1), None);
+        runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
         assert_eq!(effects(&mut runner), ["log running Start", "run 1: open 192.0.2.1"]);
         assert_eq!(ended(&mut runner, s(0), 1, 0), Vec::<String>::new());
         assert_eq!(runner.leases().count(), 0);
@@ -97,7 +97,7 @@ fn without_a_stop_command_there_is_no_lease() {
 #[test]
 fn an_empty_stop_command_waits_and_runs_an_empty_line() {
     let mut runner = old(knockd("true", Some(""), 10));
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     assert_eq!(timeout(&mut runner, s(10)), ["log command timeout", "log running Stop", "run 2: "]);
@@ -106,7 +106,7 @@ fn an_empty_stop_command_waits_and_runs_an_empty_line() {
 #[test]
 fn an_empty_start_command_runs_nothing() {
     let mut runner = old(knockd("", Some("close %IP%"), 10));
-    assert_eq!(runner.grant(s(0), OLD, client(1), None), Granted::Nothing);
+    assert_eq!(runner.grant(s(0), OLD, &Ask::by_sequence(client(1))), Granted::Nothing);
     assert_eq!(effects(&mut runner), Vec::<String>::new());
 }
 
@@ -118,9 +118,9 @@ fn the_client_s_family_chooses_the_command() {
         commands.stop.v6 = None;
     }
     let mut runner = old(door);
-    runner.grant(s(0), OLD, v6_client(), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(v6_client()));
     assert_eq!(effects(&mut runner), ["log running Start", "run 1: six 2001:db8::7"]);
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     assert_eq!(effects(&mut runner).first().unwrap(), "put 2 Opening till 10");
 }
 
@@ -133,7 +133,7 @@ fn a_line_too_long_runs_neither_command() {
     ] {
         let mut runner = old(door);
         let refused = Granted::Refused(crate::Reason::TooLong);
-        assert_eq!(runner.grant(s(0), OLD, client(1), None), refused);
+        assert_eq!(runner.grant(s(0), OLD, &Ask::by_sequence(client(1))), refused);
         assert_eq!(effects(&mut runner), [part]);
     }
 }
@@ -141,7 +141,7 @@ fn a_line_too_long_runs_neither_command() {
 #[test]
 fn there_is_no_time_limit() {
     let mut runner = old(knockd("sleep 86400", Some("close"), 10));
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     assert_eq!(runner.poll_timeout(), None);
 }
@@ -149,7 +149,7 @@ fn there_is_no_time_limit() {
 #[test]
 fn a_reload_without_the_door_leaves_its_stop() {
     let mut runner = old(knockd("open %IP%", Some("close %IP%"), 10));
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     runner.reload(s(1), Catalogue { doors: Vec::new(), limits: Limits::default() });

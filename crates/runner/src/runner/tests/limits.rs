@@ -18,7 +18,7 @@ fn small() -> Runner {
 }
 
 fn flood(runner: &mut Runner, door: DoorId, clients: std::ops::Range<u8>) -> Vec<Granted> {
-    clients.map(|last| runner.grant(s(0), door, client(last), None)).collect()
+    clients.map(|last| runner.grant(s(0), door, &Ask::by_sequence(client(last)))).collect()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_flood_at_one_door_leaves_places_in_line_to_the_others() {
     assert_eq!(runner.running(), 4);
     effects(&mut runner);
     // And wait in the place of a's last.
-    assert!(matches!(runner.grant(s(0), C, client(30), None), Granted::Opening(_)));
+    assert!(matches!(runner.grant(s(0), C, &Ask::by_sequence(client(30))), Granted::Opening(_)));
     assert_eq!(effects(&mut runner), ["log refused Displaced"]);
     assert_eq!(runner.waiting(), 4);
     // Served in turn: c before the rest of a.
@@ -56,7 +56,7 @@ fn a_flood_at_one_door_leaves_places_in_line_to_the_others() {
 #[test]
 fn hanging_starts_do_not_delay_a_stop() {
     let mut runner = small();
-    runner.grant(s(0), A, client(1), None);
+    runner.grant(s(0), A, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     flood(&mut runner, A, 2..9);
@@ -71,7 +71,7 @@ fn hanging_starts_do_not_delay_a_stop() {
 fn a_stop_that_is_due_goes_before_starts_that_wait() {
     let mut runner = small();
     for (job, door, last) in [(1, A, 1), (2, A, 2), (3, B, 3)] {
-        runner.grant(s(0), door, client(last), None);
+        runner.grant(s(0), door, &Ask::by_sequence(client(last)));
         runner.command_finished(s(0), JobId(job), Outcome::Exited(0));
     }
     flood(&mut runner, C, 20..23);
@@ -97,11 +97,11 @@ fn crowded() -> Runner {
     let limits = Limits { running: 1, running_per_door: 1, waiting: 1, ..Limits::default() };
     let mut runner = Runner::new(Catalogue { doors, limits });
     for (job, door) in [(1, A), (2, B)] {
-        runner.grant(s(0), door, client(1), None);
+        runner.grant(s(0), door, &Ask::by_sequence(client(1)));
         runner.command_finished(s(0), JobId(job), Outcome::Exited(0));
     }
     runner.handle_timeout(s(30));
-    runner.grant(s(30), C, client(1), None);
+    runner.grant(s(30), C, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     assert_eq!((runner.running(), runner.stops_waiting(), runner.waiting()), (1, 1, 1));
     runner
@@ -110,7 +110,7 @@ fn crowded() -> Runner {
 #[test]
 fn a_lease_that_waits_to_be_closed_is_called_back_by_a_knock() {
     let mut runner = crowded();
-    assert_eq!(runner.grant(s(31), B, client(1), None), Granted::Renewed(LeaseId(2)));
+    assert_eq!(runner.grant(s(31), B, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(2)));
     assert_eq!(effects(&mut runner), ["put 2 Open till 61", "log renewed 30"]);
     assert_eq!((state(&runner, 2), runner.stops_waiting()), (Some(State::Open), 0));
     assert_eq!(runner.poll_timeout(), Some(s(40)));
@@ -119,7 +119,7 @@ fn a_lease_that_waits_to_be_closed_is_called_back_by_a_knock() {
 #[test]
 fn opening_anew_takes_nobody_s_place_in_line() {
     let mut runner = crowded();
-    assert_eq!(runner.grant(s(31), A, client(1), None), Granted::Renewed(LeaseId(1)));
+    assert_eq!(runner.grant(s(31), A, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
     let after = ended(&mut runner, s(31), 3, 0);
     assert!(after.contains(&"run 4: close 192.0.2.1".to_owned()), "{after:?}");
     assert_eq!(after.last().unwrap(), "log refused QueueFull");
@@ -131,16 +131,16 @@ fn a_failed_opening_that_waits_to_be_undone_is_opened_anew() {
     let native = |name: &str| Door { name: name.to_owned(), ..native() };
     let limits = Limits { running: 1, running_per_door: 1, ..Limits::default() };
     let mut runner = Runner::new(Catalogue { doors: vec![native("first"), native("second")], limits });
-    runner.grant(s(0), A, client(1), None);
+    runner.grant(s(0), A, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
-    runner.grant(s(25), B, client(1), None);
+    runner.grant(s(25), B, &Ask::by_sequence(client(1)));
     runner.handle_timeout(s(30));
     effects(&mut runner);
     ended(&mut runner, s(31), 2, 1);
     assert_eq!(state(&runner, 2), Some(State::Due { tries: 0 }));
     // Called back it would be open with nothing behind it.
-    assert_eq!(runner.grant(s(32), B, client(1), None), Granted::Renewed(LeaseId(2)));
+    assert_eq!(runner.grant(s(32), B, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(2)));
     assert_eq!(state(&runner, 2), Some(State::Due { tries: 0 }));
     assert_eq!(ended(&mut runner, s(33), 3, 0).last().unwrap(), "run 4: close 192.0.2.1");
     assert_eq!(ended(&mut runner, s(33), 4, 0).last().unwrap(), "run 5: open 192.0.2.1 30");
@@ -153,11 +153,11 @@ fn leases_of_a_source_and_of_a_door_are_counted() {
     flood(&mut runner, A, 1..2);
     flood(&mut runner, B, 1..2);
     let refused = Granted::Refused(Reason::TooManyOfSource);
-    assert_eq!(runner.grant(s(0), A, client(1), None), refused);
-    assert_eq!(runner.grant(s(0), NFT, client(1), None), refused);
+    assert_eq!(runner.grant(s(0), A, &Ask::by_sequence(client(1))), refused);
+    assert_eq!(runner.grant(s(0), NFT, &Ask::by_sequence(client(1))), refused);
     flood(&mut runner, A, 2..4);
     let refused = Granted::Refused(Reason::TooManyOfDoor);
-    assert_eq!(runner.grant(s(0), A, client(9), None), refused);
+    assert_eq!(runner.grant(s(0), A, &Ask::by_sequence(client(9))), refused);
     assert_eq!(runner.counters().refused[&Reason::TooManyOfSource], 2);
 }
 
@@ -167,7 +167,7 @@ fn a_lease_that_ended_counts_no_more() {
     let mut runner = Runner::new(Catalogue { doors: vec![named("a")], limits });
     for round in 0..100 {
         let now = s(round * 20);
-        assert!(matches!(runner.grant(now, A, client(1), None), Granted::Opening(_)));
+        assert!(matches!(runner.grant(now, A, &Ask::by_sequence(client(1))), Granted::Opening(_)));
         runner.command_finished(now, JobId(round * 2 + 1), Outcome::Exited(0));
         runner.handle_timeout(now + s(10));
         runner.command_finished(now + s(10), JobId(round * 2 + 2), Outcome::Exited(0));

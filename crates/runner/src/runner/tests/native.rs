@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_journal_knows_before_the_start_command_runs() {
     let mut runner = runner(doors());
-    assert_eq!(runner.grant(s(100), SSH, client(1), None), Granted::Opening(LeaseId(1)));
+    assert_eq!(runner.grant(s(100), SSH, &Ask::by_sequence(client(1))), Granted::Opening(LeaseId(1)));
     let expected = ["put 1 Opening till 130", "log running Start", "run 1: open 192.0.2.1 30"];
     assert_eq!(effects(&mut runner), expected);
     assert_eq!(ended(&mut runner, s(101), 1, 0), ["log opened 29", "put 1 Open till 130"]);
@@ -19,25 +19,25 @@ fn the_journal_knows_before_the_start_command_runs() {
 #[test]
 fn a_knock_while_open_renews_and_runs_nothing() {
     let mut runner = runner(doors());
-    runner.grant(s(100), SSH, client(1), None);
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(100), 1, 0);
-    assert_eq!(runner.grant(s(120), SSH, client(1), None), Granted::Renewed(LeaseId(1)));
+    assert_eq!(runner.grant(s(120), SSH, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
     assert_eq!(effects(&mut runner), ["put 1 Open till 150", "log renewed 30"]);
     assert_eq!(runner.poll_timeout(), Some(s(150)));
     // A shorter wish does not shorten.
-    runner.grant(s(121), SSH, client(1), Some(s(5)));
+    runner.grant(s(121), SSH, &Ask { wanted: Some(s(5)), ..Ask::by_sequence(client(1)) });
     assert_eq!(deadline(&runner, 1), Some(s(150)));
     // A longer one is cut to what policy allows from now.
-    runner.grant(s(122), SSH, client(1), Some(s(4000)));
+    runner.grant(s(122), SSH, &Ask { wanted: Some(s(4000)), ..Ask::by_sequence(client(1)) });
     assert_eq!(deadline(&runner, 1), Some(s(182)));
 }
 
 #[test]
 fn a_second_client_has_a_lease_of_its_own() {
     let mut runner = runner(doors());
-    runner.grant(s(100), SSH, client(1), None);
-    assert_eq!(runner.grant(s(100), SSH, client(2), None), Granted::Opening(LeaseId(2)));
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
+    assert_eq!(runner.grant(s(100), SSH, &Ask::by_sequence(client(2))), Granted::Opening(LeaseId(2)));
     assert_eq!(commands(&mut runner), ["run 1: open 192.0.2.1 30", "run 2: open 192.0.2.2 30"]);
 }
 
@@ -45,7 +45,7 @@ fn a_second_client_has_a_lease_of_its_own() {
 fn wishes_are_clamped_and_never_zero() {
     for (wanted, seconds) in [(None, 30), (Some(0), 1), (Some(7), 7), (Some(61), 60), (Some(u64::MAX), 60)] {
         let mut runner = runner(doors());
-        runner.grant(s(100), SSH, client(1), wanted.map(s));
+        runner.grant(s(100), SSH, &Ask { wanted: wanted.map(s), ..Ask::by_sequence(client(1)) });
         assert_eq!(commands(&mut runner), [format!("run 1: open 192.0.2.1 {seconds}")], "{wanted:?}");
         assert_eq!(deadline(&runner, 1), Some(s(100 + seconds)));
     }
@@ -54,7 +54,7 @@ fn wishes_are_clamped_and_never_zero() {
 #[test]
 fn a_start_command_that_fails_is_undone_at_once() {
     let mut runner = runner(doors());
-    runner.grant(s(100), SSH, client(1), None);
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     let expected = ["log failed Start", "log running Stop", "run 2: close 192.0.2.1"];
     assert_eq!(ended(&mut runner, s(101), 1, 3), expected);
@@ -64,7 +64,7 @@ fn a_start_command_that_fails_is_undone_at_once() {
 #[test]
 fn a_start_command_that_never_ran_owes_no_stop() {
     let mut runner = runner(doors());
-    runner.grant(s(100), SSH, client(1), None);
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     runner.command_finished(s(100), JobId(1), Outcome::NotStarted(11));
     assert_eq!(effects(&mut runner), ["log failed Start", "remove 1"]);
@@ -74,7 +74,7 @@ fn a_start_command_that_never_ran_owes_no_stop() {
 #[test]
 fn a_close_knock_ends_the_lease_now() {
     let mut runner = runner(doors());
-    runner.grant(s(100), SSH, client(1), None);
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     // While the start command runs: right after it.
     assert_eq!(runner.close(s(101), SSH, client(1)), 1);
@@ -83,7 +83,7 @@ fn a_close_knock_ends_the_lease_now() {
     assert_eq!(after.last().unwrap(), "run 2: close 192.0.2.1");
     assert_eq!(ended(&mut runner, s(102), 2, 0), ["remove 1", "log closed Asked"]);
     // While open: at once, and the journal knows that it is over.
-    runner.grant(s(110), SSH, client(1), None);
+    runner.grant(s(110), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(110), 3, 0);
     assert_eq!(runner.close(s(111), SSH, client(2)), 0);
@@ -95,11 +95,14 @@ fn a_close_knock_ends_the_lease_now() {
 #[test]
 fn a_knock_while_closing_opens_anew_after_the_stop() {
     let mut runner = runner(doors());
-    runner.grant(s(100), SSH, client(1), None);
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(100), 1, 0);
     timeout(&mut runner, s(130));
-    assert_eq!(runner.grant(s(131), SSH, client(1), Some(s(9))), Granted::Renewed(LeaseId(1)));
+    assert_eq!(
+        runner.grant(s(131), SSH, &Ask { wanted: Some(s(9)), ..Ask::by_sequence(client(1)) }),
+        Granted::Renewed(LeaseId(1))
+    );
     assert_eq!(effects(&mut runner), Vec::<String>::new());
     let after = ended(&mut runner, s(132), 2, 0);
     let expected = [
@@ -115,11 +118,11 @@ fn a_knock_while_closing_opens_anew_after_the_stop() {
 #[test]
 fn a_close_knock_takes_back_the_wish_to_open_anew() {
     let mut runner = runner(doors());
-    runner.grant(s(100), SSH, client(1), None);
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(100), 1, 0);
     timeout(&mut runner, s(130));
-    runner.grant(s(131), SSH, client(1), None);
+    runner.grant(s(131), SSH, &Ask::by_sequence(client(1)));
     runner.close(s(131), SSH, client(1));
     assert_eq!(ended(&mut runner, s(132), 2, 0), ["remove 1", "log closed Expired"]);
 }
@@ -127,7 +130,7 @@ fn a_close_knock_takes_back_the_wish_to_open_anew() {
 #[test]
 fn a_failing_stop_is_tried_again_and_then_listed() {
     let mut runner = runner(doors());
-    runner.grant(s(0), SSH, client(1), None);
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     timeout(&mut runner, s(30));
@@ -152,13 +155,13 @@ fn a_failing_stop_is_tried_again_and_then_listed() {
 #[test]
 fn a_knock_at_a_door_that_cannot_be_closed_opens_it_anew() {
     let mut runner = runner(doors());
-    runner.grant(s(0), SSH, client(1), None);
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     timeout(&mut runner, s(30));
     ended(&mut runner, s(30), 2, 1);
     assert_eq!(state(&runner, 1), Some(State::Retry { tries: 1 }));
-    runner.grant(s(30), SSH, client(1), None);
+    runner.grant(s(30), SSH, &Ask::by_sequence(client(1)));
     assert_eq!(commands(&mut runner), ["run 3: close 192.0.2.1"]);
     let after = ended(&mut runner, s(30), 3, 1);
     assert_eq!(after.last().unwrap(), "run 4: open 192.0.2.1 30");
@@ -172,14 +175,14 @@ fn a_door_without_command_for_the_family_refuses() {
     }
     let mut runner = runner(vec![door]);
     let refused = Granted::Refused(crate::Reason::NothingForFamily);
-    assert_eq!(runner.grant(s(0), SSH, v6_client(), None), refused);
+    assert_eq!(runner.grant(s(0), SSH, &Ask::by_sequence(v6_client())), refused);
     assert_eq!(effects(&mut runner), ["log refused NothingForFamily"]);
 }
 
 #[test]
 fn leases_of_a_door_that_is_gone_end_with_their_own_stop_command() {
     let mut runner = runner(doors());
-    runner.grant(s(0), SSH, client(1), None);
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     runner.reload(s(1), Catalogue { doors: vec![element()], limits: Limits::default() });
@@ -189,17 +192,32 @@ fn leases_of_a_door_that_is_gone_end_with_their_own_stop_command() {
 #[test]
 fn a_reload_that_changes_the_door_opens_beside_the_old_lease() {
     let mut runner = runner(doors());
-    runner.grant(s(0), SSH, client(1), None);
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     ended(&mut runner, s(0), 1, 0);
     // Unchanged: it renews.
     runner.reload(s(1), Catalogue { doors: doors(), limits: Limits::default() });
-    assert_eq!(runner.grant(s(1), SSH, client(1), None), Granted::Renewed(LeaseId(1)));
+    assert_eq!(runner.grant(s(1), SSH, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
     let mut changed = native();
     if let Action::Command(commands) = &mut changed.action {
         commands.start = both(argv(&["other", "{ip}"]));
     }
     runner.reload(s(2), Catalogue { doors: vec![changed], limits: Limits::default() });
-    assert_eq!(runner.grant(s(2), SSH, client(1), None), Granted::Opening(LeaseId(2)));
+    assert_eq!(runner.grant(s(2), SSH, &Ask::by_sequence(client(1))), Granted::Opening(LeaseId(2)));
     assert_eq!(commands(&mut runner), ["run 2: other 192.0.2.1"]);
+}
+
+#[test]
+fn a_device_closes_what_it_opened_and_leaves_the_rest() {
+    let mut runner = runner(doors());
+    let device = |number| Some(Owner([number; 32]));
+    let ask = |address, owner| Ask { owner, ..Ask::by_sequence(client(address)) };
+    for (address, owner) in [(1, device(1)), (2, device(1)), (3, device(2)), (4, None)] {
+        runner.grant(s(100), SSH, &ask(address, owner));
+    }
+    assert_eq!(runner.close_owned(s(101), SSH, Owner([1; 32])), 2);
+    assert_eq!(runner.close_owned(s(101), SSH, Owner([9; 32])), 0);
+    // A further knock takes the lease over.
+    runner.grant(s(102), SSH, &ask(4, device(2)));
+    assert_eq!(runner.close_unless_owner(s(103), |owner| owner != Owner([2; 32])), 2);
 }

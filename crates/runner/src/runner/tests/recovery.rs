@@ -16,6 +16,7 @@ fn record(id: u64, style: Style, deadline: Duration, phase: Phase) -> Record {
         door: door.into(),
         style,
         address: client(1),
+        owner: None,
         seconds: 30,
         held,
         deadline,
@@ -67,7 +68,7 @@ fn overdue_leases_are_closed_at_once() {
     assert_eq!(effects(&mut runner), expected);
     assert_eq!(ended(&mut runner, s(100), 1, 0), ["remove 7", "log closed Overdue"]);
     // Numbers go on from there.
-    assert_eq!(runner.grant(s(100), SSH, client(1), None), Granted::Opening(LeaseId(8)));
+    assert_eq!(runner.grant(s(100), SSH, &Ask::by_sequence(client(1))), Granted::Opening(LeaseId(8)));
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn the_others_end_at_their_deadline_and_are_renewed_as_before() {
     let mut runner = take_over(record(7, Style::Native, s(120), Phase::Open), Due::At(s(120)));
     assert_eq!(effects(&mut runner), ["log taken over 20"]);
     assert_eq!(runner.poll_timeout(), Some(s(120)));
-    assert_eq!(runner.grant(s(110), SSH, client(1), None), Granted::Renewed(LeaseId(7)));
+    assert_eq!(runner.grant(s(110), SSH, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(7)));
     assert_eq!(effects(&mut runner), ["put 7 Open till 140", "log renewed 30"]);
     runner.handle_timeout(s(140));
     assert_eq!(commands(&mut runner), ["run 1: close 192.0.2.1"]);
@@ -92,7 +93,7 @@ fn a_stop_of_another_boot_is_tried_once() {
 fn a_lease_whose_start_nobody_saw_end_is_opened_anew() {
     let mut runner = take_over(record(7, Style::Native, s(120), Phase::Opening), Due::At(s(120)));
     effects(&mut runner);
-    runner.grant(s(110), SSH, client(1), None);
+    runner.grant(s(110), SSH, &Ask::by_sequence(client(1)));
     assert_eq!(commands(&mut runner), ["run 1: close 192.0.2.1"]);
     assert_eq!(ended(&mut runner, s(110), 1, 1).last().unwrap(), "run 2: open 192.0.2.1 30");
 }
@@ -106,7 +107,7 @@ fn a_lease_that_was_closing_goes_on_closing() {
 #[test]
 fn a_knockd_lease_is_not_renewed() {
     let mut runner = take_over(record(7, Style::Knockd, s(120), Phase::Open), Due::At(s(120)));
-    assert_eq!(runner.grant(s(110), OLD, client(1), None), Granted::Opening(LeaseId(8)));
+    assert_eq!(runner.grant(s(110), OLD, &Ask::by_sequence(client(1))), Granted::Opening(LeaseId(8)));
     effects(&mut runner);
     runner.handle_timeout(s(120));
     assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
@@ -117,7 +118,7 @@ fn a_lease_of_a_door_that_has_changed_ends_by_itself() {
     let mut other = record(7, Style::Native, s(120), Phase::Open);
     other.held = Held::Command { stop: Some(Rendered::Argv(vec!["other".to_owned()])), time_limit: None };
     let mut runner = take_over(other, Due::At(s(120)));
-    assert_eq!(runner.grant(s(110), SSH, client(1), None), Granted::Opening(LeaseId(8)));
+    assert_eq!(runner.grant(s(110), SSH, &Ask::by_sequence(client(1))), Granted::Opening(LeaseId(8)));
     effects(&mut runner);
     runner.handle_timeout(s(120));
     assert_eq!(commands(&mut runner), ["run 2: other"]);
@@ -127,7 +128,7 @@ fn a_lease_of_a_door_that_has_changed_ends_by_itself() {
 fn elements_are_listed_till_the_kernel_ends_them() {
     let mut runner = take_over(element_record(s(120)), Due::At(s(120)));
     assert_eq!(effects(&mut runner), ["log taken over 20"]);
-    assert_eq!(runner.grant(s(110), NFT, client(1), None), Granted::Renewed(LeaseId(5)));
+    assert_eq!(runner.grant(s(110), NFT, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(5)));
     assert_eq!(effects(&mut runner), ["set 5 192.0.2.1 for 30"]);
     let mut runner = take_over(element_record(s(120)), Due::Forget);
     assert_eq!(effects(&mut runner), ["remove 5"]);

@@ -10,7 +10,7 @@ const CLOSE: OnShutdown = OnShutdown::Close { grace: Duration::from_secs(20) };
 fn two_open() -> Runner {
     let mut runner = runner(doors());
     for (job, now) in [(1, s(0)), (2, s(3))] {
-        runner.grant(now, OLD, client(1), None);
+        runner.grant(now, OLD, &Ask::by_sequence(client(1)));
         effects(&mut runner);
         ended(&mut runner, now, job, 0);
     }
@@ -37,7 +37,7 @@ fn stops_due_soon_run_when_due_and_the_others_at_once() {
 #[test]
 fn an_effect_not_taken_keeps_the_daemon() {
     let mut runner = runner(doors());
-    runner.grant(s(0), DoorId(2), client(1), None);
+    runner.grant(s(0), DoorId(2), &Ask::by_sequence(client(1)));
     runner.shutdown(s(0), OnShutdown::Keep);
     assert!(!runner.is_drained(s(1000)));
     effects(&mut runner);
@@ -47,8 +47,8 @@ fn an_effect_not_taken_keeps_the_daemon() {
 #[test]
 fn a_running_start_is_waited_for_and_then_closed() {
     let mut runner = runner(doors());
-    runner.grant(s(0), OLD, client(1), None);
-    runner.grant(s(0), SSH, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     runner.shutdown(s(1), CLOSE);
     assert_eq!(effects(&mut runner), Vec::<String>::new());
@@ -63,7 +63,7 @@ fn a_running_start_is_waited_for_and_then_closed() {
 #[test]
 fn a_start_that_hangs_is_left_to_the_next_start_after_the_grace() {
     let mut runner = runner(doors());
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     runner.shutdown(s(1), CLOSE);
     assert_eq!(runner.poll_timeout(), Some(s(21)));
@@ -76,7 +76,7 @@ fn a_start_that_hangs_is_left_to_the_next_start_after_the_grace() {
 #[test]
 fn a_start_without_stop_outlives_the_daemon() {
     let mut runner = runner(vec![native(), knockd("sleep 1000", None, 10)]);
-    runner.grant(s(0), OLD, client(1), None);
+    runner.grant(s(0), OLD, &Ask::by_sequence(client(1)));
     effects(&mut runner);
     runner.shutdown(s(1), CLOSE);
     assert!(runner.is_drained(s(1)));
@@ -112,20 +112,20 @@ fn keep_waits_a_moment_for_a_command_that_is_about_to_end() {
 fn who_waits_and_who_knocks_is_refused() {
     let limits = Limits { running: 1, ..Limits::default() };
     let mut runner = Runner::new(Catalogue { doors: doors(), limits });
-    runner.grant(s(0), SSH, client(1), None);
-    runner.grant(s(0), SSH, client(2), None);
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(2)));
     effects(&mut runner);
     runner.shutdown(s(1), CLOSE);
     assert_eq!(effects(&mut runner), ["log refused ShuttingDown"]);
     let refused = Granted::Refused(Reason::ShuttingDown);
-    assert_eq!(runner.grant(s(1), SSH, client(3), None), refused);
+    assert_eq!(runner.grant(s(1), SSH, &Ask::by_sequence(client(3))), refused);
 }
 
 #[test]
 fn elements_are_taken_out_unless_the_kernel_is_about_to() {
     let mut runner = runner(doors());
     for (id, wanted) in [(1, 30), (2, 2)] {
-        runner.grant(s(0), NFT, client(id), Some(s(wanted)));
+        runner.grant(s(0), NFT, &Ask { wanted: Some(s(wanted)), ..Ask::by_sequence(client(id)) });
         effects(&mut runner);
         runner.element_done(s(0), LeaseId(u64::from(id)));
         effects(&mut runner);
