@@ -60,6 +60,7 @@ impl Borrow<[u8; 32]> for PublicKey {
 }
 
 /// An X25519 secret key.
+#[derive(Clone)]
 pub struct SecretKey(StaticSecret);
 
 impl SecretKey {
@@ -115,6 +116,22 @@ impl Psk {
         &self.0
     }
 }
+
+impl PartialEq for SecretKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose_secret().ct_eq(other.expose_secret()).into()
+    }
+}
+
+impl Eq for SecretKey {}
+
+impl PartialEq for Psk {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Psk {}
 
 #[cfg(test)]
 mod tests {

@@ -32,6 +32,7 @@ mod request;
 mod seal;
 mod seen;
 mod server;
+pub mod text;
 mod time;
 
 pub use address::{AddressRule, opened};
@@ -45,6 +46,7 @@ pub use replay::{Record, RecordError, Window};
 pub use request::{DoorTag, Operation, Request};
 pub use seal::{SealError, Sealed, seal};
 pub use server::{Admitted, Demand, Moment, Psks, Rejected, Served, ServedDoor, Server, Store, StoreFailed};
+pub use text::{KeyKind, TextError};
 pub use time::Timestamp;
 
 /// Suite 1: `Noise_Xpsk1_25519_ChaChaPoly_SHA256` (spec/spa.md, section 2).

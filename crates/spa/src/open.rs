@@ -14,6 +14,7 @@ use crate::{
 pub const MAX_LOCKS: usize = 8;
 
 /// A lock as its server knows it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct LockKeys {
     /// The server's key.
     pub secret: SecretKey,
