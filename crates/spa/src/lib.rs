@@ -20,6 +20,7 @@
 
 mod address;
 mod budget;
+mod bundle;
 mod envelope;
 mod key;
 mod lock;
