@@ -37,6 +37,10 @@ pub mod text;
 mod time;
 
 pub use address::{AddressRule, opened};
+pub use bundle::{
+    Bundle, BundleDoor, BundleError, BundleLock, BundleSealError, BundleTextError, Host, HostError,
+    NotReplaced, OneTimeCode, OpenError, OpenedBundle, Port, SealedBundle, Transport, ZeroCode,
+};
 pub use envelope::KnockId;
 pub use key::{KeyError, Psk, PublicKey, SecretKey};
 pub use lock::{Audience, AudienceError, GateKeys, Lock, device_psk};

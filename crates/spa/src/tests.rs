@@ -1,6 +1,7 @@
 //! The protocol against itself, against the vectors and against another implementation of Noise.
 
 mod differential;
+mod keys;
 mod properties;
 mod vectors;
 

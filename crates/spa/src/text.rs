@@ -61,19 +61,19 @@ impl KeyKind {
     #[must_use]
     pub fn claimed_by(text: &str) -> Option<Self> {
         // The 1 makes that no prefix begins another one.
-        Self::ALL.into_iter().find(|kind| {
-            let rest = text.get(kind.prefix().len()..).unwrap_or_default();
-            rest.starts_with('1')
-                && text
-                    .get(..kind.prefix().len())
-                    .is_some_and(|start| start.eq_ignore_ascii_case(kind.prefix()))
-        })
+        Self::ALL.into_iter().find(|kind| begins(text, kind.prefix()))
     }
 
     /// How many characters its text has.
     const fn characters(self) -> usize {
         self.prefix().len().saturating_add(1 + DATA + CHECKSUM)
     }
+}
+
+/// Whether a text begins with a prefix and a 1.
+pub(crate) fn begins(text: &str, prefix: &str) -> bool {
+    let start = text.get(..prefix.len()).zip(text.get(prefix.len()..));
+    start.is_some_and(|(start, rest)| start.eq_ignore_ascii_case(prefix) && rest.starts_with('1'))
 }
 
 /// 32 bytes are 52 characters of 5 bits, the last of which has 4 that are 0.
@@ -100,6 +100,9 @@ pub enum TextError {
     /// Nothing about it looks like one.
     #[error("this is no key: {0} begins with {prefix}1", prefix = .0.prefix())]
     NoKey(KeyKind),
+    /// A one-time code was asked for.
+    #[error("this is no one-time code: one begins with aldaba-code-1")]
+    NoCode,
     /// It is what `aldaba enrol` takes.
     #[error("this is a bundle; here belongs {0}, which begins with {prefix}1", prefix = .0.prefix())]
     Bundle(KeyKind),
