@@ -13,16 +13,22 @@ use toml::de::DeTable;
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::files::Files;
 use crate::plan::{DoorPlaces, Findings, Plan};
-use crate::policy::{OneTime, Policy};
+use crate::policy::{OneTime, Policy, Receive, Spa};
 use crate::{open, suggest};
 
 mod action;
 mod daemon;
 mod door;
+mod spa;
 mod table;
 mod values;
 
 pub(crate) use values::duration_text;
+
+/// A length of time: `1h30m`.
+pub(crate) fn duration(text: &str) -> Option<std::time::Duration> {
+    values::duration(text).ok()
+}
 
 use daemon::Settings;
 use table::Table;
@@ -38,6 +44,7 @@ pub(crate) fn read(path: &Path, source: &Source, files: &mut dyn Files, findings
         doors: Vec::new(),
         one_time: Vec::new(),
         places: Vec::new(),
+        spa: spa::Section::new(path),
     };
     reading.file(source, files, findings);
     for drop_in in drop_ins(path, source, files, findings) {
@@ -45,7 +52,7 @@ pub(crate) fn read(path: &Path, source: &Source, files: &mut dyn Files, findings
             reading.file(&source, files, findings);
         }
     }
-    reading.finish()
+    reading.finish(findings)
 }
 
 /// The files of conf.d, in the order of their names.
@@ -75,6 +82,7 @@ struct Reading {
     doors: Vec<aldaba_runner::door::Door>,
     one_time: Vec<OneTime>,
     places: Vec<DoorPlaces>,
+    spa: spa::Section,
 }
 
 impl Reading {
@@ -97,6 +105,9 @@ impl Reading {
         }
         let mut table = Table::new(document.get_ref(), source, source.whole(), "the top level");
         self.settings.top(&mut table, findings);
+        if let Some(section) = table.take("spa") {
+            self.spa.section(&section, files, findings);
+        }
         if let Some(doors) = table.take("door") {
             for door in doors.tables(findings, "a door") {
                 self.door(door, files, findings);
@@ -129,13 +140,20 @@ impl Reading {
         });
     }
 
-    fn finish(self) -> Plan {
-        let Self { settings, rules, doors, one_time, places } = self;
+    fn finish(self, findings: &mut Findings) -> Plan {
+        let Self { settings, rules, doors, one_time, places, spa } = self;
+        let spa = spa.finish(&rules, &places, findings);
         let (ignore, interfaces) = (settings.place("ignore"), settings.place("interfaces"));
-        let gate =
-            Rules { doors: rules, ignore: settings.ignore, attempts: settings.attempts, ipv6: settings.ipv6 };
+        let captured = |spa: &&Spa| spa.receive == Receive::Capture;
+        let gate = Rules {
+            doors: rules,
+            ignore: settings.ignore,
+            attempts: settings.attempts,
+            ipv6: settings.ipv6,
+            spa_port: spa.as_ref().filter(captured).map(|spa| spa.port),
+        };
         let catalogue = Catalogue { doors, limits: settings.limits };
-        let policy = Policy { gate, catalogue, daemon: settings.daemon, one_time };
+        let policy = Policy { gate, catalogue, daemon: settings.daemon, one_time, spa };
         Plan { policy, doors: places, ignore, interfaces }
     }
 }

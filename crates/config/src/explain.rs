@@ -8,20 +8,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use aldaba_gate::knock::{FlagFilter, Mode, Protocol};
-use aldaba_gate::{DoorRule, KnockAction, SequenceSource};
+use aldaba_gate::spa::{AddressRule, Audience, Window};
+use aldaba_gate::{DoorRule, Knock, KnockAction, SequenceSource};
 use aldaba_runner::door::{
     Action, Commands, Door, Limits, NftAction, NftFamily, NftSet, PerFamily, PortRange, Style, Template,
     Transport,
 };
 
 use crate::aldaba_toml::duration_text;
-use crate::policy::{Capture, Current, Daemon, Interfaces, OnExit, OneTime, Policy};
+use crate::policy::{Capture, Current, Daemon, Interfaces, OnExit, OneTime, Policy, Receive, Spa};
 
 /// The policy as the text of an aldaba.toml that means the same.
 #[must_use]
 pub fn explain(policy: &Policy) -> String {
     let mut page = Page(String::new());
     daemon(&mut page, policy);
+    if let Some(policy) = &policy.spa {
+        spa(&mut page, policy);
+    }
     let doors = policy.gate.doors.iter().zip(&policy.catalogue.doors);
     for (number, (rule, door)) in (0_u32..).zip(doors) {
         let files: Vec<_> = policy.one_time.iter().filter(|file| file.door.0 == number).collect();
@@ -123,6 +127,34 @@ fn daemon(page: &mut Page, policy: &Policy) {
     }
 }
 
+fn spa(page: &mut Page, spa: &Spa) {
+    page.line("\n[spa]");
+    page.key("port", spa.port);
+    page.key_if(spa.receive == Receive::Listen, "receive", quoted("listen"));
+    let usual = Window::default();
+    for (key, is, usual) in [
+        ("past", spa.window.past, usual.past),
+        ("future", spa.window.future, usual.future),
+        ("slack", spa.window.slack, usual.slack),
+    ] {
+        page.key_if(is != usual, key, time(is));
+    }
+    let off = || quoted("none");
+    page.key("registry", path(&spa.files.registry));
+    page.key("psk-seed", spa.files.psk_seed.as_deref().map_or_else(off, path));
+    for (lock, files) in spa.locks.iter().zip(&spa.files.locks) {
+        page.line("\n[[spa.lock]]");
+        page.key("server-key", path(&files.server_key));
+        page.key("gate-key", files.gate_key.as_deref().map_or_else(off, path));
+        page.key_if(lock.audience != Audience::default(), "audience", quoted(lock.audience.as_str()));
+        for (key, moment) in [("not-before", lock.not_before), ("not-after", lock.not_after)] {
+            if let Some(moment) = moment {
+                page.key(key, quoted(&crate::authorized_keys::time_text(moment)));
+            }
+        }
+    }
+}
+
 fn limits(page: &mut Page, policy: &Policy) {
     let (is, usual) = (policy.catalogue.limits, Limits::default());
     let all = [
@@ -148,12 +180,29 @@ fn knocking(page: &mut Page, rule: &DoorRule, door: &Door, files: &[&OneTime]) {
         page.line("# Behaves as in knockd.conf: compatible mode, a shell line, one lease for each start.");
         page.key("style", quoted("knockd"));
     }
+    match rule.spa {
+        Some(AddressRule::Either) => page.key("spa", true),
+        Some(AddressRule::Bound) => page.key("spa", quoted("bound")),
+        None => {}
+    }
     for (number, knock) in (0_u8..).zip(&rule.knocks) {
         let file = files.iter().find(|file| file.knock == number);
         sequence(page, knock.action, &knock.source, file.copied());
     }
-    let Some(knock) = rule.knocks.first() else { return };
-    let (mode, flags) = match door.style {
+    if let Some(knock) = rule.knocks.first() {
+        how(page, knock, door.style);
+    }
+    if let Some(target) = rule.target {
+        page.key("target", quoted(&target.to_string()));
+    }
+    if !rule.interfaces.is_empty() {
+        page.key("interfaces", list(&rule.interfaces, |name| quoted(name)));
+    }
+}
+
+/// What all sequences of a door share.
+fn how(page: &mut Page, knock: &Knock, style: Style) {
+    let (mode, flags) = match style {
         Style::Native => (Mode::Strict, FlagFilter::INITIAL_SYN),
         Style::Knockd => (Mode::Compatible, FlagFilter::ANY),
     };
@@ -163,12 +212,6 @@ fn knocking(page: &mut Page, rule: &DoorRule, door: &Door, files: &[&OneTime]) {
     page.key_if(knock.cooldown != Duration::ZERO, "cooldown", time(knock.cooldown));
     let flags_text = if knock.flags == FlagFilter::ANY { "any".to_owned() } else { knock.flags.to_string() };
     page.key_if(knock.flags != flags, "tcp-flags", quoted(&flags_text));
-    if let Some(target) = rule.target {
-        page.key("target", quoted(&target.to_string()));
-    }
-    if !rule.interfaces.is_empty() {
-        page.key("interfaces", list(&rule.interfaces, |name| quoted(name)));
-    }
 }
 
 fn sequence(page: &mut Page, action: KnockAction, source: &SequenceSource, file: Option<&OneTime>) {

@@ -281,7 +281,8 @@ impl Reader<'_> {
     }
 
     fn finish(self) -> Plan {
-        let mut rules = Rules { doors: Vec::new(), ignore: Vec::new(), attempts: 1 << 16, ipv6: true };
+        let mut rules =
+            Rules { doors: Vec::new(), ignore: Vec::new(), attempts: 1 << 16, ipv6: true, spa_port: None };
         let mut catalogue = Catalogue { doors: Vec::new(), limits: Limits::default() };
         let (mut one_time, mut places) = (Vec::new(), Vec::new());
         for (index, draft) in (0_u32..).zip(self.doors) {
@@ -298,7 +299,7 @@ impl Reader<'_> {
             pid_file: self.pid_file,
             ..Daemon::default()
         };
-        let policy = Policy { gate: rules, catalogue, daemon, one_time };
+        let policy = Policy { gate: rules, catalogue, daemon, one_time, spa: None };
         Plan { policy, doors: places, ignore: None, interfaces: place }
     }
 }

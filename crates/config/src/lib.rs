@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod aldaba_toml;
+mod authorized_keys;
 mod bundle;
 mod diagnostic;
 mod explain;
@@ -25,7 +26,9 @@ pub use bundle::{Bundle, BundleError};
 pub use diagnostic::{Diagnostic, Paint, Place, Report, Severity, Source};
 pub use explain::explain;
 pub use files::{Disk, FileBytes, FileFacts, Files, LARGEST_FILE};
-pub use policy::{Capture, Current, Daemon, Interfaces, Log, OnExit, OneTime, Policy};
+pub use policy::{
+    Capture, Current, Daemon, Interfaces, LockFiles, Log, OnExit, OneTime, Policy, Receive, Spa, SpaFiles,
+};
 
 use std::path::Path;
 

@@ -3,8 +3,10 @@
 //! Plain values without behaviour. Two loads of the same bytes give equal policies, so monitor and worker agree on
 //! every door's number without ever sending one another a policy.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use aldaba_gate::spa::{Device, LockKeys, Psk, Window};
 use aldaba_gate::{DoorId, Rules};
 use aldaba_runner::door::Catalogue;
 
@@ -19,6 +21,67 @@ pub struct Policy {
     pub daemon: Daemon,
     /// The files of one-time sequences, one entry for each knock that uses one.
     pub one_time: Vec<OneTime>,
+    /// Single packet authorization; `None`: no door is opened by datagrams.
+    pub spa: Option<Spa>,
+}
+
+/// Single packet authorization: keys, devices, and how datagrams arrive.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Spa {
+    /// The UDP port.
+    pub port: u16,
+    /// How datagrams arrive.
+    pub receive: Receive,
+    /// How far clocks may differ.
+    pub window: Window,
+    /// What datagrams are sealed for.
+    pub locks: Vec<LockKeys>,
+    /// What the devices' pre-shared keys come from; `None`: they have none.
+    pub psk_seed: Option<Psk>,
+    /// The devices that may knock.
+    pub devices: Vec<Device>,
+    /// Where the keys and the registry lie: what `explain` writes.
+    pub files: SpaFiles,
+}
+
+/// Secrets are not shown.
+impl fmt::Debug for Spa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { port, receive, window, locks, devices, files, .. } = self;
+        let mut shown = f.debug_struct("Spa");
+        shown.field("port", port).field("receive", receive).field("window", window);
+        shown.field("locks", &locks.len()).field("devices", devices).field("files", files);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// How datagrams arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receive {
+    /// From captured frames: the port may be closed.
+    Capture,
+    /// From a UDP socket.
+    Listen,
+}
+
+/// The files of single packet authorization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpaFiles {
+    /// One line for each device.
+    pub registry: PathBuf,
+    /// The seed of the devices' pre-shared keys; `None`: turned off.
+    pub psk_seed: Option<PathBuf>,
+    /// One for each lock.
+    pub locks: Vec<LockFiles>,
+}
+
+/// The files of a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockFiles {
+    /// The server's secret key.
+    pub server_key: PathBuf,
+    /// The gate's pre-shared key; `None`: turned off.
+    pub gate_key: Option<PathBuf>,
 }
 
 /// How the program itself behaves.

@@ -34,6 +34,10 @@ pub struct Counters {
     pub completed: u64,
     /// Attempts ended by a wrong hit.
     pub broken: u64,
+    /// Datagrams to the port of single packet authorization.
+    pub datagrams: u64,
+    /// Those of them that were admitted.
+    pub admitted: u64,
     /// Anything else: retransmissions, packets a door's flag filter passes over.
     pub ignored: u64,
 }

@@ -1,8 +1,8 @@
-//! Shows every segment to the knock sequences and turns what they accept into a [`Grant`].
+//! Shows every segment to both ways of knocking and turns what they accept into a [`Grant`].
 //!
-//! The one place where the layers meet: `packet` knows no sequences, `knock` knows no addresses of this host; here a
-//! [`packet::Segment`] becomes a [`knock::Hit`] with the scopes it falls in, and a completed sequence becomes a
-//! [`Grant`]. Pure: frames, time and the host's addresses are arguments.
+//! The one place where the layers meet: `packet` knows no sequences and no keys, `knock` and `spa` know no addresses of
+//! this host; here a [`packet::Segment`] becomes a [`knock::Hit`] with the scopes it falls in, or the payload of a
+//! datagram, and a completed sequence or an admitted request becomes a [`Grant`]. Pure: frames, time and the host's addresses are arguments.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -17,15 +17,18 @@
 
 pub use aldaba_knock as knock;
 pub use aldaba_packet as packet;
+pub use aldaba_spa as spa;
 
 mod counters;
 mod needs;
 mod rules;
 mod scopes;
+mod spa_path;
 mod watch;
 
 pub use counters::{Counters, Dropped};
 pub use needs::Needs;
-pub use rules::{DoorId, DoorRule, Grant, Knock, KnockAction, Rules, SequenceSource};
+pub use rules::{By, DoorId, DoorRule, Grant, Knock, KnockAction, Rules, SequenceSource};
 pub use scopes::Interface;
+pub use spa_path::SpaRules;
 pub use watch::{Events, Gate, Verdict};

@@ -36,6 +36,7 @@ impl Needs {
                 Protocol::Udp => needs.ignore_udp.insert(step.port),
             };
         }
+        needs.udp.extend(rules.spa_port);
         for knock in rules.doors.iter().flat_map(|door: &DoorRule| &door.knocks) {
             needs.add(knock);
         }

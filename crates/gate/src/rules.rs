@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_knock::{FlagFilter, Mode, Sequence, Step};
+use aldaba_spa::{AddressRule, DeviceId, KnockId};
 
 /// A door's number: its index in the policy, the same in the gate and in the catalogue of the privileged side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +21,8 @@ pub struct Rules {
     pub attempts: usize,
     /// Whether IPv6 is looked at.
     pub ipv6: bool,
+    /// The UDP port where sealed datagrams are captured; `None`: nowhere.
+    pub spa_port: Option<u16>,
 }
 
 /// How one door can be knocked on.
@@ -33,6 +36,8 @@ pub struct DoorRule {
     pub target: Option<IpAddr>,
     /// Its sequences.
     pub knocks: Vec<Knock>,
+    /// Which datagrams open it; `None`: none do.
+    pub spa: Option<AddressRule>,
 }
 
 /// One sequence of a door.
@@ -76,10 +81,26 @@ pub enum SequenceSource {
 pub struct Grant {
     /// Which door.
     pub door: DoorId,
-    /// Which of its sequences, by index in [`DoorRule::knocks`].
-    pub knock: u8,
+    /// What asked for it.
+    pub by: By,
     /// Open or close.
     pub action: KnockAction,
     /// The client's address.
     pub source: IpAddr,
+}
+
+/// What asked for a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// One of its sequences, by index in [`DoorRule::knocks`].
+    Sequence(u8),
+    /// A device.
+    Device {
+        /// Which, by its number in the registry.
+        device: DeviceId,
+        /// The datagram's name.
+        id: KnockId,
+        /// For how many seconds; 0: as long as the door is usually open.
+        seconds: u16,
+    },
 }

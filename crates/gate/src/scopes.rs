@@ -98,6 +98,17 @@ impl Scopes {
         self.interfaces.get(&index).map(|listening| listening.interface.loopback)
     }
 
+    /// Whether an address is this host's, on any interface it captures on.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.interfaces.values().any(|listening| listening.interface.addresses.contains(&address))
+    }
+
+    /// Whether a packet to `destination` on this interface is for this host.
+    pub(crate) fn is_here(&self, index: u32, destination: IpAddr) -> bool {
+        let listening = self.interfaces.get(&index);
+        listening.is_some_and(|listening| listening.interface.addresses.contains(&destination))
+    }
+
     /// The scopes a packet to `destination` on this interface falls in; empty: not for us.
     pub(crate) fn of(&self, index: u32, destination: IpAddr) -> &[ScopeId] {
         let Some(listening) = self.interfaces.get(&index) else { return &[] };

@@ -8,10 +8,12 @@ use aldaba_knock::{
     Hit, Keep, Limits, Outcome, Pattern, PatternId, Protocol, Sequence, Sink, TcpFlags, Tracker, TrackerError,
 };
 use aldaba_packet::{Frame, Refused, Segment, Transport};
+use aldaba_spa::{DeviceId, KnockId, Moment, Rejected, Store, Timestamp};
 
 use crate::needs::current;
 use crate::scopes::Scopes;
-use crate::{Counters, DoorId, Dropped, Grant, Interface, KnockAction, Rules, SequenceSource};
+use crate::spa_path::{Spa, SpaRules};
+use crate::{By, Counters, DoorId, Dropped, Grant, Interface, KnockAction, Rules, SequenceSource};
 
 /// How often expired attempts are swept and reported, at most.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -32,6 +34,14 @@ pub trait Events {
     }
     /// Such a segment, and what became of it.
     fn hit(&mut self, _segment: &Segment<'_>, _outcome: Outcome) {}
+    /// The wall clock and the replay store, for a datagram whose tag may be right; `None`: no datagram can be admitted.
+    fn spa(&mut self) -> Option<(Timestamp, &mut dyn Store)> {
+        None
+    }
+    /// A device's request that opens nothing was admitted.
+    fn hello(&mut self, _from: IpAddr, _device: DeviceId, _id: KnockId) {}
+    /// A datagram was refused. Asked for those behind the gate only: what comes before it is counted.
+    fn rejected(&mut self, _from: IpAddr, _rejected: &Rejected) {}
 }
 
 /// What became of a frame.
@@ -43,6 +53,8 @@ pub enum Verdict {
     Dropped(Dropped),
     /// The sequences were asked.
     Seen(Outcome),
+    /// It was a datagram for single packet authorization.
+    Datagram,
 }
 
 /// Where a pattern of the tracker comes from.
@@ -62,6 +74,7 @@ pub struct Gate {
     tracker: Tracker,
     ipv6: bool,
     swept: Duration,
+    spa: Option<Spa>,
     /// One-time patterns completed by the frame at hand; they are deaf from then on.
     used_up: Vec<PatternId>,
     counters: Counters,
@@ -80,6 +93,7 @@ impl Gate {
             tracker,
             ipv6: rules.ipv6,
             swept: Duration::ZERO,
+            spa: None,
             used_up: Vec::new(),
             counters: Counters::default(),
         })
@@ -144,6 +158,10 @@ impl Gate {
             self.counters.dropped = self.counters.dropped.saturating_add(1);
             return Verdict::Dropped(dropped);
         }
+        if let Some(payload) = self.datagram_of(index, segment) {
+            self.datagram(now, segment.source, payload, events);
+            return Verdict::Datagram;
+        }
         let hit = hit_of(segment);
         let mut relay = Relay { events, origins: &self.origins, used_up: &mut self.used_up };
         if now.saturating_sub(self.swept) >= SWEEP_EVERY {
@@ -174,10 +192,50 @@ impl Gate {
         if !can_knock(segment.source, loopback) {
             return Err(Dropped::ImpossibleSource);
         }
-        if self.scopes.of(index, segment.destination).is_empty() {
+        let here = self.scopes.is_here(index, segment.destination);
+        if !here && self.scopes.of(index, segment.destination).is_empty() {
             return Err(Dropped::NotForUs);
         }
         Ok(())
+    }
+
+    /// The payload of a datagram for single packet authorization.
+    fn datagram_of<'s>(&self, index: u32, segment: &Segment<'s>) -> Option<&'s [u8]> {
+        let Transport::Udp(udp) = &segment.transport else { return None };
+        let port = self.spa.as_ref()?.port()?;
+        // Of a fragment there is only a part.
+        let whole = udp.destination_port == port && !segment.first_fragment;
+        (whole && self.scopes.is_here(index, segment.destination)).then_some(udp.payload)
+    }
+
+    /// Serves single packet authorization by these rules, or no longer. What was seen and recorded before stays.
+    pub fn serve(&mut self, now: Duration, rules: Option<SpaRules>, key: [u8; 16]) {
+        self.spa = Spa::renew(self.spa.take(), now, rules, key);
+    }
+
+    /// The replay store was lost: see [`aldaba_spa::Server::guard`].
+    pub fn guard(&mut self, wall: Timestamp) {
+        if let Some(spa) = &mut self.spa {
+            spa.guard(wall);
+        }
+    }
+
+    /// Looks at the payload of a datagram, captured here or received by a socket.
+    pub fn datagram(&mut self, now: Duration, from: IpAddr, payload: &[u8], events: &mut impl Events) {
+        self.counters.datagrams = self.counters.datagrams.saturating_add(1);
+        let Some(spa) = &mut self.spa else { return };
+        let Some((wall, store)) = events.spa() else { return };
+        match spa.handle(Moment { now, wall }, from, payload, store, |address| self.scopes.is_own(address)) {
+            Ok(admitted) => {
+                self.counters.admitted = self.counters.admitted.saturating_add(1);
+                match crate::spa_path::grant(&admitted, from) {
+                    Some(grant) => events.grant(grant),
+                    None => events.hello(from, admitted.device, admitted.id),
+                }
+            }
+            Err(rejected) if rejected.id.is_some() => events.rejected(from, &rejected),
+            Err(_) => {}
+        }
     }
 
     /// Attempts under way.
@@ -241,7 +299,7 @@ impl<E: Events> Sink for Relay<'_, E> {
             self.used_up.push(id);
         }
         let Origin { door, knock, action, .. } = origin;
-        self.events.grant(Grant { door, knock, action, source });
+        self.events.grant(Grant { door, by: By::Sequence(knock), action, source });
     }
 }
 

@@ -192,7 +192,7 @@ impl Server {
         at: Moment,
         source: IpAddr,
         bytes: &[u8],
-        store: &mut impl Store,
+        store: &mut dyn Store,
     ) -> Result<Admitted, Rejected> {
         let unnamed = |refusal| Rejected { refusal, id: None, device: None };
         // The locks are borrowed while the rest of the state changes.
@@ -254,7 +254,7 @@ fn refresh(
     known: &mut HashMap<PublicKey, Known, Keyed>,
     guard: Option<Timestamp>,
     at: Moment,
-    store: &mut impl Store,
+    store: &mut dyn Store,
 ) -> Result<Fresh, Refusal> {
     let device = served.registry.device(authentic.device).ok_or(Refusal::UnknownDevice)?;
     let known = match known.entry(device.key) {

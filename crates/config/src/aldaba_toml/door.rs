@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_gate::knock::{FlagFilter, Mode, Sequence};
+use aldaba_gate::spa::AddressRule;
 use aldaba_gate::{DoorId, DoorRule, Knock, KnockAction, SequenceSource};
 use aldaba_runner::door::{Door, Style};
 
@@ -89,7 +90,8 @@ pub(super) fn read(
     let shared = shared(&mut table, &defaults, &mut places, findings);
     let mut knocks =
         Knocks { index, style: defaults.style, shared, list: Vec::new(), one_time: Vec::new(), whole: true };
-    knocks.open(&mut table, &defaults, &mut places, files, findings);
+    let spa = spa(&mut table, findings);
+    knocks.open(&mut table, &defaults, spa.is_some(), &mut places, files, findings);
     knocks.close(&mut table, &mut places, files, findings);
     let target = target(&mut table, &mut places, findings);
     let interfaces = interfaces(&mut table, &mut places, findings);
@@ -98,7 +100,7 @@ pub(super) fn read(
     table.finish(findings);
     let (name, action) = (name?, action?);
     knocks.whole.then_some(())?;
-    let rule = DoorRule { name: name.clone(), interfaces, target, knocks: knocks.list };
+    let rule = DoorRule { name: name.clone(), interfaces, target, knocks: knocks.list, spa };
     let door = Door { name, style: defaults.style, lease, max_lease, action };
     Some(Made { rule, door, one_time: knocks.one_time, places })
 }
@@ -201,16 +203,18 @@ impl Knocks {
         &mut self,
         table: &mut Table<'_>,
         defaults: &Defaults,
+        has_spa: bool,
         places: &mut DoorPlaces,
         files: &mut dyn Files,
         findings: &mut Findings,
     ) {
         let (written, file) = (table.take("sequence"), table.take("one-time-sequences"));
         match (&written, &file) {
+            (None, None) if has_spa => {}
             (None, None) => {
                 self.whole = false;
-                findings.add(Diagnostic::error("no-sequence", &table.place, "a door needs a sequence").help(
-                    "add a line like: sequence = \"7391,2804,8816:udp\", or one-time-sequences = \"FILE\"",
+                findings.add(Diagnostic::error("no-sequence", &table.place, "a door needs a sequence or spa").help(
+                    "add a line like: spa = true, or sequence = \"7391,2804,8816:udp\", or one-time-sequences = \"FILE\"",
                 ));
             }
             (Some(written), Some(file)) if defaults.style == Style::Native => {
@@ -319,6 +323,19 @@ fn step_of(item: &Value<'_>, example: &str, findings: &mut Findings) -> Option<a
     }
     let text = item.text(findings, example)?;
     sequence::step(text.text, &text.place, findings)
+}
+
+/// `true`, or `"bound"`: only requests that name the address they come from.
+fn spa(table: &mut Table<'_>, findings: &mut Findings) -> Option<AddressRule> {
+    let value = table.take("spa")?;
+    if value.is_text() {
+        return daemon::choice(
+            &value,
+            &[("bound", AddressRule::Bound), ("either", AddressRule::Either)],
+            findings,
+        );
+    }
+    value.flag(findings)?.then_some(AddressRule::Either)
 }
 
 fn target(table: &mut Table<'_>, places: &mut DoorPlaces, findings: &mut Findings) -> Option<IpAddr> {

@@ -159,6 +159,7 @@ impl Draft {
             interfaces: Vec::new(),
             target: self.target.as_ref().and_then(|target| target.value),
             knocks: vec![knock],
+            spa: None,
         };
         let action = self.action();
         let places = self.places();

@@ -44,11 +44,11 @@ fn knock(sequence: &str) -> Knock {
 }
 
 fn door(knocks: Vec<Knock>) -> DoorRule {
-    DoorRule { name: "door".into(), interfaces: Vec::new(), target: None, knocks }
+    DoorRule { name: "door".into(), interfaces: Vec::new(), target: None, knocks, spa: None }
 }
 
 fn rules(doors: Vec<DoorRule>) -> Rules {
-    Rules { doors, ignore: Vec::new(), attempts: 64, ipv6: true }
+    Rules { doors, ignore: Vec::new(), attempts: 64, ipv6: true, spa_port: None }
 }
 
 struct Scene {
@@ -91,7 +91,8 @@ fn a_sequence_becomes_a_grant() {
     let mut scene = Scene::new(&rules(vec![door(vec![knock("7000")]), door(vec![knock("8000,9000")])]));
     scene.syn(8000);
     scene.syn(9000);
-    let wanted = Grant { door: DoorId(1), knock: 0, action: KnockAction::Open, source: ALICE.into() };
+    let wanted =
+        Grant { door: DoorId(1), by: By::Sequence(0), action: KnockAction::Open, source: ALICE.into() };
     assert_eq!(scene.heard.grants, [wanted]);
     assert_eq!(scene.heard.stages, [(1, 1), (1, 2)]);
     assert_eq!(scene.gate.counters().completed, 1);
@@ -104,7 +105,7 @@ fn a_second_sequence_closes() {
     scene.syn(9000);
     scene.syn(8000);
     assert_eq!(scene.heard.grants[0].action, KnockAction::Close);
-    assert_eq!(scene.heard.grants[0].knock, 1);
+    assert_eq!(scene.heard.grants[0].by, By::Sequence(1));
 }
 
 #[test]

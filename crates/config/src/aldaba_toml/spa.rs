@@ -1,0 +1,322 @@
+//! The section `[spa]`: single packet authorization. Keys and registry stand in files of their own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aldaba_gate::DoorRule;
+use aldaba_gate::spa::{
+    Audience, DoorTag, KeyKind, LockKeys, Locks, Psk, SecretKey, TextError, Timestamp, Window,
+};
+
+use super::daemon::{self, choice};
+use super::table::{Table, Value};
+use crate::authorized_keys::{self, Listed};
+use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::files::Files;
+use crate::plan::{DoorPlaces, Findings};
+use crate::policy::{LockFiles, Receive, Spa, SpaFiles};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Who else than its owner may use a file with a secret.
+const OTHERS: u32 = 0o077;
+
+/// What was read of it.
+pub(super) struct Section {
+    /// The folder of the main file, where keys lie unless they are named.
+    folder: PathBuf,
+    read: Option<(Spa, Place, Vec<Listed>)>,
+}
+
+impl Section {
+    pub(super) fn new(main: &Path) -> Self {
+        Self { folder: main.parent().unwrap_or(Path::new("")).to_owned(), read: None }
+    }
+
+    /// Reads it; it is written once in all files.
+    pub(super) fn section(&mut self, value: &Value<'_>, files: &mut dyn Files, findings: &mut Findings) {
+        if let Some((_, first, _)) = &self.read {
+            findings.add(
+                Diagnostic::error("set-twice", &value.key, "[spa] stands in two files")
+                    .also(first, "first set here"),
+            );
+            return;
+        }
+        let Some(mut table) = value.table(findings, "[spa]") else { return };
+        let port = port(&mut table, findings);
+        let receive = table
+            .take("receive")
+            .and_then(|value| {
+                choice(&value, &[("capture", Receive::Capture), ("listen", Receive::Listen)], findings)
+            })
+            .unwrap_or(Receive::Capture);
+        let window = window(&mut table, findings);
+        let registry = self.path(&mut table, "registry", "authorized_keys", findings);
+        let seed = self.secret(&mut table, "psk-seed", "psk.key", findings);
+        let locks = self.locks(&mut table, files, findings);
+        table.finish(findings);
+        let psk_seed =
+            seed.as_ref().and_then(|(path, at)| read_psk(path, at, KeyKind::Seed, files, findings));
+        let listed = registry_of(&registry, files, findings);
+        let Some(port) = port else { return };
+        let (locks, lock_files) = locks.into_iter().unzip();
+        let spa_files =
+            SpaFiles { registry: registry.0, psk_seed: seed.map(|(path, _)| path), locks: lock_files };
+        let devices = listed.iter().map(|listed| listed.device.clone()).collect();
+        let spa = Spa { port, receive, window, locks, psk_seed, devices, files: spa_files };
+        self.read = Some((spa, value.key.clone(), listed));
+    }
+
+    /// What depends on the doors, when all files are read.
+    pub(super) fn finish(
+        self,
+        rules: &[DoorRule],
+        places: &[DoorPlaces],
+        findings: &mut Findings,
+    ) -> Option<Spa> {
+        let by_datagram = || rules.iter().zip(places).filter(|(rule, _)| rule.spa.is_some());
+        let Some((spa, place, listed)) = self.read else {
+            for (_, door) in by_datagram() {
+                findings.add(
+                    Diagnostic::error(
+                        "no-spa",
+                        &door.name,
+                        "this door is opened by datagrams, and there is no [spa]",
+                    )
+                    .help("run aldabad init, which makes the keys and writes the section"),
+                );
+            }
+            return None;
+        };
+        if by_datagram().next().is_none() {
+            findings.add(
+                Diagnostic::warning("no-spa-door", &place, "no door is opened by datagrams")
+                    .help("write spa = true into a [[door]]"),
+            );
+        }
+        same_tags(&by_datagram().collect::<Vec<_>>(), findings);
+        for (door, at) in listed.iter().flat_map(|listed| &listed.doors) {
+            if !by_datagram().any(|(rule, _)| rule.name == *door) {
+                let message = format!("no door {door:?} is opened by datagrams");
+                let found = Diagnostic::warning("no-such-door", at, message);
+                let near = crate::suggest::nearest(door, by_datagram().map(|(rule, _)| rule.name.as_str()));
+                findings.add(match near {
+                    Some(near) => found.help(format!("did you mean {near}?")),
+                    None => found,
+                });
+            }
+        }
+        Some(spa)
+    }
+
+    /// A path with a default beside the main file, and what to point at.
+    fn path(
+        &self,
+        table: &mut Table<'_>,
+        name: &'static str,
+        usual: &str,
+        findings: &mut Findings,
+    ) -> (PathBuf, Place) {
+        let Some(value) = table.take(name) else { return (self.folder.join(usual), table.place.clone()) };
+        let written = daemon::path(&value, &format!("/etc/aldaba/{usual}"), findings);
+        (written.unwrap_or_default(), value.place)
+    }
+
+    /// The same for a secret that can be turned off by name.
+    fn secret(
+        &self,
+        table: &mut Table<'_>,
+        name: &'static str,
+        usual: &str,
+        findings: &mut Findings,
+    ) -> Option<(PathBuf, Place)> {
+        let (path, place) = self.path(table, name, usual, findings);
+        (path != Path::new("none")).then_some((path, place))
+    }
+
+    /// The locks, each `[[spa.lock]]` or the usual one.
+    fn locks(
+        &self,
+        table: &mut Table<'_>,
+        files: &mut dyn Files,
+        findings: &mut Findings,
+    ) -> Vec<(LockKeys, LockFiles)> {
+        let Some(value) = table.take("lock") else {
+            return self.lock(table, files, findings).into_iter().collect();
+        };
+        let mut locks = Vec::new();
+        for mut lock in value.tables(findings, "a lock") {
+            locks.extend(self.lock(&mut lock, files, findings));
+            lock.finish(findings);
+        }
+        if let Err(error) = Locks::new(locks.iter().map(|(lock, _)| lock.clone()).collect()) {
+            findings.add(Diagnostic::error("bad-locks", &value.key, error.to_string()));
+        }
+        locks
+    }
+
+    fn lock(
+        &self,
+        table: &mut Table<'_>,
+        files: &mut dyn Files,
+        findings: &mut Findings,
+    ) -> Option<(LockKeys, LockFiles)> {
+        let (server_key, server_at) = self.path(table, "server-key", "server.key", findings);
+        let gate = self.secret(table, "gate-key", "gate.key", findings);
+        let audience =
+            table.take("audience").and_then(|value| audience(&value, findings)).unwrap_or_default();
+        let not_before = table.take("not-before").and_then(|value| moment(&value, findings));
+        let not_after = table.take("not-after").and_then(|value| moment(&value, findings));
+        let secret = read_secret(&server_key, &server_at, files, findings, |text| {
+            SecretKey::from_text(KeyKind::ServerSecret, text)
+        });
+        let gate_psk = match &gate {
+            Some((path, at)) => read_psk(path, at, KeyKind::Gate, files, findings)?,
+            None => Psk::NONE,
+        };
+        let keys = LockKeys { secret: secret?, gate_psk, audience, not_before, not_after };
+        Some((keys, LockFiles { server_key, gate_key: gate.map(|(path, _)| path) }))
+    }
+}
+
+fn port(table: &mut Table<'_>, findings: &mut Findings) -> Option<u16> {
+    let Some(value) = table.take("port") else {
+        findings.add(
+            Diagnostic::error("no-port", &table.place, "[spa] needs a port")
+                .help("add a line like: port = 42731"),
+        );
+        return None;
+    };
+    let port = value.count(findings, 1, usize::from(u16::MAX))?;
+    u16::try_from(port).ok()
+}
+
+fn window(table: &mut Table<'_>, findings: &mut Findings) -> Window {
+    let mut window = Window::default();
+    let fields: [(&'static str, &mut Duration, Duration, Duration); 3] = [
+        ("past", &mut window.past, SECOND * 5, SECOND * 600),
+        ("future", &mut window.future, SECOND * 5, SECOND * 600),
+        ("slack", &mut window.slack, Duration::ZERO, SECOND * 60),
+    ];
+    for (name, field, least, most) in fields {
+        if let Some(value) = table.take(name) {
+            *field = value.duration(findings, least, most).unwrap_or(*field);
+        }
+    }
+    window
+}
+
+fn audience(value: &Value<'_>, findings: &mut Findings) -> Option<Audience> {
+    let text = value.text(findings, "audience = \"node-7\"")?;
+    let audience = Audience::new(text.text);
+    if let Err(error) = &audience {
+        findings.add(Diagnostic::error("bad-audience", &text.place, error.to_string()));
+    }
+    audience.ok()
+}
+
+fn moment(value: &Value<'_>, findings: &mut Findings) -> Option<Timestamp> {
+    let example = format!("{} = \"2027-01-01\", or \"2027-01-01T12:00:00Z\"", value.name);
+    let text = value.text(findings, &example)?;
+    let moment = authorized_keys::time(text.text);
+    if moment.is_none() {
+        let message = format!("{:?} is neither a day nor a moment", text.text);
+        findings.add(Diagnostic::error("bad-time", &text.place, message).help(format!("write {example}")));
+    }
+    moment
+}
+
+/// The lines of the registry.
+fn registry_of((path, at): &(PathBuf, Place), files: &mut dyn Files, findings: &mut Findings) -> Vec<Listed> {
+    match files.read(path) {
+        Ok(file) if file.facts.is_regular => {
+            let source = Source::new(path.display().to_string(), file.bytes);
+            findings.files.push((source.clone(), file.facts));
+            authorized_keys::read(&source, findings)
+        }
+        Ok(_) => {
+            findings.add(unreadable(at, path, "it is not a regular file"));
+            Vec::new()
+        }
+        Err(error) => {
+            findings.add(
+                unreadable(at, path, &crate::system_words(&error))
+                    .help("run aldabad init, or aldabad user add NAME, which make it"),
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn unreadable(at: &Place, path: &Path, why: &str) -> Diagnostic {
+    Diagnostic::error("unreadable", at, format!("{:?} cannot be read: {why}", path.display().to_string()))
+}
+
+fn read_psk(
+    path: &Path,
+    at: &Place,
+    kind: KeyKind,
+    files: &mut dyn Files,
+    findings: &mut Findings,
+) -> Option<Psk> {
+    read_secret(path, at, files, findings, |text| Psk::from_text(kind, text))
+}
+
+/// A secret from a file that nobody but its owner can use.
+fn read_secret<T>(
+    path: &Path,
+    at: &Place,
+    files: &mut dyn Files,
+    findings: &mut Findings,
+    parse: impl FnOnce(&str) -> Result<T, TextError>,
+) -> Option<T> {
+    let file = match files.read(path) {
+        Ok(file) if file.facts.is_regular => file,
+        Ok(_) => {
+            findings.add(unreadable(at, path, "it is not a regular file"));
+            return None;
+        }
+        Err(error) => {
+            let words = crate::system_words(&error);
+            findings.add(unreadable(at, path, &words).help("run aldabad init, which makes the keys"));
+            return None;
+        }
+    };
+    if file.facts.mode & OTHERS != 0 {
+        let (path, mode) = (path.display(), file.facts.mode);
+        findings.add(
+            Diagnostic::error("loose-secret", at, format!("{path} can be used by others (mode {mode:04o})"))
+                .help(format!("chmod 600 {path}; if somebody may have read it, run aldabad rotate")),
+        );
+        return None;
+    }
+    let text = zeroize::Zeroizing::new(file.bytes);
+    let parsed = parse(std::str::from_utf8(&text).unwrap_or_default());
+    if let Err(error) = &parsed {
+        findings.add(Diagnostic::error("bad-key", at, format!("{}: {error}", path.display())));
+    }
+    parsed.ok()
+}
+
+/// A datagram names a door by four bytes of a hash.
+fn same_tags(doors: &[(&DoorRule, &DoorPlaces)], findings: &mut Findings) {
+    let mut seen: Vec<(DoorTag, &Place)> = Vec::new();
+    for (rule, places) in doors {
+        let Some(tag) = DoorTag::of(&rule.name) else {
+            let message = "this name cannot be carried in a datagram: its hash is zero";
+            findings.add(Diagnostic::error("bad-name", &places.name, message).help("choose another name"));
+            continue;
+        };
+        if let Some((_, first)) = seen.iter().find(|(known, _)| *known == tag) {
+            findings.add(
+                Diagnostic::error(
+                    "same-tag",
+                    &places.name,
+                    "a datagram cannot tell this name from another one",
+                )
+                .also(first, "this one")
+                .help("choose another name for one of them"),
+            );
+        }
+        seen.push((tag, &places.name));
+    }
+}
