@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aldaba_gate::knock::{Outcome, Protocol, Sequence, Step};
+use aldaba_gate::spa::{KnockId, Malformed as WrongField, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 
 /// Length of every message in bytes.
@@ -88,6 +89,45 @@ pub enum FromWorker {
         /// Its number.
         capture: u32,
     },
+    /// A device's request was admitted: please act.
+    Admitted {
+        /// The door, under the policy of this number; the sequence is 0.
+        place: Place,
+        /// Open, or close what the device opened.
+        action: KnockAction,
+        /// The address to open for; for a close, where the request came from.
+        source: IpAddr,
+        /// Where the request came from.
+        from: IpAddr,
+        /// The device's public key.
+        device: [u8; 32],
+        /// The datagram's name.
+        id: KnockId,
+        /// For how many seconds; 0: as the door says.
+        seconds: u16,
+    },
+    /// A device's request that opens nothing was admitted.
+    Hello {
+        /// Where it came from.
+        from: IpAddr,
+        /// The device's public key.
+        device: [u8; 32],
+        /// The datagram's name.
+        id: KnockId,
+    },
+    /// A datagram of somebody who knows the gate was refused.
+    Rejected {
+        /// Where it came from.
+        from: IpAddr,
+        /// Why.
+        refusal: Refusal,
+        /// The datagram's name.
+        id: KnockId,
+        /// Whose it claims to be.
+        device: Option<[u8; 32]>,
+    },
+    /// The replay store could not be opened, or a record could not be made durable.
+    StoreFailed,
     /// A segment that a sequence looked at; only sent when [`ToWorker::Prepare`] asks for it.
     Hit {
         /// Where it came from, and from which port.
@@ -112,6 +152,35 @@ const OUTCOMES: [Outcome; 9] = [
     Outcome::Started,
     Outcome::Advanced,
     Outcome::Completed,
+];
+
+/// Refusals in the order of their numbers, from 1. [`Refusal::Clock`] carries more and has number 0.
+const REFUSALS: [Refusal; 25] = [
+    Refusal::Length,
+    Refusal::Tag,
+    Refusal::Repeated,
+    Refusal::Budget,
+    Refusal::Ephemeral,
+    Refusal::SealedKey,
+    Refusal::UnknownDevice,
+    Refusal::InvalidDevice,
+    Refusal::Forged,
+    Refusal::Malformed(WrongField::Operation),
+    Refusal::Malformed(WrongField::Flags),
+    Refusal::Malformed(WrongField::Door),
+    Refusal::Malformed(WrongField::UnusedField),
+    Refusal::Malformed(WrongField::Address),
+    Refusal::Malformed(WrongField::Padding),
+    Refusal::Old,
+    Refusal::Replay,
+    Refusal::Guard,
+    Refusal::Rate,
+    Refusal::Store,
+    Refusal::Door,
+    Refusal::Network,
+    Refusal::Relayed,
+    Refusal::Unbound,
+    Refusal::Address,
 ];
 
 /// What a capture socket is bound to.
@@ -184,6 +253,10 @@ pub enum ToWorker {
         /// Its number.
         capture: u32,
     },
+    /// The replay store comes beside this message.
+    Store,
+    /// A UDP socket on the port of single packet authorization comes beside this message, in place of one before.
+    Listen,
     /// The next one-time sequence of a knock; `None`: there is none left.
     NextSequence {
         /// The knock.
@@ -244,6 +317,15 @@ impl Writer {
         // One that has no number becomes 0, which the reader refuses.
         let number = (1..).zip(OUTCOMES).find(|(_, known)| *known == outcome).map_or(0, |(number, _)| number);
         self.u8(number)
+    }
+
+    fn refusal(self, refusal: Refusal) -> Self {
+        if let Refusal::Clock { offset, used } = refusal {
+            return self.u8(0).put(&offset.to_le_bytes()).u8(u8::from(used));
+        }
+        let number =
+            (1..).zip(REFUSALS).find(|(_, known)| *known == refusal).map_or(u8::MAX, |(number, _)| number);
+        self.u8(number).u64(0).u8(0)
     }
 
     fn place(self, place: Place) -> Self {
@@ -321,6 +403,27 @@ impl<'a> Reader<'a> {
         OUTCOMES.get(number).copied().ok_or(Malformed)
     }
 
+    fn refusal(&mut self) -> Result<Refusal, Malformed> {
+        let number = usize::from(self.u8()?);
+        let offset = i64::from_le_bytes(self.take()?);
+        let used = self.bool()?;
+        match number.checked_sub(1) {
+            None => Ok(Refusal::Clock { offset, used }),
+            Some(index) if offset == 0 && !used => REFUSALS.get(index).copied().ok_or(Malformed),
+            Some(_) => Err(Malformed),
+        }
+    }
+
+    fn knock_id(&mut self) -> Result<KnockId, Malformed> {
+        self.take().map(KnockId)
+    }
+
+    fn optional_key(&mut self) -> Result<Option<[u8; 32]>, Malformed> {
+        let known = self.bool()?;
+        let key: [u8; 32] = self.take()?;
+        if !known && key != [0; 32] { Err(Malformed) } else { Ok(known.then_some(key)) }
+    }
+
     fn place(&mut self) -> Result<Place, Malformed> {
         Ok(Place { generation: self.u32()?, door: DoorId(self.u32()?), knock: self.u8()? })
     }
@@ -376,6 +479,22 @@ impl FromWorker {
                 .socket(source)
                 .socket(destination)
                 .outcome(outcome),
+            Self::Admitted { place, action, source, from, device, id, seconds } => Writer::new(11)
+                .place(place)
+                .u8(u8::from(action == KnockAction::Close))
+                .address(source)
+                .address(from)
+                .put(&device)
+                .put(&id.0)
+                .u16(seconds),
+            Self::Hello { from, device, id } => Writer::new(12).address(from).put(&device).put(&id.0),
+            Self::Rejected { from, refusal, id, device } => Writer::new(13)
+                .address(from)
+                .refusal(refusal)
+                .put(&id.0)
+                .u8(u8::from(device.is_some()))
+                .put(&device.unwrap_or_default()),
+            Self::StoreFailed => Writer::new(14),
         };
         writer.bytes
     }
@@ -399,6 +518,23 @@ impl FromWorker {
                 destination: r.socket()?,
                 outcome: r.outcome()?,
             },
+            11 => Self::Admitted {
+                place: r.place()?,
+                action: r.action()?,
+                source: r.address()?,
+                from: r.address()?,
+                device: r.take()?,
+                id: r.knock_id()?,
+                seconds: r.u16()?,
+            },
+            12 => Self::Hello { from: r.address()?, device: r.take()?, id: r.knock_id()? },
+            13 => Self::Rejected {
+                from: r.address()?,
+                refusal: r.refusal()?,
+                id: r.knock_id()?,
+                device: r.optional_key()?,
+            },
+            14 => Self::StoreFailed,
             _ => return Err(Malformed),
         };
         r.end(message)
@@ -436,6 +572,8 @@ impl ToWorker {
             Self::NextSequence { place, sequence } => {
                 Writer::new(9).place(*place).sequence(sequence.as_ref())
             }
+            Self::Store => Writer::new(10),
+            Self::Listen => Writer::new(11),
         };
         writer.bytes
     }
@@ -458,6 +596,8 @@ impl ToWorker {
             6 => Self::InterfaceGone { index: r.u32()? },
             7 => Self::Capture { capture: r.u32()?, on: CaptureOn::from_index(r.u32()?), ring: r.u64()? },
             8 => Self::CaptureGone { capture: r.u32()? },
+            10 => Self::Store,
+            11 => Self::Listen,
             9 => Self::NextSequence { place: r.place()?, sequence: r.sequence()? },
             _ => return Err(Malformed),
         };

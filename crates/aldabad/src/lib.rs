@@ -17,6 +17,7 @@ pub mod log;
 pub mod monitor;
 mod names;
 pub mod one_time;
+pub mod replay;
 pub mod role;
 pub mod run;
 pub mod source;

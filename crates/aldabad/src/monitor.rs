@@ -10,6 +10,7 @@ mod firewall;
 mod policy;
 mod reload;
 mod requests;
+mod spa;
 mod speech;
 mod start;
 mod stop;
@@ -30,6 +31,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub use commands::spawn_as;
 pub use policy::Overrides;
+pub use spa::make_store;
 pub use start::{Setup, StartError};
 
 use crate::closer::CloserHandle;
@@ -41,6 +43,7 @@ use captures::Captures;
 use commands::Commands;
 use firewall::Firewall;
 use policy::InForce;
+use spa::SpaHold;
 use speech::Speech;
 use workers::Workers;
 
@@ -58,6 +61,7 @@ pub struct Monitor {
     firewall: Firewall,
     workers: Workers,
     captures: Captures,
+    spa_hold: SpaHold,
     links: LinkWatch,
     closer: Option<CloserHandle>,
     signals: Signals,

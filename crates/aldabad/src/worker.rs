@@ -9,29 +9,33 @@ mod policy;
 mod reporter;
 
 use std::collections::{BTreeMap, HashSet};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_gate::knock::Keep;
-use aldaba_gate::{Gate, Interface, Rules};
+use aldaba_gate::{Gate, Interface, Rules, spa};
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::poll::{self, Interest};
-use aldaba_sys::{clock, inherited, memfd, random};
+use aldaba_sys::{clock, datagram, inherited, memfd, random};
 
 pub use confine::Confinement;
 use eyes::Eyes;
 use reporter::Reporter;
 
 use crate::ipc::{FromWorker, ToWorker};
+use crate::replay::Replay;
 
 /// The largest policy, with all its files.
 const LARGEST_POLICY: usize = 16 << 20;
 
+/// Datagrams read before everything else has its turn.
+const DATAGRAMS: usize = 256;
+
 /// A policy that waits for the monitor's word.
 struct Candidate {
     generation: u32,
-    rules: Rules,
+    made: policy::Made,
     keep: Keep,
     stages: bool,
     hits: bool,
@@ -46,6 +50,8 @@ struct Worker {
     naming: Option<(u32, Interface)>,
     /// All interfaces named so far, for a gate yet to come.
     interfaces: BTreeMap<u32, Interface>,
+    /// Where datagrams arrive that are not captured.
+    listening: Option<OwnedFd>,
 }
 
 /// Why the worker ends.
@@ -73,6 +79,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
         candidate: None,
         naming: None,
         interfaces: BTreeMap::new(),
+        listening: None,
     };
     worker.reporter.insist(FromWorker::Ready { kept_uid });
     loop {
@@ -81,6 +88,18 @@ pub fn run(confinement: &Confinement) -> ExitCode {
             Err(End::Channel) => return ExitCode::SUCCESS,
             Err(End::Broken) => return ExitCode::FAILURE,
         }
+    }
+}
+
+/// Shows what has arrived at a socket to the gate, within bounds.
+fn hear_datagrams(now: Duration, socket: BorrowedFd<'_>, gate: &mut Gate, reporter: &mut Reporter) {
+    // One more than a datagram may have: a longer one must not pass for its beginning.
+    let mut buffer = [0; spa::MAX_LEN + 1];
+    for _ in 0..DATAGRAMS {
+        // An error is the network's (an answer to nothing of ours): there may be more behind it.
+        let Ok(Some((length, from))) = datagram::receive(socket, &mut buffer) else { return };
+        let payload = buffer.get(..length).unwrap_or_default();
+        gate.datagram(now, from.ip().to_canonical(), payload, reporter);
     }
 }
 
@@ -106,6 +125,9 @@ impl Worker {
         self.receive(now)?;
         if let Some(gate) = &mut self.gate {
             self.eyes.read(now, gate, &mut self.reporter);
+            if let Some(socket) = &self.listening {
+                hear_datagrams(now, socket.as_fd(), gate, &mut self.reporter);
+            }
         }
         self.reporter.flush();
         Ok(())
@@ -119,6 +141,7 @@ impl Worker {
         let channel = Interest { read: true, write: self.reporter.has_waiting() };
         let mut interests = vec![(self.reporter.channel().as_fd(), channel)];
         self.eyes.interests(&mut interests);
+        interests.extend(self.listening.iter().map(|socket| (socket.as_fd(), Interest::READ)));
         poll::wait(&interests, timeout).map(drop).map_err(|_| End::Broken)
     }
 
@@ -140,9 +163,9 @@ impl Worker {
         match message {
             ToWorker::Prepare { generation, keep_attempts, stages, hits, ipv4_only } => {
                 let keep = if keep_attempts { Keep::Unchanged } else { Keep::Nothing };
-                self.prepare(&fds, |mut rules| {
-                    rules.ipv6 &= !ipv4_only;
-                    Candidate { generation, rules, keep, stages, hits }
+                self.prepare(&fds, |mut made| {
+                    made.rules.ipv6 &= !ipv4_only;
+                    Candidate { generation, made, keep, stages, hits }
                 })?;
                 self.reporter.insist(match self.candidate {
                     Some(_) => FromWorker::Prepared { generation },
@@ -173,6 +196,14 @@ impl Worker {
                 self.eyes.open(capture, on, socket, ring).map_err(|_| End::Broken)?;
             }
             ToWorker::CaptureGone { capture } => self.eyes.close(capture),
+            ToWorker::Store => {
+                let [file] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
+                self.open_store(file);
+            }
+            ToWorker::Listen => {
+                let [socket] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
+                self.listening = Some(socket);
+            }
             ToWorker::NextSequence { place, sequence } => {
                 // For a policy that has gone meanwhile it means nothing.
                 let current = place.generation == self.reporter.generation();
@@ -191,22 +222,52 @@ impl Worker {
         self.interfaces.insert(index, interface);
     }
 
-    fn prepare(&mut self, fds: &[OwnedFd], candidate: impl FnOnce(Rules) -> Candidate) -> Result<(), End> {
+    /// Without a store every request is refused.
+    fn open_store(&mut self, file: OwnedFd) {
+        match Replay::open(file.into()) {
+            Ok(store) => {
+                *self.reporter.store() = store;
+                self.raise_guard();
+            }
+            Err(_) => self.reporter.insist(FromWorker::StoreFailed),
+        }
+    }
+
+    /// After a lost store nothing is new for a while.
+    fn raise_guard(&mut self) {
+        if let (Some(gate), Ok(Some(until))) = (&mut self.gate, self.reporter.store().guard()) {
+            gate.guard(until);
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        fds: &[OwnedFd],
+        candidate: impl FnOnce(policy::Made) -> Candidate,
+    ) -> Result<(), End> {
         let [sealed] = fds else { return Err(End::Broken) };
         let bundle = memfd::read(sealed, LARGEST_POLICY).map_err(|_| End::Broken)?;
-        self.candidate = policy::rules(&bundle).map(candidate);
+        self.candidate = policy::made(&bundle).map(candidate);
         Ok(())
     }
 
     /// The monitor has switched: from here on doors have the numbers of the new policy.
     fn commit(&mut self, now: Duration, generation: u32) -> Result<(), End> {
         let candidate = self.candidate.take().filter(|candidate| candidate.generation == generation);
-        let Candidate { rules, keep, stages, hits, .. } = candidate.ok_or(End::Broken)?;
-        match &mut self.gate {
-            Some(gate) => gate.reconfigure(now, &rules, keep).map_err(|_| End::Broken)?,
-            None => self.gate = Some(self.first_gate(&rules)?),
-        }
+        let Candidate { made, keep, stages, hits, .. } = candidate.ok_or(End::Broken)?;
+        let policy::Made { rules, spa, devices } = made;
+        let mut gate = match self.gate.take() {
+            Some(mut gate) => {
+                gate.reconfigure(now, &rules, keep).map_err(|_| End::Broken)?;
+                gate
+            }
+            None => self.first_gate(&rules)?,
+        };
+        gate.serve(now, spa, random::bytes().map_err(|_| End::Broken)?);
+        self.gate = Some(gate);
         self.reporter.set_policy(generation, stages, hits);
+        self.reporter.set_devices(devices);
+        self.raise_guard();
         Ok(())
     }
 

@@ -98,6 +98,8 @@ pub enum By {
     Device {
         /// Which, by its number in the registry.
         device: DeviceId,
+        /// Where its datagram came from.
+        from: IpAddr,
         /// The datagram's name.
         id: KnockId,
         /// For how many seconds; 0: as long as the door is usually open.

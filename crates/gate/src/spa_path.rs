@@ -50,8 +50,8 @@ impl Spa {
         self.port
     }
 
-    pub(crate) fn guard(&mut self, wall: Timestamp) {
-        self.server.guard(wall);
+    pub(crate) fn guard(&mut self, until: Timestamp) {
+        self.server.guard(until);
     }
 
     /// Takes a datagram through all steps. A door is never opened for an address of this very host: behind a proxy that
@@ -78,7 +78,7 @@ impl Spa {
 
 /// The decision an admitted request comes to; `None` for one that opens nothing.
 pub(crate) fn grant(admitted: &Admitted, from: IpAddr) -> Option<Grant> {
-    let by = |seconds| By::Device { device: admitted.device, id: admitted.id, seconds };
+    let by = |seconds| By::Device { device: admitted.device, from, id: admitted.id, seconds };
     match admitted.demand {
         Demand::Open { door, address, seconds } => {
             Some(Grant { door: DoorId(door), by: by(seconds), action: KnockAction::Open, source: address })

@@ -214,9 +214,9 @@ impl Gate {
     }
 
     /// The replay store was lost: see [`aldaba_spa::Server::guard`].
-    pub fn guard(&mut self, wall: Timestamp) {
+    pub fn guard(&mut self, until: Timestamp) {
         if let Some(spa) = &mut self.spa {
-            spa.guard(wall);
+            spa.guard(until);
         }
     }
 

@@ -15,7 +15,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::lease::LeaseId;
 use crate::record::{Entry, Moment, Record};
-use store::{Room, Store};
+pub use store::Storage;
+use store::Store;
 
 const LEASES: TableDefinition<u64, &[u8]> = TableDefinition::new("leases");
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -62,7 +63,7 @@ impl Journal {
     /// Opens a journal, or makes one of an empty file. The file must be open for reading and writing; the caller holds
     /// whatever lock keeps a second daemon away.
     pub fn open(file: File) -> Result<Self, JournalError> {
-        Self::open_store(Arc::new(Room::new(file)))
+        Self::open_store(Storage::new(file).0)
     }
 
     fn open_store(store: Arc<dyn Store>) -> Result<Self, JournalError> {
@@ -161,10 +162,8 @@ fn inconsistent() -> JournalError {
 }
 
 fn open_database(store: Arc<dyn Store>) -> Result<Database, JournalError> {
-    let database = Database::builder()
-        .set_cache_size(CACHE)
-        .create_with_backend(store::Backend(store))
-        .map_err(failed)?;
+    let database =
+        Database::builder().set_cache_size(CACHE).create_with_backend(Storage(store)).map_err(failed)?;
     let found = schema(&database)?;
     match found {
         Some(SCHEMA_VERSION) => Ok(database),

@@ -180,9 +180,8 @@ impl Server {
         &self.served
     }
 
-    /// The replay store was lost: requests made up to the end of the window from now are not known to be new.
-    pub fn guard(&mut self, wall: Timestamp) {
-        let until = wall.after(self.served.window.future);
+    /// The replay store was lost: no request made up to this time is known to be new.
+    pub fn guard(&mut self, until: Timestamp) {
         self.guard = self.guard.max(Some(until));
     }
 

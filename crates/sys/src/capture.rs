@@ -26,5 +26,6 @@ mod socket;
 pub use pace::Pace;
 pub use ring::{Batch, Fault, FrameView, PacketType, Ring, VlanTag, take_fault};
 pub use size::RingSize;
+pub(crate) use socket::attach_program;
 pub use socket::{Attached, CaptureSocket, Statistics, Target};
 pub(crate) use socket::{attach, prepare_raw};

@@ -4,6 +4,7 @@ pub mod capture;
 pub mod channel;
 pub mod clock;
 pub mod daemonize;
+pub mod datagram;
 pub mod files;
 pub mod filter;
 pub mod inherited;

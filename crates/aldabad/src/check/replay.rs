@@ -105,7 +105,7 @@ impl Report {
                 None
             }
             Verdict::Seen(outcome) => Some(outcome_word(outcome)),
-            Verdict::Dropped(_) | Verdict::Refused(_) => {
+            Verdict::Dropped(_) | Verdict::Refused(_) | Verdict::Datagram => {
                 self.elsewhere += 1;
                 None
             }

@@ -120,6 +120,8 @@ impl Monitor {
         self.follow_links(now);
         self.reopen_log(&policy.daemon.log);
         self.open_keeper_if_needed();
+        self.hand_over_spa(now);
+        self.close_of_removed_devices(now);
         self.prepare_firewall(now);
         if !self.face.is_knockd() {
             self.speech.tell(Level::Notice, format!("reloaded doors={}", policy.catalogue.doors.len()));

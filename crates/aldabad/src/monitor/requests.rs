@@ -7,6 +7,7 @@ use aldaba_gate::{DoorId, KnockAction};
 use aldaba_runner::Ask;
 
 use super::Monitor;
+use super::spa::Told;
 use super::workers::Heard;
 use crate::ipc::{FromWorker, Place, ToWorker};
 use crate::log::Level;
@@ -52,6 +53,12 @@ impl Monitor {
             }
             FromWorker::Hit { source, protocol, destination, outcome } => {
                 crate::knockd::print_hit(source, protocol, destination, outcome);
+            }
+            FromWorker::Admitted { place, action, source: address, from, device, id, seconds } => {
+                self.handle_admitted(now, &Told { place, action, address, from, device, id, seconds });
+            }
+            FromWorker::Hello { .. } | FromWorker::Rejected { .. } | FromWorker::StoreFailed => {
+                self.handle_spa(now, &message);
             }
             FromWorker::CaptureFailed { capture } => {
                 if let Some(error) = self.captures.reopen(capture, &mut self.workers) {

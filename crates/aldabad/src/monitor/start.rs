@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aldaba_config::Policy;
 use aldaba_gate::Needs;
 use aldaba_runner::Runner;
-use aldaba_runner::door::{Action, Catalogue, Style};
+use aldaba_runner::door::{Action, Style};
 use aldaba_runner::record::{self, Moment};
 use aldaba_sys::clock;
 use aldaba_sys::privileges::{self, Identity};
@@ -20,6 +21,7 @@ use super::commands::Commands;
 use super::firewall::Firewall;
 use super::policy::{InForce, Overrides};
 use super::reload::watch;
+use super::spa::SpaHold;
 use super::speech::Speech;
 use super::workers::Workers;
 use crate::face::Face;
@@ -127,6 +129,7 @@ impl Monitor {
             firewall,
             workers: Workers::new(program, identity, sandbox),
             captures,
+            spa_hold: SpaHold::default(),
             links,
             closer: None,
             signals,
@@ -162,7 +165,7 @@ impl Monitor {
 
     /// The state folder, where the policy needs one: a door with a stop command. For the others it is only of use.
     fn open_keeper(&mut self, open: fn(&Path) -> Result<Keeper, KeeperError>) -> Result<(), StartError> {
-        let need = need(&self.policy.current().policy.catalogue);
+        let need = need(&self.policy.current().policy);
         if self.keeper.is_some() || need == Need::None {
             return Ok(());
         }
@@ -215,6 +218,7 @@ impl Monitor {
 
     /// The worker has built the policy that is in force: it serves from now on.
     pub(super) fn serve(&mut self, now: Duration, generation: u32) {
+        self.hand_over_spa(now);
         self.workers.tell(&ToWorker::Commit { generation }, &[]);
         for (place, sequence) in self.policy.one_time_now() {
             self.workers.tell(&ToWorker::NextSequence { place, sequence }, &[]);
@@ -281,7 +285,11 @@ enum Need {
     Durable,
 }
 
-fn need(catalogue: &Catalogue) -> Need {
+fn need(policy: &Policy) -> Need {
+    // Replay records must outlive the daemon.
+    if policy.spa.is_some() {
+        return Need::Durable;
+    }
     let of = |action: &Action| match action {
         Action::LogOnly => Need::None,
         Action::Command(commands) if commands.never_stop => Need::None,
@@ -289,7 +297,7 @@ fn need(catalogue: &Catalogue) -> Need {
         Action::Command(_) => Need::Durable,
         Action::Nftables(_) => Need::Useful,
     };
-    catalogue.doors.iter().map(|door| of(&door.action)).max().unwrap_or(Need::None)
+    policy.catalogue.doors.iter().map(|door| of(&door.action)).max().unwrap_or(Need::None)
 }
 
 /// The worker's user. Where it may not be changed at all, the worker says so itself.

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use aldaba_gate::knock::{Outcome, Protocol};
 use aldaba_gate::packet::{Segment, Transport};
-use aldaba_gate::{DoorId, Events, Grant};
+use aldaba_gate::spa::{DeviceId, KnockId, Refusal, Rejected, Store, Timestamp};
+use aldaba_gate::{By, DoorId, Events, Grant};
 use aldaba_sys::channel::{Channel, Sent};
+use aldaba_sys::clock;
 
 use crate::budget::Budget;
 use crate::ipc::{FromWorker, Place, SIZE};
+use crate::replay::Replay;
 
 /// Requests that wait while the channel is full; more are lost and counted.
 const WAITING: usize = 256;
@@ -26,6 +29,10 @@ pub(super) struct Reporter {
     budget: Budget,
     generation: u32,
     now: Duration,
+    /// The keys of the devices, in the registry's order.
+    devices: Vec<[u8; 32]>,
+    /// The replay records.
+    store: Replay,
 }
 
 impl Reporter {
@@ -40,6 +47,8 @@ impl Reporter {
             budget: Budget::default(),
             generation: 0,
             now: Duration::ZERO,
+            devices: Vec::new(),
+            store: Replay::default(),
         }
     }
 
@@ -53,6 +62,20 @@ impl Reporter {
         self.generation = generation;
         self.stages = stages;
         self.hits = hits;
+    }
+
+    /// The devices of the policy in force.
+    pub(super) fn set_devices(&mut self, devices: Vec<[u8; 32]>) {
+        self.devices = devices;
+    }
+
+    /// Where replay records are kept.
+    pub(super) const fn store(&mut self) -> &mut Replay {
+        &mut self.store
+    }
+
+    fn key_of(&self, device: DeviceId) -> Option<[u8; 32]> {
+        self.devices.get(usize::try_from(device.0).ok()?).copied()
     }
 
     /// The number of the policy in force.
@@ -138,9 +161,38 @@ impl Events for Reporter {
     }
 
     fn grant(&mut self, grant: Grant) {
-        let Grant { door, knock, action, source } = grant;
-        self.insist(FromWorker::Request { place: self.place(door, knock), action, source });
+        let Grant { door, by, action, source } = grant;
+        let message = match by {
+            By::Sequence(knock) => FromWorker::Request { place: self.place(door, knock), action, source },
+            By::Device { device, from, id, seconds } => {
+                let place = self.place(door, 0);
+                let Some(device) = self.key_of(device) else { return };
+                FromWorker::Admitted { place, action, source, from, device, id, seconds }
+            }
+        };
+        self.insist(message);
     }
+
+    fn spa(&mut self) -> Option<(Timestamp, &mut dyn Store)> {
+        let wall = u64::try_from(clock::wall().as_micros()).ok()?;
+        Some((Timestamp(wall), &mut self.store))
+    }
+
+    fn hello(&mut self, from: IpAddr, device: DeviceId, id: KnockId) {
+        if let Some(device) = self.key_of(device) {
+            self.insist(FromWorker::Hello { from, device, id });
+        }
+    }
+
+    fn rejected(&mut self, from: IpAddr, rejected: &Rejected) {
+        let Some(id) = rejected.id else { return };
+        if rejected.refusal == Refusal::Store {
+            self.insist(FromWorker::StoreFailed);
+        }
+        let device = rejected.device.and_then(|device| self.key_of(device));
+        self.mention(FromWorker::Rejected { from, refusal: rejected.refusal, id, device });
+    }
+
     fn wants_hits(&self) -> bool {
         self.hits
     }

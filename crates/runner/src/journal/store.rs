@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -30,10 +30,6 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(file: File) -> Self {
-        Self { file }
-    }
-
     /// Reserves blocks without changing the length, which redb insists on. A file system that cannot reserve is left
     /// alone: then a full disk is met when writing, and the start command is not run.
     fn reserve(&self, len: u64) -> io::Result<()> {
@@ -46,7 +42,8 @@ impl Room {
 
 impl Store for Room {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        // Not by name and not by its facts: a worker in its sandbox may ask for neither.
+        (&self.file).seek(SeekFrom::End(0))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
@@ -67,11 +64,20 @@ impl Store for Room {
     }
 }
 
-/// A [`Store`] as redb wants it. It takes no lock: that is the caller's, for the life of the daemon.
-#[derive(Debug)]
-pub(super) struct Backend(pub(super) Arc<dyn Store>);
+/// The bytes of a store as redb wants them, given out any number of times. It takes no lock: that is the caller's, for the
+/// life of the daemon.
+#[derive(Debug, Clone)]
+pub struct Storage(pub(super) Arc<dyn Store>);
 
-impl StorageBackend for Backend {
+impl Storage {
+    /// A file opened for reading and writing.
+    #[must_use]
+    pub fn new(file: File) -> Self {
+        Self(Arc::new(Room { file }))
+    }
+}
+
+impl StorageBackend for Storage {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
     }

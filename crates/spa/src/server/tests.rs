@@ -174,7 +174,7 @@ fn a_datagram_works_once_whatever_is_forgotten() {
     // The store is lost too.
     world.server = Server::new(served(devices), Duration::ZERO, [5; 16]);
     world.store = Memory::default();
-    world.server.guard(WALL);
+    world.server.guard(WALL.after(Window::default().future));
     assert_eq!(world.handle(HERE, &bytes), Err(Refusal::Guard));
     let soon = WALL.after(Duration::from_secs(60));
     world.at.wall = soon;

@@ -143,7 +143,7 @@ pub(crate) fn attach(fd: BorrowedFd<'_>, filter: &FilterSpec, offset: Offset) ->
     }
 }
 
-fn attach_program(fd: BorrowedFd<'_>, instructions: &[Insn]) -> io::Result<()> {
+pub(crate) fn attach_program(fd: BorrowedFd<'_>, instructions: &[Insn]) -> io::Result<()> {
     let mut instructions: Vec<libc::sock_filter> = instructions
         .iter()
         .map(|insn| libc::sock_filter { code: insn.code, jt: insn.jt, jf: insn.jf, k: insn.k })

@@ -1,0 +1,255 @@
+//! The monitor's part of single packet authorization: the replay store and the socket it hands to the worker, and the
+//! last word on what the worker has admitted (spec/spa.md, section 8, steps 17 and 18).
+
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aldaba_config::{Receive, Spa};
+use aldaba_gate::spa::{Device, DoorTag, KnockId, MAX_LEN, MIN_LEN, Refusal, Timestamp, opened};
+use aldaba_gate::{DoorId, DoorRule, KnockAction};
+use aldaba_runner::{Ask, Granted, Owner};
+use aldaba_sys::{clock, datagram, files};
+
+use super::Monitor;
+use crate::ipc::{FromWorker, Place, ToWorker};
+use crate::log::Level;
+use crate::replay::Replay;
+use crate::wording::{self, quoted};
+
+/// The replay store's name in the state folder.
+const STORE: &str = "replay.redb";
+/// Where a damaged one is put.
+const DAMAGED: &str = "replay.redb.damaged";
+/// Live leases of one device.
+const LEASES_PER_DEVICE: usize = 8;
+
+/// What it holds for single packet authorization.
+#[derive(Debug, Default)]
+pub(super) struct SpaHold {
+    store: Option<File>,
+    /// The socket on the port, and what it was made for.
+    socket: Option<(u16, Receive, OwnedFd)>,
+}
+
+/// A request of a device as the worker tells it.
+pub(super) struct Told {
+    pub(super) place: Place,
+    pub(super) action: KnockAction,
+    pub(super) address: IpAddr,
+    pub(super) from: IpAddr,
+    pub(super) device: [u8; 32],
+    pub(super) id: KnockId,
+    pub(super) seconds: u16,
+}
+
+/// What the monitor's own policy makes of it.
+struct Allowed {
+    door: DoorId,
+    owner: Owner,
+    name: String,
+    wanted: Duration,
+}
+
+/// The wall clock as datagrams have it.
+fn wall() -> Timestamp {
+    Timestamp(u64::try_from(clock::wall().as_micros()).unwrap_or_default())
+}
+
+impl SpaHold {
+    /// Opens the replay store of the state folder, or makes one. What could have been lost is not trusted: `Some` says
+    /// why.
+    fn open_store(&mut self, folder: &Path, window: Duration) -> io::Result<Option<&'static str>> {
+        let path = folder.join(STORE);
+        let existed = path.exists();
+        let mut file = files::open_private(&path)?;
+        let (mut store, lost) = if let Ok(store) = Replay::open(file.try_clone()?) {
+            (store, if existed { None } else { Some("it was not there") })
+        } else {
+            std::fs::rename(&path, folder.join(DAMAGED))?;
+            file = files::open_private(&path)?;
+            (fresh(&file)?, Some("it was damaged"))
+        };
+        if lost.is_some() {
+            store.set_guard(wall().after(window)).map_err(io::Error::other)?;
+        }
+        self.store = Some(file);
+        Ok(lost)
+    }
+}
+
+fn fresh(file: &File) -> io::Result<Replay> {
+    Replay::open(file.try_clone()?).map_err(io::Error::other)
+}
+
+/// Makes an empty replay store beside a new identity: its absence later means that it was lost.
+pub fn make_store(folder: &Path) -> io::Result<PathBuf> {
+    files::private_dir(folder)?;
+    let path = folder.join(STORE);
+    if !path.exists() {
+        fresh(&files::open_private(&path)?)?;
+    }
+    Ok(path)
+}
+
+impl Monitor {
+    /// Gives a new worker, or one with a new policy, what it needs for datagrams.
+    pub(super) fn hand_over_spa(&mut self, now: Duration) {
+        let Some((window, port, receive)) = self.spa().map(|spa| (spa.window.future, spa.port, spa.receive))
+        else {
+            self.spa_hold.socket = None;
+            return;
+        };
+        if self.spa_hold.store.is_none() {
+            match self.spa_hold.open_store(&self.state_folder.clone(), window) {
+                Ok(None) => {}
+                Ok(Some(why)) => {
+                    let wait = wording::short(window);
+                    let line = format!("replay-store-new why={} refusing-for={wait}", quoted(why));
+                    self.speech.tell(Level::Warning, line);
+                }
+                Err(error) => self.degraded(now, "replay-store", &error.to_string()),
+            }
+        }
+        if let Some(store) = &self.spa_hold.store {
+            self.workers.tell(&ToWorker::Store, &[store.as_fd()]);
+        }
+        self.hand_over_socket(now, port, receive);
+    }
+
+    /// The port is taken in either case: a port without a socket is answered by the kernel.
+    fn hand_over_socket(&mut self, now: Duration, port: u16, receive: Receive) {
+        let same = self.spa_hold.socket.as_ref().is_some_and(|(p, r, _)| (*p, *r) == (port, receive));
+        if !same {
+            self.spa_hold.socket = None;
+            let socket = match receive {
+                Receive::Capture => datagram::silent(port),
+                Receive::Listen => datagram::listen(port, MIN_LEN, MAX_LEN),
+            };
+            match socket {
+                Ok(socket) => self.spa_hold.socket = Some((port, receive, socket)),
+                Err(error) => self.degraded(now, "spa-port", &format!("UDP port {port}: {error}")),
+            }
+        }
+        if let Some((_, Receive::Listen, socket)) = &self.spa_hold.socket {
+            self.workers.tell(&ToWorker::Listen, &[socket.as_fd()]);
+        }
+    }
+
+    fn spa(&self) -> Option<&Spa> {
+        self.policy.current().policy.spa.as_ref()
+    }
+
+    fn device(&self, key: &[u8; 32]) -> Option<&Device> {
+        self.spa()?.devices.iter().find(|device| device.key.as_bytes() == key)
+    }
+
+    /// Who a device is, for a line of the log.
+    fn device_name(&self, key: Option<[u8; 32]>) -> String {
+        key.and_then(|key| self.device(&key)).map_or_else(|| "?".to_owned(), |device| quoted(&device.name))
+    }
+
+    /// What the worker says of datagrams.
+    pub(super) fn handle_spa(&mut self, now: Duration, message: &FromWorker) {
+        match *message {
+            FromWorker::Hello { from, device, id } => {
+                let name = self.device_name(Some(device));
+                self.speech.tell(Level::Notice, format!("hello device={name} address={from} id={id}"));
+            }
+            FromWorker::Rejected { from, refusal, id, device } => {
+                let line = self.rejected_line(from, refusal, id, device);
+                self.speech.tell(Level::Warning, line);
+            }
+            FromWorker::StoreFailed => {
+                let error = "the replay store failed: nobody gets in by datagram until it works again";
+                self.degraded(now, "replay-store", error);
+            }
+            _ => {}
+        }
+    }
+
+    fn rejected_line(&self, from: IpAddr, refusal: Refusal, id: KnockId, device: Option<[u8; 32]>) -> String {
+        let name = self.device_name(device);
+        let more = match refusal {
+            Refusal::Clock { offset, used } => {
+                let direction = if offset < 0 { "behind" } else { "ahead" };
+                let by = wording::short(Duration::from_micros(offset.unsigned_abs()));
+                format!(" clock={direction} by={by}{}", if used { " used=yes" } else { "" })
+            }
+            _ => String::new(),
+        };
+        format!("rejected device={name} address={from} id={id} why={refusal}{more}")
+    }
+
+    /// A request the worker has admitted. It is believed nothing that this policy does not allow.
+    pub(super) fn handle_admitted(&mut self, now: Duration, told: &Told) {
+        let Told { from, id, action, address, .. } = *told;
+        let allowed = match self.allow(told) {
+            Ok(allowed) => allowed,
+            Err(why) => {
+                let device = self.device_name(Some(told.device));
+                let line = format!("request-refused device={device} address={from} id={id} why={why}");
+                self.speech.tell_limited(now, wording::Line::new(Level::Error, line));
+                return;
+            }
+        };
+        let Allowed { door, owner, name, wanted } = allowed;
+        let verb = if action == KnockAction::Open { "admitted" } else { "close-asked" };
+        let door_name = quoted(self.policy.name(door));
+        let line = format!("{verb} door={door_name} address={address} device={name} from={from} id={id}");
+        self.speech.tell(Level::Notice, line);
+        let door = aldaba_runner::DoorId(door.0);
+        match action {
+            KnockAction::Open => {
+                let ask = Ask { address, wanted: Some(wanted), owner: Some(owner) };
+                // What became of it is said by the runner's events.
+                let _: Granted = self.runner.grant(now, door, &ask);
+            }
+            KnockAction::Close => drop(self.runner.close_owned(now, door, owner)),
+        }
+    }
+
+    fn allow(&self, told: &Told) -> Result<Allowed, &'static str> {
+        let door = self.policy.door(told.place).ok_or("no-such-door")?;
+        let index = usize::try_from(door.0).map_err(|_| "no-such-door")?;
+        let policy = &self.policy.current().policy;
+        let rule: &DoorRule = policy.gate.doors.get(index).ok_or("no-such-door")?;
+        let entry = policy.catalogue.doors.get(index).ok_or("no-such-door")?;
+        let device = self.device(&told.device).ok_or("no-such-device")?;
+        let source_rule = rule.spa.ok_or("no-such-door")?;
+        let tag = DoorTag::of(&rule.name).ok_or("no-such-door")?;
+        if !device.may_open(tag) || !device.is_valid(wall()) || !device.may_come_from(told.from) {
+            return Err("not-allowed");
+        }
+        let owner = Owner(told.device);
+        if told.action == KnockAction::Open {
+            opened(told.from, Some(told.address), source_rule, device.delegates).map_err(Refusal::name)?;
+            self.room_for(owner, &rule.name, told.address)?;
+        }
+        let asked = match told.seconds {
+            0 => entry.lease,
+            seconds => Duration::from_secs(seconds.into()),
+        };
+        let wanted = device.max_lease.map_or(asked, |longest| asked.min(longest));
+        Ok(Allowed { door, owner, name: quoted(&device.name), wanted })
+    }
+
+    /// A device holds few leases, so that no key fills the firewall.
+    fn room_for(&self, owner: Owner, door: &str, address: IpAddr) -> Result<(), &'static str> {
+        let held = || self.runner.leases().filter(|lease| lease.owner() == Some(owner));
+        let again = held().any(|lease| &**lease.door() == door && lease.address() == address);
+        if again || held().count() < LEASES_PER_DEVICE { Ok(()) } else { Err("too-many-of-device") }
+    }
+
+    /// After a reload: devices that are gone, or no longer valid, keep nothing open.
+    pub(super) fn close_of_removed_devices(&mut self, now: Duration) {
+        let known: std::collections::HashSet<Owner> = self
+            .spa()
+            .map(|spa| spa.devices.iter().map(|device| Owner(*device.key.as_bytes())).collect())
+            .unwrap_or_default();
+        self.runner.close_unless_owner(now, |owner| known.contains(&owner));
+    }
+}
