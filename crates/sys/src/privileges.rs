@@ -141,11 +141,18 @@ fn group_ids() -> Option<[u32; 3]> {
     (result == 0).then_some([real, effective, saved])
 }
 
-/// Takes from this process what a worker never needs: new processes and threads, core dumps, growing files, and more
-/// than this many descriptors.
+/// The largest file a worker may write: the replay records of more devices than there will be.
+const LARGEST_FILE: u64 = 1 << 30;
+
+/// Takes from this process what a worker never needs: new processes and threads, core dumps, files that grow for ever,
+/// and more than this many descriptors.
 pub fn limit_worker(descriptors: u64) -> Result<(), PrivilegeError> {
-    let limits =
-        [(Resource::Nproc, 0), (Resource::Core, 0), (Resource::Fsize, 0), (Resource::Nofile, descriptors)];
+    let limits = [
+        (Resource::Nproc, 0),
+        (Resource::Core, 0),
+        (Resource::Fsize, LARGEST_FILE),
+        (Resource::Nofile, descriptors),
+    ];
     for (resource, limit) in limits {
         let hard = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let limit = Some(limit.min(hard));

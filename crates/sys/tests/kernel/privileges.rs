@@ -116,7 +116,7 @@ fn a_worker_starts_nothing_and_writes_nothing() {
         return;
     }
     let child = child("limits");
-    assert_eq!(child.answer(), "[(0, 0), (0, 0), (0, 0), (64, 64)]");
+    assert_eq!(child.answer(), "[(0, 0), (0, 0), (1073741824, 1073741824), (64, 64)]");
     assert_eq!(child.answer(), "Err(WouldBlock)");
     assert_eq!(child.ending(), Ending::Code(0));
 }

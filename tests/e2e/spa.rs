@@ -1,0 +1,221 @@
+//! Doors opened by sealed datagrams, on two hosts with the real kernel firewall. The client is the library, so that every
+//! byte can be chosen.
+#![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
+
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use aldaba_spa::{
+    Audience, DoorTag, KeyKind, Lock, Operation, Psk, Request, SecretKey, Timestamp, device_psk, seal, text,
+};
+use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER, SERVER6};
+use aldaba_tests::{Hosts, Program, cannot_run, until};
+
+const PORT: u16 = 42731;
+const CONFIG: &str = r#"
+interfaces = ["srv0"]
+
+[spa]
+port = 42731
+future = "5s"
+RECEIVE
+
+[[door]]
+name = "ssh"
+spa = true
+ports = ["2222/tcp"]
+lease = "2s"
+
+[[door]]
+name = "web"
+sequence = "7000,8000,9000"
+spa = "bound"
+ports = ["8080/tcp"]
+lease = "30s"
+"#;
+
+struct Scene {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+    daemon: Program,
+    sealed: Cell<u8>,
+}
+
+fn alice() -> SecretKey {
+    SecretKey::new(&[1; 32])
+}
+
+fn write_secret(dir: &Path, name: &str, kind: KeyKind, byte: u8) {
+    let path = dir.join(name);
+    std::fs::write(&path, text::encode(kind, &[byte; 32]).as_bytes()).expect("written");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("its mode");
+}
+
+fn scene(receive: &str) -> Option<Scene> {
+    if cannot_run().is_some() {
+        return None;
+    }
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    write_secret(dir.path(), "server.key", KeyKind::ServerSecret, 9);
+    write_secret(dir.path(), "gate.key", KeyKind::Gate, 8);
+    write_secret(dir.path(), "psk.key", KeyKind::Seed, 7);
+    let line = format!("{} alice/laptop\n", alice().public().to_text(KeyKind::Device));
+    std::fs::write(dir.path().join("authorized_keys"), line).expect("written");
+    let daemon = Program::aldabad(&hosts, dir.path(), &CONFIG.replace("RECEIVE", receive));
+    // There was no replay store: for as long as a clock may be ahead nothing is known to be new.
+    daemon.wait_for("replay-store-new");
+    std::thread::sleep(Duration::from_millis(5100));
+    Some(Scene { hosts, dir, daemon, sealed: Cell::new(0) })
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    Timestamp(since.as_micros().try_into().expect("before the year 586,000"))
+}
+
+fn open(door: &str, bound: Option<IpAddr>) -> Operation {
+    Operation::Open { door: DoorTag::of(door).expect("a tag"), seconds: 0, bound }
+}
+
+impl Scene {
+    fn lock() -> Lock {
+        SecretKey::new(&[9; 32]).lock(Psk::new([8; 32]), Audience::default())
+    }
+
+    fn seal_at(&self, key: &SecretKey, operation: Operation, time: Timestamp) -> Vec<u8> {
+        self.sealed.set(self.sealed.get() + 1);
+        let psk = device_psk(&Psk::new([7; 32]), 0, &key.public());
+        let request = Request { operation, time };
+        seal(key, &psk, &Self::lock(), &request, 5, &[self.sealed.get(); 32]).expect("sealed").datagram
+    }
+
+    fn seal(&self, operation: Operation) -> Vec<u8> {
+        self.seal_at(&alice(), operation, now())
+    }
+
+    /// Sends from an address of the client's; the answer, if there is any.
+    fn send(&self, from: IpAddr, datagram: &[u8]) -> Option<String> {
+        let to: IpAddr = if from.is_ipv4() { SERVER.into() } else { SERVER6.into() };
+        self.hosts.as_client(|| {
+            let socket = UdpSocket::bind((from, 0)).expect("a socket");
+            socket.connect(SocketAddr::new(to, PORT)).expect("connected");
+            socket.set_read_timeout(Some(Duration::from_millis(30))).expect("set");
+            socket.send(datagram).expect("sent");
+            match socket.recv(&mut [0; 2000]) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
+                heard => Some(format!("{heard:?}")),
+            }
+        })
+    }
+
+    fn knock(&self, operation: Operation) {
+        let heard = self.send(CLIENT.into(), &self.seal(operation));
+        assert_eq!(heard, None, "the server answers nobody. It said:\n{}", self.daemon.said());
+    }
+
+    fn wait_for_refusal(&self, why: &str) {
+        self.daemon.wait_for(&format!("why={why}"));
+    }
+}
+
+#[test]
+fn a_datagram_opens_a_door_for_its_sender_and_the_kernel_closes_it() {
+    for receive in ["receive = \"capture\"", "receive = \"listen\""] {
+        let Some(scene) = scene(receive) else { return };
+        let _listener = scene.hosts.listen(2222);
+        assert!(!scene.hosts.reachable(2222), "closed before the knock");
+        scene.knock(open("ssh", None));
+        scene.daemon.wait_for("admitted door=ssh address=10.9.0.2 device=alice/laptop from=10.9.0.2 id=");
+        scene.daemon.wait_for("opened door=ssh address=10.9.0.2 lease=2s");
+        assert!(scene.hosts.reachable(2222), "open after it");
+        assert!(until(Duration::from_secs(4), || !scene.hosts.reachable(2222)).is_some(), "closed again");
+    }
+}
+
+#[test]
+fn both_families_and_both_ways_meet_in_one_lease() {
+    let Some(scene) = scene("") else { return };
+    let _listener = scene.hosts.listen(8080);
+    assert_eq!(scene.send(CLIENT6.into(), &scene.seal(open("web", Some(CLIENT6.into())))), None);
+    scene.daemon.wait_for("opened door=web address=fd09::2");
+    assert!(scene.hosts.reachable_at((SERVER6, 8080).into()));
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=web address=10.9.0.2");
+    scene.knock(open("web", Some(CLIENT.into())));
+    scene.daemon.wait_for("renewed door=web address=10.9.0.2");
+    // The device closes what it opened, and that is both: the last to renew holds the lease.
+    scene.knock(Operation::Close { door: DoorTag::of("web").expect("a tag") });
+    scene.daemon.wait_for("closed door=web address=10.9.0.2 why=asked");
+    scene.daemon.wait_for("closed door=web address=fd09::2 why=asked");
+    assert!(until(Duration::from_secs(1), || !scene.hosts.reachable(8080)).is_some());
+}
+
+#[test]
+fn a_captured_datagram_is_never_used_twice() {
+    let Some(mut scene) = scene("") else { return };
+    let datagram = scene.seal(Operation::Hello);
+    assert_eq!(scene.send(CLIENT.into(), &datagram), None);
+    scene.daemon.wait_for("hello device=alice/laptop address=10.9.0.2");
+    scene.hosts.add_client("10.9.7.7".parse().expect("an address"));
+    for from in [CLIENT.into(), "10.9.7.7".parse().expect("an address")] {
+        assert_eq!(scene.send(from, &datagram), None);
+    }
+    scene.daemon.wait_until("both refusals", |said| said.matches("why=repeated").count() == 2);
+    let mut changed = datagram.clone();
+    for at in 0..changed.len() {
+        changed[at] ^= 1;
+        assert_eq!(scene.send(CLIENT.into(), &changed), None, "byte {at}");
+        changed[at] ^= 1;
+    }
+    scene.daemon.kill_everything();
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    assert_eq!(scene.send(CLIENT.into(), &datagram), None);
+    scene.wait_for_refusal("replay");
+    // The journal is lost: nobody gets in for as long as a clock may be ahead.
+    scene.daemon.kill_everything();
+    std::fs::remove_dir_all(scene.dir.path().join("state")).expect("removed");
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    assert_eq!(scene.send(CLIENT.into(), &datagram), None);
+    scene.wait_for_refusal("guard");
+    assert_eq!(scene.daemon.said().matches("hello device").count(), 1);
+}
+
+#[test]
+fn refusals_are_explained_in_the_log_and_never_on_the_wire() {
+    let Some(scene) = scene("") else { return };
+    let late = Timestamp(now().0 - 4 * 3_600_000_000);
+    assert_eq!(scene.send(CLIENT.into(), &scene.seal_at(&alice(), open("ssh", None), late)), None);
+    scene.daemon.wait_for("device=alice/laptop address=10.9.0.2");
+    scene.wait_for_refusal("clock clock=behind by=14400s");
+    let stranger = SecretKey::new(&[66; 32]);
+    assert_eq!(scene.send(CLIENT.into(), &scene.seal_at(&stranger, open("ssh", None), now())), None);
+    scene.wait_for_refusal("unknown-device");
+    scene.knock(open("attic", None));
+    scene.wait_for_refusal("door");
+    scene.knock(open("web", None));
+    scene.wait_for_refusal("unbound");
+    scene.knock(open("ssh", Some("10.9.7.7".parse().expect("an address"))));
+    scene.wait_for_refusal("relayed");
+    // The device that was hours off gets in as soon as its clock is right.
+    scene.knock(open("ssh", None));
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+}
+
+#[test]
+fn a_device_taken_from_the_registry_loses_what_it_holds() {
+    let Some(scene) = scene("") else { return };
+    let _listener = scene.hosts.listen(8080);
+    scene.knock(open("web", Some(CLIENT.into())));
+    scene.daemon.wait_for("opened door=web");
+    assert!(scene.hosts.reachable(8080));
+    std::fs::write(scene.dir.path().join("authorized_keys"), "# nobody\n").expect("written");
+    scene.daemon.signal(rustix::process::Signal::HUP);
+    scene.daemon.wait_for("closed door=web address=10.9.0.2 why=asked");
+    scene.knock(open("web", Some(CLIENT.into())));
+    scene.wait_for_refusal("unknown-device");
+    assert!(!scene.hosts.reachable(8080));
+}
