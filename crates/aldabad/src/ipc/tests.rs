@@ -1,3 +1,5 @@
+use aldaba_gate::knock::Step;
+
 use super::*;
 
 fn place() -> Place {
@@ -18,6 +20,24 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::LeftOut { events: u64::MAX },
         FromWorker::Overrun { requests: 1 },
         FromWorker::CaptureFailed { capture: 4 },
+        FromWorker::Admitted {
+            place: place(),
+            action: KnockAction::Open,
+            source: six,
+            from: source,
+            device: [7; 32],
+            id: KnockId([8; 8]),
+            seconds: u16::MAX,
+        },
+        FromWorker::Hello { from: six, device: [255; 32], id: KnockId([0; 8]) },
+        FromWorker::Rejected {
+            from: source,
+            refusal: Refusal::Clock { offset: i64::MIN, used: true },
+            id: KnockId([1; 8]),
+            device: Some([9; 32]),
+        },
+        FromWorker::Rejected { from: six, refusal: Refusal::Address, id: KnockId([1; 8]), device: None },
+        FromWorker::StoreFailed,
         FromWorker::Hit {
             source: (source, 40_000),
             protocol: Protocol::Udp,
