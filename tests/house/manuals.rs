@@ -37,6 +37,8 @@ fn manuals_know_every_option() {
         ("aldabad.8", "aldabad", &["check", "--help"]),
         ("aldabad.8", "aldabad", &["demo", "--help"]),
         ("aldaba.1", "aldaba", &["knock", "--help"]),
+        ("aldaba.1", "aldaba", &["keygen", "--help"]),
+        ("aldaba.1", "aldaba", &["pubkey", "--help"]),
         ("knock.1", "knock", &["-h"]),
         ("knockd.8", "knockd", &["-h"]),
     ] {

@@ -1,20 +1,24 @@
-//! The knocking client: `aldaba knock`, and `knock` for those who come from knockd.
+//! The client: `aldaba` knocks and makes keys; `knock` is for those who come from knockd.
 //!
 //! No privileges, no capture, plain sockets: it is to run wherever Rust's standard library does.
 #![forbid(unsafe_code)]
 
 mod cli;
 mod dropin;
+mod environment;
 mod hit;
+mod key_file;
 mod resolve;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use environment::Environment;
+
 /// The program `aldaba`; `arguments` with its own name first.
 #[must_use]
-pub fn main_as_aldaba(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    cli::run(arguments)
+pub fn main_as_aldaba(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
+    cli::run(arguments, environment)
 }
 
 /// The program `knock`; `arguments` with its own name first. `posixly_correct`: whether options end at the first word

@@ -3,6 +3,7 @@
 mod aldaba;
 #[cfg(unix)]
 mod drop_in;
+mod keys;
 #[cfg(target_os = "linux")]
 mod packets;
 mod programs;
