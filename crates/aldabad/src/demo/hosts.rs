@@ -1,8 +1,8 @@
 //! The demonstration's two hosts: this process is on the server's, a thread of it on the client's.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{Program, Role, Started, Surroundings};
-use aldaba_sys::{clock, namespace};
+use aldaba_sys::{clock, files, namespace};
 
 /// The server's address.
 pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 71, 0, 1);
@@ -21,6 +21,8 @@ const PREFIX: u8 = 24;
 pub(super) const DEMO_PORT: u16 = 2222;
 /// How long the client waits for an answer.
 const ANSWER: Duration = Duration::from_millis(300);
+/// How long it waits for one that should not come.
+const SILENCE: Duration = Duration::from_millis(60);
 /// Between two knocks.
 const GAP: Duration = Duration::from_micros(300);
 
@@ -83,6 +85,23 @@ impl Client {
         self.on(knock).ok();
     }
 
+    /// Sends a datagram to this port of the server; what is answered, if anything.
+    pub(super) fn send(&self, port: u16, datagram: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        self.on(move || {
+            let socket = UdpSocket::bind((CLIENT, 0))?;
+            socket.connect((SERVER, port))?;
+            socket.set_read_timeout(Some(SILENCE))?;
+            socket.send(&datagram)?;
+            let mut answer = vec![0; 1500];
+            match socket.recv(&mut answer) {
+                Ok(length) => Ok(answer.get(..length).map(<[u8]>::to_vec)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                // An ICMP message is an answer too.
+                Err(error) => Err(error),
+            }
+        })?
+    }
+
     /// Lets time pass.
     pub(super) fn pause(&self, time: Duration) {
         self.on(move || clock::rest(time)).ok();
@@ -128,8 +147,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts `aldabad run` with this configuration.
+    /// Starts `aldabad run` with this configuration in this folder.
     pub(super) fn start(program: &Program, folder: &Path, config: &str) -> io::Result<Self> {
+        files::private_dir(folder)?;
         let path = folder.join("aldaba.toml");
         std::fs::write(&path, config)?;
         let (log, state) = (folder.join("log"), folder.join("state"));
@@ -160,7 +180,7 @@ impl Server {
             }
             if clock::boottime().saturating_sub(start) > limit {
                 let error = format!("the daemon did not say {text:?} in time. It said:\n{said}");
-                return Err(io::Error::new(io::ErrorKind::TimedOut, error));
+                return Err(io::Error::new(ErrorKind::TimedOut, error));
             }
             clock::rest(Duration::from_millis(10));
         }

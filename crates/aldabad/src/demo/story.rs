@@ -5,6 +5,7 @@ use std::io::{Stdout, Write as _, stdout};
 use std::time::Duration;
 
 use aldaba_sys::clock;
+use data_encoding::HEXLOWER;
 
 /// How long a reader gets for a chapter's head.
 const PAUSE: Duration = Duration::from_millis(1200);
@@ -57,6 +58,13 @@ impl Story {
     pub(super) fn file(&self, text: &str) {
         for line in text.lines() {
             self.line(format_args!("      │ {line}"));
+        }
+    }
+
+    /// Bytes as they are.
+    pub(super) fn bytes(&self, bytes: &[u8]) {
+        for line in bytes.chunks(32) {
+            self.line(format_args!("      │ {}", HEXLOWER.encode(line)));
         }
     }
 

@@ -14,8 +14,10 @@ use crate::net::{Net, ethernet, in_namespace, ip, ipv4, tcp};
 
 /// Long enough for anything on this machine, short enough to fail.
 const SOON: Duration = Duration::from_secs(5);
-/// Long enough to see that nothing comes.
-const A_WHILE: Duration = Duration::from_millis(60);
+/// Long enough to see that nothing more comes.
+const A_WHILE: Duration = Duration::from_millis(150);
+/// Long enough for the first frame, on a busy machine too.
+const FIRST: Duration = Duration::from_secs(1);
 
 pub(crate) fn doors(tcp: &[u16], udp: &[u16]) -> FilterSpec {
     FilterSpec {
@@ -73,7 +75,7 @@ fn is_ready(ring: &Ring, time: Duration) -> bool {
 /// Everything that comes until nothing more does.
 fn seen(ring: &mut Ring) -> Vec<Seen> {
     let mut all = Vec::new();
-    while is_ready(ring, A_WHILE) {
+    while is_ready(ring, if all.is_empty() { FIRST } else { A_WHILE }) {
         let batch = ring.poll_frames(usize::MAX, |frame| all.push(Seen::of(frame)));
         assert_ne!(batch.frames, 0, "ready without a frame: {:?}", ring.take_fault());
     }
