@@ -7,7 +7,7 @@ use std::time::Duration;
 use aldaba_packet::build::{Frame, flag};
 use aldaba_tests::hosts::{CLIENT, IF, SERVER};
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, Wire, cannot_run, until};
+use aldaba_tests::{Hosts, Program, Sshd, Wire, cannot_run, until};
 
 /// As it is printed in many places.
 const TUTORIAL: &str = "[options]
@@ -25,7 +25,7 @@ struct Scene {
     hosts: Hosts,
     dir: tempfile::TempDir,
     daemon: Program,
-    sshd: Program,
+    sshd: Sshd,
 }
 
 fn scene(config: &str) -> Option<Scene> {
@@ -34,7 +34,7 @@ fn scene(config: &str) -> Option<Scene> {
     }
     let hosts = Hosts::new();
     let dir = tempfile::tempdir().expect("a folder");
-    let sshd = sshd(&hosts, dir.path());
+    let sshd = Sshd::start(&hosts, dir.path());
     for rule in
         ["-P INPUT DROP", "-A INPUT -i lo -j ACCEPT", "-A INPUT -m state --state ESTABLISHED -j ACCEPT"]
     {
@@ -62,24 +62,6 @@ fn knockd(hosts: &Hosts, dir: &Path, config: &Path) -> Program {
     let daemon = Program::start(hosts, &words, &dir.join("output"));
     daemon.wait_for("listening on srv0...");
     daemon
-}
-
-/// Debian's sshd with keys of its own, on port 22.
-fn sshd(hosts: &Hosts, dir: &Path) -> Program {
-    let key = dir.join("host_key");
-    let made = std::process::Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-        .arg(&key)
-        .status();
-    assert!(made.expect("ssh-keygen").success());
-    std::fs::create_dir_all("/run/sshd").expect("the test folder");
-    let config = dir.join("sshd_config");
-    std::fs::write(&config, format!("Port 22\nHostKey {}\nPidFile none\n", key.display()))
-        .expect("the test folder");
-    let words = ["/usr/sbin/sshd", "-D", "-e", "-f", config.to_str().expect("a plain name")];
-    let sshd = Program::start(hosts, &words, &dir.join("sshd"));
-    sshd.wait_for("Server listening");
-    sshd
 }
 
 impl Scene {
@@ -132,7 +114,7 @@ fn the_tutorials_door_opens_with_syn_and_closes_again() {
     ] {
         assert_eq!(log.matches(line).count(), 2, "{line} in\n{log}");
     }
-    assert!(scene.sshd.pid() > 0);
+    assert!(scene.sshd.program.pid() > 0);
 }
 
 #[test]

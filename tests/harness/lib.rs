@@ -13,10 +13,12 @@
 
 pub mod hosts;
 pub mod program;
+pub mod sshd;
 pub mod wire;
 
 pub use hosts::Hosts;
 pub use program::Program;
+pub use sshd::Sshd;
 pub use wire::Wire;
 
 use std::time::{Duration, Instant};
