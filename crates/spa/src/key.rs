@@ -16,6 +16,31 @@ const FIELD: [u8; 32] = {
     bytes
 };
 
+/// The canonical u-coordinates of small order on curve25519 (RFC 7748, section 4.1) and its twist, little-endian: 0 of
+/// order 2; 1 and, on the twist, -1 of order 4; two of order 8. The cofactors 8 and 4 leave no others. Compared with in
+/// place of a key agreement, which would be most of the time a large registry takes to read.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    },
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda,
+        0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04,
+        0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+    {
+        let mut minus_one = FIELD;
+        minus_one[0] = 0xec;
+        minus_one
+    },
+];
+
 /// Why 32 bytes are no public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -31,15 +56,18 @@ pub enum KeyError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; 32]);
 
+/// Whether it is the smallest encoding of its coordinate.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    bytes.iter().rev().lt(FIELD.iter().rev())
+}
+
 impl PublicKey {
     /// Checks 32 bytes (RFC 7748, little-endian u-coordinate).
     pub fn new(bytes: [u8; 32]) -> Result<Self, KeyError> {
-        if !bytes.iter().rev().lt(FIELD.iter().rev()) {
+        if !is_canonical(&bytes) {
             return Err(KeyError::NotCanonical);
         }
-        // Any clamped scalar maps a point of small order, and no other, to zero.
-        let any = StaticSecret::from([1; 32]);
-        if !any.diffie_hellman(&Point::from(bytes)).was_contributory() {
+        if SMALL_ORDER.contains(&bytes) {
             return Err(KeyError::SmallOrder);
         }
         Ok(Self(bytes))
@@ -137,23 +165,40 @@ impl Eq for Psk {}
 mod tests {
     use super::*;
 
-    /// The u-coordinates of small order below 2^255 - 19 (RFC 7748's curve has five of them).
-    const SMALL: [&str; 5] = [
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    ];
-
-    fn bytes(hex: &str) -> [u8; 32] {
-        std::array::from_fn(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).expect("hex"))
+    /// Any clamped scalar maps a point of small order, and no other, to zero.
+    fn agrees_with_nobody(bytes: [u8; 32]) -> bool {
+        !StaticSecret::from([1; 32]).diffie_hellman(&Point::from(bytes)).was_contributory()
     }
 
     #[test]
     fn points_of_small_order_are_no_keys() {
-        for hex in SMALL {
-            assert_eq!(PublicKey::new(bytes(hex)), Err(KeyError::SmallOrder), "{hex}");
+        for bytes in SMALL_ORDER {
+            assert!(agrees_with_nobody(bytes), "{bytes:02x?}");
+            assert_eq!(PublicKey::new(bytes), Err(KeyError::SmallOrder), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn their_neighbours_are_keys() {
+        let near = |bytes: [u8; 32]| {
+            (0..=255_u8).map(move |by| {
+                let mut other = bytes;
+                other[usize::from(by) % 31] ^= by;
+                other
+            })
+        };
+        for bytes in SMALL_ORDER.into_iter().flat_map(near).filter(is_canonical) {
+            assert_eq!(PublicKey::new(bytes).is_err(), agrees_with_nobody(bytes), "{bytes:02x?}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, ..Default::default() })]
+
+        #[test]
+        fn the_list_says_what_a_key_agreement_says(bytes in proptest::prelude::any::<[u8; 32]>()) {
+            let canonical = is_canonical(&bytes);
+            proptest::prop_assert_eq!(PublicKey::new(bytes).is_ok(), canonical && !agrees_with_nobody(bytes));
         }
     }
 
