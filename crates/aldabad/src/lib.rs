@@ -10,6 +10,7 @@ pub mod cli;
 pub mod closer;
 mod demo;
 pub mod face;
+pub mod init;
 pub mod ipc;
 pub mod keeper;
 pub mod knockd;

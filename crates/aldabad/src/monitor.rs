@@ -31,7 +31,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub use commands::spawn_as;
 pub use policy::Overrides;
-pub use spa::make_store;
+pub use spa::{has_store, make_store};
 pub use start::{Setup, StartError};
 
 use crate::closer::CloserHandle;

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use aldaba_gate::Rules;
+use aldaba_gate::spa::BundleDoor;
 use aldaba_runner::door::{Catalogue, Style};
 use toml::de::DeTable;
 
@@ -23,11 +24,17 @@ mod spa;
 mod table;
 mod values;
 
+pub(crate) use door::service_ports;
 pub(crate) use values::duration_text;
 
 /// A length of time: `1h30m`.
 pub(crate) fn duration(text: &str) -> Option<std::time::Duration> {
     values::duration(text).ok()
+}
+
+/// Ports of one protocol: `60000-61000/udp`.
+pub(crate) fn ports(text: &str) -> Result<aldaba_runner::door::PortRange, String> {
+    values::ports(text).map_err(|bad| bad.message)
 }
 
 use daemon::Settings;
@@ -44,6 +51,7 @@ pub(crate) fn read(path: &Path, source: &Source, files: &mut dyn Files, findings
         doors: Vec::new(),
         one_time: Vec::new(),
         places: Vec::new(),
+        told: Vec::new(),
         spa: spa::Section::new(path),
     };
     reading.file(source, files, findings);
@@ -82,6 +90,8 @@ struct Reading {
     doors: Vec<aldaba_runner::door::Door>,
     one_time: Vec<OneTime>,
     places: Vec<DoorPlaces>,
+    /// What devices are told of each door.
+    told: Vec<BundleDoor>,
     spa: spa::Section,
 }
 
@@ -124,6 +134,7 @@ impl Reading {
         self.doors.push(made.door);
         self.one_time.extend(made.one_time);
         self.places.push(made.places);
+        self.told.push(made.told);
     }
 
     /// Doors of one name cannot be told apart; those that come from a knockd.conf may be so all the same.
@@ -141,8 +152,12 @@ impl Reading {
     }
 
     fn finish(self, findings: &mut Findings) -> Plan {
-        let Self { settings, rules, doors, one_time, places, spa } = self;
-        let spa = spa.finish(&rules, &places, findings);
+        let Self { settings, rules, doors, one_time, places, told, spa } = self;
+        let mut spa = spa.finish(&rules, &places, findings);
+        if let Some(spa) = &mut spa {
+            let by_datagram = told.into_iter().zip(&rules).filter(|(_, rule)| rule.spa.is_some());
+            spa.doors = by_datagram.map(|(door, _)| door).collect();
+        }
         let (ignore, interfaces) = (settings.place("ignore"), settings.place("interfaces"));
         let captured = |spa: &&Spa| spa.receive == Receive::Capture;
         let gate = Rules {

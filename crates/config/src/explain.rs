@@ -7,12 +7,11 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use aldaba_gate::knock::{FlagFilter, Mode, Protocol};
-use aldaba_gate::spa::{AddressRule, Audience, Window};
+use aldaba_gate::knock::{FlagFilter, Mode};
+use aldaba_gate::spa::{AddressRule, Audience, Port, Transport, Window};
 use aldaba_gate::{DoorRule, Knock, KnockAction, SequenceSource};
 use aldaba_runner::door::{
-    Action, Commands, Door, Limits, NftAction, NftFamily, NftSet, PerFamily, PortRange, Style, Template,
-    Transport,
+    Action, Commands, Door, Limits, NftAction, NftFamily, NftSet, PerFamily, Style, Template,
 };
 
 use crate::aldaba_toml::duration_text;
@@ -33,6 +32,7 @@ pub fn explain(policy: &Policy) -> String {
         page.line("[[door]]");
         knocking(&mut page, rule, door, &files);
         opening(&mut page, door);
+        service(&mut page, policy, door);
     }
     page.0
 }
@@ -130,6 +130,9 @@ fn daemon(page: &mut Page, policy: &Policy) {
 fn spa(page: &mut Page, spa: &Spa) {
     page.line("\n[spa]");
     page.key("port", spa.port);
+    if !spa.hosts.is_empty() {
+        page.key("hosts", list(&spa.hosts, |host| quoted(&host.to_string())));
+    }
     page.key_if(spa.receive == Receive::Listen, "receive", quoted("listen"));
     let usual = Window::default();
     for (key, is, usual) in [
@@ -237,7 +240,7 @@ fn opening(page: &mut Page, door: &Door) {
     match &door.action {
         Action::LogOnly => page.key_if(door.style == Style::Native, "log-only", true),
         Action::Nftables(NftAction { set: NftSet::Own { ports } }) => {
-            page.key("ports", list(ports, |range| port(*range)));
+            page.key("ports", list(ports, |range| quoted(&range.to_string())));
         }
         Action::Nftables(NftAction { set: NftSet::Named { family, table, set_v4, set_v6 } }) => {
             let family = match family {
@@ -256,6 +259,23 @@ fn opening(page: &mut Page, door: &Door) {
     lease(page, door);
 }
 
+/// What devices are told is behind a door, where that is not what it guards.
+fn service(page: &mut Page, policy: &Policy, door: &Door) {
+    let usual = crate::aldaba_toml::service_ports(None, &door.action);
+    let told = policy.spa.iter().flat_map(|spa| &spa.doors).find(|told| told.name == door.name);
+    if let Some(told) = told.filter(|told| told.ports != usual) {
+        page.key("service", list(&told.ports, |port| quoted(&port_text(*port))));
+    }
+}
+
+fn port_text(port: Port) -> String {
+    let protocol = match port.transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    format!("{}/{protocol}", port.number)
+}
+
 fn lease(page: &mut Page, door: &Door) {
     match door.style {
         Style::Native => {
@@ -269,18 +289,6 @@ fn lease(page: &mut Page, door: &Door) {
             page.key_if(lasts || door.lease != usual, "lease", time(door.lease));
             page.key_if(door.max_lease != door.lease, "max-lease", time(door.max_lease));
         }
-    }
-}
-
-fn port(range: PortRange) -> String {
-    let protocol = match range.transport {
-        Transport::Tcp => Protocol::Tcp,
-        Transport::Udp => Protocol::Udp,
-    };
-    if range.first == range.last {
-        quoted(&format!("{}/{protocol}", range.first))
-    } else {
-        quoted(&format!("{}-{}/{protocol}", range.first, range.last))
     }
 }
 

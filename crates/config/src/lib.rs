@@ -121,6 +121,11 @@ fn open(path: &Path, files: &mut dyn Files, findings: &mut Findings) -> Option<S
     None
 }
 
+/// Ports as a door's `ports` names them: `22`, `22/tcp`, `60000-61000/udp`.
+pub fn ports(text: &str) -> Result<aldaba_runner::door::PortRange, String> {
+    aldaba_toml::ports(text)
+}
+
 /// What the system says of an error, as C programs write it.
 fn system_words(error: &std::io::Error) -> String {
     let text = error.to_string();

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use aldaba_gate::spa::{Device, LockKeys, Psk, Window};
+use aldaba_gate::spa::{BundleDoor, Device, Host, LockKeys, Psk, Window};
 use aldaba_gate::{DoorId, Rules};
 use aldaba_runner::door::Catalogue;
 
@@ -30,6 +30,8 @@ pub struct Policy {
 pub struct Spa {
     /// The UDP port.
     pub port: u16,
+    /// Where clients find this server, for their bundles; none: whatever addresses the machine has.
+    pub hosts: Vec<Host>,
     /// How datagrams arrive.
     pub receive: Receive,
     /// How far clocks may differ.
@@ -40,6 +42,8 @@ pub struct Spa {
     pub psk_seed: Option<Psk>,
     /// The devices that may knock.
     pub devices: Vec<Device>,
+    /// What devices are told of the doors that datagrams open, in the order of the doors.
+    pub doors: Vec<BundleDoor>,
     /// Where the keys and the registry lie: what `explain` writes.
     pub files: SpaFiles,
 }
@@ -47,10 +51,11 @@ pub struct Spa {
 /// Secrets are not shown.
 impl fmt::Debug for Spa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { port, receive, window, locks, devices, files, .. } = self;
+        let Self { port, hosts, receive, window, locks, devices, doors, files, .. } = self;
         let mut shown = f.debug_struct("Spa");
-        shown.field("port", port).field("receive", receive).field("window", window);
-        shown.field("locks", &locks.len()).field("devices", devices).field("files", files);
+        shown.field("port", port).field("hosts", hosts).field("receive", receive).field("window", window);
+        shown.field("locks", &locks.len()).field("devices", devices).field("doors", doors);
+        shown.field("files", files);
         shown.finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! These are plain values made by the configuration; nothing here runs anything.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Which kind of file a door stands in; it decides how its commands and leases behave.
@@ -137,6 +138,18 @@ pub struct PortRange {
     pub last: u16,
     /// TCP or UDP.
     pub transport: Transport,
+}
+
+/// As configurations write it: `22/tcp`, `60000-61000/udp`.
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last, transport } = self;
+        let protocol = match transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+        };
+        if first == last { write!(f, "{first}/{protocol}") } else { write!(f, "{first}-{last}/{protocol}") }
+    }
 }
 
 /// The transport protocol of a guarded port.

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+mod whole;
+
+pub use whole::{create_whole, lock_folder, replace_whole};
+
 fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))?)
 }
@@ -40,14 +44,36 @@ pub fn private_dir(path: &Path) -> io::Result<OwnedFd> {
     Ok(folder)
 }
 
+/// A folder that others may look into and nobody but this user can change; made when it is missing, its parents too.
+pub fn public_dir(path: &Path) -> io::Result<()> {
+    make_dirs_with(path, 0o755)?;
+    let folder = open(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
+    let stat = rustix::fs::fstat(&folder)?;
+    if stat.st_uid != own_uid() {
+        return Err(wrong(format!("it belongs to uid {}, not to uid {}", stat.st_uid, own_uid())));
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(wrong(format!(
+            "others can change it (mode {:04o}); run: chmod go-w {}",
+            stat.st_mode & 0o7777,
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 fn make_dirs(path: &Path) -> io::Result<()> {
+    make_dirs_with(path, 0o700)
+}
+
+fn make_dirs_with(path: &Path, mode: u32) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        make_dirs(parent)?;
+        make_dirs_with(parent, mode)?;
     }
-    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o700)) {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(mode)) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(error.into()),
     }

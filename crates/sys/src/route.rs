@@ -20,6 +20,8 @@ pub struct Address {
     pub ip: IpAddr,
     /// Its label; `eth0:1` for an alias.
     pub label: Option<String>,
+    /// Made for privacy and soon replaced (RFC 8981), or on its way out: nobody should be told of it.
+    pub passing: bool,
 }
 
 /// A network interface.
@@ -54,6 +56,11 @@ pub struct LinkWatch {
 }
 
 impl LinkWatch {
+    /// All interfaces as they are now, for one who does not watch them.
+    pub fn once() -> io::Result<Vec<Interface>> {
+        read_all()
+    }
+
     /// Begins to watch.
     pub fn open() -> io::Result<Self> {
         // Events first: what changes while the list is read is then seen.
@@ -136,7 +143,11 @@ fn address(message: &Message<'_>) -> Option<(u32, Address)> {
     let index = u32::from_ne_bytes(*fixed.get(4..)?.first_chunk()?);
     // On a point-to-point link IFA_ADDRESS is the other end's.
     let ip = ip(&attributes, libc::IFA_LOCAL).or_else(|| ip(&attributes, libc::IFA_ADDRESS))?;
-    Some((index, Address { ip, label: attributes.text(libc::IFA_LABEL) }))
+    let flags = attributes.find(libc::IFA_FLAGS).and_then(<[u8]>::first_chunk);
+    let flags =
+        flags.map_or(fixed.get(2).copied().unwrap_or_default().into(), |flags| u32::from_ne_bytes(*flags));
+    let passing = flags & (libc::IFA_F_TEMPORARY | libc::IFA_F_DEPRECATED) != 0;
+    Some((index, Address { ip, label: attributes.text(libc::IFA_LABEL), passing }))
 }
 
 fn ip(attributes: &Attributes<'_>, kind: u16) -> Option<IpAddr> {

@@ -85,6 +85,7 @@ mod tests {
         let address = |ip: &str, label: Option<&str>| Address {
             ip: ip.parse().unwrap(),
             label: label.map(str::to_owned),
+            passing: false,
         };
         let wan = Interface {
             index: 2,

@@ -85,6 +85,12 @@ fn fresh(file: &File) -> io::Result<Replay> {
     Replay::open(file.try_clone()?).map_err(io::Error::other)
 }
 
+/// Whether this state folder has a replay store.
+#[must_use]
+pub fn has_store(folder: &Path) -> bool {
+    folder.join(STORE).exists()
+}
+
 /// Makes an empty replay store beside a new identity: its absence later means that it was lost.
 pub fn make_store(folder: &Path) -> io::Result<PathBuf> {
     files::private_dir(folder)?;

@@ -118,8 +118,9 @@ fn misplaced(keys: &Keys<'_>, style: Style, findings: &mut Findings) {
     }
 }
 
-fn ports(value: &Value<'_>, findings: &mut Findings) -> Option<Vec<PortRange>> {
-    let example = "ports = [\"22/tcp\", \"60000-61000/udp\"]";
+/// A list of ports, each once.
+pub(super) fn ports(value: &Value<'_>, findings: &mut Findings) -> Option<Vec<PortRange>> {
+    let example = &format!("{} = [\"22/tcp\", \"60000-61000/udp\"]", value.name);
     let items = value.items();
     if items.is_empty() {
         findings.add(value.error("bad-port", "no port is named").help(format!("write it like: {example}")));

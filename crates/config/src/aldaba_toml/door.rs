@@ -4,12 +4,13 @@
 //! be written as aldaba.toml without loss.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use aldaba_gate::knock::{FlagFilter, Mode, Sequence};
-use aldaba_gate::spa::AddressRule;
+use aldaba_gate::spa::{self, AddressRule, BundleDoor, Port};
 use aldaba_gate::{DoorId, DoorRule, Knock, KnockAction, SequenceSource};
-use aldaba_runner::door::{Door, Style};
+use aldaba_runner::door::{Action, Door, NftAction, NftSet, PortRange, Style, Transport};
 
 use super::daemon;
 use super::table::{Table, Value};
@@ -64,6 +65,8 @@ pub(super) struct Made {
     pub(super) door: Door,
     pub(super) one_time: Vec<OneTime>,
     pub(super) places: DoorPlaces,
+    /// What devices are told of it.
+    pub(super) told: BundleDoor,
 }
 
 /// What all sequences of a door share.
@@ -90,19 +93,37 @@ pub(super) fn read(
     let shared = shared(&mut table, &defaults, &mut places, findings);
     let mut knocks =
         Knocks { index, style: defaults.style, shared, list: Vec::new(), one_time: Vec::new(), whole: true };
-    let spa = spa(&mut table, findings);
+    let spa = by_datagram(&mut table, findings);
     knocks.open(&mut table, &defaults, spa.is_some(), &mut places, files, findings);
     knocks.close(&mut table, &mut places, files, findings);
     let target = target(&mut table, &mut places, findings);
     let interfaces = interfaces(&mut table, &mut places, findings);
     let (lease, max_lease) = leases(&mut table, &defaults, &mut places, findings);
     let action = action::read(&mut table, defaults.style, &mut places, findings);
+    let service = table.take("service").and_then(|value| action::ports(&value, findings));
     table.finish(findings);
     let (name, action) = (name?, action?);
     knocks.whole.then_some(())?;
     let rule = DoorRule { name: name.clone(), interfaces, target, knocks: knocks.list, spa };
+    let told = BundleDoor { name: name.clone(), ports: service_ports(service.as_deref(), &action) };
     let door = Door { name, style: defaults.style, lease, max_lease, action };
-    Some(Made { rule, door, one_time: knocks.one_time, places })
+    Some(Made { rule, door, one_time: knocks.one_time, places, told })
+}
+
+/// The ports to wait for behind a door: those written for it, or those it guards; the first of each range.
+pub(crate) fn service_ports(written: Option<&[PortRange]>, action: &Action) -> Vec<Port> {
+    let guarded = match action {
+        Action::Nftables(NftAction { set: NftSet::Own { ports } }) => ports.as_slice(),
+        _ => &[],
+    };
+    let first = |range: &PortRange| {
+        let transport = match range.transport {
+            Transport::Tcp => spa::Transport::Tcp,
+            Transport::Udp => spa::Transport::Udp,
+        };
+        Some(Port { transport, number: NonZeroU16::new(range.first)? })
+    };
+    written.unwrap_or(guarded).iter().filter_map(first).take(BundleDoor::MAX_PORTS).collect()
 }
 
 fn name(
@@ -326,7 +347,7 @@ fn step_of(item: &Value<'_>, example: &str, findings: &mut Findings) -> Option<a
 }
 
 /// `true`, or `"bound"`: only requests that name the address they come from.
-fn spa(table: &mut Table<'_>, findings: &mut Findings) -> Option<AddressRule> {
+fn by_datagram(table: &mut Table<'_>, findings: &mut Findings) -> Option<AddressRule> {
     let value = table.take("spa")?;
     if value.is_text() {
         return daemon::choice(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aldaba_gate::DoorRule;
 use aldaba_gate::spa::{
-    Audience, DoorTag, KeyKind, LockKeys, Locks, Psk, SecretKey, TextError, Timestamp, Window,
+    Audience, Bundle, DoorTag, Host, KeyKind, LockKeys, Locks, Psk, SecretKey, TextError, Timestamp, Window,
 };
 
 use super::daemon::{self, choice};
@@ -43,6 +43,7 @@ impl Section {
         }
         let Some(mut table) = value.table(findings, "[spa]") else { return };
         let port = port(&mut table, findings);
+        let hosts = hosts(&mut table, findings);
         let receive = table
             .take("receive")
             .and_then(|value| {
@@ -62,7 +63,17 @@ impl Section {
         let spa_files =
             SpaFiles { registry: registry.0, psk_seed: seed.map(|(path, _)| path), locks: lock_files };
         let devices = listed.iter().map(|listed| listed.device.clone()).collect();
-        let spa = Spa { port, receive, window, locks, psk_seed, devices, files: spa_files };
+        let spa = Spa {
+            port,
+            hosts,
+            receive,
+            window,
+            locks,
+            psk_seed,
+            devices,
+            doors: Vec::new(),
+            files: spa_files,
+        };
         self.read = Some((spa, value.key.clone(), listed));
     }
 
@@ -188,6 +199,36 @@ fn port(table: &mut Table<'_>, findings: &mut Findings) -> Option<u16> {
     };
     let port = value.count(findings, 1, usize::from(u16::MAX))?;
     u16::try_from(port).ok()
+}
+
+/// Where clients find this server: what stands in new bundles.
+fn hosts(table: &mut Table<'_>, findings: &mut Findings) -> Vec<Host> {
+    let Some(value) = table.take("hosts") else { return Vec::new() };
+    let example = "hosts = [\"gw.example.net\", \"192.0.2.7\"]";
+    if !value.is_array() {
+        value.wrong(findings, "an array", example);
+        return Vec::new();
+    }
+    let mut hosts: Vec<Host> = Vec::new();
+    for item in value.items() {
+        let Some(text) = item.text(findings, example) else { continue };
+        match text.text.parse() {
+            Ok(host) if hosts.contains(&host) => findings.add(
+                Diagnostic::error("host-twice", &text.place, "this host is in the list already")
+                    .help("remove one of the two"),
+            ),
+            Ok(host) => hosts.push(host),
+            Err(error) => findings.add(
+                Diagnostic::error("bad-host", &text.place, format!("{:?}: {error}", text.text))
+                    .help(format!("write names and addresses without port or prefix length: {example}")),
+            ),
+        }
+    }
+    if hosts.len() > Bundle::MAX_HOSTS {
+        let message = format!("{} hosts are too many: a bundle holds {}", hosts.len(), Bundle::MAX_HOSTS);
+        findings.add(value.error("too-many", message).help("keep those that clients reach most easily"));
+    }
+    hosts
 }
 
 fn window(table: &mut Table<'_>, findings: &mut Findings) -> Window {

@@ -8,7 +8,7 @@ pub(super) const GROUP_WRITES: u32 = 0o020;
 const OTHERS_READ: u32 = 0o004;
 
 /// Files that somebody but root, or the user the daemon runs as, can change: whoever can decides what root runs.
-pub(super) fn loose(own_uid: u32, has_doors: bool, findings: &mut Findings) {
+pub(super) fn loose(own_uid: u32, has_sequences: bool, findings: &mut Findings) {
     let mut found = Vec::new();
     for (source, facts) in &findings.files {
         let (at, name) = (source.whole(), source.name());
@@ -22,7 +22,7 @@ pub(super) fn loose(own_uid: u32, has_doors: bool, findings: &mut Findings) {
             let message = format!("{who} can write to this file, and so decide what is run");
             found.push(Diagnostic::warning("loose-file", &at, message).help(format!("chmod go-w {name}")));
         }
-        if findings.strict && has_doors && facts.mode & OTHERS_READ != 0 {
+        if findings.strict && has_sequences && facts.mode & OTHERS_READ != 0 {
             let message = "everybody on this host can read the sequences";
             found.push(Diagnostic::warning("readable-file", &at, message).help(format!("chmod o-r {name}")));
         }

@@ -69,3 +69,50 @@ fn a_pid_file_is_removed_only_while_it_is_ours() {
     let error = PidFile::create(&dir.path().join("no/pid")).unwrap_err();
     assert_eq!(strerror(&error), "No such file or directory");
 }
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_made_whole_has_its_mode_and_never_takes_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    create_whole(&path, b"one", 0o600).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    let error = create_whole(&path, b"two", 0o644).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read(&path).unwrap(), b"one");
+    symlink(dir.path().join("nowhere"), dir.path().join("link")).unwrap();
+    assert!(create_whole(&dir.path().join("link"), b"x", 0o600).is_err(), "a dangling link is no free place");
+    assert_eq!(names(dir.path()), ["key", "link"]);
+}
+
+#[test]
+fn a_file_replaced_whole_keeps_owner_and_mode() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    assert!(replace_whole(&path, b"x").is_err(), "there is nothing to replace");
+    std::fs::write(&path, "old, and longer").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    replace_whole(&path, b"new").unwrap();
+    assert_eq!((std::fs::read(&path).unwrap().as_slice(), mode(&path)), (b"new".as_slice(), 0o640));
+    symlink(&path, dir.path().join("link")).unwrap();
+    assert!(replace_whole(&dir.path().join("link"), b"x").is_err());
+    assert_eq!(names(dir.path()), ["link", "list"]);
+}
+
+#[test]
+fn a_locked_folder_waits_for_its_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = lock_folder(dir.path()).unwrap();
+    let path = dir.path().to_owned();
+    let other = std::thread::spawn(move || lock_folder(&path).map(drop));
+    crate::clock::rest(std::time::Duration::from_millis(60));
+    assert!(!other.is_finished());
+    drop(held);
+    other.join().unwrap().unwrap();
+}

@@ -1,0 +1,154 @@
+//! The configuration that `aldabad init` writes: short, with the reasons beside what it says.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aldaba_gate::spa::Host;
+use aldaba_runner::door::PortRange;
+
+/// What a new configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The UDP port.
+    pub port: u16,
+    /// Where clients find the server.
+    pub hosts: Vec<Host>,
+    /// Where it captures; none: everywhere.
+    pub interfaces: Vec<String>,
+    /// Where it keeps state, if not in the usual place.
+    pub state_dir: Option<PathBuf>,
+    /// What it opens.
+    pub doors: Vec<DoorWanted>,
+}
+
+/// A door of a new configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoorWanted {
+    /// Its name.
+    pub name: String,
+    /// The service behind it.
+    pub ports: Vec<PortRange>,
+    /// How long it stays open; `None` for the default.
+    pub lease: Option<Duration>,
+    /// What keeps it closed.
+    pub guard: Guard,
+}
+
+/// What keeps a door closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// aldaba's own table.
+    OwnTable,
+    /// The host's own ruleset, which asks these sets.
+    Sets {
+        /// The set of IPv4 addresses, as `inet filter ssh_v4`.
+        v4: Option<String>,
+        /// That of IPv6 addresses.
+        v6: Option<String>,
+        /// Which part of the ruleset drops.
+        because: String,
+    },
+}
+
+impl Settings {
+    /// The whole file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut page = String::from(HEAD);
+        if self.interfaces.is_empty() {
+            page.push_str("# Without this line: every interface.\n# interfaces = [\"eth0\"]\n");
+        } else {
+            line(&mut page, "interfaces", &list(&self.interfaces));
+        }
+        if let Some(folder) = &self.state_dir {
+            line(&mut page, "state-dir", &quoted(&folder.to_string_lossy()));
+        }
+        page.push_str(&self.section());
+        page
+    }
+
+    /// `[spa]` and the doors alone: what is missing in a configuration without them.
+    #[must_use]
+    pub fn section(&self) -> String {
+        let mut page = String::from(PORT);
+        line(&mut page, "port", &self.port.to_string());
+        page.push_str(HOSTS);
+        let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
+        line(&mut page, "hosts", &list(&hosts));
+        for door in &self.doors {
+            door.write(&mut page);
+        }
+        page
+    }
+}
+
+const HEAD: &str = "\
+# Made by `aldabad init`. See aldaba.toml(5); `aldabad check` says what is wrong or doubtful.
+
+";
+const PORT: &str = "
+[spa]
+# The UDP port that clients send to, chosen at random. The firewall may drop it: datagrams are captured before.
+";
+const HOSTS: &str = "\
+# Where clients find this host, up to eight names and addresses. New bundles say so: after a change,
+# `aldabad user bundle NAME` prints one again.
+";
+
+impl DoorWanted {
+    fn write(&self, page: &mut String) {
+        page.push_str("\n[[door]]\n");
+        line(page, "name", &quoted(&self.name));
+        line(page, "spa", "true");
+        let ports: Vec<String> = self.ports.iter().map(PortRange::to_string).collect();
+        match &self.guard {
+            Guard::OwnTable => {
+                page.push_str(OWN_TABLE);
+                line(page, "ports", &list(&ports));
+            }
+            Guard::Sets { v4, v6, because } => {
+                comment(page, &format!("{because}, and no other table can lift that."));
+                page.push_str(SETS);
+                for (key, set) in [("set-v4", v4), ("set-v6", v6)] {
+                    if let Some(set) = set {
+                        line(page, key, &quoted(set));
+                    }
+                }
+                page.push_str("# What stands behind the door, for the clients.\n");
+                line(page, "service", &list(&ports));
+            }
+        }
+        if let Some(lease) = self.lease {
+            line(page, "lease", &quoted(&crate::wording::short(lease)));
+        }
+    }
+}
+
+const OWN_TABLE: &str = "\
+# Closed in a table of aldaba's own for everybody but those who knocked; established connections stay.
+";
+const SETS: &str = "\
+# So the address of whoever knocks goes into sets of that ruleset, which must be there and be asked:
+# `aldabad init` prints the commands.
+";
+
+fn comment(page: &mut String, text: &str) {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // Writing to a string cannot fail.
+    let _ = writeln!(page, "# {plain}");
+}
+
+fn line(page: &mut String, key: &str, value: &str) {
+    let _ = writeln!(page, "{key} = {value}");
+}
+
+fn list(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    format!("[{}]", words.join(", "))
+}
+
+/// What stands in these has no quotes and no control characters; what has is refused when it is read back.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

@@ -1,0 +1,95 @@
+//! Files that are written whole or not at all: whoever looks sees the old bytes or the new ones, and what is there after
+//! a crash is one of the two.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+
+use super::{open, regular};
+use crate::{clock, random};
+
+/// How long a lock is waited for: its holder asks nobody anything while it has it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How soon it is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Makes a file of this mode with these bytes. One that is there is left as it is: `AlreadyExists`.
+pub fn create_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let draft = Draft::write(path, bytes)?;
+    rustix::fs::fchmod(&draft.file, Mode::from_raw_mode(mode))?;
+    draft.file.sync_all()?;
+    // A link, unlike a change of name, never takes the place of a file.
+    std::fs::hard_link(&draft.path, path)?;
+    drop(draft);
+    sync_folder(path)
+}
+
+/// Puts these bytes into the place of a file's, which keeps its owner and its mode. A link is refused.
+pub fn replace_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let old = open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK, 0)?;
+    let stat = regular(&old)?;
+    let draft = Draft::write(path, bytes)?;
+    // The owner first: a change of owner takes bits of the mode away.
+    rustix::fs::fchown(&draft.file, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+    rustix::fs::fchmod(&draft.file, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    draft.file.sync_all()?;
+    std::fs::rename(&draft.path, path)?;
+    sync_folder(path)
+}
+
+/// Keeps others who ask for the same lock out of a folder, until it is dropped.
+pub fn lock_folder(path: &Path) -> io::Result<OwnedFd> {
+    let folder = open(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
+    let start = clock::boottime();
+    loop {
+        match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(folder),
+            Err(Errno::WOULDBLOCK) if clock::boottime().saturating_sub(start) < PATIENCE => {
+                clock::rest(AGAIN);
+            }
+            Err(Errno::WOULDBLOCK) => {
+                return Err(io::Error::new(
+                    ErrorKind::ResourceBusy,
+                    "another command is changing files in it",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A file on its way to its name; what is left of it goes when it is dropped.
+struct Draft {
+    path: PathBuf,
+    file: File,
+}
+
+impl Draft {
+    /// Beside the file it is to become, for this user alone.
+    fn write(beside: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let name = beside.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
+        let number = u64::from_ne_bytes(random::bytes()?);
+        let path = beside.with_file_name(format!(".{name}.{number:016x}"));
+        let file = open(&path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o600)?.into();
+        let mut draft = Self { path, file };
+        draft.file.write_all(bytes)?;
+        Ok(draft)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Gone already where it has become the file.
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
+fn sync_folder(of: &Path) -> io::Result<()> {
+    let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(rustix::fs::fsync(open(folder, OFlags::RDONLY | OFlags::DIRECTORY, 0)?)?)
+}
