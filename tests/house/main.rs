@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "asks cargo, mandoc and the programs themselves")]
 
 mod documents;
+mod keys;
 mod manuals;
 mod sources;
 

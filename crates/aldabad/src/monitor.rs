@@ -3,6 +3,7 @@
 //! One loop over one poll call. Who holds what: docs/architecture.md; what the worker may ask: spec/ipc.md; what a
 //! lease does: spec/leases.md.
 
+mod admission;
 mod captures;
 mod commands;
 mod effects;

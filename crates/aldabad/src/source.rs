@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use aldaba_config::{Bundle, Disk, Kind, Loaded, Options, Report};
 use aldaba_runner::door::Style;
 
+/// The largest policy, with all its files, as it goes to the worker: 100,000 devices with every option take a third of it.
+pub const LARGEST_POLICY: usize = 64 << 20;
+
 /// Where the policy comes from.
 #[derive(Debug, Clone)]
 pub struct Source {

@@ -25,9 +25,7 @@ use reporter::Reporter;
 
 use crate::ipc::{FromWorker, ToWorker};
 use crate::replay::Replay;
-
-/// The largest policy, with all its files.
-const LARGEST_POLICY: usize = 16 << 20;
+use crate::source::LARGEST_POLICY;
 
 /// Datagrams read before everything else has its turn.
 const DATAGRAMS: usize = 256;

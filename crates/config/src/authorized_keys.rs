@@ -1,46 +1,56 @@
 //! The registry of devices: `authorized_keys`, one line for each. spec/keys.md, section 3.
 //!
 //! `[options] aldaba1<key> owner/device`. A line that cannot be taken disables itself and nothing else: every other
-//! device still gets in.
+//! device still gets in. The options are read in `options.rs`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
-use std::time::Duration;
 
-use aldaba_gate::spa::{Device, DoorTag, Doors, KeyKind, PublicKey, TextError, Timestamp};
+use aldaba_gate::spa::{Device, KeyKind, PublicKey, TextError, Timestamp};
 
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::plan::Findings;
-use crate::suggest;
+
+mod options;
 
 /// Bytes of a device's name.
 const NAME_BYTES: usize = 64;
-/// Every option there is.
-const OPTIONS: [&str; 7] = ["doors", "from", "max-lease", "expires", "psk", "bind", "delegate"];
+/// Lines of one registry that are named when they are refused or doubtful; more are counted.
+const NAMED_LINES: usize = 50;
 
-/// Reads the lines; those that are no devices have been named.
-pub(crate) fn read(source: &Source, findings: &mut Findings) -> Vec<Listed> {
+/// Reads the lines; those that are no devices have been named. `locks`: the public keys of the server's own locks.
+pub(crate) fn read(source: &Source, locks: &[PublicKey], findings: &mut Findings) -> Vec<Listed> {
+    let mut doubtful = Doubtful { findings, left_out: 0, room: NAMED_LINES };
     let mut listed: Vec<Listed> = Vec::new();
-    let mut seen: HashMap<PublicKey, usize> = HashMap::new();
+    let mut by_key: HashMap<PublicKey, usize> = HashMap::new();
+    let mut ambiguous: Vec<usize> = Vec::new();
     for span in lines(source.bytes()) {
         let line = Line { source, span };
-        match line.device() {
-            Ok(device) => {
-                if let Some(first) = seen.insert(device.device.key, listed.len()) {
-                    let found = warning("same-key", &device.place, "this key is in the registry already");
-                    let help = "give every device a key of its own, and every key one line";
-                    findings.add(match listed.get(first) {
-                        Some(first) => found.also(&first.place, "here").help(help),
-                        None => found.help(help),
-                    });
-                    seen.insert(device.device.key, first);
-                } else {
-                    listed.push(device);
-                }
+        let device = match line.device().and_then(|device| usable(device, locks)) {
+            Ok(device) => device,
+            Err(found) => {
+                doubtful.add(*found);
+                continue;
             }
-            Err(found) => findings.add(*found),
+        };
+        let Some(first) = by_key.get(&device.device.key).and_then(|at| Some((*at, listed.get(*at)?))) else {
+            by_key.insert(device.device.key, listed.len());
+            listed.push(device);
+            continue;
+        };
+        let (at, first) = first;
+        if first.device == device.device {
+            doubtful.add(repeated(&device, first));
+        } else {
+            doubtful.add(same_key(&device, first));
+            ambiguous.push(at);
         }
     }
+    same_names(&listed, &mut doubtful);
+    doubtful.finish(source);
+    ambiguous.sort_unstable();
+    let mut number = 0_usize..;
+    listed.retain(|_| number.next().is_some_and(|number| ambiguous.binary_search(&number).is_err()));
     listed
 }
 
@@ -50,6 +60,81 @@ pub(crate) struct Listed {
     pub(crate) place: Place,
     /// Each with its place; empty: every door.
     pub(crate) doors: Vec<(String, Place)>,
+}
+
+/// What is wrong with lines, as long as there is room for it: a file of another kind put here by mistake has thousands.
+struct Doubtful<'f> {
+    findings: &'f mut Findings,
+    room: usize,
+    left_out: usize,
+}
+
+impl Doubtful<'_> {
+    fn add(&mut self, found: Diagnostic) {
+        match self.room.checked_sub(1) {
+            Some(room) => {
+                self.room = room;
+                self.findings.add(found);
+            }
+            None => self.left_out += 1,
+        }
+    }
+
+    fn finish(self, source: &Source) {
+        if self.left_out > 0 {
+            let message =
+                format!("something is wrong with {} more lines, which are not shown", self.left_out);
+            self.findings.add(
+                Diagnostic::warning("more-lines", &source.whole(), message)
+                    .help("repair those that are shown, and look again"),
+            );
+        }
+    }
+}
+
+/// Two lines that say different things of one key: neither counts, since whose knock it was would be a guess.
+fn same_key(line: &Listed, first: &Listed) -> Diagnostic {
+    warning("same-key", &line.place, "another line says something else of this key: neither of them counts")
+        .also(&first.place, "the other line")
+        .help("keep one of them; give every device a key of its own")
+}
+
+/// A line that stands there twice leaves nothing to guess.
+fn repeated(line: &Listed, first: &Listed) -> Diagnostic {
+    Diagnostic::warning("same-line", &line.place, "this line stands here twice")
+        .label("counts once")
+        .also(&first.place, "here")
+        .help("take one of them away, or a revocation will miss the other")
+}
+
+/// Two devices of one name are two devices all the same; who reads the log cannot tell them apart.
+fn same_names(listed: &[Listed], doubtful: &mut Doubtful<'_>) {
+    let mut seen: HashMap<&str, &Place> = HashMap::with_capacity(listed.len());
+    for Listed { device, place, .. } in listed.iter().filter(|listed| listed.device.name.contains('/')) {
+        if let Some(first) = seen.insert(&device.name, place) {
+            let message = format!("there is another device {:?}", device.name);
+            doubtful.add(
+                Diagnostic::warning("same-name", place, message)
+                    .also(first, "here")
+                    .help("give each its own name, or the log does not tell them apart"),
+            );
+        }
+    }
+}
+
+/// A key that anybody can use is nobody's.
+fn usable(line: Listed, locks: &[PublicKey]) -> Result<Listed, Refused> {
+    let key = line.device.key;
+    if key.is_published() {
+        let message = "this key is one of the published test keys: everybody has its secret one";
+        let found = warning("published-key", &line.place, message);
+        return Err(Box::new(found.help("make a key on the device: aldaba keygen")));
+    }
+    if locks.contains(&key) {
+        let found = warning("server-key", &line.place, "this is the key of this server's own lock");
+        return Err(Box::new(found.help("make a key on the device: aldaba keygen")));
+    }
+    Ok(line)
 }
 
 /// The lines that say something, without the blanks around them.
@@ -88,20 +173,26 @@ impl Line<'_> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| warning("not-utf8", &whole, "this line is not UTF-8"))
             .map_err(Box::new)?;
-        let options_end = if text.starts_with("aldaba") { 0 } else { end_of_word(text) };
+        let options_end = if begins_with_key(text) { 0 } else { end_of_word(text) };
+        self.quotes_are_closed(text, options_end)?;
         let key_at = options_end + blanks(text, options_end);
         let key_end = key_at + end_of_word(text.get(key_at..).unwrap_or_default());
         let key = self.key(text, key_at..key_end)?;
         let name = self.name(text, key_end)?;
-        let mut listed = Listed { device: device(key, name), place: whole, doors: Vec::new() };
-        for option in split(text.get(..options_end).unwrap_or_default()) {
-            self.option(text, option, &mut listed)?;
-        }
-        let tags = listed.doors.iter().filter_map(|(door, _)| DoorTag::of(door));
-        if !listed.doors.is_empty() {
-            listed.device.doors = Doors::Only(tags.collect::<BTreeSet<_>>());
-        }
+        let mut listed = Listed { device: Device::new(key, name), place: whole, doors: Vec::new() };
+        options::read(self, text, options_end, &mut listed)?;
         Ok(listed)
+    }
+
+    /// Otherwise the rest of the line would be part of an option.
+    fn quotes_are_closed(&self, text: &str, options_end: usize) -> Result<(), Refused> {
+        let options = text.get(..options_end).unwrap_or_default();
+        if options.matches('"').count() % 2 == 0 {
+            return Ok(());
+        }
+        let at = options.rfind('"').unwrap_or_default();
+        let found = warning("bad-option", &self.place(at..at + 1), "a quote begins here and does not end");
+        Err(Box::new(found.help("write options like: doors=\"ssh,web\",max-lease=1h")))
     }
 
     fn key(&self, text: &str, at: Range<usize>) -> Result<PublicKey, Refused> {
@@ -126,60 +217,17 @@ impl Line<'_> {
             let message = format!("a device's name has at most {NAME_BYTES} bytes and no control characters");
             return Err(Box::new(warning("bad-name", &self.place(at..text.len()), message)));
         }
-        if name.is_empty() {
+        if name.is_empty() || name.starts_with('/') {
             let found = warning("no-name", &self.place(0..text.len()), "nothing says whose device this is");
             return Err(Box::new(found.help("write the owner behind the key: alice/laptop")));
         }
         Ok(name.to_owned())
     }
+}
 
-    fn option(&self, text: &str, at: Range<usize>, listed: &mut Listed) -> Result<(), Refused> {
-        let word = text.get(at.clone()).unwrap_or_default();
-        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-        let refuse = |message: String| Box::new(warning("bad-option", &self.place(at.clone()), message));
-        let needs = |example: &str| refuse(format!("write it like: {example}"));
-        let value = value.map(|value| value.trim_matches('"'));
-        let device = &mut listed.device;
-        match (name, value) {
-            ("bind", None) => device.bound = true,
-            ("delegate", None) => device.delegates = true,
-            ("doors", Some(value)) if !value.is_empty() => {
-                let place = self.place(at.clone());
-                listed.doors.extend(words(value).map(|door| (door.to_owned(), place.clone())));
-            }
-            ("from", Some(value)) => {
-                for word in words(value) {
-                    let network = word.parse().or_else(|_| word.parse::<std::net::IpAddr>().map(Into::into));
-                    device.from.push(network.map_err(|_| {
-                        refuse(format!("{word:?} is no network: write it like 192.0.2.0/24 or 2001:db8::/32"))
-                    })?);
-                }
-            }
-            ("max-lease", Some(value)) => {
-                let time = crate::aldaba_toml::duration(value);
-                device.max_lease =
-                    Some(time.ok_or_else(|| needs("max-lease=1h"))?.max(Duration::from_secs(1)));
-            }
-            ("expires", Some(value)) => {
-                device.expires = Some(time(value).ok_or_else(|| needs("expires=2027-01-01"))?);
-            }
-            ("psk", Some(value)) => {
-                device.psk_generation = value.parse().map_err(|_| needs("psk=1"))?;
-            }
-            ("bind" | "delegate", Some(_)) => return Err(refuse(format!("{name} takes no value"))),
-            _ if OPTIONS.contains(&name) => {
-                return Err(refuse(format!("{name} needs a value: {name}=\"...\"")));
-            }
-            _ => {
-                let found = refuse(format!("there is no option {name:?}"));
-                return Err(Box::new(match suggest::nearest(name, OPTIONS) {
-                    Some(near) => found.help(format!("did you mean {near}?")),
-                    None => found.help(format!("there are: {}", OPTIONS.join(", "))),
-                }));
-            }
-        }
-        Ok(())
-    }
+/// Options begin with a small letter and never with these six.
+fn begins_with_key(text: &str) -> bool {
+    text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("aldaba"))
 }
 
 /// A day in UTC, or a moment as RFC 3339 has it.
@@ -197,24 +245,6 @@ pub(crate) fn time_text(moment: Timestamp) -> String {
     moment.unwrap_or_default().to_string()
 }
 
-fn device(key: PublicKey, name: String) -> Device {
-    Device {
-        key,
-        name,
-        doors: Doors::All,
-        from: Vec::new(),
-        expires: None,
-        max_lease: None,
-        psk_generation: 0,
-        delegates: false,
-        bound: false,
-    }
-}
-
-fn words(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|word| !word.is_empty())
-}
-
 fn blanks(text: &str, from: usize) -> usize {
     let rest = text.get(from..).unwrap_or_default();
     rest.len() - rest.trim_start().len()
@@ -228,21 +258,6 @@ fn end_of_word(text: &str) -> usize {
         !quoted && c.is_ascii_whitespace()
     });
     end.unwrap_or(text.len())
-}
-
-/// The options between commas outside quotes.
-fn split(options: &str) -> Vec<Range<usize>> {
-    let (mut quoted, mut begin, mut parts) = (false, 0, Vec::new());
-    for (at, c) in options.char_indices() {
-        quoted ^= c == '"';
-        if c == ',' && !quoted {
-            parts.push(begin..at);
-            begin = at + 1;
-        }
-    }
-    parts.push(begin..options.len());
-    parts.retain(|part| !part.is_empty());
-    parts
 }
 
 #[cfg(test)]

@@ -188,6 +188,7 @@ fn knocking(page: &mut Page, rule: &DoorRule, door: &Door, files: &[&OneTime]) {
         Some(AddressRule::Bound) => page.key("spa", quoted("bound")),
         None => {}
     }
+    page.key_if(rule.for_gateway, "open-for-gateway", true);
     for (number, knock) in (0_u8..).zip(&rule.knocks) {
         let file = files.iter().find(|file| file.knock == number);
         sequence(page, knock.action, &knock.source, file.copied());

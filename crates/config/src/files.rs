@@ -9,8 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// The largest file that is read.
-pub const LARGEST_FILE: u64 = 16 << 20;
+/// The largest file that is read: a registry of 100,000 devices has 7 to 20 MB.
+pub const LARGEST_FILE: u64 = 32 << 20;
 
 /// Opening a FIFO or a device must not wait for somebody at its other end (`O_NONBLOCK` of every Linux but the
 /// ones on MIPS, PA-RISC, Alpha and SPARC, where this bit is harmless for reading).
@@ -69,7 +69,7 @@ impl Files for Disk {
         let mut bytes = Vec::new();
         file.take(LARGEST_FILE.saturating_add(1)).read_to_end(&mut bytes)?;
         if u64::try_from(bytes.len()).is_ok_and(|len| len > LARGEST_FILE) {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file is larger than 16 MiB"));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file is larger than 32 MiB"));
         }
         Ok(FileBytes { bytes, facts })
     }

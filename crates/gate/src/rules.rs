@@ -38,6 +38,8 @@ pub struct DoorRule {
     pub knocks: Vec<Knock>,
     /// Which datagrams open it; `None`: none do.
     pub spa: Option<AddressRule>,
+    /// Whether a datagram opens it for a default gateway of this host too.
+    pub for_gateway: bool,
 }
 
 /// One sequence of a door.

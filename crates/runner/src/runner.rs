@@ -167,6 +167,24 @@ impl Runner {
         self.close_all(now, &ids)
     }
 
+    /// How many leases a device holds.
+    #[must_use]
+    pub fn held_by(&self, owner: Owner) -> usize {
+        self.table.of_owner(owner)
+    }
+
+    /// Every device that holds leases, and how many.
+    pub fn owners(&self) -> impl Iterator<Item = (Owner, usize)> {
+        self.table.owners()
+    }
+
+    /// The lease an opening would renew, in place of making one.
+    #[must_use]
+    pub fn renewed_by(&self, door: DoorId, address: IpAddr) -> Option<&Lease> {
+        let known = self.doors.get(usize::try_from(door.0).ok()?)?;
+        self.table.lease(self.table.renewable(&known.name, address)?)
+    }
+
     /// Closes whatever is open for a client, whichever the door; tells how many leases that concerns.
     pub fn close_source(&mut self, now: Duration, source: IpAddr) -> usize {
         let of_source = |lease: &&Lease| lease.address == source;

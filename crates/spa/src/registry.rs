@@ -35,8 +35,12 @@ pub struct Device {
     pub from: Vec<IpNet>,
     /// Until when.
     pub expires: Option<Timestamp>,
+    /// For how long a door opens when the request does not say, in place of the door's own time.
+    pub lease: Option<Duration>,
     /// The longest it may ask for, if shorter than the door's.
     pub max_lease: Option<Duration>,
+    /// How many leases its user may hold at a time, over all devices of the user.
+    pub max_leases: Option<u16>,
     /// Which of its pre-shared keys counts.
     pub psk_generation: u32,
     /// Whether it may open doors for other addresses than its own.
@@ -46,6 +50,24 @@ pub struct Device {
 }
 
 impl Device {
+    /// A device that may do whatever doors allow.
+    #[must_use]
+    pub const fn new(key: PublicKey, name: String) -> Self {
+        Self {
+            key,
+            name,
+            doors: Doors::All,
+            from: Vec::new(),
+            expires: None,
+            lease: None,
+            max_lease: None,
+            max_leases: None,
+            psk_generation: 0,
+            delegates: false,
+            bound: false,
+        }
+    }
+
     /// Whether it may knock at this time at all.
     #[must_use]
     pub fn is_valid(&self, now: Timestamp) -> bool {
@@ -57,6 +79,15 @@ impl Device {
     pub fn may_come_from(&self, source: IpAddr) -> bool {
         let source = source.to_canonical();
         self.from.is_empty() || self.from.iter().any(|network| network.contains(&source))
+    }
+
+    /// For how long it may have a door whose own time is `usual`, from `now` on; it asked for `asked`. The door's longest
+    /// time is not looked at here.
+    #[must_use]
+    pub fn lease_for(&self, asked: Option<Duration>, usual: Duration, now: Timestamp) -> Duration {
+        let wanted = asked.or(self.lease).unwrap_or(usual);
+        let wanted = self.max_lease.map_or(wanted, |longest| wanted.min(longest));
+        self.expires.map_or(wanted, |until| wanted.min(until.since(now)))
     }
 
     /// Whether it may open this door.
@@ -83,6 +114,12 @@ pub struct SameKey {
     pub first: DeviceId,
     /// The line below.
     pub second: DeviceId,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Registry({} devices)", self.devices.len())
+    }
 }
 
 /// The devices, found by key at a cost that does not depend on their number.

@@ -19,6 +19,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(micros(span)))
     }
 
+    /// The time from `earlier` to this one; zero when it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+
     /// How far this is ahead of `other`, in microseconds; negative when it is behind.
     #[must_use]
     pub fn offset_from(self, other: Self) -> i64 {

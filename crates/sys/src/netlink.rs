@@ -155,6 +155,11 @@ pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 pub(crate) struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
+    /// Those in these bytes.
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// The value of the first attribute of this kind.
     pub(crate) fn find(&self, kind: u16) -> Option<&'a [u8]> {
         Iterator::find(&mut self.clone(), |(found, _)| *found == kind).map(|(_, value)| value)

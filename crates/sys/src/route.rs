@@ -8,6 +8,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
+mod gateways;
+
+pub use gateways::Gateways;
+
 use crate::netlink::{Attributes, Builder, DUMP, Message, REQUEST, Socket};
 
 /// Groups link, IPv4 address and IPv6 address of rtnetlink.
@@ -66,6 +70,12 @@ impl LinkWatch {
         // Events first: what changes while the list is read is then seen.
         let events = Socket::open(None, GROUPS)?;
         Ok(Self { events, interfaces: Vec::new(), stale: true })
+    }
+
+    /// All interfaces as they were when last asked for.
+    #[must_use]
+    pub fn known(&self) -> &[Interface] {
+        &self.interfaces
     }
 
     /// All interfaces as they are now.
@@ -151,7 +161,10 @@ fn address(message: &Message<'_>) -> Option<(u32, Address)> {
 }
 
 fn ip(attributes: &Attributes<'_>, kind: u16) -> Option<IpAddr> {
-    let value = attributes.find(kind)?;
+    address_of(attributes.find(kind)?)
+}
+
+fn address_of(value: &[u8]) -> Option<IpAddr> {
     match value.len() {
         4 => Some(Ipv4Addr::from(*value.first_chunk::<4>()?).into()),
         16 => Some(Ipv6Addr::from(*value.first_chunk::<16>()?).into()),

@@ -1,14 +1,17 @@
 //! The policy in force, the one that waits for the worker, and the doors' numbers in both.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use aldaba_config::Policy;
 use aldaba_gate::knock::Sequence;
+use aldaba_gate::spa::Registry;
 use aldaba_gate::{DoorId, Rules, SequenceSource};
+use aldaba_sys::{memfd, random};
 
 use crate::ipc::Place;
 use crate::one_time::OneTimeFile;
-use crate::source::{Read, Source};
+use crate::source::{LARGEST_POLICY, Read, Source};
 
 /// What the command line says above the configuration.
 #[derive(Debug, Clone, Default)]
@@ -24,10 +27,12 @@ pub struct Overrides {
 pub(super) struct Version {
     /// Its number; requests name it.
     pub generation: u32,
-    /// What it says.
+    /// What it says; its devices are in the registry.
     pub policy: Policy,
-    /// What it was made of, for the worker.
-    pub bundle: Vec<u8>,
+    /// Its devices, found by their keys.
+    pub registry: Registry,
+    /// What it was made of, for every worker.
+    pub sealed: OwnedFd,
     /// The files of its one-time knocks.
     pub one_time: Vec<OneTimeFile>,
 }
@@ -47,13 +52,21 @@ impl Version {
     fn new(generation: u32, read: Read, overrides: &Overrides) -> io::Result<Self> {
         let Read { loaded, bundle } = read;
         let mut policy = loaded.policy;
+        if bundle.len() > LARGEST_POLICY {
+            let message =
+                format!("the configuration has more than {} MiB with all its files", LARGEST_POLICY >> 20);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        let sealed = memfd::sealed("aldaba-policy", &bundle)?;
+        let devices = policy.spa.as_mut().map(|spa| std::mem::take(&mut spa.devices)).unwrap_or_default();
+        let registry = Registry::new(devices, random::bytes()?).map_err(io::Error::other)?;
         policy.gate.ipv6 &= !overrides.ipv4_only;
         let open = |of: &aldaba_config::OneTime| {
             let file = OneTimeFile::open(of, written(&policy.gate, of.door, of.knock));
             file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", of.path.display())))
         };
         let one_time = policy.one_time.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { generation, policy, bundle, one_time })
+        Ok(Self { generation, policy, registry, sealed, one_time })
     }
 
     /// The gate's rules with the one-time sequences that are current now.

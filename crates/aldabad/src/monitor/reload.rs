@@ -1,13 +1,13 @@
 //! A new policy: read, offered to the worker, put into force in one step, or refused whole.
 
-use std::os::fd::AsFd as _;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use aldaba_config::{Interfaces, Paint};
 use aldaba_gate::Needs;
 use aldaba_runner::door::Style;
-use aldaba_sys::memfd;
 
 use super::Monitor;
 use crate::face::Face;
@@ -67,15 +67,15 @@ impl Monitor {
     fn offer(&mut self, now: Duration) {
         if self.workers.is_serving() {
             let Some(candidate) = self.policy.candidate() else { return };
-            let (generation, bundle) = (candidate.generation, candidate.bundle.clone());
-            self.prepare_worker(generation, &bundle);
+            let (generation, sealed) = (candidate.generation, candidate.sealed.try_clone());
+            self.prepare_worker(generation, sealed);
         } else if self.policy.switch_now() {
             self.put_into_force(now);
         }
     }
 
     /// Hands the bytes of a policy to the worker.
-    pub(super) fn prepare_worker(&mut self, generation: u32, bundle: &[u8]) {
+    pub(super) fn prepare_worker(&mut self, generation: u32, sealed: io::Result<OwnedFd>) {
         let message = ToWorker::Prepare {
             generation,
             keep_attempts: self.style() == Style::Native,
@@ -83,7 +83,7 @@ impl Monitor {
             hits: matches!(&self.face, Face::Knockd(knockd) if knockd.debug),
             ipv4_only: self.policy.overrides().ipv4_only,
         };
-        match memfd::sealed("aldaba-policy", bundle) {
+        match sealed {
             Ok(sealed) => self.workers.tell(&message, &[sealed.as_fd()]),
             Err(error) => self.speech.tell(Level::Error, format!("degraded what=policy error={error}")),
         }
@@ -110,21 +110,23 @@ impl Monitor {
 
     /// What a new policy changes outside the runner's leases.
     pub(super) fn put_into_force(&mut self, now: Duration) {
-        let policy = self.policy.current().policy.clone();
-        self.runner.reload(now, policy.catalogue.clone());
+        let policy = &self.policy.current().policy;
+        let (catalogue, daemon) = (policy.catalogue.clone(), policy.daemon.clone());
+        let doors = catalogue.doors.len();
+        self.runner.reload(now, catalogue);
         // knockd keeps its interface for life.
         if !self.face.is_knockd() {
-            self.captures.set_watch(watch(&policy.daemon.interfaces, &self.policy.overrides().interfaces));
+            self.captures.set_watch(watch(&daemon.interfaces, &self.policy.overrides().interfaces));
         }
         self.refresh_filter();
         self.follow_links(now);
-        self.reopen_log(&policy.daemon.log);
+        self.reopen_log(&daemon.log);
         self.open_keeper_if_needed();
         self.hand_over_spa(now);
         self.close_of_removed_devices(now);
         self.prepare_firewall(now);
         if !self.face.is_knockd() {
-            self.speech.tell(Level::Notice, format!("reloaded doors={}", policy.catalogue.doors.len()));
+            self.speech.tell(Level::Notice, format!("reloaded doors={doors}"));
         }
     }
 

@@ -7,7 +7,7 @@ use aldaba_gate::{DoorId, KnockAction};
 use aldaba_runner::Ask;
 
 use super::Monitor;
-use super::spa::Told;
+use super::admission::Told;
 use super::workers::Heard;
 use crate::ipc::{FromWorker, Place, ToWorker};
 use crate::log::Level;

@@ -1,5 +1,5 @@
 //! The monitor's part of single packet authorization: the replay store and the socket it hands to the worker, and the
-//! last word on what the worker has admitted (spec/spa.md, section 8, steps 17 and 18).
+//! its requests on their way to the runner (spec/spa.md, section 8, steps 17 and 18; what is allowed: `admission.rs`).
 
 use std::fs::File;
 use std::io;
@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aldaba_config::{Receive, Spa};
-use aldaba_gate::spa::{Device, DoorTag, KnockId, MAX_LEN, MIN_LEN, Refusal, Timestamp, opened};
-use aldaba_gate::{DoorId, DoorRule, KnockAction};
+use aldaba_gate::spa::{KnockId, MAX_LEN, MIN_LEN, Refusal, Timestamp};
+use aldaba_gate::{DoorId, KnockAction};
 use aldaba_runner::{Ask, Granted, Owner};
+use aldaba_sys::route::Gateways;
 use aldaba_sys::{clock, datagram, files};
 
 use super::Monitor;
-use crate::ipc::{FromWorker, Place, ToWorker};
+use super::admission::{Allowed, Judge, Told};
+use crate::ipc::{FromWorker, ToWorker};
 use crate::log::Level;
 use crate::replay::Replay;
 use crate::wording::{self, quoted};
@@ -24,8 +26,6 @@ use crate::wording::{self, quoted};
 const STORE: &str = "replay.redb";
 /// Where a damaged one is put.
 const DAMAGED: &str = "replay.redb.damaged";
-/// Live leases of one device.
-const LEASES_PER_DEVICE: usize = 8;
 
 /// What it holds for single packet authorization.
 #[derive(Debug, Default)]
@@ -33,25 +33,8 @@ pub(super) struct SpaHold {
     store: Option<File>,
     /// The socket on the port, and what it was made for.
     socket: Option<(u16, Receive, OwnedFd)>,
-}
-
-/// A request of a device as the worker tells it.
-pub(super) struct Told {
-    pub(super) place: Place,
-    pub(super) action: KnockAction,
-    pub(super) address: IpAddr,
-    pub(super) from: IpAddr,
-    pub(super) device: [u8; 32],
-    pub(super) id: KnockId,
-    pub(super) seconds: u16,
-}
-
-/// What the monitor's own policy makes of it.
-struct Allowed {
-    door: DoorId,
-    owner: Owner,
-    name: String,
-    wanted: Duration,
+    /// For whom no door opens unless it says so.
+    gateways: Option<Gateways>,
 }
 
 /// The wall clock as datagrams have it.
@@ -124,6 +107,16 @@ impl Monitor {
             self.workers.tell(&ToWorker::Store, &[store.as_fd()]);
         }
         self.hand_over_socket(now, port, receive);
+        self.follow_gateways(now);
+    }
+
+    fn follow_gateways(&mut self, now: Duration) {
+        if self.spa_hold.gateways.is_none() {
+            match Gateways::open() {
+                Ok(gateways) => self.spa_hold.gateways = Some(gateways),
+                Err(error) => self.degraded(now, "gateways", &error.to_string()),
+            }
+        }
     }
 
     /// The port is taken in either case: a port without a socket is answered by the kernel.
@@ -149,13 +142,10 @@ impl Monitor {
         self.policy.current().policy.spa.as_ref()
     }
 
-    fn device(&self, key: &[u8; 32]) -> Option<&Device> {
-        self.spa()?.devices.iter().find(|device| device.key.as_bytes() == key)
-    }
-
     /// Who a device is, for a line of the log.
     fn device_name(&self, key: Option<[u8; 32]>) -> String {
-        key.and_then(|key| self.device(&key)).map_or_else(|| "?".to_owned(), |device| quoted(&device.name))
+        let device = key.and_then(|key| self.policy.current().registry.find(&key));
+        device.map_or_else(|| "?".to_owned(), |(_, device)| quoted(&device.name))
     }
 
     /// What the worker says of datagrams.
@@ -193,16 +183,15 @@ impl Monitor {
     /// A request the worker has admitted. It is believed nothing that this policy does not allow.
     pub(super) fn handle_admitted(&mut self, now: Duration, told: &Told) {
         let Told { from, id, action, address, .. } = *told;
-        let allowed = match self.allow(told) {
+        let name = self.device_name(Some(told.device));
+        let (door, Allowed { owner, wanted }) = match self.allow(told) {
             Ok(allowed) => allowed,
             Err(why) => {
-                let device = self.device_name(Some(told.device));
-                let line = format!("request-refused device={device} address={from} id={id} why={why}");
+                let line = format!("request-refused device={name} address={from} id={id} why={why}");
                 self.speech.tell_limited(now, wording::Line::new(Level::Error, line));
                 return;
             }
         };
-        let Allowed { door, owner, name, wanted } = allowed;
         let verb = if action == KnockAction::Open { "admitted" } else { "close-asked" };
         let door_name = quoted(self.policy.name(door));
         let line = format!("{verb} door={door_name} address={address} device={name} from={from} id={id}");
@@ -218,44 +207,25 @@ impl Monitor {
         }
     }
 
-    fn allow(&self, told: &Told) -> Result<Allowed, &'static str> {
+    /// The door it is for, and what this policy makes of it.
+    fn allow(&mut self, told: &Told) -> Result<(DoorId, Allowed), &'static str> {
         let door = self.policy.door(told.place).ok_or("no-such-door")?;
-        let index = usize::try_from(door.0).map_err(|_| "no-such-door")?;
-        let policy = &self.policy.current().policy;
-        let rule: &DoorRule = policy.gate.doors.get(index).ok_or("no-such-door")?;
-        let entry = policy.catalogue.doors.get(index).ok_or("no-such-door")?;
-        let device = self.device(&told.device).ok_or("no-such-device")?;
-        let source_rule = rule.spa.ok_or("no-such-door")?;
-        let tag = DoorTag::of(&rule.name).ok_or("no-such-door")?;
-        if !device.may_open(tag) || !device.is_valid(wall()) || !device.may_come_from(told.from) {
-            return Err("not-allowed");
-        }
-        let owner = Owner(told.device);
-        if told.action == KnockAction::Open {
-            opened(told.from, Some(told.address), source_rule, device.delegates).map_err(Refusal::name)?;
-            self.room_for(owner, &rule.name, told.address)?;
-        }
-        let asked = match told.seconds {
-            0 => entry.lease,
-            seconds => Duration::from_secs(seconds.into()),
+        let links = self.links.known();
+        let judge = Judge {
+            policy: &self.policy.current().policy,
+            registry: &self.policy.current().registry,
+            runner: &self.runner,
+            wall: wall(),
+            is_own: &|address| links.iter().any(|link| link.addresses.iter().any(|own| own.ip == address)),
+            gateways: self.spa_hold.gateways.as_mut().and_then(|gateways| gateways.now().ok()),
         };
-        let wanted = device.max_lease.map_or(asked, |longest| asked.min(longest));
-        Ok(Allowed { door, owner, name: quoted(&device.name), wanted })
-    }
-
-    /// A device holds few leases, so that no key fills the firewall.
-    fn room_for(&self, owner: Owner, door: &str, address: IpAddr) -> Result<(), &'static str> {
-        let held = || self.runner.leases().filter(|lease| lease.owner() == Some(owner));
-        let again = held().any(|lease| &**lease.door() == door && lease.address() == address);
-        if again || held().count() < LEASES_PER_DEVICE { Ok(()) } else { Err("too-many-of-device") }
+        Ok((door, judge.judge(door, told)?))
     }
 
     /// After a reload: devices that are gone, or no longer valid, keep nothing open.
     pub(super) fn close_of_removed_devices(&mut self, now: Duration) {
-        let known: std::collections::HashSet<Owner> = self
-            .spa()
-            .map(|spa| spa.devices.iter().map(|device| Owner(*device.key.as_bytes())).collect())
-            .unwrap_or_default();
-        self.runner.close_unless_owner(now, |owner| known.contains(&owner));
+        let (registry, wall) = (&self.policy.current().registry, wall());
+        let stays = |owner: Owner| registry.find(&owner.0).is_some_and(|(_, device)| device.is_valid(wall));
+        self.runner.close_unless_owner(now, stays);
     }
 }

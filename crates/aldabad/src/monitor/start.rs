@@ -112,7 +112,7 @@ impl Monitor {
         process::adopt_orphans().map_err(kernel("cannot follow what commands leave behind"))?;
         let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
         let policy =
-            InForce::new(source, read, overrides).map_err(kernel("cannot use the one-time sequences"))?;
+            InForce::new(source, read, overrides).map_err(kernel("cannot take the configuration"))?;
         let daemon = &policy.current().policy.daemon;
         let identity = identity(daemon.user.as_deref())?;
         let watch = watch(&daemon.interfaces, &policy.overrides().interfaces);
@@ -212,8 +212,8 @@ impl Monitor {
     pub(super) fn worker_ready(&mut self, kept_uid: bool) {
         self.workers.set_kept_uid(kept_uid);
         let current = self.policy.current();
-        let (generation, bundle) = (current.generation, current.bundle.clone());
-        self.prepare_worker(generation, &bundle);
+        let (generation, sealed) = (current.generation, current.sealed.try_clone());
+        self.prepare_worker(generation, sealed);
     }
 
     /// The worker has built the policy that is in force: it serves from now on.

@@ -94,6 +94,7 @@ pub(super) fn read(
     let mut knocks =
         Knocks { index, style: defaults.style, shared, list: Vec::new(), one_time: Vec::new(), whole: true };
     let spa = by_datagram(&mut table, findings);
+    let for_gateway = for_gateway(&mut table, spa.is_some(), findings);
     knocks.open(&mut table, &defaults, spa.is_some(), &mut places, files, findings);
     knocks.close(&mut table, &mut places, files, findings);
     let target = target(&mut table, &mut places, findings);
@@ -104,7 +105,7 @@ pub(super) fn read(
     table.finish(findings);
     let (name, action) = (name?, action?);
     knocks.whole.then_some(())?;
-    let rule = DoorRule { name: name.clone(), interfaces, target, knocks: knocks.list, spa };
+    let rule = DoorRule { name: name.clone(), interfaces, target, knocks: knocks.list, spa, for_gateway };
     let told = BundleDoor { name: name.clone(), ports: service_ports(service.as_deref(), &action) };
     let door = Door { name, style: defaults.style, lease, max_lease, action };
     Some(Made { rule, door, one_time: knocks.one_time, places, told })
@@ -357,6 +358,19 @@ fn by_datagram(table: &mut Table<'_>, findings: &mut Findings) -> Option<Address
         );
     }
     value.flag(findings)?.then_some(AddressRule::Either)
+}
+
+/// Only datagrams ask: sequences open for whoever knocks them.
+fn for_gateway(table: &mut Table<'_>, has_spa: bool, findings: &mut Findings) -> bool {
+    let Some(value) = table.take("open-for-gateway") else { return false };
+    if !has_spa {
+        findings.add(
+            Diagnostic::warning("no-effect", &value.key, "no datagram opens this door").help(
+                "write spa = true beside it, or take it away: sequences open for a gateway in any case",
+            ),
+        );
+    }
+    value.flag(findings).unwrap_or_default()
 }
 
 fn target(table: &mut Table<'_>, places: &mut DoorPlaces, findings: &mut Findings) -> Option<IpAddr> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use aldaba_gate::DoorRule;
 use aldaba_gate::spa::{
-    Audience, Bundle, DoorTag, Host, KeyKind, LockKeys, Locks, Psk, SecretKey, TextError, Timestamp, Window,
+    Audience, Bundle, DoorTag, Host, KeyKind, LockKeys, Locks, Psk, PublicKey, SecretKey, TextError,
+    Timestamp, Window,
 };
 
 use super::daemon::{self, choice};
@@ -57,7 +58,8 @@ impl Section {
         table.finish(findings);
         let psk_seed =
             seed.as_ref().and_then(|(path, at)| read_psk(path, at, KeyKind::Seed, files, findings));
-        let listed = registry_of(&registry, files, findings);
+        let keys: Vec<PublicKey> = locks.iter().map(|(lock, _)| lock.secret.public()).collect();
+        let listed = registry_of(&registry, &keys, files, findings);
         let Some(port) = port else { return };
         let (locks, lock_files) = locks.into_iter().unzip();
         let spa_files =
@@ -179,7 +181,8 @@ impl Section {
         let not_after = table.take("not-after").and_then(|value| moment(&value, findings));
         let secret = read_secret(&server_key, &server_at, files, findings, |text| {
             SecretKey::from_text(KeyKind::ServerSecret, text)
-        });
+        })
+        .filter(|key| is_private(key.public().is_published(), &server_key, &server_at, findings));
         let gate_psk = match &gate {
             Some((path, at)) => read_psk(path, at, KeyKind::Gate, files, findings)?,
             None => Psk::NONE,
@@ -267,12 +270,17 @@ fn moment(value: &Value<'_>, findings: &mut Findings) -> Option<Timestamp> {
 }
 
 /// The lines of the registry.
-fn registry_of((path, at): &(PathBuf, Place), files: &mut dyn Files, findings: &mut Findings) -> Vec<Listed> {
+fn registry_of(
+    (path, at): &(PathBuf, Place),
+    locks: &[PublicKey],
+    files: &mut dyn Files,
+    findings: &mut Findings,
+) -> Vec<Listed> {
     match files.read(path) {
         Ok(file) if file.facts.is_regular => {
             let source = Source::new(path.display().to_string(), file.bytes);
             findings.files.push((source.clone(), file.facts));
-            authorized_keys::read(&source, findings)
+            authorized_keys::read(&source, locks, findings)
         }
         Ok(_) => {
             findings.add(unreadable(at, path, "it is not a regular file"));
@@ -299,7 +307,18 @@ fn read_psk(
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Option<Psk> {
-    read_secret(path, at, files, findings, |text| Psk::from_text(kind, text))
+    let psk = read_secret(path, at, files, findings, |text| Psk::from_text(kind, text))?;
+    is_private(psk.is_published(), path, at, findings).then_some(psk)
+}
+
+/// A published key guards nothing.
+fn is_private(is_published: bool, path: &Path, at: &Place, findings: &mut Findings) -> bool {
+    if is_published {
+        let message = format!("{} holds one of the published test keys, which everybody has", path.display());
+        let help = format!("move {} away and run aldabad init, which makes a key of its own", path.display());
+        findings.add(Diagnostic::error("published-key", at, message).help(help));
+    }
+    !is_published
 }
 
 /// A secret from a file that nobody but its owner can use.
@@ -331,11 +350,23 @@ fn read_secret<T>(
         return None;
     }
     let text = zeroize::Zeroizing::new(file.bytes);
-    let parsed = parse(std::str::from_utf8(&text).unwrap_or_default());
+    let parsed = parse(the_key(&text));
     if let Err(error) = &parsed {
         findings.add(Diagnostic::error("bad-key", at, format!("{}: {error}", path.display())));
     }
     parsed.ok()
+}
+
+/// The line with the key: one that begins with # is none.
+fn the_key(file: &[u8]) -> &str {
+    let text = std::str::from_utf8(file).unwrap_or_default();
+    let is_key = |line: &&str| !matches!(line.trim().as_bytes(), [] | [b'#', ..]);
+    let mut lines = text.lines().filter(is_key);
+    match (lines.next(), lines.next()) {
+        (Some(key), None) => key,
+        // What the reader says of it is right: none, or more than one.
+        _ => text,
+    }
 }
 
 /// A datagram names a door by four bytes of a hash.

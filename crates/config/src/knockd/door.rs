@@ -160,6 +160,7 @@ impl Draft {
             target: self.target.as_ref().and_then(|target| target.value),
             knocks: vec![knock],
             spa: None,
+            for_gateway: false,
         };
         let action = self.action();
         let places = self.places();

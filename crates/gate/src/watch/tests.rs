@@ -44,7 +44,14 @@ fn knock(sequence: &str) -> Knock {
 }
 
 fn door(knocks: Vec<Knock>) -> DoorRule {
-    DoorRule { name: "door".into(), interfaces: Vec::new(), target: None, knocks, spa: None }
+    DoorRule {
+        name: "door".into(),
+        interfaces: Vec::new(),
+        target: None,
+        knocks,
+        spa: None,
+        for_gateway: false,
+    }
 }
 
 fn rules(doors: Vec<DoorRule>) -> Rules {

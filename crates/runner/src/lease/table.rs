@@ -1,4 +1,4 @@
-//! All leases, found by number, by door and address, by source, and by the time something is to be done.
+//! All leases, found by number, by door and address, by source, by owner, and by the time something is to be done.
 //!
 //! Knows nothing of commands; it keeps the counts that the limits are about.
 
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Lease, LeaseId};
+use super::{Lease, LeaseId, Owner};
 
 /// The leases and their indices.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,7 @@ pub struct LeaseTable {
     pairs: BTreeSet<(Arc<str>, IpAddr, LeaseId)>,
     per_source: BTreeMap<IpAddr, usize>,
     per_door: BTreeMap<Arc<str>, usize>,
+    per_owner: BTreeMap<Owner, usize>,
     timers: BTreeSet<(Duration, LeaseId)>,
     timer_of: BTreeMap<LeaseId, Duration>,
 }
@@ -79,11 +80,37 @@ impl LeaseTable {
         self.per_door.get(door).copied().unwrap_or(0)
     }
 
+    /// How many leases this device holds.
+    #[must_use]
+    pub fn of_owner(&self, owner: Owner) -> usize {
+        self.per_owner.get(&owner).copied().unwrap_or(0)
+    }
+
+    /// Every device that holds leases, and how many.
+    pub fn owners(&self) -> impl Iterator<Item = (Owner, usize)> {
+        self.per_owner.iter().map(|(owner, held)| (*owner, *held))
+    }
+
+    /// The lease is another one's from now on.
+    pub(crate) fn set_owner(&mut self, id: LeaseId, owner: Option<Owner>) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut lease.owner, owner);
+        if let Some(before) = before {
+            subtract(&mut self.per_owner, &before);
+        }
+        if let Some(owner) = owner {
+            add(&mut self.per_owner, owner);
+        }
+    }
+
     pub(crate) fn insert(&mut self, lease: Lease) {
         self.remove(lease.id);
         self.pairs.insert((Arc::clone(&lease.door), lease.address, lease.id));
         add(&mut self.per_source, lease.address);
         add(&mut self.per_door, Arc::clone(&lease.door));
+        if let Some(owner) = lease.owner {
+            add(&mut self.per_owner, owner);
+        }
         self.leases.insert(lease.id, lease);
     }
 
@@ -93,6 +120,9 @@ impl LeaseTable {
         self.pairs.remove(&(Arc::clone(&lease.door), lease.address, id));
         subtract(&mut self.per_source, &lease.address);
         subtract(&mut self.per_door, &lease.door);
+        if let Some(owner) = lease.owner {
+            subtract(&mut self.per_owner, &owner);
+        }
         Some(lease)
     }
 

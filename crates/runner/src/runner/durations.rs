@@ -7,7 +7,8 @@ use crate::door::{Door, Style};
 /// How long a grant lasts. Never zero for a native door: to the kernel a timeout of zero means "for ever".
 pub(super) fn length(door: &Door, wanted: Option<Duration>) -> Duration {
     match door.style {
-        Style::Knockd => door.lease,
+        // A sequence says nothing of it; a device may be held to less.
+        Style::Knockd => wanted.map_or(door.lease, |wanted| wanted.min(door.lease)),
         Style::Native => wanted.unwrap_or(door.lease).min(door.max_lease).max(Duration::from_secs(1)),
     }
 }

@@ -43,10 +43,10 @@ impl Runner {
 
     fn renew_element(&mut self, now: Duration, id: LeaseId, known: &Known, ask: &Ask) -> Granted {
         let length = length(&known.door, ask.wanted);
+        self.table.set_owner(id, ask.owner);
         let Some(lease) = self.table.lease_mut(id) else {
             return Granted::Nothing;
         };
-        lease.owner = ask.owner;
         if matches!(lease.state, State::Deleting { .. }) {
             lease.reopen = Some(length);
             return Granted::Renewed(id);

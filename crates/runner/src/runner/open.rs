@@ -96,10 +96,10 @@ impl Runner {
     /// A further knock while there is a lease.
     fn renew(&mut self, now: Duration, id: LeaseId, known: &Known, ask: &Ask) -> Granted {
         let length = length(&known.door, ask.wanted);
+        self.table.set_owner(id, ask.owner);
         let Some(lease) = self.table.lease_mut(id) else {
             return Granted::Nothing;
         };
-        lease.owner = ask.owner;
         match lease.state {
             State::Waiting => lease.length = lease.length.max(length),
             State::Starting { .. } | State::Open if !lease.uncertain => {

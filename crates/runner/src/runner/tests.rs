@@ -18,7 +18,7 @@ use crate::door::{
 };
 use crate::effect::{Effect, JobId};
 use crate::event::What;
-use crate::lease::{Ask, LeaseId, Owner, State};
+use crate::lease::{Ask, Lease, LeaseId, Owner, State};
 
 const SSH: DoorId = DoorId(0);
 const OLD: DoorId = DoorId(1);
@@ -142,9 +142,9 @@ fn timeout(runner: &mut Runner, now: Duration) -> Vec<String> {
 }
 
 fn state(runner: &Runner, id: u64) -> Option<State> {
-    runner.lease(LeaseId(id)).map(crate::Lease::state)
+    runner.lease(LeaseId(id)).map(Lease::state)
 }
 
 fn deadline(runner: &Runner, id: u64) -> Option<Duration> {
-    runner.lease(LeaseId(id)).map(crate::Lease::deadline)
+    runner.lease(LeaseId(id)).map(Lease::deadline)
 }

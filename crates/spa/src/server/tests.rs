@@ -51,17 +51,7 @@ fn bob() -> SecretKey {
 }
 
 fn device(key: &SecretKey, name: &str) -> Device {
-    Device {
-        key: key.public(),
-        name: name.to_owned(),
-        doors: Doors::All,
-        from: Vec::new(),
-        expires: None,
-        max_lease: None,
-        psk_generation: 0,
-        delegates: false,
-        bound: false,
-    }
+    Device::new(key.public(), name.to_owned())
 }
 
 fn world(change: impl FnOnce(&mut Vec<Device>)) -> World {

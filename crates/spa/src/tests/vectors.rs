@@ -12,9 +12,9 @@ use crate::envelope::{Fields, keystream};
 use crate::noise::State;
 use crate::seal::{message, seal_with};
 use crate::{
-    AddressRule, Audience, Demand, Device, DoorTag, Doors, Lock, LockKeys, Locks, Moment, Operation, Psk,
-    Psks, PublicKey, Record, Refusal, Registry, Request, SecretKey, Served, ServedDoor, Server, Store,
-    StoreFailed, Timestamp, Window, seal,
+    AddressRule, Audience, Demand, Device, DoorTag, Lock, LockKeys, Locks, Moment, Operation, Psk, Psks,
+    PublicKey, Record, Refusal, Registry, Request, SecretKey, Served, ServedDoor, Server, Store, StoreFailed,
+    Timestamp, Window, seal,
 };
 
 fn cases(folder: &str) -> Vec<(String, Value)> {
@@ -137,17 +137,7 @@ fn record(value: &Value) -> Record {
 }
 
 fn device(key: PublicKey) -> Device {
-    Device {
-        key,
-        name: "device".to_owned(),
-        doors: Doors::All,
-        from: Vec::new(),
-        expires: None,
-        max_lease: None,
-        psk_generation: 0,
-        delegates: false,
-        bound: false,
-    }
+    Device::new(key, "device".to_owned())
 }
 
 fn doors(names: &[&str]) -> Vec<ServedDoor> {

@@ -156,3 +156,16 @@ fn a_reload_without_the_door_leaves_its_stop() {
     runner.handle_timeout(s(10));
     assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
 }
+
+#[test]
+fn a_device_may_be_held_to_less_than_the_door_has() {
+    let mut runner = old(knockd("open %IP%", Some("close %IP%"), 10));
+    for (number, wanted) in [(1, 4), (2, 40)] {
+        let ask = Ask { wanted: Some(s(wanted)), ..Ask::by_sequence(client(number)) };
+        runner.grant(s(100), OLD, &ask);
+    }
+    let expected = ["put 1 Opening till 104", "log running Start", "run 1: open 192.0.2.1"];
+    let [first @ .., _, _, _] = &effects(&mut runner)[..] else { panic!("two openings") };
+    assert_eq!(first, expected);
+    assert_eq!(ended(&mut runner, s(100), 2, 0), ["log opened 10", "put 2 Open till 110"]);
+}

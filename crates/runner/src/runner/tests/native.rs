@@ -215,9 +215,14 @@ fn a_device_closes_what_it_opened_and_leaves_the_rest() {
     for (address, owner) in [(1, device(1)), (2, device(1)), (3, device(2)), (4, None)] {
         runner.grant(s(100), SSH, &ask(address, owner));
     }
+    let held = |runner: &Runner| [1, 2, 9].map(|number| runner.held_by(Owner([number; 32])));
+    assert_eq!(held(&runner), [2, 1, 0]);
+    let renewed = |address| runner.renewed_by(SSH, client(address)).and_then(Lease::owner);
+    assert_eq!((renewed(1), renewed(3), renewed(4), renewed(5)), (device(1), device(2), None, None));
     assert_eq!(runner.close_owned(s(101), SSH, Owner([1; 32])), 2);
     assert_eq!(runner.close_owned(s(101), SSH, Owner([9; 32])), 0);
     // A further knock takes the lease over.
     runner.grant(s(102), SSH, &ask(4, device(2)));
+    assert_eq!(held(&runner)[1], 2);
     assert_eq!(runner.close_unless_owner(s(103), |owner| owner != Owner([2; 32])), 2);
 }
