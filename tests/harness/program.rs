@@ -49,7 +49,7 @@ impl Program {
     /// Starts `aldabad run` with the configuration that is there.
     pub fn aldabad_again(hosts: &Hosts, dir: &Path) -> Self {
         let (program, config) = (binary("aldabad"), dir.join("aldaba.toml"));
-        let state = dir.join("state");
+        let (state, control) = (dir.join("state"), dir.join("control.sock"));
         let words = [
             program.to_str().unwrap(),
             "run",
@@ -57,6 +57,8 @@ impl Program {
             config.to_str().unwrap(),
             "--state-dir",
             state.to_str().unwrap(),
+            "--control",
+            control.to_str().unwrap(),
         ];
         let output = dir.join("output");
         let before = read(&output).matches("started ").count();

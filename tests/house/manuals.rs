@@ -36,6 +36,7 @@ fn manuals_know_every_option() {
         ("aldabad.8", "aldabad", &["run", "--help"][..]),
         ("aldabad.8", "aldabad", &["check", "--help"]),
         ("aldabad.8", "aldabad", &["demo", "--help"]),
+        ("aldabad.8", "aldabad", &["reload", "--help"]),
         ("aldaba.1", "aldaba", &["knock", "--help"]),
         ("aldaba.1", "aldaba", &["keygen", "--help"]),
         ("aldaba.1", "aldaba", &["pubkey", "--help"]),

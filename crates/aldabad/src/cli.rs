@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use aldaba_config::Disk;
 use clap::{Args, Parser, Subcommand};
+
+use crate::control;
+use crate::surroundings::Surroundings;
 
 /// Where the configuration stands when nobody says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/aldaba/aldaba.toml";
@@ -23,6 +27,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a configuration, explain it, or run captured packets through it
     Check(CheckArgs),
+    /// Make the running daemon read its configuration again, and say what came of it
+    Reload(AskArgs),
     /// Show on this machine, in two network namespaces, how a door opens and closes
     Demo(DemoArgs),
 }
@@ -39,6 +45,9 @@ pub struct RunArgs {
     /// Keep leases here [default: $`STATE_DIRECTORY`, the configuration's `state-dir`, or /var/lib/aldaba]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Answer `aldabad reload` and its like at this socket [default: the configuration's `control`, or /run/aldaba/control.sock]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
     /// Run a worker that could not be confined (seccomp missing), loudly
     #[arg(long)]
     pub insecure_no_sandbox: bool,
@@ -59,6 +68,26 @@ pub struct CheckArgs {
     /// With --pcap: an address of the host; only packets to these count [default: any destination]
     #[arg(long, value_name = "ADDRESS", requires = "pcap")]
     pub address: Vec<std::net::IpAddr>,
+}
+
+/// Which running daemon is asked.
+#[derive(Debug, Clone, Args)]
+pub struct AskArgs {
+    /// The configuration the daemon was started with: it says where its socket is
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// The daemon's control socket [default: the configuration's `control`, or /run/aldaba/control.sock]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+}
+
+impl AskArgs {
+    /// Where that daemon answers.
+    #[must_use]
+    pub fn socket(&self, surroundings: &Surroundings) -> PathBuf {
+        let configured = aldaba_config::control_socket(&self.config, &mut Disk);
+        control::socket(self.control.as_deref(), configured, surroundings.runtime_folder())
+    }
 }
 
 /// `aldabad demo`.

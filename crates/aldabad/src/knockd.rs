@@ -68,7 +68,9 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     let daemon = if options.daemon { Some(into_background()?) } else { None };
     let base = state_folder(None, surroundings.state_directory.as_deref(), None);
     let face = Knockd { verbose: options.verbose, debug: options.debug, lookup: options.lookup };
+    let control = read.loaded.policy.daemon.control.clone();
     let setup = Setup {
+        control,
         state_folder: knockd_folder(&base, source.path(), &interface),
         face: Face::Knockd(face),
         overrides: Overrides { interfaces: vec![interface.clone()], ipv4_only: options.only_ipv4 },

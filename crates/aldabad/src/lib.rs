@@ -8,6 +8,7 @@ pub mod budget;
 pub mod check;
 pub mod cli;
 pub mod closer;
+pub mod control;
 mod demo;
 pub mod face;
 pub mod init;
@@ -18,6 +19,7 @@ pub mod log;
 pub mod monitor;
 mod names;
 pub mod one_time;
+pub mod reload;
 pub mod replay;
 pub mod role;
 pub mod run;
@@ -47,6 +49,7 @@ pub fn main_as_aldabad() -> ExitCode {
     match Cli::parse_from(&surroundings.arguments).command {
         Command::Run(args) => run::run(args, &surroundings),
         Command::Check(args) => check::run(&args, surroundings.uid),
+        Command::Reload(args) => reload::run(&args, &surroundings),
         Command::Demo(args) => demo::run(&args),
     }
 }

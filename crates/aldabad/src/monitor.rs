@@ -6,6 +6,7 @@
 mod admission;
 mod captures;
 mod commands;
+mod control;
 mod effects;
 mod firewall;
 mod policy;
@@ -42,8 +43,10 @@ use crate::log::Level;
 use crate::watch::Watch;
 use captures::Captures;
 use commands::Commands;
+use control::{ClientId, Control};
 use firewall::Firewall;
 use policy::InForce;
+use reload::Reloading;
 use spa::SpaHold;
 use speech::Speech;
 use workers::Workers;
@@ -67,6 +70,9 @@ pub struct Monitor {
     closer: Option<CloserHandle>,
     signals: Signals,
     speech: Speech,
+    control: Control,
+    /// Who waits for a new policy to come into force.
+    reloading: Vec<Reloading>,
     /// Where leases are kept when the policy needs that.
     state_folder: PathBuf,
     pid_file: Option<PidFile>,
@@ -83,6 +89,8 @@ enum Woken {
     Links,
     Names,
     Output(JobId),
+    Control,
+    Client(ClientId),
 }
 
 impl Monitor {
@@ -114,6 +122,8 @@ impl Monitor {
                 // Said with the timeouts.
                 Woken::Names => {}
                 Woken::Output(job) => self.commands.drain(job),
+                Woken::Control => self.control.accept(now),
+                Woken::Client(id) => self.handle_client(now, id),
             }
         }
         self.handle_timeouts(now);
@@ -138,6 +148,12 @@ impl Monitor {
         for (job, output) in self.commands.outputs() {
             add(output, Interest::READ, Woken::Output(job));
         }
+        if let Some(listener) = self.control.listener() {
+            add(listener, Interest::READ, Woken::Control);
+        }
+        for (id, client, interest) in self.control.clients() {
+            add(client, interest, Woken::Client(id));
+        }
         let now = clock::boottime();
         let timeout = self.next_timeout().map(|at| at.saturating_sub(now));
         let ready = poll::wait(&interests, timeout).unwrap_or_default();
@@ -150,6 +166,7 @@ impl Monitor {
             self.workers.poll_timeout(),
             self.commands.poll_timeout(),
             self.speech.poll_timeout(),
+            self.control.poll_timeout(),
             self.retry,
         ];
         timeouts.into_iter().flatten().min()
@@ -159,6 +176,7 @@ impl Monitor {
         self.runner.handle_timeout(now);
         self.commands.handle_timeout(now);
         self.speech.handle_timeout(now);
+        self.handle_control_timeout(now);
         if self.workers.poll_timeout().is_some_and(|due| due <= now) {
             self.start_worker(now);
         }
@@ -173,7 +191,7 @@ impl Monitor {
         while let Ok(Some(signal)) = self.signals.poll() {
             match signal {
                 Signal::Child => self.reap(now),
-                Signal::Hangup => self.reload(now),
+                Signal::Hangup => drop(self.reload(now)),
                 Signal::Interrupt | Signal::Terminate => self.begin_stop(now, signal),
                 Signal::User1 | Signal::User2 => {}
             }

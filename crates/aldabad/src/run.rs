@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use aldaba_config::{Kind, Paint};
 
 use crate::cli::RunArgs;
+use crate::control;
 use crate::face::Face;
 use crate::log::{Form, Level, Log};
 use crate::monitor::{Monitor, Overrides, Setup};
@@ -47,6 +48,8 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     let state_folder =
         state_folder(args.state_dir, surroundings.state_directory.as_deref(), daemon.state_dir.as_deref());
     let overrides = Overrides { interfaces: args.interface, ipv4_only: false };
+    let configured = daemon.control.clone();
+    let control = control::socket(args.control.as_deref(), configured, surroundings.runtime_folder());
     let setup = Setup {
         face: Face::Aldabad,
         source,
@@ -55,6 +58,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
         log,
         state_folder,
         sandbox: !args.insecure_no_sandbox,
+        control: Some(control),
     };
     let mut monitor = Monitor::start(setup).map_err(|error| failed(&error))?;
     monitor.say_started(&args.config, args.insecure_no_sandbox);

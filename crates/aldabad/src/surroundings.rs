@@ -1,6 +1,7 @@
 //! What the daemon finds around itself: read once, in main, and handed on.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 /// Environment and identity of the process.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +14,8 @@ pub struct Surroundings {
     pub journal: bool,
     /// The state folder systemd has made.
     pub state_directory: Option<OsString>,
+    /// The folder for sockets systemd has made.
+    pub runtime_directory: Option<OsString>,
 }
 
 impl Surroundings {
@@ -25,7 +28,15 @@ impl Surroundings {
             uid: aldaba_sys::process::effective_uid(),
             journal: stream.as_deref().is_some_and(is_standard_error),
             state_directory: std::env::var_os("STATE_DIRECTORY"),
+            runtime_directory: std::env::var_os("RUNTIME_DIRECTORY"),
         }
+    }
+
+    /// The first of systemd's folders for sockets.
+    #[must_use]
+    pub fn runtime_folder(&self) -> Option<&Path> {
+        let first = self.runtime_directory.as_deref()?.to_str()?.split(':').next()?;
+        (!first.is_empty()).then(|| Path::new(first))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every table refuses keys it does not know. Files in `conf.d/` beside the main file are read in the order of their
 //! names: doors add up, and whatever is written once in all stays where it was written.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use aldaba_gate::Rules;
@@ -76,11 +76,13 @@ fn drop_ins(main: &Path, source: &Source, files: &mut dyn Files, findings: &mut 
         }
     };
     names.sort();
-    let is_ours = |name: &OsString| {
-        let name = name.to_string_lossy();
-        name.ends_with(".toml") && !name.starts_with('.')
-    };
-    names.iter().filter(|name| is_ours(name)).map(|name| folder.join(name)).collect()
+    names.iter().filter(|name| is_drop_in(name)).map(|name| folder.join(name)).collect()
+}
+
+/// Whether a file of conf.d with this name is read.
+pub(crate) fn is_drop_in(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.ends_with(".toml") && !name.starts_with('.')
 }
 
 /// What was read so far.

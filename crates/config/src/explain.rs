@@ -92,7 +92,8 @@ fn time(time: Duration) -> String {
 }
 
 fn daemon(page: &mut Page, policy: &Policy) {
-    let Daemon { interfaces, capture, user, state_dir, on_exit, log, pid_file, table } = &policy.daemon;
+    let Daemon { interfaces, capture, user, state_dir, on_exit, log, pid_file, control, table } =
+        &policy.daemon;
     match interfaces {
         Interfaces::All => page.key("interfaces", quoted("all")),
         Interfaces::Named(names) => page.key("interfaces", list(names, |name| quoted(name))),
@@ -106,7 +107,7 @@ fn daemon(page: &mut Page, policy: &Policy) {
     if let Some(user) = user {
         page.key("user", quoted(user));
     }
-    for (key, value) in [("state-dir", state_dir), ("pid-file", pid_file)] {
+    for (key, value) in [("state-dir", state_dir), ("pid-file", pid_file), ("control", control)] {
         if let Some(value) = value {
             page.key(key, path(value));
         }

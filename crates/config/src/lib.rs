@@ -11,6 +11,7 @@
 mod aldaba_toml;
 mod authorized_keys;
 mod bundle;
+mod control;
 mod diagnostic;
 mod explain;
 mod files;
@@ -23,6 +24,7 @@ mod sequence;
 mod suggest;
 
 pub use bundle::{Bundle, BundleError};
+pub use control::control_socket;
 pub use diagnostic::{Diagnostic, Paint, Place, Report, Severity, Source};
 pub use explain::explain;
 pub use files::{Disk, FileBytes, FileFacts, Files, LARGEST_FILE};

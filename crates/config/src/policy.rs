@@ -106,6 +106,8 @@ pub struct Daemon {
     pub log: Log,
     /// The file with the daemon's process number; `None`: not named here.
     pub pid_file: Option<PathBuf>,
+    /// Where it answers the administrator; `None`: the default for the name it was started by.
+    pub control: Option<PathBuf>,
     /// The name of aldaba's own nftables table.
     pub table: String,
 }
@@ -120,6 +122,7 @@ impl Default for Daemon {
             on_exit: OnExit::Close,
             log: Log::default(),
             pid_file: None,
+            control: None,
             table: "aldaba".to_owned(),
         }
     }

@@ -47,19 +47,32 @@ pub fn private_dir(path: &Path) -> io::Result<OwnedFd> {
 /// A folder that others may look into and nobody but this user can change; made when it is missing, its parents too.
 pub fn public_dir(path: &Path) -> io::Result<()> {
     make_dirs_with(path, 0o755)?;
+    unchangeable_dir(path, &[own_uid()]).map(drop)
+}
+
+/// A folder that nobody but this user or root can change; made, private, where there is none.
+pub fn own_dir(path: &Path) -> io::Result<OwnedFd> {
+    make_dirs(path)?;
+    unchangeable_dir(path, &[own_uid(), 0])
+}
+
+/// Opens a folder that one of `owners` has and nobody else can change.
+fn unchangeable_dir(path: &Path, owners: &[u32]) -> io::Result<OwnedFd> {
     let folder = open(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
     let stat = rustix::fs::fstat(&folder)?;
-    if stat.st_uid != own_uid() {
-        return Err(wrong(format!("it belongs to uid {}, not to uid {}", stat.st_uid, own_uid())));
-    }
-    if stat.st_mode & 0o022 != 0 {
+    if !owners.contains(&stat.st_uid) {
         return Err(wrong(format!(
-            "others can change it (mode {:04o}); run: chmod go-w {}",
-            stat.st_mode & 0o7777,
-            path.display()
+            "{} belongs to uid {}, not to uid {}",
+            path.display(),
+            stat.st_uid,
+            own_uid()
         )));
     }
-    Ok(())
+    if stat.st_mode & 0o022 != 0 {
+        let (path, mode) = (path.display(), stat.st_mode & 0o7777);
+        return Err(wrong(format!("others can change {path} (mode {mode:04o}); run: chmod go-w {path}")));
+    }
+    Ok(folder)
 }
 
 fn make_dirs(path: &Path) -> io::Result<()> {

@@ -152,7 +152,7 @@ impl Server {
         files::private_dir(folder)?;
         let path = folder.join("aldaba.toml");
         std::fs::write(&path, config)?;
-        let (log, state) = (folder.join("log"), folder.join("state"));
+        let (log, state, control) = (folder.join("log"), folder.join("state"), folder.join("control.sock"));
         let output = File::create(&log)?;
         let words = [
             "run".as_ref(),
@@ -160,6 +160,8 @@ impl Server {
             path.as_os_str(),
             "--state-dir".as_ref(),
             state.as_os_str(),
+            "--control".as_ref(),
+            control.as_os_str(),
         ];
         let process = program.start(&Role {
             name: "aldabad",

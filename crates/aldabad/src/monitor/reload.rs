@@ -10,16 +10,56 @@ use aldaba_gate::Needs;
 use aldaba_runner::door::Style;
 
 use super::Monitor;
+use super::control::ClientId;
+use super::policy::Version;
+use crate::control::{Answer, ReloadRefused, Reloaded};
 use crate::face::Face;
 use crate::ipc::ToWorker;
 use crate::log::{Level, aloud};
 use crate::watch::Watch;
 
+/// One who asked for a reload and waits.
+#[derive(Debug)]
+pub(super) struct Reloading {
+    client: ClientId,
+    /// For this policy, or a later one.
+    generation: u32,
+    warnings: Vec<String>,
+}
+
+/// A new policy that was read without errors.
+#[derive(Debug)]
+pub(super) struct Offered {
+    generation: u32,
+    warnings: Vec<String>,
+}
+
 impl Monitor {
-    /// SIGHUP.
-    pub(super) fn reload(&mut self, now: Duration) {
+    /// A client asks for it: answered when the new policy is in force, or refused.
+    pub(super) fn handle_reload(&mut self, now: Duration, client: ClientId) {
+        match self.reload(now) {
+            Ok(Offered { generation, warnings }) => {
+                self.reloading.push(Reloading { client, generation, warnings });
+                self.answer_reloaded(now);
+            }
+            Err(refused) => self.control.answer(now, client, &Answer::ReloadRefused(refused)),
+        }
+    }
+
+    /// Answers those whose policy, or a later one, is in force.
+    fn answer_reloaded(&mut self, now: Duration) {
+        let current = self.policy.current();
+        let (generation, doors) = (current.generation, current.policy.catalogue.doors.len());
+        for waiting in self.reloading.extract_if(.., |waiting| waiting.generation <= generation) {
+            let answer = Answer::Reloaded(Reloaded { doors, warnings: waiting.warnings });
+            self.control.answer(now, waiting.client, &answer);
+        }
+    }
+
+    /// SIGHUP, or a client. The policy that is in force now or waits for the worker, or why there is none.
+    pub(super) fn reload(&mut self, now: Duration) -> Result<Offered, ReloadRefused> {
         if self.stopping.is_some() {
-            return;
+            return Err(ReloadRefused { errors: 0, report: "the daemon is about to end\n".to_owned() });
         }
         if self.face.is_knockd() {
             self.say_rereading();
@@ -27,17 +67,19 @@ impl Monitor {
         let read = match self.policy.source().read(true) {
             Ok(read) => read,
             Err(report) => {
-                let text = report.render(Paint::Plain);
-                self.reload_refused(report.errors(), text.lines());
-                return;
+                return Err(self.reload_refused(report.errors(), report.render(Paint::Plain)));
             }
         };
         for warning in &read.loaded.warnings {
             self.speech.tell(Level::Warning, warning.to_string());
         }
+        let warnings = read.loaded.warnings.iter().map(|warning| warning.render(Paint::Plain)).collect();
         match self.policy.propose(read) {
-            Ok(_) => self.offer(now),
-            Err(error) => self.reload_refused(1, std::iter::once(error.to_string().as_str())),
+            Ok(&Version { generation, .. }) => {
+                self.offer(now);
+                Ok(Offered { generation, warnings })
+            }
+            Err(error) => Err(self.reload_refused(1, format!("{error}\n"))),
         }
     }
 
@@ -56,11 +98,12 @@ impl Monitor {
         }
     }
 
-    fn reload_refused<'a>(&mut self, errors: usize, lines: impl Iterator<Item = &'a str>) {
+    fn reload_refused(&mut self, errors: usize, report: String) -> ReloadRefused {
         self.speech.tell(Level::Error, format!("reload-refused errors={errors}"));
-        for line in lines.filter(|line| !line.is_empty()) {
+        for line in report.lines().filter(|line| !line.is_empty()) {
             self.speech.tell(Level::Error, format!("  {line}"));
         }
+        ReloadRefused { errors, report }
     }
 
     /// Offers the candidate to the worker; without one it comes into force at once.
@@ -102,7 +145,11 @@ impl Monitor {
     /// The worker cannot build what the monitor could.
     pub(super) fn worker_refuses(&mut self, now: Duration, generation: u32) {
         if self.policy.refuse(generation) {
-            self.reload_refused(1, std::iter::once("the worker could not build this policy"));
+            let refused = self.reload_refused(1, "the worker could not build this policy\n".to_owned());
+            let answer = Answer::ReloadRefused(refused);
+            for waiting in self.reloading.extract_if(.., |waiting| waiting.generation <= generation) {
+                self.control.answer(now, waiting.client, &answer);
+            }
         } else {
             self.workers.end(now);
         }
@@ -128,6 +175,7 @@ impl Monitor {
         if !self.face.is_knockd() {
             self.speech.tell(Level::Notice, format!("reloaded doors={doors}"));
         }
+        self.answer_reloaded(now);
     }
 
     /// The sockets' filter for the sequences that are current now.

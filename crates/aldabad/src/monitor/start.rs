@@ -18,6 +18,7 @@ use aldaba_sys::signals::{Signal, Signals};
 use super::Monitor;
 use super::captures::{Captures, Changes};
 use super::commands::Commands;
+use super::control::Control;
 use super::firewall::Firewall;
 use super::policy::{InForce, Overrides};
 use super::reload::watch;
@@ -53,6 +54,8 @@ pub struct Setup {
     pub state_folder: PathBuf,
     /// Whether the worker's sandbox must hold.
     pub sandbox: bool,
+    /// Where it answers the administrator, if anywhere.
+    pub control: Option<PathBuf>,
 }
 
 /// Why a daemon does not start.
@@ -98,7 +101,7 @@ fn kernel(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
 impl Monitor {
     /// Opens everything and waits until the worker serves.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { face, source, read, overrides, log, state_folder, sandbox } = setup;
+        let Setup { face, source, read, overrides, log, state_folder, sandbox, control } = setup;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
         let all = [
             Signal::Child,
@@ -134,6 +137,8 @@ impl Monitor {
             closer: None,
             signals,
             speech: Speech::new(log, style),
+            control: Control::new(control),
+            reloading: Vec::new(),
             state_folder,
             pid_file: None,
             retry: None,
@@ -160,6 +165,7 @@ impl Monitor {
                 return Err(StartError::NoWorker);
             }
         }
+        self.open_control(now);
         Ok(())
     }
 

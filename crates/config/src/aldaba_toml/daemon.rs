@@ -114,6 +114,9 @@ impl Settings {
         if let Some(value) = self.take(table, "", "pid-file", findings) {
             self.daemon.pid_file = path(&value, "/run/aldaba.pid", findings);
         }
+        if let Some(value) = self.take(table, "", "control", findings) {
+            self.daemon.control = path(&value, "/run/aldaba/control.sock", findings);
+        }
         if let Some(value) = self.take(table, "", "on-exit", findings) {
             let choices = [("close", OnExit::Close), ("keep", OnExit::Keep)];
             self.daemon.on_exit = choice(&value, &choices, findings).unwrap_or(OnExit::Close);
