@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::control;
 use crate::surroundings::Surroundings;
+use crate::users::UserArgs;
 
 /// Where the configuration stands when nobody says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/aldaba/aldaba.toml";
@@ -29,6 +30,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Make the running daemon read its configuration again, and say what came of it
     Reload(AskArgs),
+    /// Let devices knock, and take that back
+    User(UserArgs),
     /// Show on this machine, in two network namespaces, how a door opens and closes
     Demo(DemoArgs),
 }

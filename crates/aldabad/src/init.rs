@@ -3,6 +3,7 @@
 //! [`identity`] makes keys, registry and stores, [`example`] writes the configuration.
 
 pub mod example;
+pub mod hosts;
 pub mod identity;
 
 pub use example::Settings;

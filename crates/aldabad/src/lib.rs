@@ -23,9 +23,11 @@ pub mod reload;
 pub mod replay;
 pub mod role;
 pub mod run;
+pub mod site;
 pub mod source;
 pub mod state;
 pub mod surroundings;
+pub mod users;
 pub mod watch;
 pub mod wording;
 pub mod worker;
@@ -50,6 +52,7 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Run(args) => run::run(args, &surroundings),
         Command::Check(args) => check::run(&args, surroundings.uid),
         Command::Reload(args) => reload::run(&args, &surroundings),
+        Command::User(args) => users::run(&args, surroundings.uid),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -166,7 +166,6 @@ impl<'a> Attributes<'a> {
     }
 
     /// The attributes inside the first one of this kind.
-    #[cfg(test)]
     pub(crate) fn inside(&self, kind: u16) -> Option<Self> {
         self.find(kind).map(Attributes)
     }

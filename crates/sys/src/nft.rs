@@ -3,6 +3,8 @@
 //! Every change is one transaction: it happens whole or not at all.
 
 mod expression;
+mod judge;
+mod ruleset;
 mod table;
 
 use std::io;
@@ -13,6 +15,8 @@ use rustix::net::netlink;
 
 use crate::netlink::{ACK, Builder, CREATE, DUMP, REQUEST, Socket};
 
+pub use judge::{Fate, Judgement, Probe};
+pub use ruleset::{ChainName, Ruleset, legacy_iptables};
 pub use table::{DoorSpec, TableSpec};
 
 /// The subsystem's number, upper half of every message type.
@@ -24,12 +28,15 @@ const BATCH_END: u16 = 0x11;
 const NEW_TABLE: u16 = SUBSYSTEM;
 const DELETE_TABLE: u16 = SUBSYSTEM + 2;
 const NEW_CHAIN: u16 = SUBSYSTEM + 3;
+const GET_CHAIN: u16 = SUBSYSTEM + 4;
 const NEW_RULE: u16 = SUBSYSTEM + 6;
+const GET_RULE: u16 = SUBSYSTEM + 7;
 const DELETE_RULE: u16 = SUBSYSTEM + 8;
 const NEW_SET: u16 = SUBSYSTEM + 9;
 const GET_SET: u16 = SUBSYSTEM + 10;
 const DELETE_SET: u16 = SUBSYSTEM + 11;
 const NEW_ELEMENT: u16 = SUBSYSTEM + 12;
+const GET_ELEMENT: u16 = SUBSYSTEM + 13;
 const DELETE_ELEMENT: u16 = SUBSYSTEM + 14;
 
 /// The family of a table.

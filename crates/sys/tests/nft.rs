@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use aldaba_sys::nft::{DoorSpec, Family, Nft, NftError, SetName, TableSpec};
+use aldaba_sys::nft::{DoorSpec, Family, Fate, Nft, NftError, Probe, SetName, TableSpec};
 use rustix::thread::UnshareFlags;
 
 /// Runs the test in a network namespace of its own, on a thread that stays there.
@@ -149,5 +149,73 @@ fn a_set_that_is_not_there_or_of_another_kind_is_named() {
         nft("add set ip filter good { type ipv4_addr; flags timeout; }");
         firewall.add_element(&named("good"), address, second).unwrap();
         assert!(nft("list ruleset").contains("192.0.2.7 timeout 1s"));
+    });
+}
+
+/// What becomes of a stranger's packet, and which chain says so.
+fn judged(ipv6: bool, udp: bool, port: u16) -> (Fate, String, bool) {
+    let ruleset = Nft::open().and_then(|mut nft| nft.ruleset()).expect("the ruleset");
+    let judgement = ruleset.judge(Probe { ipv6, udp, port }, "aldaba");
+    let chain = judgement.chain.map_or_else(|| "-".to_owned(), |chain| chain.to_string());
+    (judgement.fate, chain, judgement.by_policy)
+}
+
+fn in_chain(rule: &str) {
+    nft(&format!("add rule inet filter input {rule}"));
+}
+
+#[test]
+fn rulesets_as_people_have_them_are_judged() {
+    in_namespace(|| {
+        assert_eq!(judged(false, false, 22), (Fate::Accepted, "-".to_owned(), false), "no firewall");
+        Nft::open().unwrap().ensure_own_table(&spec()).unwrap();
+        assert_eq!(
+            judged(false, false, 22),
+            (Fate::Accepted, "-".to_owned(), false),
+            "our own does not count"
+        );
+        nft("add table inet filter");
+        nft("add chain inet filter input { type filter hook input priority 0 ; policy drop ; }");
+        let input = "inet filter input".to_owned();
+        assert_eq!(judged(false, false, 22), (Fate::Dropped, input.clone(), true));
+        in_chain("ct state vmap { established : accept, related : accept, invalid : drop }");
+        in_chain("iifname lo accept");
+        in_chain("ip saddr 192.0.2.7 tcp dport 22 accept");
+        in_chain("ip6 nexthdr icmpv6 accept");
+        assert_eq!(judged(false, false, 22), (Fate::Dropped, input.clone(), true), "not for strangers");
+        in_chain("tcp dport { 80, 443, 8000-8100 } accept");
+        for (port, fate) in
+            [(80, Fate::Accepted), (8050, Fate::Accepted), (8100, Fate::Accepted), (8101, Fate::Dropped)]
+        {
+            assert_eq!(judged(true, false, port).0, fate, "{port}");
+        }
+        nft("add chain inet filter services");
+        nft("add rule inet filter services udp dport 53 accept");
+        nft("add rule inet filter services ct state new tcp dport 22 counter accept");
+        in_chain("jump services");
+        assert_eq!(judged(true, false, 22), (Fate::Accepted, input.clone(), false));
+        assert_eq!(judged(true, true, 53).0, Fate::Accepted);
+        in_chain("meta nfproto ipv4 reject with icmp port-unreachable");
+        assert_eq!(judged(false, true, 40_000), (Fate::Rejected, input.clone(), false));
+        assert_eq!(judged(true, true, 40_000), (Fate::Dropped, input, true));
+        nft("add table ip early");
+        nft("add chain ip early pre { type filter hook prerouting priority -300 ; }");
+        nft("add rule ip early pre tcp dport != 80 drop");
+        assert_eq!(judged(false, false, 22), (Fate::Dropped, "ip early pre".to_owned(), false));
+        assert_eq!(judged(true, false, 22).0, Fate::Accepted);
+    });
+}
+
+#[test]
+fn a_rule_that_could_reject_is_remembered() {
+    in_namespace(|| {
+        nft("add table ip filter");
+        nft("add chain ip filter INPUT { type filter hook input priority 0 ; policy drop ; }");
+        nft("add rule ip filter INPUT limit rate 5/second reject");
+        let ruleset = Nft::open().unwrap().ruleset().unwrap();
+        let judgement = ruleset.judge(Probe { ipv6: false, udp: true, port: 4 }, "aldaba");
+        assert_eq!(judgement.fate, Fate::Dropped);
+        let chain = judgement.may_reject.unwrap();
+        assert_eq!((chain.to_string().as_str(), chain.is_of_iptables()), ("ip filter INPUT", true));
     });
 }

@@ -1,0 +1,159 @@
+//! A server as its administrator's commands see it: the configuration read whole, and where its files are.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aldaba_config::{
+    Diagnostic, Disk, FileBytes, FileFacts, Files, Kind, Options, Paint, Policy, Report, Spa,
+};
+
+use crate::run;
+
+/// The configuration has errors.
+const BAD_CONFIG: u8 = 2;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The configuration cannot be used.
+    #[error("{}", .0.render(paint()))]
+    Config(Report),
+    /// Anything else, with the next step behind `help:`.
+    #[error("aldabad: {0}")]
+    Other(String),
+}
+
+impl Failed {
+    /// What is wrong, and the next step.
+    pub fn new(what: impl std::fmt::Display, help: impl std::fmt::Display) -> Self {
+        Self::Other(format!("{what}\n  help: {help}"))
+    }
+
+    /// Says it, and gives the exit code.
+    #[must_use]
+    pub fn told(&self) -> ExitCode {
+        eprintln!("{self}");
+        match self {
+            Self::Config(_) => ExitCode::from(BAD_CONFIG),
+            Self::Other(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// Colours where somebody looks.
+#[must_use]
+pub fn paint() -> Paint {
+    if io::stderr().is_terminal() { Paint::Colour } else { Paint::Plain }
+}
+
+/// A server and its policy.
+#[derive(Debug)]
+pub struct Site {
+    config: PathBuf,
+    own_uid: u32,
+    /// All that its configuration says.
+    pub policy: Policy,
+    /// Its part on datagrams.
+    pub spa: Spa,
+    /// What is doubtful in it.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Site {
+    /// Reads the configuration. One without `[spa]` has no devices.
+    pub fn open(config: &Path, own_uid: u32) -> Result<Self, Failed> {
+        let config = std::path::absolute(config)?;
+        Self::load(config, own_uid, &mut Disk)
+    }
+
+    /// What the server would be if this file held these bytes. Nothing is written.
+    pub fn with(&self, file: &Path, bytes: &[u8]) -> Result<Self, Failed> {
+        Self::load(self.config.clone(), self.own_uid, &mut Instead { path: file, bytes })
+    }
+
+    fn load(config: PathBuf, own_uid: u32, files: &mut dyn Files) -> Result<Self, Failed> {
+        let options = Options { own_uid, ..Options::default() };
+        let loaded =
+            aldaba_config::load(Kind::of(&config), &config, files, &options).map_err(Failed::Config)?;
+        let policy = loaded.policy;
+        let Some(spa) = policy.spa.clone() else {
+            let what = format!("{} has no [spa]: no door is opened by keys", config.display());
+            return Err(Failed::new(what, "run aldabad init, which makes the keys and writes the section"));
+        };
+        Ok(Self { config, own_uid, policy, spa, warnings: loaded.warnings })
+    }
+
+    /// The configuration's file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The registry of devices.
+    #[must_use]
+    pub fn registry(&self) -> &Path {
+        &self.spa.files.registry
+    }
+
+    /// Where its daemon keeps state, unless its command line says otherwise.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        run::state_folder(None, None, self.policy.daemon.state_dir.as_deref())
+    }
+
+    /// How this program is called again with the same configuration.
+    #[must_use]
+    pub fn command(&self, words: &str) -> String {
+        command(&self.config, words)
+    }
+
+    /// What was found at a line of a file.
+    pub fn found_at<'a>(&'a self, file: &Path, line: usize) -> impl Iterator<Item = &'a Diagnostic> {
+        let name = file.display().to_string();
+        self.warnings.iter().filter(move |found| {
+            found.place.source.name() == name && found.place.line_column().is_some_and(|(at, _)| at == line)
+        })
+    }
+}
+
+/// How this program is called with a configuration.
+#[must_use]
+pub fn command(config: &Path, words: &str) -> String {
+    if config == Path::new(crate::cli::DEFAULT_CONFIG) {
+        format!("aldabad {words}")
+    } else {
+        format!("aldabad {words} --config {}", config.display())
+    }
+}
+
+/// The real files, but for one.
+struct Instead<'a> {
+    path: &'a Path,
+    bytes: &'a [u8],
+}
+
+impl Files for Instead<'_> {
+    fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
+        let mut file = Disk.read(path)?;
+        if path == self.path {
+            file.bytes = self.bytes.to_vec();
+        }
+        Ok(file)
+    }
+
+    fn list_dir(&mut self, path: &Path) -> io::Result<Vec<OsString>> {
+        Disk.list_dir(path)
+    }
+
+    fn facts(&mut self, path: &Path) -> io::Result<FileFacts> {
+        Disk.facts(path)
+    }
+}

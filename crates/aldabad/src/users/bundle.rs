@@ -1,0 +1,129 @@
+//! The bundle of one device: made from the configuration, sealed, and handed over.
+
+use std::io::{self, Write as _};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use aldaba_gate::spa::{
+    Bundle, BundleDoor, BundleLock, Device, DoorTag, Host, KeyKind, LockKeys, OneTimeCode, Psk, SealedBundle,
+    Timestamp, device_psk,
+};
+use aldaba_sys::{clock, files, random};
+use zeroize::Zeroizing;
+
+use super::OutputArgs;
+use crate::init::hosts;
+use crate::site::{Failed, Site};
+
+/// The wall clock as bundles have it.
+#[must_use]
+pub fn wall() -> Timestamp {
+    Timestamp(u64::try_from(clock::wall().as_micros()).unwrap_or_default())
+}
+
+/// The device of this key, if its line counts.
+#[must_use]
+pub fn device<'s>(site: &'s Site, key: &str) -> Option<&'s Device> {
+    let is = |device: &&Device| device.key.to_text(KeyKind::Device).eq_ignore_ascii_case(key);
+    site.spa.devices.iter().find(is)
+}
+
+/// The locks that stand in bundles made now: those that have not ended, all behind one gate.
+fn locks(site: &Site, now: Timestamp) -> Vec<&LockKeys> {
+    let mut live = site.spa.locks.iter().filter(|lock| lock.not_after.is_none_or(|until| until > now));
+    let Some(first) = live.next() else { return Vec::new() };
+    std::iter::once(first).chain(live.filter(|lock| lock.gate_psk == first.gate_psk)).collect()
+}
+
+/// The lock whose key seals bundles. Not the newest: a device that knows another one already takes a bundle from it, and
+/// from no key that it does not know.
+fn sealer(site: &Site, now: Timestamp) -> Option<&LockKeys> {
+    locks(site, now).into_iter().next_back()
+}
+
+/// The public key that bundles made now come from, as text.
+#[must_use]
+pub fn sender(site: &Site) -> Option<String> {
+    Some(sealer(site, wall())?.secret.public().to_text(KeyKind::Server))
+}
+
+/// Makes and seals a device's bundle.
+pub fn seal(
+    site: &Site,
+    device: &Device,
+    hosts: &[Host],
+    code: Option<&OneTimeCode>,
+) -> Result<SealedBundle, Failed> {
+    let now = wall();
+    let locks = locks(site, now);
+    let (Some(first), Some(sealer)) = (locks.first(), sealer(site, now)) else {
+        return Err(Failed::new("no key of this server is valid now", "run aldabad rotate"));
+    };
+    let port = NonZeroU16::new(site.spa.port).ok_or_else(|| Failed::Other("port 0".to_owned()))?;
+    let psk = site.spa.psk_seed.as_ref();
+    let bundle = Bundle {
+        issued: now,
+        hosts: hosts.to_vec(),
+        port,
+        future: Duration::from_secs(site.spa.window.future.as_secs()),
+        locks: locks.iter().map(|lock| public_half(lock)).collect(),
+        gate_psk: first.gate_psk.clone(),
+        device_psk: psk.map_or(Psk::NONE, |seed| device_psk(seed, device.psk_generation, &device.key)),
+        doors: doors(site, device),
+    };
+    let random = Zeroizing::new(random::bytes()?);
+    bundle.seal(&sealer.secret, &device.key, code, &random).map_err(|error| {
+        Failed::new(format!("no bundle for {}: {error}", device.name), site.command("check"))
+    })
+}
+
+fn public_half(lock: &LockKeys) -> BundleLock {
+    BundleLock {
+        server: lock.secret.public(),
+        audience: lock.audience.clone(),
+        not_before: lock.not_before,
+        not_after: lock.not_after,
+    }
+}
+
+/// The doors it may open, as many as a bundle holds.
+fn doors(site: &Site, device: &Device) -> Vec<BundleDoor> {
+    let may = |door: &&BundleDoor| DoorTag::of(&door.name).is_some_and(|tag| device.may_open(tag));
+    site.spa.doors.iter().filter(may).take(Bundle::MAX_DOORS).cloned().collect()
+}
+
+/// Prints a device's bundle, or writes it into a file, and says what to do with it.
+pub(super) fn hand_over(site: &Site, device: &Device, args: &OutputArgs) -> Result<(), Failed> {
+    let hosts = hosts::of(&args.host, &site.spa.hosts)?;
+    let code = args.code.then(new_code).transpose()?;
+    let sealed = seal(site, device, &hosts, code.as_ref())?;
+    let text = format!("{}\n", sealed.to_text());
+    if let Some(path) = &args.output {
+        files::create_whole(path, text.as_bytes(), 0o600).map_err(|error| {
+            Failed::new(format!("{}: {error}", path.display()), "name a file that is not there yet")
+        })?;
+        eprintln!("bundle: {}", path.display());
+    } else {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+    }
+    let shown: Vec<String> = hosts.iter().map(Host::to_string).collect();
+    eprintln!("it says: this server is {}, UDP port {}", shown.join(" or "), site.spa.port);
+    eprintln!("only {} can open it: send it any way you like", device.name);
+    if let Some(code) = &code {
+        eprintln!("the code, to be told by another way (by phone, say): {}", *code.expose_text());
+        eprintln!("next, on that device: aldaba enrol BUNDLE, which asks for the code");
+    } else {
+        eprintln!("next, on that device: aldaba enrol BUNDLE");
+        if let Some(key) = sender(site) {
+            eprintln!("which shows the key it came from; it must be: {key}");
+        }
+    }
+    Ok(())
+}
+
+fn new_code() -> Result<OneTimeCode, Failed> {
+    let bytes = Zeroizing::new(random::bytes()?);
+    OneTimeCode::new(&bytes).map_err(|error| Failed::Other(error.to_string()))
+}

@@ -1,0 +1,31 @@
+//! `aldabad user remove`: a revocation. The line goes, and with it what the device holds open.
+
+use aldaba_sys::files;
+
+use super::lines::{Registry, several, short};
+use super::{RemoveArgs, reload};
+use crate::site::{Failed, Site};
+
+pub(super) fn run(site: &Site, args: &RemoveArgs) -> Result<(), Failed> {
+    let path = site.registry();
+    let gone: Vec<String> = {
+        let _lock = files::lock_folder(path.parent().unwrap_or(path))?;
+        let registry = Registry::read(path)?;
+        let lines = if args.all { registry.of_user(&args.name) } else { registry.called(&args.name) };
+        match lines.as_slice() {
+            [] => return Err(registry.nobody(&args.name)),
+            [_, _, ..] if !args.all => {
+                return Err(several(&args.name, &lines, "name one of them, or add --all"));
+            }
+            _ => {}
+        }
+        files::replace_whole(path, registry.without(&lines).as_bytes())?;
+        lines.iter().map(|line| format!("{} ({})", line.name, short(line.key()))).collect()
+    };
+    for device in gone {
+        eprintln!("removed {device}");
+    }
+    reload::ask_and_say(site);
+    eprintln!("next: {}", site.command("user list"));
+    Ok(())
+}
