@@ -12,24 +12,6 @@ SECOND = 1_000_000
 OUTER4, OUTER6 = "198.51.100.23", "2001:db8::17"
 P = 2**255 - 19
 
-# Vector 1 as the specification prints it.
-PRINTED = {
-    "s_pub": "7b0d47d93427f8311160781c7c733fd89f88970aef490d8aa0ee19a4cb8a1b14",
-    "d_pub": "0faa684ed28867b97f4a6a2dee5df8ce974e76b7018e3f22a1c4cf2678570f20",
-    "e_pub": "7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13",
-    "k_tag": "6c91075d01669ba0b837f34aa1fbba0986cbb819b9df969111d3377884dac00d",
-    "k_mask": "cb7829c5bbad0ed3caaefc5693d86f4c82e89590f14459028be17597086a0d69",
-    "lock_id": "39aac47badfe83a73929fc694bfaa2914ad61a54d68b2328e7b5bdc577c39425",
-    "core": "0101001e943cc92f000665172898800000000000000000000000ffffcb007107",
-    "packet": "906cb00465ca1d076b695975c3c606dc7ba0689df66d40b8022658a9749d4053"
-              "7b8b2a320eb1aca23fcf5b654da3b2d68e50f5f8309ab5e616deefcbf5894717"
-              "cc46fc6730452c4c3d47f5eec0c28f165a55fec93ffe4f43866ddaf3190f04dd"
-              "7e10de8ebb41ba02d1903f84bd7fcfe387aee76fcf8793bfbc9b9ffd79b28c52"
-              "bf3e24f636c8d83e08da908110c4fd98",
-    "h_cp": "9e8491272ad87d141145226ca45189d00b39568fab96b8eafd229b4ac65e873c",
-    "knock_id": "c42d7fb423fb8865",
-}
-
 
 def rand(name, what):
     return hashlib.sha256(f"{name}/{what}".encode("ascii")).digest()
@@ -392,7 +374,8 @@ def refusals():
     """They decode and take up their time, and open nothing."""
     addresses = {
         "v4-compatible": "::198.51.100.23", "v6-loopback": "::1", "v6-multicast": "ff02::1",
-        "v6-link-local": "fe80::17", "mapped-unspecified": "0.0.0.0", "mapped-loopback": "127.0.0.1",
+        "v6-link-local": "fe80::17", "mapped-unspecified": "0.0.0.0", "mapped-this-network": "0.1.2.3",
+        "mapped-loopback": "127.0.0.1",
         "mapped-multicast": "224.0.0.1", "mapped-link-local": "169.254.7.7", "mapped-broadcast": "255.255.255.255"}
     for kind, address in addresses.items():
         yield bad(f"refused-{kind}", 16, f"Bound to {address}, and sent from there.",

@@ -84,6 +84,7 @@ def main():
     missing = [line for line in lines if line not in document]
     for line in missing:
         print("spec/keys.md does not hold", line)
+    print(f"{len(lines) - len(missing)} passed, {len(missing)} failed")
     return 1 if missing else 0
 
 

@@ -1,8 +1,7 @@
 """Suite 1 of the knock datagram, client and server, written from the specification alone.
 
-It shares nothing with the Rust code. Sections of spec/spa.md in the order of this file: payload core, locks and gate
-keys, hedged ephemeral, Noise core, envelope (the client); the server's processing order with the strict decoder, the
-replay rule and the address rule. Names are those of the specification: one step of it is one line here.
+It shares nothing with the Rust code. Names are those of spec/spa.md: one step of it is one line here. The client comes
+first (sections 7.1, 4, 5.1, 5.2 and 6), then the server (section 8, with 7, 9.2 and 10).
 
 Not for use: nothing is constant in time and nothing is wiped.
 """
@@ -70,7 +69,7 @@ def XOR(a, b):
     return bytes(x ^ y for x, y in zip(a, b, strict=True))
 
 
-# --- payload core -----------------------------------------------------------------------------------------------------
+# --- the core (spec/spa.md, section 7.1) ------------------------------------------------------------------------------
 
 def door_hash(name):
     """Four bytes; None (hello) has none."""
@@ -94,7 +93,7 @@ def core_from(i):
     return core_of(OPS[i["op"]], flags, i["duration"], door_hash(i["door"]), i["time_us"], address16(i["address"]))
 
 
-# --- locks and gate keys ----------------------------------------------------------------------------------------------
+# --- locks and gate keys (spec/spa.md, section 4) ---------------------------------------------------------------------
 
 def gate_ikm(s_pub, audience):
     return b"aldaba v1 gate" + SUITE + s_pub + bytes([len(audience)]) + audience.encode("ascii")
@@ -125,7 +124,7 @@ def build(i, **forged):
 
 
 def prepare(v, i):
-    """Keys, gate keys, plaintext and ephemeral key."""
+    """Keys, gate keys, plaintext and ephemeral key: spec/spa.md, sections 3, 4, 7 and 5.1."""
     v.s_pub = PUB(i["s_priv"])
     v.d_pub = PUB(i["d_priv"])
     v.ikm = gate_ikm(v.s_pub, i["audience"])
@@ -139,7 +138,7 @@ def prepare(v, i):
 
 
 def noise_core(v, i):
-    """The one message of Noise Xpsk1."""
+    """The one message of Noise Xpsk1: spec/spa.md, section 5.2."""
     v.prologue = b"aldaba v1 knock" + SUITE + v.lock_id
     v.h_name = H(NAME)
     v.h_prologue = H(v.h_name + v.prologue)
@@ -165,6 +164,7 @@ def noise_core(v, i):
 
 
 def envelope(v):
+    """spec/spa.md, section 6."""
     rest = v.cs + v.cp
     v.prk = HMAC(v.k_mask, rest)
     v.keystream = HMAC(v.prk, b"\x01")
@@ -186,7 +186,7 @@ class Dies(Exception):
 
 
 def receive(packet, server, source, now):
-    """The plaintext and the device's record after an accepted packet. Raises Dies.
+    """The plaintext and the device's record after an accepted packet: spec/spa.md, section 8. Raises Dies.
 
     The tag caches (3, 10) are empty, the budgets (4, 14) full and the store (15) works.
     """
@@ -242,7 +242,7 @@ def open_or_die(step, k, ad, sealed):
 
 
 def decode(plain):
-    """Step 11: the fields of a valid core with zero padding."""
+    """Step 11: the fields of a valid core with zero padding (spec/spa.md, section 7)."""
     op, flags, duration, door, time, address = struct.unpack(">BBH4sQ16s", plain[:32])
     named, addressed = door != bytes(4), address != bytes(16)
     valid = (op in OPS.values() and flags in (0, BOUND) and not any(plain[32:])
@@ -254,7 +254,7 @@ def decode(plain):
 
 
 def replay_rule(t, record, now):
-    """Steps 12, 13 and the record that step 15 would write."""
+    """Steps 12, 13 and the record that step 15 would write (spec/spa.md, section 9.2)."""
     if not max(now - PAST, 0) <= t <= min(now + FUTURE, U64_MAX):
         raise Dies(12, "R1")
     if t <= record["floor"]:
@@ -267,7 +267,7 @@ def replay_rule(t, record, now):
 
 
 def authorize(core, source, doors):
-    """Step 16, where every device may open every door, doors have `source = either`, and nobody may delegate."""
+    """Step 16 (spec/spa.md, section 10), where every device may open every door, doors take either, nobody may delegate."""
     if core["op"] == OPS["hello"]:
         return
     if core["door"] not in [door_hash(name) for name in doors]:
@@ -284,5 +284,6 @@ def unfit(address):
     ip = ipaddress.IPv6Address(address)
     compatible = address[:12] == bytes(12)
     ip = ip.ipv4_mapped or ip
-    return (compatible or ip.is_unspecified or ip.is_loopback or ip.is_multicast or ip.is_link_local
+    this_network = ip.version == 4 and ip.packed[0] == 0
+    return (compatible or this_network or ip.is_loopback or ip.is_multicast or ip.is_link_local
             or ip == ipaddress.IPv4Address("255.255.255.255"))

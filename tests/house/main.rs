@@ -5,6 +5,7 @@ mod documents;
 mod keys;
 mod manuals;
 mod sources;
+mod specifications;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! The client's side: one request, one datagram. spec/spa.md, sections 5 and 9.
+//! The client's side: one request, one datagram. spec/spa.md, sections 5 and 6.
 
 use zeroize::{Zeroize, Zeroizing};
 
