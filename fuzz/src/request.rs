@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use aldaba_gate::KnockAction;
 use aldaba_gate::knock::{Protocol, Sequence, Step};
-use aldaba_runner::{DoorId, Effect, Granted, Reason, Runner, model};
-use aldabad::ipc::{FromWorker, SIZE, ToWorker};
+use aldaba_gate::spa::{KnockId, Malformed, Refusal};
+use aldaba_runner::{Ask, DoorId, Effect, Granted, Owner, Reason, Runner, model};
+use aldabad::ipc::{FromWorker, Place, SIZE, ToWorker};
 
 /// When the runner is asked.
 const NOW: Duration = Duration::from_secs(1000);
@@ -34,8 +35,16 @@ pub fn run(data: &[u8]) {
 fn check(data: &[u8]) {
     if let Ok(message) = FromWorker::decode(data) {
         assert_eq!(message.encode().as_slice(), data, "{message:?}");
-        if let FromWorker::Request { place, action, source } = message {
-            stays_in_the_catalogue(DoorId(place.door.0), action, source);
+        match message {
+            FromWorker::Request { place, action, source } => {
+                stays_in_the_catalogue(DoorId(place.door.0), action, &Ask::by_sequence(source));
+            }
+            FromWorker::Admitted { place, action, source, device, seconds, .. } => {
+                let wanted = Some(Duration::from_secs(seconds.into()));
+                let ask = Ask { address: source, wanted, owner: Some(Owner(device)) };
+                stays_in_the_catalogue(DoorId(place.door.0), action, &ask);
+            }
+            _ => {}
         }
     }
     if let Ok(message) = ToWorker::decode(data) {
@@ -54,7 +63,7 @@ fn comes_back(data: &[u8]) {
         protocol: if step[0] & 1 == 0 { Protocol::Tcp } else { Protocol::Udp },
         port: u16::from_le_bytes([step[1], step[2]]).max(1),
     });
-    let place = aldabad::ipc::Place {
+    let place = Place {
         generation: word(0),
         door: aldaba_gate::DoorId(word(4)),
         knock: data.first().copied().unwrap_or(0),
@@ -82,24 +91,84 @@ fn comes_back(data: &[u8]) {
             let message = FromWorker::Request { place, action, source };
             assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
         }
+        datagrams_come_back(place, source, data);
     }
 }
 
+/// What the worker says of datagrams, and every refusal.
+fn datagrams_come_back(place: Place, from: IpAddr, data: &[u8]) {
+    let byte = |at: usize| data.get(at).copied().unwrap_or(0);
+    let (device, id) = (std::array::from_fn(byte), KnockId(std::array::from_fn(|at| byte(at + 9))));
+    let offset = i64::from_le_bytes(std::array::from_fn(|at| byte(at + 3)));
+    let clock = Refusal::Clock { offset, used: byte(1) & 1 == 1 };
+    let malformed = MALFORMED.map(Refusal::Malformed);
+    for refusal in REFUSALS.into_iter().chain(malformed).chain([clock]) {
+        for device in [None, Some(device)] {
+            let message = FromWorker::Rejected { from, refusal, id, device };
+            assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
+        }
+    }
+    let seconds = u16::from_le_bytes([byte(0), byte(1)]);
+    for action in [KnockAction::Open, KnockAction::Close] {
+        let place = Place { knock: 0, ..place };
+        let message = FromWorker::Admitted { place, action, source: from, from, device, id, seconds };
+        assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
+    }
+    let message = FromWorker::Hello { from, device, id };
+    assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
+}
+
+const MALFORMED: [Malformed; 6] = [
+    Malformed::Operation,
+    Malformed::Flags,
+    Malformed::Door,
+    Malformed::UnusedField,
+    Malformed::Address,
+    Malformed::Padding,
+];
+
+const REFUSALS: [Refusal; 19] = [
+    Refusal::Length,
+    Refusal::Tag,
+    Refusal::Repeated,
+    Refusal::Budget,
+    Refusal::Ephemeral,
+    Refusal::SealedKey,
+    Refusal::UnknownDevice,
+    Refusal::InvalidDevice,
+    Refusal::Forged,
+    Refusal::Old,
+    Refusal::Replay,
+    Refusal::Rate,
+    Refusal::Store,
+    Refusal::Guard,
+    Refusal::Door,
+    Refusal::Network,
+    Refusal::Relayed,
+    Refusal::Unbound,
+    Refusal::Address,
+];
+
 /// A worker that lies can ask for doors there are, for the address it names, for as long as policy allows; nothing else.
-fn stays_in_the_catalogue(door: DoorId, action: KnockAction, source: IpAddr) {
+fn stays_in_the_catalogue(door: DoorId, action: KnockAction, ask: &Ask) {
+    let source = ask.address;
     let catalogue = model::catalogue(0);
     let known = usize::try_from(door.0).ok().and_then(|index| catalogue.doors.get(index)).cloned();
     let mut runner = Runner::new(catalogue);
-    match action {
-        KnockAction::Close => assert_eq!(runner.close(NOW, door, source), 0, "nothing was open"),
-        KnockAction::Open => {
-            let granted = runner.grant(NOW, door, &aldaba_runner::Ask::by_sequence(source));
+    match (action, ask.owner) {
+        (KnockAction::Close, None) => assert_eq!(runner.close(NOW, door, source), 0, "nothing was open"),
+        (KnockAction::Close, Some(owner)) => {
+            assert_eq!(runner.close_owned(NOW, door, owner), 0, "nothing was open");
+        }
+        (KnockAction::Open, _) => {
+            let granted = runner.grant(NOW, door, ask);
             assert_eq!(granted == Granted::Refused(Reason::NoSuchDoor), known.is_none(), "{granted:?}");
         }
     }
     for lease in runner.leases() {
         let known = known.as_ref().expect("a lease is of a door there is");
         assert_eq!((&**lease.door(), lease.address()), (known.name.as_str(), source));
+        assert_eq!(lease.owner(), ask.owner);
         assert!(action == KnockAction::Open && lease.deadline() <= NOW + known.max_lease);
     }
     while let Some(effect) = runner.poll_effect() {

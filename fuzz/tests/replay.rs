@@ -19,7 +19,10 @@ macro_rules! replay {
     };
 }
 
-replay!(aldaba_toml bundle capture_file frame hits knockd_conf lease_ops request sequence);
+replay!(
+    aldaba_toml bundle capture_file datagram datagram_sealed device_bundle differential frame
+    hits key_text knockd_conf lease_ops replay_ops replay_store request sequence
+);
 
 fn replay(name: &str) {
     let (_, target) = TARGETS.into_iter().find(|(known, _)| *known == name).expect("a target");

@@ -2,7 +2,7 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::noise::hkdf;
+use crate::noise::{hkdf, hmac};
 use crate::{Psk, PublicKey, SUITE, SecretKey};
 
 /// The name of the node or cluster a lock is for.
@@ -72,10 +72,8 @@ pub struct GateKeys {
 /// The pre-shared key of a device, from the server's seed (spec/spa.md, section 3).
 #[must_use]
 pub fn device_psk(seed: &Psk, generation: u32, device: &PublicKey) -> Psk {
-    let mut message = b"aldaba v1 device psk".to_vec();
-    message.extend_from_slice(&generation.to_be_bytes());
-    message.extend_from_slice(device.as_bytes());
-    Psk::new(*crate::noise::hmac(seed.expose_secret(), &[&message]))
+    let parts: [&[u8]; 3] = [b"aldaba v1 device psk", &generation.to_be_bytes(), device.as_bytes()];
+    Psk::new(*hmac(seed.expose_secret(), &parts))
 }
 
 impl SecretKey {

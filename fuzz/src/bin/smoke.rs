@@ -187,4 +187,11 @@ const WORDS: &[&[u8]] = &[
     b"\x88\xa8\0\x01",
     b"\x86\xdd",
     b"ports = [\"22/tcp\"]\n",
+    b"aldaba1",
+    b"aldaba-secret-1",
+    b"doors=\"ssh\"",
+    b"from=192.0.2.0/24,",
+    b"expires=2027-01-01",
+    b"max-lease=1h",
+    b"bind,",
 ];

@@ -1,5 +1,7 @@
-//! Writes the seeds of `bundle` and `request`, which people cannot write by hand:
+//! Writes the seeds of `bundle`, `request` and of all that has to do with keys, which people cannot write by hand:
 //! `cargo run --release --manifest-path fuzz/Cargo.toml --example seeds`.
+
+mod spa;
 
 use std::env;
 use std::fs;
@@ -9,6 +11,7 @@ use std::path::Path;
 use aldaba_config::{Bundle, Disk, Kind, Options};
 use aldaba_fuzz::SEEDS;
 use aldaba_gate::knock::{Outcome, Protocol};
+use aldaba_gate::spa::{KnockId, Malformed, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 use aldabad::ipc::{CaptureOn, FromWorker, Place, ToWorker};
 
@@ -30,7 +33,7 @@ fn main() -> io::Result<()> {
         let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         write("request", &format!("{number:02}"), &bytes[..end])?;
     }
-    Ok(())
+    spa::write_all()
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -41,6 +44,7 @@ fn messages() -> Vec<Vec<u8>> {
     let place = Place { generation: 3, door: DoorId(2), knock: 1 };
     let four = "192.0.2.7".parse().expect("an address");
     let six = "2001:db8::7".parse().expect("an address");
+    let id = KnockId([1, 2, 3, 4, 5, 6, 7, 8]);
     let from = [
         FromWorker::Ready { kept_uid: true },
         FromWorker::Prepared { generation: 9 },
@@ -58,6 +62,24 @@ fn messages() -> Vec<Vec<u8>> {
             destination: (six, 7000),
             outcome: Outcome::Completed,
         },
+        FromWorker::Admitted {
+            place: Place { knock: 0, ..place },
+            action: KnockAction::Open,
+            source: four,
+            from: six,
+            device: [7; 32],
+            id,
+            seconds: 300,
+        },
+        FromWorker::Hello { from: six, device: [7; 32], id },
+        FromWorker::Rejected {
+            from: four,
+            refusal: Refusal::Clock { offset: -14_400_000_000, used: true },
+            id,
+            device: Some([7; 32]),
+        },
+        FromWorker::Rejected { from: six, refusal: Refusal::Malformed(Malformed::Padding), id, device: None },
+        FromWorker::StoreFailed,
     ];
     let to = [
         ToWorker::Prepare { generation: 1, keep_attempts: true, stages: false, hits: true, ipv4_only: true },
@@ -70,6 +92,8 @@ fn messages() -> Vec<Vec<u8>> {
         ToWorker::CaptureGone { capture: 1 },
         ToWorker::NextSequence { place, sequence: "7000,8000:udp".parse().ok() },
         ToWorker::NextSequence { place, sequence: None },
+        ToWorker::Store,
+        ToWorker::Listen,
     ];
     let from = from.iter().map(|message| message.encode().to_vec());
     from.chain(to.iter().map(|message| message.encode().to_vec())).collect()
