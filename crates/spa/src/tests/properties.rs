@@ -1,10 +1,13 @@
 //! What holds for every key, request and change of a byte (spec/spa.md, section 12).
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::{outcome, served, ssh};
-use crate::envelope::tags;
-use crate::{Audience, Locks, Psk, SecretKey, seal};
+use crate::envelope::{Fields, tags};
+use crate::{Audience, DoorTag, Locks, Operation, Psk, Request, SecretKey, Timestamp, seal};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
@@ -27,7 +30,7 @@ proptest! {
     #[test]
     fn noise_never_reaches_a_key_agreement(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         let locks = Locks::new(vec![served([1; 32], [2; 32], "")]).expect("locks");
-        let refused = locks.verify(crate::Timestamp(0), &bytes).err().expect("refused");
+        let refused = locks.verify(Timestamp(0), &bytes).err().expect("refused");
         prop_assert!(refused.step() <= 2);
     }
 
@@ -37,12 +40,12 @@ proptest! {
         let lock = |audience| SecretKey::new(&[2; 32]).lock(Psk::NONE, Audience::new(audience).expect("an audience"));
         let seal = |lock, time, padding| {
             let mut request = ssh(1, None);
-            request.time = crate::Timestamp(time);
+            request.time = Timestamp(time);
             seal(&device, &Psk::NONE, lock, &request, padding, &random).expect("sealed").datagram
         };
         let (here, there) = (lock("here"), lock("there"));
         let head = |datagram: &[u8]| {
-            let fields = crate::envelope::Fields::split(datagram).expect("a datagram");
+            let fields = Fields::split(datagram).expect("a datagram");
             fields.unmask(&if fields.is_tagged_by(&here.gate_keys()).is_some() { here.gate_keys() } else { there.gate_keys() })
         };
         let first = seal(&here, time, padding);
@@ -51,6 +54,50 @@ proptest! {
             prop_assert_ne!(head(&first), head(&other));
         }
     }
+}
+
+/// The ephemeral key of a datagram.
+fn ephemeral(gate: &crate::GateKeys, datagram: &[u8]) -> [u8; 32] {
+    Fields::split(datagram).expect("a datagram").unmask(gate)
+}
+
+/// Two copies of one machine: the same key, a generator that always gives the same, clocks that agree and do not.
+#[test]
+fn clones_with_a_broken_generator_never_seal_two_things_under_one_ephemeral_key() {
+    let device = SecretKey::new(&[1; 32]);
+    let lock = SecretKey::new(&[2; 32]).lock(Psk::new([5; 32]), Audience::default());
+    let gate = lock.gate_keys();
+    let open = |door, seconds, bound| {
+        let door = DoorTag::of(door).expect("a tag");
+        Operation::Open { door, seconds, bound }
+    };
+    let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    let operations = [
+        open("ssh", 0, None),
+        open("ssh", 1, None),
+        open("web", 0, None),
+        open("ssh", 0, Some(IpAddr::from(here))),
+        open("ssh", 0, Some(IpAddr::from(there))),
+        Operation::Close { door: DoorTag::of("ssh").expect("a tag") },
+        Operation::Hello,
+    ];
+    let mut sealed = BTreeMap::new();
+    for _clone in 0..2 {
+        for (time, operation, padding) in (0..20)
+            .flat_map(|time| operations.map(|operation| [0, 1, 56].map(|p| (time, operation, p))))
+            .flatten()
+        {
+            let request = Request { operation, time: Timestamp(1_800_000_000_000_000 + time) };
+            let datagram =
+                seal(&device, &Psk::NONE, &lock, &request, padding, &[7; 32]).expect("sealed").datagram;
+            let earlier = sealed.insert(ephemeral(&gate, &datagram), datagram.clone());
+            assert!(
+                earlier.is_none_or(|earlier| earlier == datagram),
+                "{request:?}, {padding} bytes of padding"
+            );
+        }
+    }
+    assert_eq!(sealed.len(), 20 * 7 * 3);
 }
 
 #[test]
