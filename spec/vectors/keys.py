@@ -74,12 +74,19 @@ def bundle_text(message):
     return "aldaba-bundle-1:" + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
+def opened_text(plain):
+    """What a client keeps."""
+    data = plain + H(b"aldaba v1 opened bundle" + plain)[:4]
+    return "aldaba-opened-1:" + base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
 def main():
     keys = [("aldaba", PUB(D_PRIV)), ("aldaba-secret-", D_PRIV), ("aldaba-server-", PUB(S_PRIV)),
             ("aldaba-server-secret-", S_PRIV), ("aldaba-gate-", GATE_PSK), ("aldaba-seed-", SEED),
             ("aldaba-psk-", DEVICE_PSK), ("aldaba-code-", CODE)]
     lines = [key_text(prefix, key) for prefix, key in keys]
-    lines += [layout().hex(), bundle_text(sealed(layout(), b"")), bundle_text(sealed(layout(), CODE))]
+    lines += [layout().hex(), bundle_text(sealed(layout(), b"")), bundle_text(sealed(layout(), CODE)),
+              opened_text(layout())]
     document = "".join((pathlib.Path(__file__).resolve().parent.parent / "keys.md").read_text().split())
     missing = [line for line in lines if line not in document]
     for line in missing:

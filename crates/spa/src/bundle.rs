@@ -3,6 +3,7 @@
 //! Not here: where a client keeps it, and which of its addresses it tries first.
 
 mod host;
+mod opened;
 mod sealed;
 mod wire;
 
@@ -11,6 +12,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 pub use host::{Host, HostError};
+pub use opened::OpenedTextError;
 pub(crate) use sealed::is_claimed_by;
 pub use sealed::{
     BundleTextError, NotReplaced, OneTimeCode, OpenError, OpenedBundle, SealedBundle, ZeroCode,

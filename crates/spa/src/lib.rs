@@ -40,7 +40,8 @@ mod time;
 pub use address::{AddressRule, opened};
 pub use bundle::{
     Bundle, BundleDoor, BundleError, BundleLock, BundleSealError, BundleTextError, Host, HostError,
-    NotReplaced, OneTimeCode, OpenError, OpenedBundle, Port, SealedBundle, Transport, ZeroCode,
+    NotReplaced, OneTimeCode, OpenError, OpenedBundle, OpenedTextError, Port, SealedBundle, Transport,
+    ZeroCode,
 };
 pub use envelope::KnockId;
 pub use key::{KeyError, Psk, PublicKey, SecretKey};

@@ -215,3 +215,10 @@ pub struct Authentic<D> {
     pub(crate) request: Request,
     pub(crate) id: KnockId,
 }
+
+impl<D> Authentic<D> {
+    /// What it says, to look at: it may have been said before. What may be acted on is an [`Admitted`](crate::Admitted) one.
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+}

@@ -145,6 +145,19 @@ proptest! {
     }
 
     #[test]
+    fn what_a_client_keeps_comes_back_and_no_character_can_be_changed(
+        Any(bundle) in bundle(), at in any::<proptest::sample::Index>(), to in "[A-Za-z0-9_-]",
+    ) {
+        let text = bundle.expose_text().expect("a bundle");
+        assert_same(&Bundle::from_text(&text).expect("it is one"), &bundle);
+        let at = at.index(text.len());
+        let mut changed = text.to_string();
+        changed.replace_range(at..=at, &to);
+        prop_assert!(changed == *text || Bundle::from_text(&changed).is_err());
+        prop_assert!(Bundle::from_text(&text[..at]).is_err());
+    }
+
+    #[test]
     fn text_that_is_taken_is_written_so(text in "aldaba-bundle-1:[A-Za-z0-9_=+/-]{0,400}") {
         if let Ok(sealed) = SealedBundle::from_text(&text) {
             prop_assert_eq!(sealed.to_text(), text);

@@ -34,9 +34,10 @@ fn keys_are_written_as_the_specification_has_them() {
 #[test]
 fn bundles_are_sealed_as_the_specification_has_them() {
     let (device, server) = (SecretKey::new(&[0x22; 32]), SecretKey::new(&[0x33; 32]));
-    let [_, plain, sealed, coded] = &blocks()[..] else { panic!("other blocks than known") };
+    let [_, plain, sealed, coded, kept] = &blocks()[..] else { panic!("other blocks than known") };
     let bundle = Bundle::decode(&hex(plain)).expect("a bundle");
     assert_eq!(*bundle.encode().expect("a bundle"), hex(plain));
+    assert_eq!(*bundle.expose_text().expect("a bundle"), kept.replace(' ', ""));
     let code = OneTimeCode::new(&[0x77; 16]).expect("a code");
     for (text, code) in [(sealed, None), (coded, Some(&code))] {
         let ours = bundle.seal(&server, &device.public(), code, &[1; 32]).expect("sealed");
