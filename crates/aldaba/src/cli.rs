@@ -1,12 +1,22 @@
 //! `aldaba` and its commands.
 
+mod close;
 mod comment;
+mod connect;
+mod enrol;
+mod hello;
 mod keygen;
 mod knock;
+mod open;
 mod output;
 mod pause;
 mod pubkey;
 mod server;
+mod servers;
+mod span;
+mod ssh_config;
+mod story;
+mod way;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -16,9 +26,13 @@ use clap::{Parser, Subcommand};
 
 use crate::environment::Environment;
 use crate::key_file::KeyFileError;
+use crate::private_file::PrivateFileError;
+use crate::servers::ServersError;
 
 /// What was typed cannot be done.
 const USAGE: u8 = 2;
+/// All was sent, and the port does not answer.
+const NO_ANSWER: u8 = 3;
 
 /// Knock at the doors of a server.
 #[derive(Debug, Parser)]
@@ -30,6 +44,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Open a door of a server that this device is enrolled with.
+    Open(open::Args),
+    /// Close it before its time.
+    Close(close::Args),
+    /// Try key, clock and path, and open nothing.
+    Hello(hello::Args),
+    /// Open a door and connect to a port behind it: for ssh.
+    Connect(connect::Args),
+    /// Print what lets ssh do that by itself.
+    SshConfig(ssh_config::Args),
+    /// Take a server's bundle.
+    Enrol(enrol::Args),
+    /// List the servers that this device is enrolled with.
+    Servers(servers::Args),
     /// Knock with a sequence of ports.
     Knock(knock::Args),
     /// Make a key for this device.
@@ -50,13 +78,33 @@ enum Failed {
     Key(String),
     #[error("{0}")]
     Usage(String),
+    #[error("{0}")]
+    NoAnswer(String),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
 
 impl From<KeyFileError> for Failed {
     fn from(error: KeyFileError) -> Self {
-        Self::Key(error.to_string())
+        Self::key(&error, error.help())
+    }
+}
+
+impl From<PrivateFileError> for Failed {
+    fn from(error: PrivateFileError) -> Self {
+        Self::key(&error, None)
+    }
+}
+
+impl From<ServersError> for Failed {
+    fn from(error: ServersError) -> Self {
+        Self::key(&error, error.help())
+    }
+}
+
+impl Failed {
+    fn key(error: &dyn std::error::Error, help: Option<String>) -> Self {
+        Self::Key(help.map_or_else(|| error.to_string(), |help| format!("{error}\n  help: {help}")))
     }
 }
 
@@ -65,6 +113,13 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, environment: &E
     let out: &mut dyn Write = &mut io::stdout();
     let err: &mut dyn Write = &mut io::stderr();
     let told = match cli.command {
+        Command::Open(args) => open::run(&args, environment, out, err),
+        Command::Close(args) => close::run(&args, environment, out, err),
+        Command::Hello(args) => hello::run(&args, environment, out, err),
+        Command::Connect(args) => connect::run(&args, environment, err),
+        Command::SshConfig(args) => ssh_config::run(&args, environment, out, err),
+        Command::Enrol(args) => enrol::run(&args, environment, out, err),
+        Command::Servers(args) => servers::run(&args, environment, out, err),
         Command::Knock(args) => knock::run(&args, out),
         Command::Keygen(args) => keygen::run(&args, environment, out, err),
         Command::Pubkey(args) => pubkey::run(&args, environment, out),
@@ -76,6 +131,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, environment: &E
             let _ = writeln!(err, "aldaba: {failed}");
             match failed {
                 Failed::Usage(_) => ExitCode::from(USAGE),
+                Failed::NoAnswer(_) => ExitCode::from(NO_ANSWER),
                 Failed::Sending(_) | Failed::Key(_) | Failed::Output(_) => ExitCode::FAILURE,
             }
         }

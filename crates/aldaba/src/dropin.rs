@@ -13,8 +13,8 @@ use std::io::{Write as _, stderr, stdout};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
-use crate::hit;
 use crate::resolve::{addresses, written};
+use crate::{clock, hit};
 use options::{Asked, Options, Target, USAGE};
 
 /// Runs `knock` with its arguments, its own name first.
@@ -66,7 +66,7 @@ fn knock(options: &Options) -> Result<(), String> {
         {
             complain(format_args!("knock: cannot send to {address}: {error}"));
         }
-        hit::pause(options.delay);
+        clock::pause(options.delay);
     }
     Ok(())
 }

@@ -34,6 +34,16 @@ impl Environment {
     pub(crate) fn identity(&self) -> Option<PathBuf> {
         self.folder.as_ref().map(|folder| folder.join("id"))
     }
+
+    /// The time of this device's last knock, beside its key.
+    pub(crate) fn last(&self) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join("last"))
+    }
+
+    /// The servers this device is enrolled with.
+    pub(crate) fn servers(&self) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join("servers"))
+    }
 }
 
 #[cfg(all(test, unix))]

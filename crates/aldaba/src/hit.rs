@@ -2,8 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::thread;
-use std::time::Duration;
 
 use aldaba_knock::Protocol;
 use socket2::{Domain, Socket, Type};
@@ -22,12 +20,6 @@ pub(crate) fn send(to: SocketAddr, protocol: Protocol) -> io::Result<()> {
     }
 }
 
-/// Waits between two hits.
-#[expect(clippy::disallowed_methods, reason = "a client has nothing else to wait for")]
-pub(crate) fn pause(length: Duration) {
-    thread::sleep(length);
-}
-
 fn connection_attempt(to: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -37,10 +29,15 @@ fn connection_attempt(to: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Whether the SYN has gone out all the same. "In progress" has no kind of its own in the standard library.
+/// Whether the SYN has gone out all the same.
 fn is_under_way(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ConnectionRefused || is_in_progress(error)
+}
+
+/// Whether a connection is being made. "In progress" has no kind of its own in the standard library.
+pub(crate) fn is_in_progress(error: &io::Error) -> bool {
     match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionRefused => true,
+        ErrorKind::WouldBlock | ErrorKind::Interrupted => true,
         #[cfg(unix)]
         _ => error.raw_os_error() == Some(libc::EINPROGRESS),
         #[cfg(not(unix))]
@@ -57,7 +54,10 @@ fn datagram(to: SocketAddr) -> io::Result<()> {
 mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock::pause;
 
     #[test]
     fn a_datagram_has_one_zero_byte() {

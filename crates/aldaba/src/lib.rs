@@ -1,14 +1,26 @@
-//! The client: `aldaba` knocks and makes keys; `knock` is for those who come from knockd.
+//! The client: `aldaba` opens doors, knocks and makes keys; `knock` is for those who come from knockd.
 //!
 //! No privileges, no capture, plain sockets: it is to run wherever Rust's standard library does.
 #![forbid(unsafe_code)]
 
+mod arrive;
+mod bind;
 mod cli;
+mod clock;
 mod dropin;
 mod environment;
+#[cfg(unix)]
+mod handover;
 mod hit;
 mod key_file;
+mod knocker;
+mod last;
+mod paths;
+mod private_file;
+mod random;
+mod relay;
 mod resolve;
+mod servers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

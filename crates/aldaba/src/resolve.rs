@@ -1,6 +1,6 @@
 //! From what a user typed to an address and back, with the system's resolver.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use dns_lookup::{AddrInfoHints, getaddrinfo};
 use socket2::Domain;
@@ -32,6 +32,17 @@ pub(crate) fn addresses(host: &str, port: Option<&str>, family: Family) -> Resul
     let found = getaddrinfo(Some(host), port, Some(hints)).map_err(|error| reason(&error.into()))?;
     let found: Vec<SocketAddr> = found.flatten().map(|info| info.sockaddr).collect();
     if found.is_empty() { Err("no address".to_owned()) } else { Ok(found) }
+}
+
+/// The addresses the resolver makes up for a name that has IPv4 addresses only; none where it makes up none.
+pub(crate) fn translations() -> Vec<Ipv6Addr> {
+    // With the dot at its end no search list is tried.
+    let found = addresses("ipv4only.arpa.", None, Family::V6).unwrap_or_default();
+    let v6 = found.into_iter().filter_map(|address| match address {
+        SocketAddr::V6(v6) => Some(*v6.ip()),
+        SocketAddr::V4(_) => None,
+    });
+    v6.collect()
 }
 
 /// The address without its port, with its interface where it needs one: `fe80::1%eth0`.

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use super::comment::{Comment, quoted};
 use super::{Failed, Told};
 use crate::environment::Environment;
-use crate::key_file::{self, KeyFileError};
+use crate::private_file::{self, PrivateFileError};
+use crate::random;
 
 /// Stands below the options.
 const AFTER: &str = "\
@@ -61,7 +62,8 @@ impl Args {
 /// Makes a key.
 pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write, err: &mut dyn Write) -> Told {
     let target = args.target(environment)?;
-    let key = random()?;
+    let random = random::bytes().map_err(|error| Failed::Key(error.to_string()))?;
+    let key = SecretKey::new(&random);
     let line = Zeroizing::new(format!("{}\n", *key.expose_text(KeyKind::DeviceSecret)));
     match &target {
         Target::Stdout => {
@@ -71,7 +73,7 @@ pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write, e
         }
         Target::File(path) => write(path, &line)?,
         Target::Identity(path) => {
-            key_file::make_folder(path)?;
+            private_file::make_folder(path)?;
             write(path, &line)?;
         }
     }
@@ -85,15 +87,9 @@ pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write, e
     Ok(())
 }
 
-fn random() -> Result<SecretKey, Failed> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bytes).map_err(|error| Failed::Key(format!("no random numbers: {error}")))?;
-    Ok(SecretKey::new(&bytes))
-}
-
 fn write(path: &Path, line: &str) -> Told {
-    key_file::create(path, line).map_err(|error| match error {
-        KeyFileError::Exists(_) => Failed::Key(format!(
+    private_file::create(path, line).map_err(|error| match error {
+        PrivateFileError::Exists(_) => Failed::Key(format!(
             "{error}\n  help: its public key: aldaba pubkey {0}\n  help: another key: aldaba keygen -o OTHER-FILE",
             path.display()
         )),
@@ -107,7 +103,7 @@ fn warn_of_open_output(err: &mut dyn Write) -> io::Result<()> {
     {
         use std::os::fd::AsFd as _;
         let file = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        if let Some(mode) = key_file::open_mode(&file.metadata()?) {
+        if let Some(mode) = private_file::open_mode(&file.metadata()?) {
             let help = "  help: chmod 600 it, and next time: aldaba keygen -o FILE";
             writeln!(
                 err,

@@ -9,8 +9,8 @@ use super::output::Output;
 use super::pause::Pause;
 use super::server::Server;
 use super::{Failed, Told};
-use crate::hit;
 use crate::resolve::{Family, written};
+use crate::{clock, hit};
 
 /// Stands below the options.
 const AFTER: &str = "\
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Told {
     let mut output = Output::new(out);
     for (number, step) in sequence.steps().iter().enumerate() {
         if number > 0 {
-            hit::pause(args.delay.0);
+            clock::pause(args.delay.0);
         }
         let to = with_port(server.address, step.port);
         hit::send(to, step.protocol).map_err(|error| server.unreachable(number, to, &error))?;

@@ -7,7 +7,7 @@ use super::comment::Comment;
 use super::output::Output;
 use super::{Failed, Told};
 use crate::environment::Environment;
-use crate::key_file::{self, KeyFileError, Secret};
+use crate::key_file::{self, Secret};
 
 /// Stands below the options.
 const AFTER: &str = "\
@@ -30,10 +30,12 @@ pub(super) struct Args {
 impl Args {
     fn secrets(&self, environment: &Environment) -> Result<Vec<Secret>, Failed> {
         match &self.file {
-            Some(path) if path != Path::new("-") => open(path),
+            Some(path) if path != Path::new("-") => Ok(key_file::open(path)?),
             None if io::stdin().is_terminal() => {
                 let path = environment.identity();
-                open(&path.ok_or_else(|| Failed::Usage("name the file: aldaba pubkey FILE".to_owned()))?)
+                Ok(key_file::open(
+                    &path.ok_or_else(|| Failed::Usage("name the file: aldaba pubkey FILE".to_owned()))?,
+                )?)
             }
             _ => Ok(key_file::read(io::stdin().lock(), Path::new("standard input"))?),
         }
@@ -49,20 +51,4 @@ pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write) -
         output.line(comment.line(&secret.public_text()));
     }
     Ok(output.finish()?)
-}
-
-fn open(path: &Path) -> Result<Vec<Secret>, Failed> {
-    key_file::open(path).map_err(|error| {
-        let help = match &error {
-            KeyFileError::Open(..) => format!(
-                "chmod 600 {}; if anybody else uses this computer, take a new key: aldaba keygen -o OTHER-FILE",
-                path.display()
-            ),
-            KeyFileError::Read(_, error) if error.kind() == io::ErrorKind::NotFound => {
-                "make a key: aldaba keygen".to_owned()
-            }
-            _ => return error.into(),
-        };
-        Failed::Key(format!("{error}\n  help: {help}"))
-    })
 }

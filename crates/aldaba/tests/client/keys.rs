@@ -144,7 +144,7 @@ fn what_is_no_secret_key_is_said_without_it() {
             &format!("{SECRET}\naldaba-seed-1qqq\n"),
             "aldaba: standard input, line 2: this is a seed of pre-shared keys; here belongs a device's secret key, which begins with aldaba-secret-1\n".to_owned(),
         ),
-        (&"#\n".repeat(40_000), "aldaba: standard input is no file of keys: it is too long\n".to_owned()),
+        (&"#\n".repeat(40_000), "aldaba: standard input is too long for what belongs there\n".to_owned()),
     ] {
         let said = filter(&["pubkey"], input);
         assert_eq!((said.code, said.out.as_str(), said.err), (Some(1), "", wanted));
