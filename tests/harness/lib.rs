@@ -11,11 +11,13 @@
     reason = "test support: it fails by panicking, runs programs and waits for real"
 )]
 
+pub mod device;
 pub mod hosts;
 pub mod program;
 pub mod sshd;
 pub mod wire;
 
+pub use device::Device;
 pub use hosts::Hosts;
 pub use program::Program;
 pub use sshd::Sshd;

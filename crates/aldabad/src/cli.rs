@@ -1,11 +1,12 @@
 //! `aldabad`'s command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use aldaba_config::Disk;
 use clap::{Args, Parser, Subcommand};
 
-use crate::control;
+use crate::control::{self, About};
 use crate::surroundings::Surroundings;
 use crate::users::UserArgs;
 
@@ -28,6 +29,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a configuration, explain it, or run captured packets through it
     Check(CheckArgs),
+    /// Say what became of a knock: of an address, or of a datagram by the id its client shows
+    Why(WhyArgs),
     /// Make the running daemon read its configuration again, and say what came of it
     Reload(AskArgs),
     /// Let devices knock, and take that back
@@ -70,7 +73,27 @@ pub struct CheckArgs {
     pub pcap: Option<PathBuf>,
     /// With --pcap: an address of the host; only packets to these count [default: any destination]
     #[arg(long, value_name = "ADDRESS", requires = "pcap")]
-    pub address: Vec<std::net::IpAddr>,
+    pub address: Vec<IpAddr>,
+}
+
+/// `aldabad why`.
+#[derive(Debug, Clone, Args)]
+pub struct WhyArgs {
+    /// The client's address as this host sees it, or the knock id its client and the log show (16 hexadecimal digits)
+    #[arg(value_name = "ADDRESS|KNOCK-ID", value_parser = about)]
+    pub about: About,
+    /// Print the daemon's answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which daemon
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+fn about(text: &str) -> Result<About, String> {
+    let address = text.parse().ok().map(|address: IpAddr| About::Address(address.to_canonical()));
+    let id = || control::parse_id(text).map(About::Id);
+    address.or_else(id).ok_or_else(|| "neither an address nor a knock id of 16 hexadecimal digits".to_owned())
 }
 
 /// Which running daemon is asked.

@@ -4,6 +4,7 @@
 //! ([`aldaba_sys::local`]), what is answered the monitor's.
 
 mod ask;
+mod why;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use ask::{ControlError, ask};
+pub use why::{About, Datagrams, DoorEvent, Knock, Lease, LeaseState, What, Why, parse_id};
 
 /// The version of this protocol. A daemon answers no other.
 pub const VERSION: u16 = 1;
@@ -29,6 +31,8 @@ const NAME: &str = "control.sock";
 pub enum Request {
     /// Read the configuration again, and answer when it is in force or refused.
     Reload,
+    /// What became of a knock.
+    Why(About),
 }
 
 /// What it answers.
@@ -39,6 +43,8 @@ pub enum Answer {
     Reloaded(Reloaded),
     /// The new configuration has errors; the old one stays.
     ReloadRefused(ReloadRefused),
+    /// What became of it.
+    Why(Why),
     /// The request was not carried out.
     Error(Trouble),
 }

@@ -12,6 +12,7 @@ use aldaba_gate::knock::{Outcome, Protocol, Sequence};
 use aldaba_gate::spa::{KnockId, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 
+use crate::control::About;
 use wire::{Reader, Writer};
 
 /// Length of every message in bytes.
@@ -31,6 +32,19 @@ pub struct Place {
     pub door: DoorId,
     /// Which of its sequences.
     pub knock: u8,
+}
+
+/// What the worker has counted of datagrams, and what holds them up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Datagrams to the port of single packet authorization.
+    pub datagrams: u64,
+    /// Those of them that nobody made who knows the gate.
+    pub foreign: u64,
+    /// How long ago the last of those came, in microseconds; from the address asked for, if one was.
+    pub foreign_age: Option<u64>,
+    /// For how many microseconds nothing is known to be new, after a lost replay store.
+    pub guard_left: u64,
 }
 
 /// What the worker tells the monitor.
@@ -109,6 +123,8 @@ pub enum FromWorker {
         id: KnockId,
         /// For how many seconds; 0: as the door says.
         seconds: u16,
+        /// Microseconds its clock is ahead; negative when it is behind.
+        offset: i64,
     },
     /// A device's request that opens nothing was admitted.
     Hello {
@@ -118,6 +134,8 @@ pub enum FromWorker {
         device: [u8; 32],
         /// The datagram's name.
         id: KnockId,
+        /// Microseconds its clock is ahead; negative when it is behind.
+        offset: i64,
     },
     /// A datagram of somebody who knows the gate was refused.
     Rejected {
@@ -132,6 +150,30 @@ pub enum FromWorker {
     },
     /// The replay store could not be opened, or a record could not be made durable.
     StoreFailed,
+    /// A refusal the worker remembers; asked for by [`ToWorker::Recall`].
+    Recalled {
+        /// Which question it answers.
+        query: u32,
+        /// How long ago, in microseconds.
+        age: u64,
+        /// Where it came from.
+        from: IpAddr,
+        /// Why.
+        refusal: Refusal,
+        /// The datagram's name.
+        id: KnockId,
+        /// Whose it claims to be.
+        device: Option<[u8; 32]>,
+        /// How often the same datagram came again.
+        again: u32,
+    },
+    /// All that is remembered has been told.
+    RecallEnd {
+        /// Which question this answers.
+        query: u32,
+        /// What was counted.
+        seen: Seen,
+    },
     /// A segment that a sequence looked at; only sent when [`ToWorker::Prepare`] asks for it.
     Hit {
         /// Where it came from, and from which port.
@@ -219,6 +261,13 @@ pub enum ToWorker {
     Store,
     /// A UDP socket on the port of single packet authorization comes beside this message, in place of one before.
     Listen,
+    /// Tell what is remembered of refused datagrams.
+    Recall {
+        /// A number the answers carry.
+        query: u32,
+        /// Of which.
+        about: About,
+    },
     /// The next one-time sequence of a knock; `None`: there is none left.
     NextSequence {
         /// The knock.
@@ -249,22 +298,31 @@ impl FromWorker {
                 .socket(source)
                 .socket(destination)
                 .outcome(outcome),
-            Self::Admitted { place, action, source, from, device, id, seconds } => Writer::new(11)
+            Self::Admitted { place, action, source, from, device, id, seconds, offset } => Writer::new(11)
                 .place(place)
                 .u8(u8::from(action == KnockAction::Close))
                 .address(source)
                 .address(from)
                 .put(&device)
                 .put(&id.0)
-                .u16(seconds),
-            Self::Hello { from, device, id } => Writer::new(12).address(from).put(&device).put(&id.0),
-            Self::Rejected { from, refusal, id, device } => Writer::new(13)
+                .u16(seconds)
+                .i64(offset),
+            Self::Hello { from, device, id, offset } => {
+                Writer::new(12).address(from).put(&device).put(&id.0).i64(offset)
+            }
+            Self::Rejected { from, refusal, id, device } => {
+                Writer::new(13).address(from).refusal(refusal).put(&id.0).optional_key(device)
+            }
+            Self::StoreFailed => Writer::new(14),
+            Self::Recalled { query, age, from, refusal, id, device, again } => Writer::new(15)
+                .u32(query)
+                .u64(age)
                 .address(from)
                 .refusal(refusal)
                 .put(&id.0)
-                .u8(u8::from(device.is_some()))
-                .put(&device.unwrap_or_default()),
-            Self::StoreFailed => Writer::new(14),
+                .optional_key(device)
+                .u32(again),
+            Self::RecallEnd { query, seen } => Writer::new(16).u32(query).seen(&seen),
         };
         writer.bytes
     }
@@ -296,8 +354,9 @@ impl FromWorker {
                 device: r.take()?,
                 id: r.knock_id()?,
                 seconds: r.u16()?,
+                offset: r.i64()?,
             },
-            12 => Self::Hello { from: r.address()?, device: r.take()?, id: r.knock_id()? },
+            12 => Self::Hello { from: r.address()?, device: r.take()?, id: r.knock_id()?, offset: r.i64()? },
             13 => Self::Rejected {
                 from: r.address()?,
                 refusal: r.refusal()?,
@@ -305,6 +364,16 @@ impl FromWorker {
                 device: r.optional_key()?,
             },
             14 => Self::StoreFailed,
+            15 => Self::Recalled {
+                query: r.u32()?,
+                age: r.u64()?,
+                from: r.address()?,
+                refusal: r.refusal()?,
+                id: r.knock_id()?,
+                device: r.optional_key()?,
+                again: r.u32()?,
+            },
+            16 => Self::RecallEnd { query: r.u32()?, seen: r.seen()? },
             _ => return Err(Malformed),
         };
         r.end(message)
@@ -344,6 +413,7 @@ impl ToWorker {
             }
             Self::Store => Writer::new(10),
             Self::Listen => Writer::new(11),
+            Self::Recall { query, about } => Writer::new(12).u32(*query).about(*about),
         };
         writer.bytes
     }
@@ -368,6 +438,7 @@ impl ToWorker {
             8 => Self::CaptureGone { capture: r.u32()? },
             10 => Self::Store,
             11 => Self::Listen,
+            12 => Self::Recall { query: r.u32()?, about: r.about()? },
             9 => Self::NextSequence { place: r.place()?, sequence: r.sequence()? },
             _ => return Err(Malformed),
         };

@@ -29,6 +29,7 @@ pub mod state;
 pub mod surroundings;
 pub mod users;
 pub mod watch;
+pub mod why;
 pub mod wording;
 pub mod worker;
 
@@ -51,6 +52,7 @@ pub fn main_as_aldabad() -> ExitCode {
     match Cli::parse_from(&surroundings.arguments).command {
         Command::Run(args) => run::run(args, &surroundings),
         Command::Check(args) => check::run(&args, surroundings.uid),
+        Command::Why(args) => why::run(&args, &surroundings),
         Command::Reload(args) => reload::run(&args, &surroundings),
         Command::User(args) => users::run(&args, surroundings.uid),
         Command::Demo(args) => demo::run(&args),

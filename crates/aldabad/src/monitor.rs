@@ -9,6 +9,7 @@ mod commands;
 mod control;
 mod effects;
 mod firewall;
+mod history;
 mod policy;
 mod reload;
 mod requests;
@@ -16,6 +17,7 @@ mod spa;
 mod speech;
 mod start;
 mod stop;
+mod why;
 mod workers;
 
 use std::path::{Path, PathBuf};
@@ -45,10 +47,12 @@ use captures::Captures;
 use commands::Commands;
 use control::{ClientId, Control};
 use firewall::Firewall;
+use history::History;
 use policy::InForce;
 use reload::Reloading;
 use spa::SpaHold;
 use speech::Speech;
+use why::Questions;
 use workers::Workers;
 
 /// What does not work yet is tried again this often.
@@ -73,6 +77,8 @@ pub struct Monitor {
     control: Control,
     /// Who waits for a new policy to come into force.
     reloading: Vec<Reloading>,
+    history: History,
+    questions: Questions,
     /// Where leases are kept when the policy needs that.
     state_folder: PathBuf,
     pid_file: Option<PidFile>,
@@ -167,6 +173,7 @@ impl Monitor {
             self.commands.poll_timeout(),
             self.speech.poll_timeout(),
             self.control.poll_timeout(),
+            self.questions.poll_timeout(),
             self.retry,
         ];
         timeouts.into_iter().flatten().min()
@@ -176,6 +183,7 @@ impl Monitor {
         self.runner.handle_timeout(now);
         self.commands.handle_timeout(now);
         self.speech.handle_timeout(now);
+        self.handle_questions_timeout(now);
         self.handle_control_timeout(now);
         if self.workers.poll_timeout().is_some_and(|due| due <= now) {
             self.start_worker(now);

@@ -67,6 +67,13 @@ pub fn native(event: &Event) -> Line {
     Line::new(level, text)
 }
 
+/// The name of an event in our words, and its further fields.
+#[must_use]
+pub fn event_parts(what: &What) -> (&'static str, String) {
+    let (_, name, fields) = native_parts(what);
+    (name, fields)
+}
+
 fn native_parts(what: &What) -> (Level, &'static str, String) {
     let none = String::new;
     match what {

@@ -6,6 +6,7 @@
 mod confine;
 mod eyes;
 mod policy;
+mod recent;
 mod reporter;
 
 use std::collections::{BTreeMap, HashSet};
@@ -23,7 +24,8 @@ pub use confine::Confinement;
 use eyes::Eyes;
 use reporter::Reporter;
 
-use crate::ipc::{FromWorker, ToWorker};
+use crate::control::About;
+use crate::ipc::{FromWorker, Seen, ToWorker};
 use crate::replay::Replay;
 use crate::source::LARGEST_POLICY;
 
@@ -202,6 +204,7 @@ impl Worker {
                 let [socket] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
                 self.listening = Some(socket);
             }
+            ToWorker::Recall { query, about } => self.recall(query, about),
             ToWorker::NextSequence { place, sequence } => {
                 // For a policy that has gone meanwhile it means nothing.
                 let current = place.generation == self.reporter.generation();
@@ -211,6 +214,18 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// What became of datagrams, for an administrator who asks.
+    fn recall(&mut self, query: u32, about: About) {
+        let mut seen = Seen::default();
+        if let Some(gate) = &self.gate {
+            let counters = gate.counters();
+            (seen.datagrams, seen.foreign) = (counters.datagrams, counters.foreign);
+            let wall = u64::try_from(clock::wall().as_micros()).unwrap_or(u64::MAX);
+            seen.guard_left = gate.guarded_until().map_or(0, |until| until.0.saturating_sub(wall));
+        }
+        self.reporter.recall(query, about, seen);
     }
 
     fn set_interface(&mut self, index: u32, interface: Interface) {

@@ -38,6 +38,8 @@ pub struct Counters {
     pub datagrams: u64,
     /// Those of them that were admitted.
     pub admitted: u64,
+    /// Those of them that nobody made who knows the gate.
+    pub foreign: u64,
     /// Anything else: retransmissions, packets a door's flag filter passes over.
     pub ignored: u64,
 }

@@ -106,5 +106,7 @@ pub enum By {
         id: KnockId,
         /// For how many seconds; 0: as long as the door is usually open.
         seconds: u16,
+        /// Microseconds its clock is ahead; negative when it is behind.
+        offset: i64,
     },
 }

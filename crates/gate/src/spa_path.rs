@@ -54,6 +54,10 @@ impl Spa {
         self.server.guard(until);
     }
 
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Takes a datagram through all steps. A door is never opened for an address of this very host: behind a proxy that
     /// rewrites sources that would open it for everybody.
     pub(crate) fn handle(
@@ -77,8 +81,8 @@ impl Spa {
 }
 
 /// The decision an admitted request comes to; `None` for one that opens nothing.
-pub(crate) fn grant(admitted: &Admitted, from: IpAddr) -> Option<Grant> {
-    let by = |seconds| By::Device { device: admitted.device, from, id: admitted.id, seconds };
+pub(crate) fn grant(admitted: &Admitted, from: IpAddr, offset: i64) -> Option<Grant> {
+    let by = |seconds| By::Device { device: admitted.device, from, id: admitted.id, seconds, offset };
     match admitted.demand {
         Demand::Open { door, address, seconds } => {
             Some(Grant { door: DoorId(door), by: by(seconds), action: KnockAction::Open, source: address })

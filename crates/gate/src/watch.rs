@@ -39,9 +39,11 @@ pub trait Events {
         None
     }
     /// A device's request that opens nothing was admitted.
-    fn hello(&mut self, _from: IpAddr, _device: DeviceId, _id: KnockId) {}
-    /// A datagram was refused. Asked for those behind the gate only: what comes before it is counted.
+    fn hello(&mut self, _from: IpAddr, _device: DeviceId, _id: KnockId, _offset: i64) {}
+    /// A datagram was refused. Asked for those behind the gate only.
     fn rejected(&mut self, _from: IpAddr, _rejected: &Rejected) {}
+    /// A datagram was made by nobody who knows the gate: it has no name.
+    fn foreign(&mut self, _from: IpAddr) {}
 }
 
 /// What became of a frame.
@@ -220,6 +222,12 @@ impl Gate {
         }
     }
 
+    /// Up to which time no request is known to be new, after a lost replay store.
+    #[must_use]
+    pub fn guarded_until(&self) -> Option<Timestamp> {
+        self.spa.as_ref().and_then(|spa| spa.server().guarded_until())
+    }
+
     /// Looks at the payload of a datagram, captured here or received by a socket.
     pub fn datagram(&mut self, now: Duration, from: IpAddr, payload: &[u8], events: &mut impl Events) {
         self.counters.datagrams = self.counters.datagrams.saturating_add(1);
@@ -228,13 +236,17 @@ impl Gate {
         match spa.handle(Moment { now, wall }, from, payload, store, |address| self.scopes.is_own(address)) {
             Ok(admitted) => {
                 self.counters.admitted = self.counters.admitted.saturating_add(1);
-                match crate::spa_path::grant(&admitted, from) {
+                let offset = admitted.time.offset_from(wall);
+                match crate::spa_path::grant(&admitted, from, offset) {
                     Some(grant) => events.grant(grant),
-                    None => events.hello(from, admitted.device, admitted.id),
+                    None => events.hello(from, admitted.device, admitted.id, offset),
                 }
             }
             Err(rejected) if rejected.id.is_some() => events.rejected(from, &rejected),
-            Err(_) => {}
+            Err(_) => {
+                self.counters.foreign = self.counters.foreign.saturating_add(1);
+                events.foreign(from);
+            }
         }
     }
 

@@ -116,6 +116,8 @@ pub struct Admitted {
     pub device: DeviceId,
     /// The datagram's name.
     pub id: KnockId,
+    /// When it was made, by the device's clock.
+    pub time: Timestamp,
     /// What is to be done.
     pub demand: Demand,
 }
@@ -183,6 +185,12 @@ impl Server {
     /// The replay store was lost: no request made up to this time is known to be new.
     pub fn guard(&mut self, until: Timestamp) {
         self.guard = self.guard.max(Some(until));
+    }
+
+    /// No request made up to this time is known to be new.
+    #[must_use]
+    pub const fn guarded_until(&self) -> Option<Timestamp> {
+        self.guard
     }
 
     /// Takes a datagram from `source` through every step.
@@ -299,7 +307,7 @@ impl Fresh {
                 Demand::Open { door: door.number, address, seconds }
             }
         };
-        Ok(Admitted { device: id, id: knock, demand })
+        Ok(Admitted { device: id, id: knock, time: request.time, demand })
     }
 }
 

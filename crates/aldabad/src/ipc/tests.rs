@@ -28,8 +28,9 @@ fn from_worker() -> Vec<FromWorker> {
             device: [7; 32],
             id: KnockId([8; 8]),
             seconds: u16::MAX,
+            offset: i64::MIN,
         },
-        FromWorker::Hello { from: six, device: [255; 32], id: KnockId([0; 8]) },
+        FromWorker::Hello { from: six, device: [255; 32], id: KnockId([0; 8]), offset: 1 },
         FromWorker::Rejected {
             from: source,
             refusal: Refusal::Clock { offset: i64::MIN, used: true },
@@ -38,6 +39,20 @@ fn from_worker() -> Vec<FromWorker> {
         },
         FromWorker::Rejected { from: six, refusal: Refusal::Address, id: KnockId([1; 8]), device: None },
         FromWorker::StoreFailed,
+        FromWorker::Recalled {
+            query: u32::MAX,
+            age: 7,
+            from: six,
+            refusal: Refusal::Clock { offset: -1, used: false },
+            id: KnockId([2; 8]),
+            device: Some([3; 32]),
+            again: 4,
+        },
+        FromWorker::RecallEnd { query: 0, seen: Seen::default() },
+        FromWorker::RecallEnd {
+            query: 1,
+            seen: Seen { datagrams: 1, foreign: u64::MAX, foreign_age: Some(0), guard_left: 9 },
+        },
         FromWorker::Hit {
             source: (source, 40_000),
             protocol: Protocol::Udp,
@@ -66,6 +81,10 @@ fn to_worker() -> Vec<ToWorker> {
         ToWorker::Capture { capture: 1, on: CaptureOn::Any, ring: 4 << 20 },
         ToWorker::Capture { capture: 1, on: CaptureOn::Interface(9), ring: 0 },
         ToWorker::CaptureGone { capture: 1 },
+        ToWorker::Store,
+        ToWorker::Listen,
+        ToWorker::Recall { query: 5, about: About::Id(KnockId([255; 8])) },
+        ToWorker::Recall { query: 6, about: About::Address("192.0.2.7".parse().unwrap()) },
         ToWorker::NextSequence { place: place(), sequence: None },
         ToWorker::NextSequence { place: place(), sequence: Some(Sequence::try_from(long).unwrap()) },
     ]

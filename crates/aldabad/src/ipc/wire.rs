@@ -6,7 +6,8 @@ use aldaba_gate::knock::{Outcome, Protocol, Sequence, Step};
 use aldaba_gate::spa::{KnockId, Malformed as WrongField, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 
-use super::{Malformed, Place, SIZE};
+use super::{Malformed, Place, SIZE, Seen};
+use crate::control::About;
 
 /// Outcomes in the order of their numbers, from 1.
 const OUTCOMES: [Outcome; 9] = [
@@ -86,6 +87,27 @@ impl Writer {
         self.put(&value.to_le_bytes())
     }
 
+    pub(super) fn i64(self, value: i64) -> Self {
+        self.put(&value.to_le_bytes())
+    }
+
+    pub(super) fn optional_key(self, key: Option<[u8; 32]>) -> Self {
+        self.u8(u8::from(key.is_some())).put(&key.unwrap_or_default())
+    }
+
+    pub(super) fn about(self, about: About) -> Self {
+        match about {
+            About::Id(id) => self.u8(0).put(&id.0),
+            About::Address(address) => self.u8(1).address(address),
+        }
+    }
+
+    pub(super) fn seen(self, seen: &Seen) -> Self {
+        let Seen { datagrams, foreign, foreign_age, guard_left } = *seen;
+        let age = self.u64(datagrams).u64(foreign).u8(u8::from(foreign_age.is_some()));
+        age.u64(foreign_age.unwrap_or_default()).u64(guard_left)
+    }
+
     pub(super) fn address(self, address: IpAddr) -> Self {
         match address {
             IpAddr::V4(v4) => self.u8(4).put(&v4.octets()).put(&[0; 12]),
@@ -154,6 +176,23 @@ impl<'a> Reader<'a> {
 
     pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
         self.take().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn i64(&mut self) -> Result<i64, Malformed> {
+        self.take().map(i64::from_le_bytes)
+    }
+
+    pub(super) fn about(&mut self) -> Result<About, Malformed> {
+        Ok(if self.bool()? { About::Address(self.address()?) } else { About::Id(self.knock_id()?) })
+    }
+
+    pub(super) fn seen(&mut self) -> Result<Seen, Malformed> {
+        let (datagrams, foreign) = (self.u64()?, self.u64()?);
+        let (known, age, guard_left) = (self.bool()?, self.u64()?, self.u64()?);
+        if !known && age != 0 {
+            return Err(Malformed);
+        }
+        Ok(Seen { datagrams, foreign, foreign_age: known.then_some(age), guard_left })
     }
 
     pub(super) fn bool(&mut self) -> Result<bool, Malformed> {

@@ -160,6 +160,7 @@ impl Monitor {
     pub(super) fn handle_client(&mut self, now: Duration, id: ClientId) {
         match self.control.advance(now, id) {
             Some(Request::Reload) => self.handle_reload(now, id),
+            Some(Request::Why(about)) => self.handle_why(now, id, about),
             None => {}
         }
     }

@@ -21,7 +21,10 @@ impl Monitor {
 
     fn perform_one(&mut self, now: Duration, effect: Effect) {
         match effect {
-            Effect::Log(event) => self.speech.event(now, &event),
+            Effect::Log(event) => {
+                self.history.note_event(now, &event);
+                self.speech.event(now, &event);
+            }
             Effect::JournalPut(record) => self.put(now, &record),
             Effect::JournalRemove(lease) => {
                 let removed = self.keeper.as_mut().is_none_or(|keeper| keeper.remove(lease).is_ok());

@@ -8,6 +8,7 @@ use aldaba_runner::Ask;
 
 use super::Monitor;
 use super::admission::Told;
+use super::history::{Seen, SeenWhat};
 use super::workers::Heard;
 use crate::ipc::{FromWorker, Place, ToWorker};
 use crate::log::Level;
@@ -39,11 +40,23 @@ impl Monitor {
             FromWorker::Request { place, action, source } => self.handle_request(now, place, action, source),
             FromWorker::Stage { place, stage, source } => {
                 if let Some(door) = self.policy.door(place) {
+                    let door_name = self.policy.name(door).to_owned();
+                    self.history.note(Seen::by_sequence(
+                        now,
+                        source,
+                        SeenWhat::Step { door: door_name, stage },
+                    ));
                     self.speech.stage(source, self.policy.name(door), stage);
                 }
             }
             FromWorker::Expired { place, stage, source } => {
                 if let Some(door) = self.policy.door(place) {
+                    let door_name = self.policy.name(door).to_owned();
+                    self.history.note(Seen::by_sequence(
+                        now,
+                        source,
+                        SeenWhat::Expired { door: door_name, stage },
+                    ));
                     self.speech.expired(source, self.policy.name(door), stage);
                 }
             }
@@ -54,9 +67,16 @@ impl Monitor {
             FromWorker::Hit { source, protocol, destination, outcome } => {
                 crate::knockd::print_hit(source, protocol, destination, outcome);
             }
-            FromWorker::Admitted { place, action, source: address, from, device, id, seconds } => {
-                self.handle_admitted(now, &Told { place, action, address, from, device, id, seconds });
+            FromWorker::Admitted { place, action, source: address, from, device, id, seconds, offset } => {
+                let told = Told { place, action, address, from, device, id, seconds };
+                self.handle_admitted(now, &told, offset);
             }
+            FromWorker::Recalled { query, age, from, refusal, id, device, again } => {
+                let at = now.saturating_sub(Duration::from_micros(age));
+                let what = SeenWhat::Refused(refusal);
+                self.handle_recalled(query, Seen { at, from, id: Some(id), device, again, what });
+            }
+            FromWorker::RecallEnd { query, seen } => self.handle_recall_end(now, query, &seen),
             FromWorker::Hello { .. } | FromWorker::Rejected { .. } | FromWorker::StoreFailed => {
                 self.handle_spa(now, &message);
             }
@@ -79,6 +99,11 @@ impl Monitor {
                 .tell_limited(now, wording::request_refused(self.policy.name(door), source, "no-such-knock"));
             return;
         }
+        let what = SeenWhat::Sequence {
+            door: self.policy.name(door).to_owned(),
+            close: action == KnockAction::Close,
+        };
+        self.history.note(Seen::by_sequence(now, source, what));
         self.speech.complete(source, self.policy.name(door));
         if self.use_up(door, place.knock).is_err() {
             return;

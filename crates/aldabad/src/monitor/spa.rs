@@ -17,6 +17,7 @@ use aldaba_sys::{clock, datagram, files};
 
 use super::Monitor;
 use super::admission::{Allowed, Judge, Told};
+use super::history::{Seen, SeenWhat};
 use crate::ipc::{FromWorker, ToWorker};
 use crate::log::Level;
 use crate::replay::Replay;
@@ -143,7 +144,7 @@ impl Monitor {
     }
 
     /// Who a device is, for a line of the log.
-    fn device_name(&self, key: Option<[u8; 32]>) -> String {
+    pub(super) fn device_name(&self, key: Option<[u8; 32]>) -> String {
         let device = key.and_then(|key| self.policy.current().registry.find(&key));
         device.map_or_else(|| "?".to_owned(), |(_, device)| quoted(&device.name))
     }
@@ -151,11 +152,15 @@ impl Monitor {
     /// What the worker says of datagrams.
     pub(super) fn handle_spa(&mut self, now: Duration, message: &FromWorker) {
         match *message {
-            FromWorker::Hello { from, device, id } => {
+            FromWorker::Hello { from, device, id, offset } => {
+                let what = SeenWhat::Hello { offset };
+                self.history.note(Seen::by_device(now, from, id, Some(device), what));
                 let name = self.device_name(Some(device));
                 self.speech.tell(Level::Notice, format!("hello device={name} address={from} id={id}"));
             }
             FromWorker::Rejected { from, refusal, id, device } => {
+                let what = SeenWhat::Refused(refusal);
+                self.history.note(Seen::by_device(now, from, id, device, what));
                 let line = self.rejected_line(from, refusal, id, device);
                 self.speech.tell(Level::Warning, line);
             }
@@ -181,18 +186,22 @@ impl Monitor {
     }
 
     /// A request the worker has admitted. It is believed nothing that this policy does not allow.
-    pub(super) fn handle_admitted(&mut self, now: Duration, told: &Told) {
+    pub(super) fn handle_admitted(&mut self, now: Duration, told: &Told, offset: i64) {
         let Told { from, id, action, address, .. } = *told;
         let name = self.device_name(Some(told.device));
+        let seen = |what| Seen::by_device(now, from, id, Some(told.device), what);
         let (door, Allowed { owner, wanted }) = match self.allow(told) {
             Ok(allowed) => allowed,
             Err(why) => {
+                self.history.note(seen(SeenWhat::NotAllowed(why)));
                 let line = format!("request-refused device={name} address={from} id={id} why={why}");
                 self.speech.tell_limited(now, wording::Line::new(Level::Error, line));
                 return;
             }
         };
         let verb = if action == KnockAction::Open { "admitted" } else { "close-asked" };
+        let (door_name, close) = (self.policy.name(door).to_owned(), action == KnockAction::Close);
+        self.history.note(seen(SeenWhat::Admitted { door: door_name, close, address, offset }));
         let door_name = quoted(self.policy.name(door));
         let line = format!("{verb} door={door_name} address={address} device={name} from={from} id={id}");
         self.speech.tell(Level::Notice, line);

@@ -20,10 +20,12 @@ use super::captures::{Captures, Changes};
 use super::commands::Commands;
 use super::control::Control;
 use super::firewall::Firewall;
+use super::history::History;
 use super::policy::{InForce, Overrides};
 use super::reload::watch;
 use super::spa::SpaHold;
 use super::speech::Speech;
+use super::why::Questions;
 use super::workers::Workers;
 use crate::face::Face;
 use crate::ipc::ToWorker;
@@ -139,6 +141,8 @@ impl Monitor {
             speech: Speech::new(log, style),
             control: Control::new(control),
             reloading: Vec::new(),
+            history: History::default(),
+            questions: Questions::default(),
             state_folder,
             pid_file: None,
             retry: None,

@@ -11,8 +11,10 @@ use aldaba_gate::{By, DoorId, Events, Grant};
 use aldaba_sys::channel::{Channel, Sent};
 use aldaba_sys::clock;
 
+use super::recent::{Noted, Recent};
 use crate::budget::Budget;
-use crate::ipc::{FromWorker, Place, SIZE};
+use crate::control::About;
+use crate::ipc::{FromWorker, Place, SIZE, Seen};
 use crate::replay::Replay;
 
 /// Requests that wait while the channel is full; more are lost and counted.
@@ -33,6 +35,8 @@ pub(super) struct Reporter {
     devices: Vec<[u8; 32]>,
     /// The replay records.
     store: Replay,
+    /// What was refused lately.
+    recent: Recent,
 }
 
 impl Reporter {
@@ -49,6 +53,7 @@ impl Reporter {
             now: Duration::ZERO,
             devices: Vec::new(),
             store: Replay::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -128,6 +133,17 @@ impl Reporter {
         }
     }
 
+    /// Answers a question for what was refused; `seen` comes with the counters filled in.
+    pub(super) fn recall(&mut self, query: u32, about: About, seen: Seen) {
+        let now = self.now;
+        let age = |at: Duration| u64::try_from(now.saturating_sub(at).as_micros()).unwrap_or(u64::MAX);
+        for Noted { id, at, from, refusal, device, again } in self.recent.of(about) {
+            self.insist(FromWorker::Recalled { query, age: age(at), from, refusal, id, device, again });
+        }
+        let foreign_age = self.recent.last_foreign(about).map(age);
+        self.insist(FromWorker::RecallEnd { query, seen: Seen { foreign_age, ..seen } });
+    }
+
     /// Whether it went out. A channel that is gone ends the worker in its loop, not here.
     fn say(&mut self, message: FromWorker) -> bool {
         self.channel.send(&message.encode(), &[]) != Ok(Sent::Full)
@@ -164,10 +180,10 @@ impl Events for Reporter {
         let Grant { door, by, action, source } = grant;
         let message = match by {
             By::Sequence(knock) => FromWorker::Request { place: self.place(door, knock), action, source },
-            By::Device { device, from, id, seconds } => {
+            By::Device { device, from, id, seconds, offset } => {
                 let place = self.place(door, 0);
                 let Some(device) = self.key_of(device) else { return };
-                FromWorker::Admitted { place, action, source, from, device, id, seconds }
+                FromWorker::Admitted { place, action, source, from, device, id, seconds, offset }
             }
         };
         self.insist(message);
@@ -178,9 +194,9 @@ impl Events for Reporter {
         Some((Timestamp(wall), &mut self.store))
     }
 
-    fn hello(&mut self, from: IpAddr, device: DeviceId, id: KnockId) {
+    fn hello(&mut self, from: IpAddr, device: DeviceId, id: KnockId, offset: i64) {
         if let Some(device) = self.key_of(device) {
-            self.insist(FromWorker::Hello { from, device, id });
+            self.insist(FromWorker::Hello { from, device, id, offset });
         }
     }
 
@@ -190,7 +206,12 @@ impl Events for Reporter {
             self.insist(FromWorker::StoreFailed);
         }
         let device = rejected.device.and_then(|device| self.key_of(device));
+        self.recent.note(Noted { id, at: self.now, from, refusal: rejected.refusal, device, again: 0 });
         self.mention(FromWorker::Rejected { from, refusal: rejected.refusal, id, device });
+    }
+
+    fn foreign(&mut self, from: IpAddr) {
+        self.recent.note_foreign(self.now, from);
     }
 
     fn wants_hits(&self) -> bool {
