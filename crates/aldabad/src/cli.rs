@@ -7,6 +7,8 @@ use aldaba_config::Disk;
 use clap::{Args, Parser, Subcommand};
 
 use crate::control::{self, About};
+use crate::firewall::FirewallArgs;
+use crate::init::InitArgs;
 use crate::surroundings::Surroundings;
 use crate::users::UserArgs;
 
@@ -33,6 +35,10 @@ pub enum Command {
     Why(WhyArgs),
     /// Make the running daemon read its configuration again, and say what came of it
     Reload(AskArgs),
+    /// Make what a server of key holders needs: keys, registry, stores, configuration
+    Init(InitArgs),
+    /// Guard ports without the daemon, or no longer
+    Firewall(FirewallArgs),
     /// Let devices knock, and take that back
     User(UserArgs),
     /// Show on this machine, in two network namespaces, how a door opens and closes

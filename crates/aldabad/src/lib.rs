@@ -11,6 +11,7 @@ pub mod closer;
 pub mod control;
 mod demo;
 pub mod face;
+pub mod firewall;
 pub mod init;
 pub mod ipc;
 pub mod keeper;
@@ -54,6 +55,8 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Check(args) => check::run(&args, surroundings.uid),
         Command::Why(args) => why::run(&args, &surroundings),
         Command::Reload(args) => reload::run(&args, &surroundings),
+        Command::Init(args) => init::run(&args, surroundings.uid),
+        Command::Firewall(args) => firewall::run(&args, surroundings.uid),
         Command::User(args) => users::run(&args, surroundings.uid),
         Command::Demo(args) => demo::run(&args),
     }

@@ -34,6 +34,7 @@ use aldaba_sys::signals::{Signal, Signals};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub use commands::spawn_as;
+pub use firewall::own_table;
 pub use policy::Overrides;
 pub use spa::{has_store, make_store};
 pub use start::{Setup, StartError};

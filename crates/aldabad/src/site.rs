@@ -71,6 +71,13 @@ impl Site {
     /// Reads the configuration. One without `[spa]` has no devices.
     pub fn open(config: &Path, own_uid: u32) -> Result<Self, Failed> {
         let config = std::path::absolute(config)?;
+        if !config.exists() {
+            let what = format!("there is no {}", config.display());
+            return Err(Failed::new(
+                what,
+                "run aldabad init, which makes it; or name another one: --config FILE",
+            ));
+        }
         Self::load(config, own_uid, &mut Disk)
     }
 

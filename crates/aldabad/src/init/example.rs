@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aldaba_gate::spa::Host;
-use aldaba_runner::door::PortRange;
+use aldaba_runner::door::{PortRange, Transport};
 
 /// What a new configuration says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,11 @@ pub enum Guard {
         /// Which part of the ruleset drops.
         because: String,
     },
+    /// The host's own iptables, in which commands open and close: its tables take no sets.
+    Iptables {
+        /// Which part of the ruleset drops.
+        because: String,
+    },
 }
 
 impl Settings {
@@ -75,7 +80,11 @@ impl Settings {
         line(&mut page, "port", &self.port.to_string());
         page.push_str(HOSTS);
         let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
-        line(&mut page, "hosts", &list(&hosts));
+        if hosts.is_empty() {
+            page.push_str("# hosts = [\"gw.example.net\", \"192.0.2.7\"]\n");
+        } else {
+            line(&mut page, "hosts", &list(&hosts));
+        }
         for door in &self.doors {
             door.write(&mut page);
         }
@@ -107,6 +116,7 @@ impl DoorWanted {
                 page.push_str(OWN_TABLE);
                 line(page, "ports", &list(&ports));
             }
+            Guard::Iptables { .. } => {}
             Guard::Sets { v4, v6, because } => {
                 comment(page, &format!("{because}, and no other table can lift that."));
                 page.push_str(SETS);
@@ -119,12 +129,51 @@ impl DoorWanted {
                 line(page, "service", &list(&ports));
             }
         }
+        if let Guard::Iptables { because } = &self.guard {
+            comment(page, &format!("{because}, and no other table can lift that."));
+            page.push_str(IPTABLES);
+            for (key, change) in [("start", "-I"), ("stop", "-D")] {
+                for (suffix, program) in [("", "iptables"), ("-v6", "ip6tables")] {
+                    line(page, &format!("{key}{suffix}"), &list(&self.iptables(program, change)));
+                }
+            }
+            page.push_str("# What stands behind the door, for the clients.\n");
+            line(page, "service", &list(&ports));
+        }
         if let Some(lease) = self.lease {
             line(page, "lease", &quoted(&crate::wording::short(lease)));
         }
     }
 }
 
+impl DoorWanted {
+    /// A command that lets an address in, or no longer. Ports of one transport: two need two doors.
+    fn iptables(&self, program: &str, change: &str) -> Vec<String> {
+        let of =
+            |range: &&PortRange| Some(range.transport) == self.ports.first().map(|first| first.transport);
+        let numbers = |range: &PortRange| match range {
+            PortRange { first, last, .. } if first == last => first.to_string(),
+            PortRange { first, last, .. } => format!("{first}:{last}"),
+        };
+        let ports: Vec<String> = self.ports.iter().filter(of).map(numbers).collect();
+        let udp = self.ports.first().is_some_and(|range| range.transport == Transport::Udp);
+        let mut words = vec![format!("/usr/sbin/{program}")];
+        words.extend(["-w", change, "INPUT", "-s", "{ip}", "-p"].map(str::to_owned));
+        words.push(if udp { "udp" } else { "tcp" }.to_owned());
+        if ports.len() > 1 {
+            words.extend(["-m", "multiport", "--dports"].map(str::to_owned));
+        } else {
+            words.push("--dport".to_owned());
+        }
+        words.push(ports.join(","));
+        words.extend(["-j", "ACCEPT"].map(str::to_owned));
+        words
+    }
+}
+
+const IPTABLES: &str = "\
+# That ruleset is iptables', whose tables take no sets. So commands let in whoever knocks, and shut him out again.
+";
 const OWN_TABLE: &str = "\
 # Closed in a table of aldaba's own for everybody but those who knocked; established connections stay.
 ";

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use aldaba_config::Policy;
 use aldaba_runner::door::{Action, Catalogue, NftFamily, NftSet};
 use aldaba_runner::lease::Place;
 use aldaba_sys::nft::{DoorSpec, Nft, SetName, TableSpec};
@@ -65,6 +66,12 @@ impl Firewall {
             }
         }
     }
+}
+
+/// aldaba's own table as a policy wants it.
+#[must_use]
+pub fn own_table(policy: &Policy) -> TableSpec {
+    TableSpec { name: policy.daemon.table.clone(), doors: own_doors(&policy.catalogue).0 }
 }
 
 fn own_doors(catalogue: &Catalogue) -> (Vec<DoorSpec>, bool) {
