@@ -12,7 +12,7 @@ use aldaba_sys::clock;
 use aldaba_sys::files::{self, LockError, LockFile};
 
 /// The lock's name in the folder.
-pub const LOCK: &str = "lock";
+const LOCK: &str = "lock";
 /// The journal's name in the folder.
 const JOURNAL: &str = "leases.redb";
 

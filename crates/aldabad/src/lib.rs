@@ -57,7 +57,7 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Reload(args) => reload::run(&args, &surroundings),
         Command::Init(args) => init::run(&args, surroundings.uid),
         Command::Firewall(args) => firewall::run(&args, surroundings.uid),
-        Command::User(args) => users::run(&args, surroundings.uid),
+        Command::User(args) => users::run(&args, &surroundings),
         Command::Demo(args) => demo::run(&args),
     }
 }

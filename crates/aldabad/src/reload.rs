@@ -48,7 +48,7 @@ fn counted(number: usize, what: &str) -> String {
 }
 
 /// A report of several lines, without anything that moves a terminal's cursor.
-fn shown(report: &str) -> String {
+pub(crate) fn shown(report: &str) -> String {
     let lines: Vec<String> = report.split('\n').map(crate::log::printable).collect();
     lines.join("\n")
 }

@@ -9,7 +9,8 @@ use aldaba_config::{
     Diagnostic, Disk, FileBytes, FileFacts, Files, Kind, Options, Paint, Policy, Report, Spa,
 };
 
-use crate::run;
+use crate::cli::AskArgs;
+use crate::surroundings::Surroundings;
 
 /// The configuration has errors.
 const BAD_CONFIG: u8 = 2;
@@ -59,6 +60,7 @@ pub fn paint() -> Paint {
 pub struct Site {
     config: PathBuf,
     own_uid: u32,
+    socket: PathBuf,
     /// All that its configuration says.
     pub policy: Policy,
     /// Its part on datagrams.
@@ -69,8 +71,8 @@ pub struct Site {
 
 impl Site {
     /// Reads the configuration. One without `[spa]` has no devices.
-    pub fn open(config: &Path, own_uid: u32) -> Result<Self, Failed> {
-        let config = std::path::absolute(config)?;
+    pub fn open(server: &AskArgs, surroundings: &Surroundings) -> Result<Self, Failed> {
+        let config = std::path::absolute(&server.config)?;
         if !config.exists() {
             let what = format!("there is no {}", config.display());
             return Err(Failed::new(
@@ -78,15 +80,16 @@ impl Site {
                 "run aldabad init, which makes it; or name another one: --config FILE",
             ));
         }
-        Self::load(config, own_uid, &mut Disk)
+        Self::load(config, surroundings.uid, server.socket(surroundings), &mut Disk)
     }
 
     /// What the server would be if this file held these bytes. Nothing is written.
     pub fn with(&self, file: &Path, bytes: &[u8]) -> Result<Self, Failed> {
-        Self::load(self.config.clone(), self.own_uid, &mut Instead { path: file, bytes })
+        let mut files = Instead { path: file, bytes };
+        Self::load(self.config.clone(), self.own_uid, self.socket.clone(), &mut files)
     }
 
-    fn load(config: PathBuf, own_uid: u32, files: &mut dyn Files) -> Result<Self, Failed> {
+    fn load(config: PathBuf, own_uid: u32, socket: PathBuf, files: &mut dyn Files) -> Result<Self, Failed> {
         let options = Options { own_uid, ..Options::default() };
         let loaded =
             aldaba_config::load(Kind::of(&config), &config, files, &options).map_err(Failed::Config)?;
@@ -95,7 +98,7 @@ impl Site {
             let what = format!("{} has no [spa]: no door is opened by keys", config.display());
             return Err(Failed::new(what, "run aldabad init, which makes the keys and writes the section"));
         };
-        Ok(Self { config, own_uid, policy, spa, warnings: loaded.warnings })
+        Ok(Self { config, own_uid, socket, policy, spa, warnings: loaded.warnings })
     }
 
     /// The configuration's file.
@@ -110,10 +113,10 @@ impl Site {
         &self.spa.files.registry
     }
 
-    /// Where its daemon keeps state, unless its command line says otherwise.
+    /// Where its daemon answers.
     #[must_use]
-    pub fn state(&self) -> PathBuf {
-        run::state_folder(None, None, self.policy.daemon.state_dir.as_deref())
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// How this program is called again with the same configuration.

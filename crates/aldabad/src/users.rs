@@ -13,8 +13,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::DEFAULT_CONFIG;
+use crate::cli::{AskArgs, DEFAULT_CONFIG};
 use crate::site::{Failed, Site};
+use crate::surroundings::Surroundings;
 use aldaba_gate::spa::Host;
 
 /// `aldabad user`.
@@ -26,6 +27,9 @@ pub struct UserArgs {
     /// The configuration
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG, global = true)]
     config: PathBuf,
+    /// The running daemon's control socket [default: the configuration's `control`, or /run/aldaba/control.sock]
+    #[arg(long, value_name = "PATH", global = true)]
+    control: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Subcommand)]
@@ -110,8 +114,9 @@ struct OutputArgs {
 
 /// Runs the command.
 #[must_use]
-pub fn run(args: &UserArgs, own_uid: u32) -> ExitCode {
-    let done = Site::open(&args.config, own_uid).and_then(|site| match &args.command {
+pub fn run(args: &UserArgs, surroundings: &Surroundings) -> ExitCode {
+    let server = AskArgs { config: args.config.clone(), control: args.control.clone() };
+    let done = Site::open(&server, surroundings).and_then(|site| match &args.command {
         UserCommand::Add(args) => add::run(&site, args),
         UserCommand::List => list::run(&site),
         UserCommand::Remove(args) => remove::run(&site, args),

@@ -151,24 +151,6 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// The process that has the lock now; `None`: nobody, or there is no such file.
-    pub fn holder(path: &Path) -> io::Result<Option<u32>> {
-        let mut file: File = match open(path, OFlags::RDONLY | OFlags::NOFOLLOW, 0) {
-            Ok(file) => file.into(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(None),
-            Err(Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text)?;
-                Ok(text.trim().parse().ok())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Takes the lock, or says who has it.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
         let mut file = open_private(path)?;

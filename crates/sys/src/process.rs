@@ -70,11 +70,6 @@ pub fn signal(process: BorrowedFd<'_>, kill: Kill) -> io::Result<()> {
     accept_gone(rustix::process::pidfd_send_signal(process, kill.signal()))
 }
 
-/// Asks the daemon behind a descriptor to read its configuration again (SIGHUP).
-pub fn ask_to_reload(daemon: BorrowedFd<'_>) -> io::Result<()> {
-    Ok(rustix::process::pidfd_send_signal(daemon, rustix::process::Signal::HUP)?)
-}
-
 /// Signals a process group; one that has ended already is fine.
 pub fn signal_group(group: u32, kill: Kill) -> io::Result<()> {
     accept_gone(rustix::process::kill_process_group(pid_of(group)?, kill.signal()))

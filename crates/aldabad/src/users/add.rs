@@ -32,7 +32,7 @@ pub(super) fn run(site: &Site, args: &AddArgs) -> Result<(), Failed> {
         with_it
     };
     eprintln!("added {name} ({}) to {}", short(&key), path.display());
-    reload::ask_and_say(site);
+    reload::ask_and_say(site)?;
     let device =
         bundle::device(&with_it, &key).ok_or_else(|| Failed::Other("the line is lost".to_owned()))?;
     bundle::hand_over(&with_it, device, &args.output)

@@ -32,6 +32,6 @@ pub(super) fn run(site: &Site, args: &BundleArgs) -> Result<(), Failed> {
     let device =
         bundle::device(&with_it, &key).ok_or_else(|| Failed::Other("the line is lost".to_owned()))?;
     eprintln!("{} has pre-shared key number {} now; its old bundle ends", device.name, device.psk_generation);
-    reload::ask_and_say(site);
+    reload::ask_and_say(site)?;
     bundle::hand_over(&with_it, device, &args.output)
 }

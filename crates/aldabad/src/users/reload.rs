@@ -1,38 +1,29 @@
-//! Telling the running daemon that a file has changed.
+//! Telling the running daemon that a file has changed, and what it makes of that.
 
-use std::os::fd::AsFd as _;
+use crate::control::{self, Answer, ControlError, Request};
+use crate::site::{Failed, Site};
 
-use aldaba_sys::files::LockFile;
-use aldaba_sys::process;
-
-use crate::keeper::LOCK;
-use crate::site::Site;
-
-/// Asks it, and says what came of it.
-pub fn ask_and_say(site: &Site) {
-    match ask(site) {
-        Ok(Some(pid)) => eprintln!("the running daemon (pid {pid}) reads its configuration again"),
-        Ok(None) => {
-            eprintln!(
-                "no daemon runs with the state folder {}: it counts from the next start",
-                site.state().display()
+/// Asks it and says what came of it. A daemon that does not run is fine; one that goes on as before is not.
+pub fn ask_and_say(site: &Site) -> Result<(), Failed> {
+    match control::ask(site.socket(), &Request::Reload) {
+        Ok(Answer::Reloaded(_)) => {
+            eprintln!("the running daemon has read it: it counts now");
+            Ok(())
+        }
+        Ok(Answer::ReloadRefused(refused)) => {
+            let what = format!(
+                "the file is changed, and the running daemon goes on as before: its configuration has errors\n{}",
+                crate::reload::shown(&refused.report)
             );
+            Err(Failed::new(what, "mend them, then run aldabad reload"))
+        }
+        Ok(_) => Err(Failed::new("the daemon answered something else", "run aldabad reload")),
+        Err(ControlError::NoDaemon { socket }) => {
+            eprintln!("no daemon answers at {}: it counts from the next start", socket.display());
+            Ok(())
         }
         Err(error) => {
-            eprintln!("the running daemon was not told: {error}\n  help: systemctl reload aldabad");
+            Err(Failed::Other(format!("the file is changed, and the daemon was not told: {error}")))
         }
     }
-}
-
-/// The process number of the daemon that was asked. Who holds the lock of the state folder has written it there.
-fn ask(site: &Site) -> std::io::Result<Option<u32>> {
-    let lock = site.state().join(LOCK);
-    let Some(pid) = LockFile::holder(&lock)? else { return Ok(None) };
-    // Opened while the lock is held, so that the number cannot be another's.
-    let process = process::pidfd(pid)?;
-    if LockFile::holder(&lock)? != Some(pid) {
-        return Ok(None);
-    }
-    process::ask_to_reload(process.as_fd())?;
-    Ok(Some(pid))
 }

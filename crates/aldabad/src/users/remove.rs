@@ -25,7 +25,7 @@ pub(super) fn run(site: &Site, args: &RemoveArgs) -> Result<(), Failed> {
     for device in gone {
         eprintln!("removed {device}");
     }
-    reload::ask_and_say(site);
+    reload::ask_and_say(site)?;
     eprintln!("next: {}", site.command("user list"));
     Ok(())
 }
