@@ -74,7 +74,9 @@ fn secrets(text: &str, name: &Path) -> Result<Vec<Secret>, KeyFileError> {
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let secrets = lines
         .map(|(before, line)| {
-            Secret::from_text(line).map_err(|error| KeyFileError::Line(name.to_owned(), before + 1, error))
+            // A server's key may have its dates in front of it.
+            let key = line.rsplit(|c: char| c.is_ascii_whitespace()).next().unwrap_or(line);
+            Secret::from_text(key).map_err(|error| KeyFileError::Line(name.to_owned(), before + 1, error))
         })
         .collect::<Result<Vec<_>, _>>()?;
     if secrets.is_empty() { Err(KeyFileError::Empty(name.to_owned())) } else { Ok(secrets) }

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::control::{self, About};
 use crate::firewall::FirewallArgs;
 use crate::init::InitArgs;
+use crate::rotate::RotateArgs;
 use crate::surroundings::Surroundings;
 use crate::users::UserArgs;
 
@@ -39,6 +40,8 @@ pub enum Command {
     Init(InitArgs),
     /// Guard ports without the daemon, or no longer
     Firewall(FirewallArgs),
+    /// Turn to a new server key, beside the old one until a date
+    Rotate(RotateArgs),
     /// Let devices knock, and take that back
     User(UserArgs),
     /// Show on this machine, in two network namespaces, how a door opens and closes

@@ -23,6 +23,7 @@ pub mod one_time;
 pub mod reload;
 pub mod replay;
 pub mod role;
+pub mod rotate;
 pub mod run;
 pub mod site;
 pub mod source;
@@ -57,6 +58,7 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Reload(args) => reload::run(&args, &surroundings),
         Command::Init(args) => init::run(&args, surroundings.uid),
         Command::Firewall(args) => firewall::run(&args, surroundings.uid),
+        Command::Rotate(args) => rotate::run(&args, &surroundings),
         Command::User(args) => users::run(&args, &surroundings),
         Command::Demo(args) => demo::run(&args),
     }

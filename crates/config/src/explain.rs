@@ -146,12 +146,12 @@ fn spa(page: &mut Page, spa: &Spa) {
     let off = || quoted("none");
     page.key("registry", path(&spa.files.registry));
     page.key("psk-seed", spa.files.psk_seed.as_deref().map_or_else(off, path));
-    for (lock, files) in spa.locks.iter().zip(&spa.files.locks) {
+    for files in &spa.files.locks {
         page.line("\n[[spa.lock]]");
         page.key("server-key", path(&files.server_key));
         page.key("gate-key", files.gate_key.as_deref().map_or_else(off, path));
-        page.key_if(lock.audience != Audience::default(), "audience", quoted(lock.audience.as_str()));
-        for (key, moment) in [("not-before", lock.not_before), ("not-after", lock.not_after)] {
+        page.key_if(files.audience != Audience::default(), "audience", quoted(files.audience.as_str()));
+        for (key, moment) in [("not-before", files.not_before), ("not-after", files.not_after)] {
             if let Some(moment) = moment {
                 page.key(key, quoted(&crate::authorized_keys::time_text(moment)));
             }

@@ -128,6 +128,24 @@ pub fn ports(text: &str) -> Result<aldaba_runner::door::PortRange, String> {
     aldaba_toml::ports(text)
 }
 
+/// A day in UTC, or a moment as RFC 3339 has it.
+#[must_use]
+pub fn moment(text: &str) -> Option<aldaba_gate::spa::Timestamp> {
+    authorized_keys::time(text)
+}
+
+/// A moment as [`moment`] reads it.
+#[must_use]
+pub fn moment_text(moment: aldaba_gate::spa::Timestamp) -> String {
+    authorized_keys::time_text(moment)
+}
+
+/// A length of time: `30s`, `12h`, `30d`.
+#[must_use]
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    aldaba_toml::duration(text)
+}
+
 /// What the system says of an error, as C programs write it.
 fn system_words(error: &std::io::Error) -> String {
     let text = error.to_string();

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use aldaba_gate::spa::{BundleDoor, Device, Host, LockKeys, Psk, Window};
+use aldaba_gate::spa::{Audience, BundleDoor, Device, Host, LockKeys, Psk, Timestamp, Window};
 use aldaba_gate::{DoorId, Rules};
 use aldaba_runner::door::Catalogue;
 
@@ -76,17 +76,23 @@ pub struct SpaFiles {
     pub registry: PathBuf,
     /// The seed of the devices' pre-shared keys; `None`: turned off.
     pub psk_seed: Option<PathBuf>,
-    /// One for each lock.
+    /// One for each `[[spa.lock]]`, or the one of `[spa]` itself; each may hold several keys.
     pub locks: Vec<LockFiles>,
 }
 
-/// The files of a lock.
+/// The files of locks, and what was said of all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockFiles {
     /// The server's secret key.
     pub server_key: PathBuf,
     /// The gate's pre-shared key; `None`: turned off.
     pub gate_key: Option<PathBuf>,
+    /// For whom.
+    pub audience: Audience,
+    /// From when all its keys are valid, whatever stands beside each.
+    pub not_before: Option<Timestamp>,
+    /// Until when.
+    pub not_after: Option<Timestamp>,
 }
 
 /// How the program itself behaves.

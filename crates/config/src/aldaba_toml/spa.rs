@@ -1,13 +1,16 @@
 //! The section `[spa]`: single packet authorization. Keys and registry stand in files of their own.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aldaba_gate::DoorRule;
 use aldaba_gate::spa::{
-    Audience, Bundle, DoorTag, Host, KeyKind, LockKeys, Locks, Psk, PublicKey, SecretKey, TextError,
-    Timestamp, Window,
+    Audience, Bundle, DoorTag, Host, KeyKind, LockKeys, Locks, Psk, PublicKey, Timestamp, Window,
 };
+
+use keys::{Dates, Line};
 
 use super::daemon::{self, choice};
 use super::table::{Table, Value};
@@ -18,8 +21,6 @@ use crate::plan::{DoorPlaces, Findings};
 use crate::policy::{LockFiles, Receive, Spa, SpaFiles};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Who else than its owner may use a file with a secret.
-const OTHERS: u32 = 0o077;
 
 /// What was read of it.
 pub(super) struct Section {
@@ -56,12 +57,13 @@ impl Section {
         let seed = self.secret(&mut table, "psk-seed", "psk.key", findings);
         let locks = self.locks(&mut table, files, findings);
         table.finish(findings);
-        let psk_seed =
-            seed.as_ref().and_then(|(path, at)| read_psk(path, at, KeyKind::Seed, files, findings));
-        let keys: Vec<PublicKey> = locks.iter().map(|(lock, _)| lock.secret.public()).collect();
+        let psk_seed = seed.as_ref().and_then(|(path, at)| keys::seed(path, at, files, findings));
+        let keys: Vec<PublicKey> =
+            locks.iter().flat_map(|(locks, _)| locks).map(|lock| lock.secret.public()).collect();
         let listed = registry_of(&registry, &keys, files, findings);
         let Some(port) = port else { return };
-        let (locks, lock_files) = locks.into_iter().unzip();
+        let (locks, lock_files): (Vec<_>, Vec<_>) = locks.into_iter().unzip();
+        let locks = locks.into_iter().flatten().collect();
         let spa_files =
             SpaFiles { registry: registry.0, psk_seed: seed.map(|(path, _)| path), locks: lock_files };
         let devices = listed.iter().map(|listed| listed.device.clone()).collect();
@@ -152,43 +154,54 @@ impl Section {
         table: &mut Table<'_>,
         files: &mut dyn Files,
         findings: &mut Findings,
-    ) -> Vec<(LockKeys, LockFiles)> {
-        let Some(value) = table.take("lock") else {
-            return self.lock(table, files, findings).into_iter().collect();
+    ) -> Vec<(Vec<LockKeys>, LockFiles)> {
+        let (place, locks) = match table.take("lock") {
+            None => (table.place.clone(), self.lock(table, files, findings).into_iter().collect()),
+            Some(value) => {
+                let mut locks = Vec::new();
+                for mut lock in value.tables(findings, "a lock") {
+                    locks.extend(self.lock(&mut lock, files, findings));
+                    lock.finish(findings);
+                }
+                (value.key.clone(), locks)
+            }
         };
-        let mut locks = Vec::new();
-        for mut lock in value.tables(findings, "a lock") {
-            locks.extend(self.lock(&mut lock, files, findings));
-            lock.finish(findings);
-        }
-        if let Err(error) = Locks::new(locks.iter().map(|(lock, _)| lock.clone()).collect()) {
-            findings.add(Diagnostic::error("bad-locks", &value.key, error.to_string()));
+        if let Err(error) = Locks::new(locks.iter().flat_map(|(locks, _)| locks.clone()).collect()) {
+            let found = Diagnostic::error("bad-locks", &place, error.to_string());
+            findings.add(found.help("keys whose date has passed go with: aldabad rotate --finish"));
         }
         locks
     }
 
+    /// Every key of a lock's files with every key of its gate's.
     fn lock(
         &self,
         table: &mut Table<'_>,
         files: &mut dyn Files,
         findings: &mut Findings,
-    ) -> Option<(LockKeys, LockFiles)> {
+    ) -> Option<(Vec<LockKeys>, LockFiles)> {
         let (server_key, server_at) = self.path(table, "server-key", "server.key", findings);
         let gate = self.secret(table, "gate-key", "gate.key", findings);
         let audience =
             table.take("audience").and_then(|value| audience(&value, findings)).unwrap_or_default();
         let not_before = table.take("not-before").and_then(|value| moment(&value, findings));
         let not_after = table.take("not-after").and_then(|value| moment(&value, findings));
-        let secret = read_secret(&server_key, &server_at, files, findings, |text| {
-            SecretKey::from_text(KeyKind::ServerSecret, text)
-        })
-        .filter(|key| is_private(key.public().is_published(), &server_key, &server_at, findings));
-        let gate_psk = match &gate {
-            Some((path, at)) => read_psk(path, at, KeyKind::Gate, files, findings)?,
-            None => Psk::NONE,
+        let block = Dates { not_before, not_after };
+        let servers = keys::servers(&server_key, &server_at, files, findings);
+        let gates = match &gate {
+            Some((path, at)) => keys::psks(path, at, KeyKind::Gate, files, findings)?,
+            None => vec![Line { key: Psk::NONE, dates: Dates::default() }],
         };
-        let keys = LockKeys { secret: secret?, gate_psk, audience, not_before, not_after };
-        Some((keys, LockFiles { server_key, gate_key: gate.map(|(path, _)| path) }))
+        let all =
+            servers?.into_iter().flat_map(|server| gates.iter().map(move |gate| (server.clone(), gate)));
+        let locks = all.map(|(server, gate)| {
+            let Dates { not_before, not_after } = block.and(server.dates).and(gate.dates);
+            let (secret, gate_psk) = (server.key, gate.key.clone());
+            LockKeys { secret, gate_psk, audience: audience.clone(), not_before, not_after }
+        });
+        let locks = locks.collect();
+        let gate_key = gate.map(|(path, _)| path);
+        Some((locks, LockFiles { server_key, gate_key, audience, not_before, not_after }))
     }
 }
 
@@ -298,75 +311,6 @@ fn registry_of(
 
 fn unreadable(at: &Place, path: &Path, why: &str) -> Diagnostic {
     Diagnostic::error("unreadable", at, format!("{:?} cannot be read: {why}", path.display().to_string()))
-}
-
-fn read_psk(
-    path: &Path,
-    at: &Place,
-    kind: KeyKind,
-    files: &mut dyn Files,
-    findings: &mut Findings,
-) -> Option<Psk> {
-    let psk = read_secret(path, at, files, findings, |text| Psk::from_text(kind, text))?;
-    is_private(psk.is_published(), path, at, findings).then_some(psk)
-}
-
-/// A published key guards nothing.
-fn is_private(is_published: bool, path: &Path, at: &Place, findings: &mut Findings) -> bool {
-    if is_published {
-        let message = format!("{} holds one of the published test keys, which everybody has", path.display());
-        let help = format!("move {} away and run aldabad init, which makes a key of its own", path.display());
-        findings.add(Diagnostic::error("published-key", at, message).help(help));
-    }
-    !is_published
-}
-
-/// A secret from a file that nobody but its owner can use.
-fn read_secret<T>(
-    path: &Path,
-    at: &Place,
-    files: &mut dyn Files,
-    findings: &mut Findings,
-    parse: impl FnOnce(&str) -> Result<T, TextError>,
-) -> Option<T> {
-    let file = match files.read(path) {
-        Ok(file) if file.facts.is_regular => file,
-        Ok(_) => {
-            findings.add(unreadable(at, path, "it is not a regular file"));
-            return None;
-        }
-        Err(error) => {
-            let words = crate::system_words(&error);
-            findings.add(unreadable(at, path, &words).help("run aldabad init, which makes the keys"));
-            return None;
-        }
-    };
-    if file.facts.mode & OTHERS != 0 {
-        let (path, mode) = (path.display(), file.facts.mode);
-        findings.add(
-            Diagnostic::error("loose-secret", at, format!("{path} can be used by others (mode {mode:04o})"))
-                .help(format!("chmod 600 {path}; if somebody may have read it, run aldabad rotate")),
-        );
-        return None;
-    }
-    let text = zeroize::Zeroizing::new(file.bytes);
-    let parsed = parse(the_key(&text));
-    if let Err(error) = &parsed {
-        findings.add(Diagnostic::error("bad-key", at, format!("{}: {error}", path.display())));
-    }
-    parsed.ok()
-}
-
-/// The line with the key: one that begins with # is none.
-fn the_key(file: &[u8]) -> &str {
-    let text = std::str::from_utf8(file).unwrap_or_default();
-    let is_key = |line: &&str| !matches!(line.trim().as_bytes(), [] | [b'#', ..]);
-    let mut lines = text.lines().filter(is_key);
-    match (lines.next(), lines.next()) {
-        (Some(key), None) => key,
-        // What the reader says of it is right: none, or more than one.
-        _ => text,
-    }
 }
 
 /// A datagram names a door by four bytes of a hash.
