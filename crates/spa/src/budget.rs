@@ -91,9 +91,9 @@ impl Budget {
     }
 }
 
-/// The /24 or /56 of an address.
+/// The /24 or /56 of an address; one of IPv4 that a socket of IPv6 shows is IPv4.
 fn network(address: IpAddr) -> IpAddr {
-    match address {
+    match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & 0xffff_ff00).into()),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 72)).into()),
     }
@@ -146,6 +146,7 @@ mod tests {
     fn networks_are_a_24_and_a_56() {
         let of = |text: &str| network(text.parse().expect("an address")).to_string();
         assert_eq!(of("203.0.113.77"), "203.0.113.0");
+        assert_eq!(of("::ffff:203.0.113.77"), "203.0.113.0");
         assert_eq!(of("2001:db8:1:2345:6789::1"), "2001:db8:1:2300::");
     }
 }
