@@ -1,5 +1,5 @@
 //! Whether a knock is bound to the address it is sent from: the server then opens for that address only, and refuses the
-//! knock if it comes from another one. spec/spa.md, section 10.
+//! knock if it comes from another one. spec/spa.md, sections 10 and 13.4.
 //!
 //! Bound where nothing on the way translates addresses, as far as this host can see. There is no way back from bound to
 //! unbound when nothing answers: who drops bound knocks would get unbound ones.

@@ -1,4 +1,4 @@
-//! Knocks of single packet authorization: a fresh datagram for each, on a socket of its own. spec/spa.md, section 9.
+//! Knocks of single packet authorization: a fresh datagram for each, on a socket of its own. spec/spa.md, section 13.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

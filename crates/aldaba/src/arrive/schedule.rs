@@ -12,7 +12,7 @@ pub(super) enum Event {
     Attempt,
 }
 
-/// Knocks, in milliseconds: spec/spa.md, section 9. A server takes the second for newer than the first beyond doubt.
+/// Knocks, in milliseconds: spec/spa.md, section 13.5. A server takes the second for newer than the first beyond doubt.
 const KNOCKS: [u64; 4] = [0, 500, 1500, 3500];
 /// Attempts behind each knock: at once on a short path, not much later on a long one.
 const ATTEMPTS: [u64; 4] = [10, 50, 150, 350];
