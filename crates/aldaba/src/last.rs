@@ -95,7 +95,7 @@ fn read(file: &mut File) -> io::Result<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, thread};
 
     use super::*;
 
@@ -133,6 +133,24 @@ mod tests {
         assert_eq!(reset.time, Timestamp(start - 60_000_000));
         assert!(matches!(reset.doubt, Some(Doubt::WasAhead { .. })));
         assert!(last.next(|| Timestamp(start - 60_000_000), FUTURE).doubt.is_none(), "and it heals");
+    }
+
+    #[test]
+    fn no_two_at_once_get_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let last = &Last(folder.path().join("last"));
+        // Slow, between reading and writing.
+        let clock = || {
+            clock::pause(Duration::from_millis(1));
+            Timestamp(7)
+        };
+        let times = move || -> Vec<Timestamp> { (0..5).map(|_| last.next(clock, FUTURE).time).collect() };
+        let mut all: Vec<Timestamp> = thread::scope(|scope| {
+            let running: Vec<_> = (0..8).map(|_| scope.spawn(times)).collect();
+            running.into_iter().flat_map(|running| running.join().unwrap()).collect()
+        });
+        all.sort();
+        assert_eq!(all, (7..47).map(Timestamp).collect::<Vec<_>>());
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //! to standard output. Each direction ends by itself, and its end is passed on.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
+
+/// What a pipe holds on most systems.
+const BUFFER: usize = 64 * 1024;
 
 /// Relays until both directions have ended, or nobody reads standard output any more.
 pub(crate) fn relay(stream: &TcpStream) -> io::Result<()> {
@@ -12,7 +15,7 @@ pub(crate) fn relay(stream: &TcpStream) -> io::Result<()> {
     let mut out = output()?;
     let away = stream.try_clone()?;
     let outward = thread::spawn(move || send(&away));
-    let inward = io::copy(&mut &*stream, &mut out).and_then(|_| out.flush());
+    let inward = copy(&mut &*stream, &mut out);
     match inward {
         // Closed: whoever reads there learns that nothing more comes.
         Ok(()) => drop(out),
@@ -29,13 +32,27 @@ pub(crate) fn relay(stream: &TcpStream) -> io::Result<()> {
 
 /// All of standard input, and its end.
 fn send(stream: &TcpStream) -> io::Result<()> {
-    let copied = io::copy(&mut input()?, &mut &*stream);
+    let copied = copy(&mut input()?, &mut &*stream);
     // There may be nobody any more to be told.
     let _ = stream.shutdown(Shutdown::Write);
     match copied {
         // The other side had closed: that is for it to decide.
         Err(error) if !is_hang_up(&error) => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Passes on what there is as soon as it is there. With [`io::copy`], which moves bytes within the kernel where it can, a
+/// conversation between a pipe and a connection stood still.
+fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return to.flush(),
+            Ok(length) => to.write_all(buffer.get(..length).unwrap_or_default())?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

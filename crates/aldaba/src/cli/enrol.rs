@@ -197,7 +197,9 @@ impl<'a> Asking<'a> {
         let question = format!("the server's key: {key}\nis that what the administrator says? [y/N] ");
         match self.line(&question)?.trim() {
             "y" | "Y" | "yes" => Ok(()),
-            _ => Err(Failed::Key("nothing was stored".to_owned())),
+            _ => Err(Failed::Key(
+                "nothing was stored\n  help: ask the administrator which key the server has".to_owned(),
+            )),
         }
     }
 }

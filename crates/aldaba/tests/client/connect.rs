@@ -252,3 +252,24 @@ fn ssh_gets_a_stanza() {
     assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
     assert!(said.err.contains("no door 'cellar'\n  help: which there are: aldaba servers"), "{}", said.err);
 }
+
+/// As two who talk: each word waits for the one before.
+#[test]
+fn every_word_goes_through_at_once() {
+    let scene = scene();
+    let mut child = scene.start(&[]);
+    let (mut stream, _) = scene.listener.accept().expect("a connection");
+    let (mut input, mut output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("a time limit");
+    for word in 0..100_u32 {
+        let word = word.to_be_bytes();
+        let mut heard = [0; 4];
+        stream.write_all(&word).expect("written");
+        output.read_exact(&mut heard).expect("the word");
+        input.write_all(&heard).expect("written");
+        stream.read_exact(&mut heard).expect("the word again");
+        assert_eq!(heard, word);
+    }
+    drop((input, stream));
+    ended(child);
+}

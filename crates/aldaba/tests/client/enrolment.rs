@@ -250,3 +250,42 @@ fn servers_are_listed_with_their_dates() {
         said.err
     );
 }
+
+/// At a terminal it is pasted, broken as mails break it; then the code and the key are asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn at_a_terminal_questions_are_asked() {
+    if !crate::programs::needs(std::path::Path::new("/usr/bin/script").exists(), "script(1)") {
+        return;
+    }
+    let enrol = |text: &str, answers: &str| {
+        let home = Home::new();
+        let mut script = crate::programs::command("/usr/bin/script");
+        script.args(["-qec", &format!("{} enrol", crate::programs::ALDABA), "/dev/null"]);
+        script.env("XDG_CONFIG_HOME", home.folder().parent().unwrap()).env("SHELL", "/bin/sh");
+        let lines: Vec<&str> = text.as_bytes().chunks(76).map(|line| str::from_utf8(line).unwrap()).collect();
+        let typed = format!("{}\n{answers}", lines.join("\n"));
+        let piped = Stdio::piped;
+        let mut child = script.stdin(piped()).stdout(piped()).stderr(piped()).spawn().expect("it starts");
+        child.stdin.take().expect("a pipe").write_all(typed.as_bytes()).expect("written");
+        let said: Said = child.wait_with_output().expect("it ends").into();
+        (said, home.path("servers/gw.example.net").exists())
+    };
+    let key = server().public().to_text(KeyKind::Server);
+    let (said, stored) = enrol(&from(&example()), "y\n");
+    assert!(said.code == Some(0) && stored, "{}", said.out);
+    assert!(
+        said.out.contains("paste the bundle") && said.out.contains(&format!("the server's key: {key}")),
+        "{}",
+        said.out
+    );
+    let (said, stored) = enrol(&from(&example()), "n\n");
+    assert!(said.code == Some(1) && !stored && said.out.contains("nothing was stored"), "{}", said.out);
+    let code = OneTimeCode::new(&[7; 16]).unwrap().expose_text();
+    let (said, stored) = enrol(&sealed(&example(), &server(), &device(), Some(7)), &format!("{}\n", *code));
+    assert!(said.code == Some(0) && stored, "{}", said.out);
+    assert!(said.out.contains("one-time code: ") && !said.out.contains("[y/N]"), "{}", said.out);
+    let text = from(&example());
+    let (said, stored) = enrol(&text[..text.len() - 9], "\n");
+    assert!(said.code == Some(1) && !stored && said.out.contains("damaged or not whole"), "{}", said.out);
+}
