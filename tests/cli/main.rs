@@ -1,6 +1,8 @@
 //! The daemon's programs from outside, where nothing is started: words on both outputs, and exit codes.
 #![expect(clippy::disallowed_methods, reason = "runs the programs under test")]
 
+mod enrolment;
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;

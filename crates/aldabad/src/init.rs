@@ -89,10 +89,15 @@ impl<'a> Init<'a> {
     }
 
     fn run(&self) -> Result<(), Failed> {
-        let settings = self.basis()?;
+        let mut settings = self.basis()?;
         let before = self.load();
         let state = self.state(before.as_ref().ok());
         let folders = Folders { config: self.main.with_file_name(""), state };
+        // Written once in all files; where the files cannot be read yet, it may stand there.
+        let says_where = |loaded: &Loaded| loaded.policy.daemon.state_dir.is_some();
+        if self.main.exists() && before.as_ref().map_or(true, says_where) {
+            settings.state_dir = None;
+        }
         let mut parts = make_identity(&folders).map_err(|error| made_nothing(&error))?;
         let doors = match self.missing(before) {
             Missing::Nothing => Vec::new(),

@@ -134,10 +134,12 @@ fn say_next(site: &Site, until: Option<Timestamp>, bundles: usize) {
     eprintln!("\nEach bundle can be opened by its device only: send it any way you like.");
     let Some(until) = until else {
         eprintln!("The old key ends now: until it has its bundle no device gets in.");
-        if let Some(key) = crate::users::bundle::sender(site) {
-            eprintln!("The bundles come from a key that devices may not know; they must compare it: {key}");
-        }
-        eprintln!("next, on each device: aldaba enrol FILE");
+        eprintln!(
+            "The bundles come from a key that no device knows: it must reach users by a way that cannot be tampered with."
+        );
+        let key = crate::users::bundle::sender(site).unwrap_or_default();
+        eprintln!("next, on each device: remove this server's file in ~/.config/aldaba/servers,");
+        eprintln!("then:                 aldaba enrol --server {key} FILE");
         return;
     };
     let until = aldaba_config::moment_text(until);

@@ -66,17 +66,18 @@ impl Settings {
         } else {
             line(&mut page, "interfaces", &list(&self.interfaces));
         }
-        if let Some(folder) = &self.state_dir {
-            line(&mut page, "state-dir", &quoted(&folder.to_string_lossy()));
-        }
         page.push_str(&self.section());
         page
     }
 
-    /// `[spa]` and the doors alone: what is missing in a configuration without them.
+    /// `state-dir`, `[spa]` and the doors alone: what is missing in a configuration without them.
     #[must_use]
     pub fn section(&self) -> String {
-        let mut page = String::from(PORT);
+        let mut page = String::new();
+        if let Some(folder) = &self.state_dir {
+            line(&mut page, "state-dir", &quoted(&folder.to_string_lossy()));
+        }
+        page.push_str(PORT);
         line(&mut page, "port", &self.port.to_string());
         page.push_str(HOSTS);
         let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();

@@ -133,10 +133,8 @@ fn is_new(site: &Site, registry: &Registry, name: &str, key: &str) -> Result<(),
 fn counts(with_it: &Site, text: &str, key: &str) -> Result<(), Failed> {
     let number = text.lines().count();
     if let Some(found) = with_it.found_at(with_it.registry(), number).next() {
-        return Err(Failed::Other(format!(
-            "this line would not do, and nothing is written:\n{}",
-            found.render(paint())
-        )));
+        let what = format!("this line would not do, and nothing is written:\n{}", found.render(paint()));
+        return Err(Failed::new(what, "aldabad user add --help says how each option is written"));
     }
     if bundle::device(with_it, key).is_none() {
         return Err(Failed::new(

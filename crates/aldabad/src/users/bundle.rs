@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::time::Duration;
 
 use aldaba_gate::spa::{
@@ -111,14 +112,15 @@ pub(super) fn hand_over(site: &Site, device: &Device, args: &OutputArgs) -> Resu
     let shown: Vec<String> = hosts.iter().map(Host::to_string).collect();
     eprintln!("it says: this server is {}, UDP port {}", shown.join(" or "), site.spa.port);
     eprintln!("only {} can open it: send it any way you like", device.name);
+    let file = args.output.as_deref().and_then(Path::file_name);
+    let bundle = file.map_or_else(|| "BUNDLE".to_owned(), |name| name.to_string_lossy().into_owned());
     if let Some(code) = &code {
-        eprintln!("the code, to be told by another way (by phone, say): {}", *code.expose_text());
-        eprintln!("next, on that device: aldaba enrol BUNDLE, which asks for the code");
+        eprintln!("the code must reach its user by another way than the bundle, by phone, say");
+        eprintln!("next, on that device: aldaba enrol --code {} {bundle}", *code.expose_text());
     } else {
-        eprintln!("next, on that device: aldaba enrol BUNDLE");
-        if let Some(key) = sender(site) {
-            eprintln!("which shows the key it came from; it must be: {key}");
-        }
+        eprintln!("the server's key must reach its user by a way that cannot be tampered with");
+        let key = sender(site).unwrap_or_default();
+        eprintln!("next, on that device: aldaba enrol --server {key} {bundle}");
     }
     Ok(())
 }
