@@ -6,10 +6,11 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aldaba_spa::{
-    Audience, DoorTag, KeyKind, Lock, Operation, Psk, Request, SecretKey, Timestamp, device_psk, seal, text,
+    Audience, DoorTag, KeyKind, Lock, Operation, Psk, PublicKey, Request, SecretKey, Timestamp, device_psk,
+    seal, text,
 };
 use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER, SERVER6};
 use aldaba_tests::{Hosts, Program, cannot_run, until};
@@ -33,6 +34,7 @@ lease = "2s"
 name = "web"
 sequence = "7000,8000,9000"
 spa = "bound"
+open-for-gateway = true
 ports = ["8080/tcp"]
 lease = "30s"
 "#;
@@ -46,6 +48,10 @@ struct Scene {
 
 fn alice() -> SecretKey {
     SecretKey::new(&[1; 32])
+}
+
+fn line(key: &SecretKey, options: &str, name: &str) -> String {
+    format!("{options} {} {name}\n", key.public().to_text(KeyKind::Device))
 }
 
 fn write_secret(dir: &Path, name: &str, kind: KeyKind, byte: u8) {
@@ -63,8 +69,7 @@ fn scene(receive: &str) -> Option<Scene> {
     write_secret(dir.path(), "server.key", KeyKind::ServerSecret, 9);
     write_secret(dir.path(), "gate.key", KeyKind::Gate, 8);
     write_secret(dir.path(), "psk.key", KeyKind::Seed, 7);
-    let line = format!("{} alice/laptop\n", alice().public().to_text(KeyKind::Device));
-    std::fs::write(dir.path().join("authorized_keys"), line).expect("written");
+    std::fs::write(dir.path().join("authorized_keys"), line(&alice(), "", "alice/laptop")).expect("written");
     let daemon = Program::aldabad(&hosts, dir.path(), &CONFIG.replace("RECEIVE", receive));
     // There was no replay store: for as long as a clock may be ahead nothing is known to be new.
     daemon.wait_for("replay-store-new");
@@ -110,6 +115,14 @@ impl Scene {
                 heard => Some(format!("{heard:?}")),
             }
         })
+    }
+
+    /// Another registry, in force.
+    fn register(&self, lines: &str) {
+        std::fs::write(self.dir.path().join("authorized_keys"), lines).expect("written");
+        let before = self.daemon.said().matches("reloaded doors=2").count();
+        self.daemon.signal(rustix::process::Signal::HUP);
+        self.daemon.wait_until("reloaded", |said| said.matches("reloaded doors=2").count() > before);
     }
 
     fn knock(&self, operation: Operation) {
@@ -218,4 +231,103 @@ fn a_device_taken_from_the_registry_loses_what_it_holds() {
     scene.knock(open("web", Some(CLIENT.into())));
     scene.wait_for_refusal("unknown-device");
     assert!(!scene.hosts.reachable(8080));
+}
+
+#[test]
+fn a_gateway_gets_in_only_where_the_door_says_so() {
+    let Some(scene) = scene("") else { return };
+    scene.knock(open("ssh", None));
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+    // The client becomes the gateway while the daemon runs: nobody tells it but the kernel.
+    scene.hosts.ip(&["route", "add", "default", "via", "10.9.0.2"]);
+    scene.knock(open("ssh", None));
+    scene.daemon.wait_for("request-refused device=alice/laptop address=10.9.0.2");
+    scene.wait_for_refusal("gateway");
+    scene.knock(open("web", Some(CLIENT.into())));
+    scene.daemon.wait_for("opened door=web address=10.9.0.2");
+    scene.hosts.ip(&["-6", "route", "add", "default", "via", "fd09::2"]);
+    assert_eq!(scene.send(CLIENT6.into(), &scene.seal(open("ssh", None))), None);
+    scene.daemon.wait_until("IPv6 too", |said| said.matches("why=gateway").count() == 2);
+    scene.hosts.ip(&["route", "del", "default"]);
+    scene.daemon.wait_for("closed door=ssh address=10.9.0.2 why=expired");
+    scene.knock(open("ssh", None));
+    scene.daemon.wait_until("opened again", |said| said.matches("opened door=ssh").count() == 2);
+}
+
+#[test]
+fn the_leases_of_a_user_are_counted_over_all_devices() {
+    let Some(scene) = scene("") else { return };
+    let (phone, bob) = (SecretKey::new(&[2; 32]), SecretKey::new(&[3; 32]));
+    let of = |key: &SecretKey, name| line(key, "max-leases=2,lease=20s", name);
+    scene.register(&[of(&alice(), "alice/laptop"), of(&phone, "alice/phone"), of(&bob, "bob")].concat());
+    let others: Vec<std::net::Ipv4Addr> = (1..=3).map(|last| [10, 9, 7, last].into()).collect();
+    others.iter().for_each(|address| scene.hosts.add_client(*address));
+    let knock = |key: &SecretKey, from: std::net::Ipv4Addr| {
+        assert_eq!(scene.send(from.into(), &scene.seal_at(key, open("ssh", None), now())), None);
+    };
+    knock(&alice(), others[0]);
+    knock(&phone, others[1]);
+    scene.daemon.wait_for("opened door=ssh address=10.9.7.1 lease=20s");
+    scene.daemon.wait_for("opened door=ssh address=10.9.7.2 lease=20s");
+    knock(&alice(), others[2]);
+    scene.daemon.wait_for("request-refused device=alice/laptop address=10.9.7.3");
+    scene.wait_for_refusal("too-many-of-user");
+    // What is there goes on, and the other user has room.
+    knock(&alice(), others[1]);
+    scene.daemon.wait_for("renewed door=ssh address=10.9.7.2");
+    knock(&bob, others[2]);
+    scene.daemon.wait_for("opened door=ssh address=10.9.7.3");
+}
+
+/// A debug build takes its time.
+const MANY: u32 = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+
+/// Lines of devices that never knock: any coordinate is a public key.
+fn strangers() -> String {
+    let key = |number: u32| {
+        let mut bytes = [0x5a; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        PublicKey::new(bytes).expect("a key").to_text(KeyKind::Device)
+    };
+    (0..MANY)
+        .map(|number| {
+            format!("doors=\"ssh\",from=192.0.2.0/24,max-lease=1h {} user{number}/laptop\n", key(number))
+        })
+        .collect()
+}
+
+#[test]
+fn a_large_registry_is_served_from_the_start_and_after_a_reload() {
+    let Some(mut scene) = scene("") else { return };
+    let many = strangers();
+    scene.register(&format!("{many}{}", line(&alice(), "", "alice/laptop")));
+    scene.knock(open("ssh", None));
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+    let start = |scene: &mut Scene| {
+        scene.daemon.kill_everything();
+        let begin = Instant::now();
+        scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+        begin.elapsed()
+    };
+    let quickest = (0..3).map(|_| start(&mut scene)).min().expect("three starts");
+    println!("{MANY} devices: started after {} ms", quickest.as_millis());
+    if !cfg!(debug_assertions) {
+        assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    }
+    scene.knock(open("web", Some(CLIENT.into())));
+    scene.daemon.wait_for("opened door=web address=10.9.0.2");
+    // A new worker gets the same policy from the monitor's memory.
+    let before = scene.daemon.said().matches("worker-started").count();
+    let [worker] = scene.daemon.children()[..] else { panic!("one child") };
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(worker.cast_signed()).expect("a number"),
+        rustix::process::Signal::KILL,
+    )
+    .expect("killed");
+    scene.daemon.wait_until("a new worker", |said| said.matches("worker-started").count() > before);
+    scene.knock(Operation::Hello);
+    scene.daemon.wait_for("hello device=alice/laptop");
+    // The line goes, and with it what it holds.
+    scene.register(&many);
+    scene.daemon.wait_for("closed door=web address=10.9.0.2 why=asked");
 }

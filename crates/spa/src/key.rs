@@ -113,6 +113,8 @@ impl SecretKey {
 
     /// X25519; `None` if the result is all zero, which only a point of small order gives.
     pub(crate) fn diffie_hellman(&self, theirs: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+        #[cfg(test)]
+        crate::work::agreement();
         let shared = self.0.diffie_hellman(&Point::from(*theirs));
         shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
     }

@@ -68,3 +68,5 @@ pub const MAX_PADDING: usize = MAX_LEN - MIN_LEN;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work;

@@ -174,9 +174,19 @@ pub(crate) fn read<const N: usize>(
     characters: usize,
     text: &str,
 ) -> Result<Zeroizing<[u8; N]>, TextError> {
-    check_characters(prefix, characters, text)?;
-    let unchecked = UncheckedHrpstring::new(text).map_err(|_| TextError::Mistyped)?;
-    unchecked.validate_checksum::<Bech32m>().map_err(|_| mistyped(prefix, text))?;
+    // What a whole key has is looked at once; what is wrong with another text, at leisure.
+    // Where both lengths are right, the prefix is the whole of what stands before the last 1.
+    let data = characters.saturating_sub(prefix.len()).saturating_sub(1);
+    let is_whole =
+        |found: &UncheckedHrpstring<'_>| text.len() == characters && found.data_part_ascii().len() == data;
+    let Some(unchecked) = UncheckedHrpstring::new(text).ok().filter(is_whole) else {
+        check_characters(prefix, characters, text)?;
+        return Err(TextError::Mistyped);
+    };
+    if unchecked.validate_checksum::<Bech32m>().is_err() {
+        check_characters(prefix, characters, text)?;
+        return Err(mistyped(prefix, text));
+    }
     let checked = unchecked.remove_checksum::<Bech32m>();
     // Bits behind the last byte would be a second spelling; segwit's rule for them is ours.
     checked.validate_segwit_padding().map_err(|_| TextError::Mistyped)?;

@@ -1,3 +1,5 @@
+mod devices;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -225,4 +227,12 @@ fn a_reload_keeps_the_records_of_who_stays() {
     assert_eq!(world.handle(HERE, &bytes), Err(Refusal::Repeated));
     assert_eq!(world.knock(&bob(), open("ssh")), Err(Refusal::UnknownDevice));
     assert!(world.knock(&alice(), open("ssh")).is_ok());
+}
+
+#[test]
+fn a_device_that_delegates_opens_for_another_address_and_nobody_else_does() {
+    let mut world = world(|devices| devices[0].delegates = true);
+    let opened = world.knock(&alice(), open_bound("ssh", THERE));
+    assert_eq!(opened, Ok(Demand::Open { door: 4, address: THERE, seconds: 60 }));
+    assert_eq!(world.knock(&bob(), open_bound("ssh", THERE)), Err(Refusal::Relayed));
 }
