@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use aldaba_spa::{
     Audience, DoorTag, KeyKind, Lock, Operation, Psk, PublicKey, Request, SecretKey, Timestamp, device_psk,
@@ -296,6 +296,16 @@ fn strangers() -> String {
         .collect()
 }
 
+/// What a process has had of the processors (proc(5)): the time it takes where nothing else is to be done.
+fn processor_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let (_, fields) = stat.rsplit_once(')').expect("its name");
+    let ticks =
+        fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+    // A tick is 10 ms on every Linux there is, to programs.
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
 #[test]
 fn a_large_registry_is_served_from_the_start_and_after_a_reload() {
     let Some(mut scene) = scene("") else { return };
@@ -305,12 +315,12 @@ fn a_large_registry_is_served_from_the_start_and_after_a_reload() {
     scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
     let start = |scene: &mut Scene| {
         scene.daemon.kill_everything();
-        let begin = Instant::now();
         scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
-        begin.elapsed()
+        scene.daemon.children().into_iter().map(processor_time).sum::<Duration>()
+            + processor_time(scene.daemon.pid())
     };
     let quickest = (0..3).map(|_| start(&mut scene)).min().expect("three starts");
-    println!("{MANY} devices: started after {} ms", quickest.as_millis());
+    println!("{MANY} devices: started after {} ms of processor time", quickest.as_millis());
     if !cfg!(debug_assertions) {
         assert!(quickest < Duration::from_secs(1), "{quickest:?}");
     }
