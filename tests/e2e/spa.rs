@@ -261,7 +261,9 @@ fn the_leases_of_a_user_are_counted_over_all_devices() {
     let of = |key: &SecretKey, name| line(key, "max-leases=2,lease=20s", name);
     scene.register(&[of(&alice(), "alice/laptop"), of(&phone, "alice/phone"), of(&bob, "bob")].concat());
     let others: Vec<std::net::Ipv4Addr> = (1..=3).map(|last| [10, 9, 7, last].into()).collect();
-    others.iter().for_each(|address| scene.hosts.add_client(*address));
+    for address in &others {
+        scene.hosts.add_client(*address);
+    }
     let knock = |key: &SecretKey, from: std::net::Ipv4Addr| {
         assert_eq!(scene.send(from.into(), &scene.seal_at(key, open("ssh", None), now())), None);
     };
@@ -289,11 +291,11 @@ fn strangers() -> String {
         bytes[..4].copy_from_slice(&number.to_be_bytes());
         PublicKey::new(bytes).expect("a key").to_text(KeyKind::Device)
     };
-    (0..MANY)
-        .map(|number| {
-            format!("doors=\"ssh\",from=192.0.2.0/24,max-lease=1h {} user{number}/laptop\n", key(number))
-        })
-        .collect()
+    let line = |number| {
+        let key = key(number);
+        format!("doors=\"ssh\",from=192.0.2.0/24,max-lease=1h {key} user{number}/laptop\n")
+    };
+    (0..MANY).map(line).collect::<Vec<_>>().concat()
 }
 
 /// What a process has had of the processors (proc(5)): the time it takes where nothing else is to be done.

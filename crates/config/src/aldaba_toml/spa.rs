@@ -2,6 +2,7 @@
 
 mod keys;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::plan::{DoorPlaces, Findings};
 use crate::policy::{LockFiles, Receive, Spa, SpaFiles};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Doors of the registry that are named when they are not there.
+const MISSING_DOORS: usize = 50;
 
 /// What was read of it.
 pub(super) struct Section {
@@ -109,8 +113,11 @@ impl Section {
             );
         }
         same_tags(&by_datagram().collect::<Vec<_>>(), findings);
+        // Each once: a door that was renamed may stand in every line.
+        let mut missing: BTreeSet<&str> = BTreeSet::new();
         for (door, at) in listed.iter().flat_map(|listed| &listed.doors) {
-            if !by_datagram().any(|(rule, _)| rule.name == *door) {
+            let is_there = by_datagram().any(|(rule, _)| rule.name == *door);
+            if !is_there && missing.len() < MISSING_DOORS && missing.insert(door) {
                 let message = format!("no door {door:?} is opened by datagrams");
                 let found = Diagnostic::warning("no-such-door", at, message);
                 let near = crate::suggest::nearest(door, by_datagram().map(|(rule, _)| rule.name.as_str()));
