@@ -3,6 +3,10 @@
 use super::words::span;
 use crate::control::{About, Datagrams, DoorEvent, Knock, LeaseState, What, Why};
 
+/// An opening for such an address would be one for everybody.
+const BEHIND_A_PROXY: &str = "the knock came from an address of this host, a gateway, or one nobody can answer: look for a proxy or \
+                              a port forward that hides the client.";
+
 /// What to do now, by what happened last.
 pub(super) fn next(why: &Why) -> String {
     let text = if why.leases.iter().any(|lease| lease.state == LeaseState::CannotClose) {
@@ -61,15 +65,25 @@ fn after_knock(why: &Why, knock: &Knock) -> String {
             knock.from
         ),
         What::Refused { why: reason, used, .. } => refused(why, reason, *used),
-        What::NotAllowed { .. } => {
-            "compare the device's line in the registry with its doors, networks and dates (`aldabad check --explain` shows \
-             the doors); after a change: aldabad reload."
-                .to_owned()
-        }
+        What::NotAllowed { why } => not_allowed(why).to_owned(),
         What::Step { .. } | What::Expired { .. } => {
             "knock the whole sequence in its order and within its time; `aldabad check --pcap` shows what a capture of it \
              would do."
                 .to_owned()
+        }
+    }
+}
+
+fn not_allowed(why: &str) -> &'static str {
+    match why {
+        "too-many-of-device" | "too-many-of-user" => {
+            "wait until one of the openings ends, or close one with `aldaba close`; `max-leases` on the device's line sets how \
+             many there may be."
+        }
+        "own-address" | "gateway" => BEHIND_A_PROXY,
+        _ => {
+            "compare the device's line in the registry (`aldabad user list`) with the doors of `aldabad check --explain`; after \
+             a change: aldabad reload."
         }
     }
 }
@@ -106,8 +120,8 @@ fn refused(why: &Why, reason: &str, used: bool) -> String {
 fn of_keys(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "budget" => {
-            "wait a moment and knock again. If it lasts, somebody who knows the gate key floods the port: give out a new \
-             lock and end the old one ([[spa.lock]] in aldaba.toml(5))."
+            "wait a moment and knock again. If it lasts, somebody who knows the gate key floods the port: turn to new keys \
+             (aldabad rotate)."
         }
         "ephemeral" | "malformed" => {
             "bring the client to this server's version. If no client of yours sent it, somebody who knows the gate key tries \
@@ -117,12 +131,12 @@ fn of_keys(reason: &str) -> Option<&'static str> {
             "give the device a new bundle and enrol it again: its bundle is of another server key."
         }
         "forged" => {
-            "give the device a new bundle and enrol it again: its pre-shared key is another. If the device did not knock, \
-             somebody who knows the gate key uses its name; nothing was opened."
+            "its pre-shared key is another: give the device a new bundle (aldabad user bundle NAME), then, on the device: aldaba \
+             enrol. If the device did not knock, somebody who knows the gate key uses its name; nothing was opened."
         }
         "unknown-device" => {
-            "put the device's line (`aldaba pubkey` prints it) into the registry, then: aldabad reload. If the key was taken \
-             out on purpose, all is well."
+            "let the device in with the line `aldaba pubkey` prints on it: aldabad user add NAME. If its key was taken out on \
+             purpose, all is well."
         }
         _ => return None,
     })
@@ -146,10 +160,7 @@ fn of_policy(reason: &str) -> Option<&'static str> {
         "unbound" => {
             "knock with `aldaba open --bind always`, or let the door take others: `spa = \"either\"`."
         }
-        "address" => {
-            "the knock came from an address of this host, a gateway, or one nobody can answer: look for a proxy or a port \
-             forward that hides the client."
-        }
+        "address" => BEHIND_A_PROXY,
         _ => return None,
     })
 }
@@ -181,7 +192,7 @@ fn unheard(why: &Why) -> String {
     if let (About::Address(_), Some(ago)) = (why.about, foreign_ago_ms) {
         return format!(
             "{} ago a datagram came from this address to UDP port {port} that was not made with this server's gate key: \
-             give the client a new bundle and enrol it again.",
+             give the device a new bundle (aldabad user bundle NAME), then, on the device: aldaba enrol.",
             span(*ago)
         );
     }
@@ -204,7 +215,7 @@ fn counted(datagrams: &Datagrams) -> String {
         ),
         (_, _, Some(ago)) => format!(
             "{foreign} of {arrived} datagrams at UDP port {port} were not made with this server's gate key, the last one {} \
-             ago: if that was it, the client has a wrong bundle.",
+             ago: if that was it, the device needs a new bundle (aldabad user bundle NAME).",
             span(*ago)
         ),
         (_, 0, None) => format!(

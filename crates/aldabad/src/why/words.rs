@@ -117,6 +117,10 @@ fn not_allowed(why: &str) -> &'static str {
         "no-such-door" => "there is no such door now",
         "no-such-device" => "the device is in the registry no more",
         "too-many-of-device" => "the device holds as many openings as it may",
+        "too-many-of-user" => "the devices of its user hold as many openings as they may",
+        "own-address" => "it would open the door for an address of this host",
+        "gateway" => "it would open the door for a default gateway of this host",
+        "gateways-unknown" => "the default gateways of this host could not be read",
         _ => "it is not allowed",
     }
 }
