@@ -136,7 +136,7 @@ fn a_second_daemon_leaves_the_socket_alone_and_a_dead_ones_is_replaced() {
     let words = words.map(|word| word.to_str().expect("plain"));
     let second = Program::start(&hosts, &words, &other.path().join("output"));
     second.wait_for(&format!("another daemon uses it (pid {})", daemon.pid()));
-    second.wait_for("started ");
+    second.wait_for("started version=");
     assert_eq!(asked(dir.path(), &["reload"]).status.code(), Some(0));
     assert!(daemon.said().contains("reloaded doors=1"));
     drop(second);
@@ -166,7 +166,7 @@ fn r13_many_clients_keep_no_door_shut() {
          --control {folder}/control.sock"
     );
     let daemon = Program::start(&hosts, &["sh", "-c", &line], &dir.path().join("output"));
-    daemon.wait_for("started ");
+    daemon.wait_for("started version=");
     let socket = dir.path().join("control.sock");
     let crowd: Vec<Crowd> = (0..200).map(|_| Crowd::join(&socket)).collect();
     let (before, began) = (cpu(daemon.pid()), Instant::now());

@@ -61,9 +61,9 @@ impl Program {
             control.to_str().unwrap(),
         ];
         let output = dir.join("output");
-        let before = read(&output).matches("started ").count();
+        let before = read(&output).matches("started version=").count();
         let program = Self::start(hosts, &words, &output);
-        program.wait_until("it starts", |text| text.matches("started ").count() > before);
+        program.wait_until("it starts", |text| text.matches("started version=").count() > before);
         program
     }
 
