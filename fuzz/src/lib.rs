@@ -5,6 +5,7 @@
 pub mod aldaba_toml;
 pub mod bundle;
 pub mod capture_file;
+pub mod control;
 pub mod datagram;
 pub mod datagram_sealed;
 pub mod device_bundle;
@@ -26,10 +27,11 @@ mod spa;
 pub type Target = fn(&[u8]);
 
 /// All of them by name, which is also the name of their folder of seeds.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("aldaba_toml", aldaba_toml::run),
     ("bundle", bundle::run),
     ("capture_file", capture_file::run),
+    ("control", control::run),
     ("datagram", datagram::run),
     ("datagram_sealed", datagram_sealed::run),
     ("device_bundle", device_bundle::run),

@@ -12,7 +12,8 @@ use aldaba_gate::KnockAction;
 use aldaba_gate::knock::{Protocol, Sequence, Step};
 use aldaba_gate::spa::{KnockId, Malformed, Refusal};
 use aldaba_runner::{Ask, DoorId, Effect, Granted, Owner, Reason, Runner, model};
-use aldabad::ipc::{FromWorker, Place, SIZE, ToWorker};
+use aldabad::control::About;
+use aldabad::ipc::{FromWorker, Place, SIZE, Seen, ToWorker};
 
 /// When the runner is asked.
 const NOW: Duration = Duration::from_secs(1000);
@@ -100,7 +101,8 @@ fn datagrams_come_back(place: Place, from: IpAddr, data: &[u8]) {
     let byte = |at: usize| data.get(at).copied().unwrap_or(0);
     let (device, id) = (std::array::from_fn(byte), KnockId(std::array::from_fn(|at| byte(at + 9))));
     let offset = i64::from_le_bytes(std::array::from_fn(|at| byte(at + 3)));
-    let clock = Refusal::Clock { offset, used: byte(1) & 1 == 1 };
+    let clock_used = byte(1) & 1 == 1;
+    let clock = Refusal::Clock { offset, used: clock_used };
     let malformed = MALFORMED.map(Refusal::Malformed);
     for refusal in REFUSALS.into_iter().chain(malformed).chain([clock]) {
         for device in [None, Some(device)] {
@@ -111,11 +113,23 @@ fn datagrams_come_back(place: Place, from: IpAddr, data: &[u8]) {
     let seconds = u16::from_le_bytes([byte(0), byte(1)]);
     for action in [KnockAction::Open, KnockAction::Close] {
         let place = Place { knock: 0, ..place };
-        let message = FromWorker::Admitted { place, action, source: from, from, device, id, seconds };
+        let message = FromWorker::Admitted { place, action, source: from, from, device, id, seconds, offset };
         assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
     }
-    let message = FromWorker::Hello { from, device, id };
-    assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
+    let query = u32::from_le_bytes(std::array::from_fn(|at| byte(at + 5)));
+    let age = offset.unsigned_abs();
+    let seen = Seen { datagrams: age, foreign: age, foreign_age: clock_used.then_some(age), guard_left: age };
+    for message in [
+        FromWorker::Hello { from, device, id, offset },
+        FromWorker::Recalled { query, age, from, refusal: clock, id, device: Some(device), again: query },
+        FromWorker::RecallEnd { query, seen },
+    ] {
+        assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
+    }
+    for about in [About::Address(from), About::Id(id)] {
+        let message = ToWorker::Recall { query, about };
+        assert_eq!(ToWorker::decode(&message.encode()), Ok(message));
+    }
 }
 
 const MALFORMED: [Malformed; 6] = [

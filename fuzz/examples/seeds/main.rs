@@ -13,7 +13,8 @@ use aldaba_fuzz::SEEDS;
 use aldaba_gate::knock::{Outcome, Protocol};
 use aldaba_gate::spa::{KnockId, Malformed, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
-use aldabad::ipc::{CaptureOn, FromWorker, Place, ToWorker};
+use aldabad::control::About;
+use aldabad::ipc::{CaptureOn, FromWorker, Place, Seen, ToWorker};
 
 fn main() -> io::Result<()> {
     for (kind, folder) in [(Kind::Knockd, "knockd_conf"), (Kind::Toml, "aldaba_toml")] {
@@ -70,8 +71,9 @@ fn messages() -> Vec<Vec<u8>> {
             device: [7; 32],
             id,
             seconds: 300,
+            offset: -20_000,
         },
-        FromWorker::Hello { from: six, device: [7; 32], id },
+        FromWorker::Hello { from: six, device: [7; 32], id, offset: 2_500_000 },
         FromWorker::Rejected {
             from: four,
             refusal: Refusal::Clock { offset: -14_400_000_000, used: true },
@@ -80,6 +82,19 @@ fn messages() -> Vec<Vec<u8>> {
         },
         FromWorker::Rejected { from: six, refusal: Refusal::Malformed(Malformed::Padding), id, device: None },
         FromWorker::StoreFailed,
+        FromWorker::Recalled {
+            query: 1,
+            age: 3_200_000,
+            from: four,
+            refusal: Refusal::Door,
+            id,
+            device: Some([7; 32]),
+            again: 2,
+        },
+        FromWorker::RecallEnd {
+            query: 1,
+            seen: Seen { datagrams: 9, foreign: 2, foreign_age: Some(1_000_000), guard_left: 0 },
+        },
     ];
     let to = [
         ToWorker::Prepare { generation: 1, keep_attempts: true, stages: false, hits: true, ipv4_only: true },
@@ -89,6 +104,8 @@ fn messages() -> Vec<Vec<u8>> {
         ToWorker::InterfaceReady { index: 2 },
         ToWorker::InterfaceGone { index: 7 },
         ToWorker::Capture { capture: 1, on: CaptureOn::Interface(2), ring: 1 << 22 },
+        ToWorker::Recall { query: 1, about: About::Id(id) },
+        ToWorker::Recall { query: 2, about: About::Address(six) },
         ToWorker::CaptureGone { capture: 1 },
         ToWorker::NextSequence { place, sequence: "7000,8000:udp".parse().ok() },
         ToWorker::NextSequence { place, sequence: None },
