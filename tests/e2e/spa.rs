@@ -2,6 +2,9 @@
 //! byte can be chosen.
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "spa/store.rs"]
+mod store;
+
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +17,7 @@ use aldaba_spa::{
 };
 use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER, SERVER6};
 use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldabad::monitor::make_store;
 
 const PORT: u16 = 42731;
 const CONFIG: &str = r#"
@@ -22,6 +26,7 @@ interfaces = ["srv0"]
 [spa]
 port = 42731
 future = "5s"
+trust-clock = true
 RECEIVE
 
 [[door]]
@@ -61,19 +66,25 @@ fn write_secret(dir: &Path, name: &str, kind: KeyKind, byte: u8) {
 }
 
 fn scene(receive: &str) -> Option<Scene> {
+    scene_in(receive, |_| ())
+}
+
+/// Prepares the folder before the daemon starts: its state folder is empty.
+fn scene_in(receive: &str, prepare: impl FnOnce(&Path)) -> Option<Scene> {
     if cannot_run().is_some() {
         return None;
     }
     let hosts = Hosts::new();
     let dir = tempfile::tempdir().expect("a folder");
+    let state = dir.path().join("state");
+    drop(aldaba_sys::files::private_dir(&state).expect("a folder"));
+    prepare(&state);
     write_secret(dir.path(), "server.key", KeyKind::ServerSecret, 9);
     write_secret(dir.path(), "gate.key", KeyKind::Gate, 8);
     write_secret(dir.path(), "psk.key", KeyKind::Seed, 7);
     std::fs::write(dir.path().join("authorized_keys"), line(&alice(), "", "alice/laptop")).expect("written");
+    make_store(&state).expect("as init makes it");
     let daemon = Program::aldabad(&hosts, dir.path(), &CONFIG.replace("RECEIVE", receive));
-    // There was no replay store: for as long as a clock may be ahead nothing is known to be new.
-    daemon.wait_for("replay-store-new");
-    std::thread::sleep(Duration::from_millis(5100));
     Some(Scene { hosts, dir, daemon, sealed: Cell::new(0) })
 }
 
@@ -195,6 +206,18 @@ fn a_captured_datagram_is_never_used_twice() {
     assert_eq!(scene.send(CLIENT.into(), &datagram), None);
     scene.wait_for_refusal("guard");
     assert_eq!(scene.daemon.said().matches("hello device").count(), 1);
+}
+
+#[test]
+fn a_client_200_seconds_off_is_told_so_in_the_log_and_gets_in_when_it_is_right() {
+    let Some(scene) = scene("") else { return };
+    for (micros, words) in [(-200_000_000, "clock=behind by=200s"), (200_000_000, "clock=ahead by=200s")] {
+        let time = Timestamp(now().0.saturating_add_signed(micros));
+        assert_eq!(scene.send(CLIENT.into(), &scene.seal_at(&alice(), open("ssh", None), time)), None);
+        scene.daemon.wait_for(words);
+    }
+    scene.knock(open("ssh", None));
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
 }
 
 #[test]

@@ -71,7 +71,8 @@ fn examples_are_good_configurations() {
 #[test]
 fn hazards_name_tests_that_exist() {
     let table = read(&root().join("docs/reliability.md"));
-    let sources: String = files("tests", "rs").iter().map(|path| read(path)).collect();
+    let all = files("tests", "rs").into_iter().chain(files("crates", "rs"));
+    let sources: String = all.map(|path| read(&path)).collect();
     let mut named = 0;
     for word in table.split('`').filter(|word| word.len() > 12 && !word.contains(['/', ' ', '-', '='])) {
         assert!(sources.contains(&format!("fn {word}(")), "no test {word}");

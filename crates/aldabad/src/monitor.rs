@@ -17,6 +17,7 @@ mod spa;
 mod speech;
 mod start;
 mod stop;
+mod store;
 mod why;
 mod workers;
 
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_runner::{JobId, Runner};
-use aldaba_sys::clock;
+use aldaba_sys::clock::{self, Step, StepWatch};
 use aldaba_sys::files::PidFile;
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::process::{self, Ending};
@@ -36,8 +37,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 pub use commands::spawn_as;
 pub use firewall::own_table;
 pub use policy::Overrides;
-pub use spa::{has_store, make_store};
 pub use start::{Setup, StartError};
+pub use store::{has_store, make_store};
 
 use crate::closer::CloserHandle;
 use crate::face::Face;
@@ -72,6 +73,7 @@ pub struct Monitor {
     captures: Captures,
     spa_hold: SpaHold,
     links: LinkWatch,
+    clock: StepWatch,
     closer: Option<CloserHandle>,
     signals: Signals,
     speech: Speech,
@@ -94,6 +96,7 @@ enum Woken {
     Signals,
     Worker,
     Links,
+    Clock,
     Names,
     Output(JobId),
     Control,
@@ -126,6 +129,7 @@ impl Monitor {
                     self.hear_worker(now);
                 }
                 Woken::Links => self.follow_links(now),
+                Woken::Clock => self.follow_clock(now),
                 // Said with the timeouts.
                 Woken::Names => {}
                 Woken::Output(job) => self.commands.drain(job),
@@ -146,6 +150,7 @@ impl Monitor {
         };
         add(self.signals.as_fd(), Interest::READ, Woken::Signals);
         add(self.links.as_fd(), Interest::READ, Woken::Links);
+        add(self.clock.as_fd(), Interest::READ, Woken::Clock);
         if let Some(channel) = self.workers.channel() {
             add(channel, Interest { read: true, write: self.workers.has_waiting() }, Woken::Worker);
         }
@@ -192,8 +197,19 @@ impl Monitor {
         if self.retry.is_some_and(|due| due <= now) {
             self.retry = None;
             self.prepare_firewall(now);
+            self.retry_spa(now);
             self.follow_links(now);
         }
+    }
+
+    /// The wall clock was set. Leases do not notice; whether a datagram is new depends on it.
+    fn follow_clock(&mut self, now: Duration) {
+        let Some(Step { forward, by }) = self.clock.poll() else { return };
+        if !self.face.is_knockd() {
+            let (direction, by) = (if forward { "forward" } else { "back" }, crate::wording::short(by));
+            self.speech.tell(Level::Warning, format!("clock-stepped direction={direction} by={by}"));
+        }
+        self.retry_spa(now);
     }
 
     fn handle_signals(&mut self, now: Duration) {
@@ -256,6 +272,10 @@ impl Monitor {
     fn degraded(&mut self, now: Duration, what: &str, error: &str) {
         let line = format!("degraded what={what} error={}", crate::wording::quoted(error));
         self.speech.tell(Level::Warning, line);
+        self.try_again(now);
+    }
+
+    fn try_again(&mut self, now: Duration) {
         self.retry = Some(now.saturating_add(RETRY));
     }
 }

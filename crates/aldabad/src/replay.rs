@@ -2,23 +2,64 @@
 //!
 //! One redb file, opened by the monitor, kept by the worker, which may do nothing else with files. Every commit is durable
 //! when it returns. After an error the store is opened anew before the next commit is believed.
+//!
+//! A store is made once, beside the identity, and says so in itself: a file without that word, an empty one or none at all is
+//! a *lost* store, and so is a damaged one. Whoever makes a new one in its place puts up a guard in the same commit.
+
+mod forget;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use aldaba_gate::spa::{PublicKey, Record, Store, StoreFailed, Timestamp};
+use aldaba_gate::spa::{Guard, PublicKey, Record, Store, StoreFailed, Timestamp};
 use aldaba_runner::journal::Storage;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, TableDefinition};
+
+pub use forget::KEPT;
 
 const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("records");
+/// Devices that have a record and are in the registry no more, and since when.
+const GONE: TableDefinition<&[u8; 32], u64> = TableDefinition::new("gone");
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA: &str = "schema";
-/// Up to this time nothing is new: an older store was lost.
+/// A guard: up to when it reaches, when it was raised on the clock that never steps, and in which boot.
 const GUARD: &str = "guard";
+const GUARD_START: &str = "guard-start";
+const GUARD_BOOT: &str = "guard-boot";
 /// The layout this program writes.
 const VERSION: u64 = 1;
 /// Records are small and read one by one.
 const CACHE: usize = 1 << 20;
+
+/// Why there is no store to work with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// Nothing was ever written to it, or its making was cut off.
+    #[error("it is empty")]
+    Empty,
+    /// It is no store, or its pages contradict each other.
+    #[error("it is damaged ({0})")]
+    Damaged(String),
+    /// A later version made it.
+    #[error("it has layout {found}, this program knows {VERSION}: start the newer program")]
+    Newer {
+        /// The layout it has.
+        found: u64,
+    },
+    /// It cannot be read or written now.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// A guard with the boot its start counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raised {
+    /// The guard.
+    pub guard: Guard,
+    /// Which boot.
+    pub boot: u64,
+}
 
 /// The store, or none yet: then every request is refused.
 #[derive(Default)]
@@ -34,37 +75,97 @@ impl std::fmt::Debug for Replay {
     }
 }
 
-/// Why an access failed: the store is closed then.
-type Failed = redb::Error;
-
 impl Replay {
-    /// Opens a store, or makes one of an empty file; whoever made it holds the lock that keeps others away.
-    pub fn open(file: File) -> Result<Self, StoreFailed> {
-        let mut store = Self { storage: Some(Storage::new(file)), database: None };
-        store.with(|_| Ok(())).map(|()| store)
+    /// A store in this file that is opened when it is first used. Whoever made the file holds the lock that keeps others
+    /// away.
+    #[must_use]
+    pub fn in_file(file: File) -> Self {
+        Self::in_storage(Storage::new(file))
     }
 
-    /// Nothing up to this time is new, from now on and for every later opening.
-    pub fn set_guard(&mut self, until: Timestamp) -> Result<(), StoreFailed> {
+    const fn in_storage(storage: Storage) -> Self {
+        Self { storage: Some(storage), database: None }
+    }
+
+    /// Whether there is a file behind it.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        self.storage.is_some()
+    }
+
+    /// Opens a store that was made before.
+    pub fn open(file: File) -> Result<Self, ReplayError> {
+        let mut store = Self::in_file(file);
+        store.database = Some(store.opened()?);
+        Ok(store)
+    }
+
+    /// Makes a store in a file without one, durably. `raised` is for one that takes the place of a lost one.
+    pub fn make(file: File, raised: Option<&Raised>) -> Result<Self, ReplayError> {
+        Self::make_in(Storage::new(file), raised)
+    }
+
+    fn make_in(storage: Storage, raised: Option<&Raised>) -> Result<Self, ReplayError> {
+        let made = storage.clone();
+        let database = caught(move || {
+            let database = database(made)?;
+            let transaction = database.begin_write().map_err(failed)?;
+            let mut meta = transaction.open_table(META).map_err(failed)?;
+            meta.insert(SCHEMA, VERSION).map_err(failed)?;
+            write_guard(&mut meta, raised)?;
+            drop(meta);
+            transaction.open_table(RECORDS).map_err(failed)?;
+            transaction.open_table(GONE).map_err(failed)?;
+            transaction.commit().map_err(failed)?;
+            Ok(database)
+        })?;
+        Ok(Self { storage: Some(storage), database: Some(database) })
+    }
+
+    /// Puts up a guard, or takes it away.
+    pub fn set_guard(&mut self, raised: Option<&Raised>) -> Result<(), StoreFailed> {
         self.with(|database| {
             let transaction = database.begin_write().map_err(failed)?;
-            transaction.open_table(META).map_err(failed)?.insert(GUARD, until.0).map_err(failed)?;
+            write_guard(&mut transaction.open_table(META).map_err(failed)?, raised)?;
             transaction.commit().map_err(failed)
         })
     }
 
-    /// The time up to which nothing is new, if an older store was ever lost.
-    pub fn guard(&mut self) -> Result<Option<Timestamp>, StoreFailed> {
+    /// The guard, if an older store was lost lately.
+    pub fn guard(&mut self) -> Result<Option<Raised>, StoreFailed> {
         self.with(|database| {
             let table = database.begin_read().map_err(failed)?.open_table(META).map_err(failed)?;
-            Ok(table.get(GUARD).map_err(failed)?.map(|until| Timestamp(until.value())))
+            let read = |key| Ok(table.get(key).map_err(failed)?.map(|value| value.value()));
+            let Some(until) = read(GUARD)? else { return Ok(None) };
+            let start = Duration::from_micros(read(GUARD_START)?.unwrap_or_default());
+            let boot = read(GUARD_BOOT)?.unwrap_or_default();
+            Ok(Some(Raised { guard: Guard::new(Timestamp(until), start), boot }))
         })
     }
 
-    fn with<T>(&mut self, access: impl FnOnce(&Database) -> Result<T, Failed>) -> Result<T, StoreFailed> {
+    /// Makes these records durable, all or none.
+    pub(crate) fn commit_all<'r>(
+        &mut self,
+        records: impl IntoIterator<Item = (&'r PublicKey, &'r Record)>,
+    ) -> Result<(), StoreFailed> {
+        self.with(|database| {
+            let transaction = database.begin_write().map_err(failed)?;
+            let mut table = transaction.open_table(RECORDS).map_err(failed)?;
+            for (device, record) in records {
+                table.insert(device.as_bytes(), record.encode().as_slice()).map_err(failed)?;
+            }
+            drop(table);
+            transaction.commit().map_err(failed)
+        })
+    }
+
+    fn with<T>(
+        &mut self,
+        access: impl FnOnce(&Database) -> Result<T, ReplayError>,
+    ) -> Result<T, StoreFailed> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => self.reopen()?,
+            None => self.opened().map_err(|_| StoreFailed)?,
         };
         match catch_unwind(AssertUnwindSafe(|| access(&database))) {
             Ok(Ok(value)) => {
@@ -84,10 +185,27 @@ impl Replay {
         }
     }
 
-    fn reopen(&self) -> Result<Database, StoreFailed> {
-        let storage = self.storage.clone().ok_or(StoreFailed)?;
-        let opened = catch_unwind(AssertUnwindSafe(|| open_database(storage)));
-        opened.ok().and_then(Result::ok).ok_or(StoreFailed)
+    fn opened(&self) -> Result<Database, ReplayError> {
+        let storage = self.storage.clone().ok_or(ReplayError::Empty)?;
+        caught(move || {
+            if storage.is_empty().map_err(|error| ReplayError::Io(error.to_string()))? {
+                return Err(ReplayError::Empty);
+            }
+            let database = database(storage)?;
+            match schema(&database)? {
+                Some(VERSION) => Ok(database),
+                Some(found) => Err(ReplayError::Newer { found }),
+                None => Err(ReplayError::Empty),
+            }
+        })
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            catch_unwind(AssertUnwindSafe(move || drop(database))).ok();
+        }
     }
 }
 
@@ -101,74 +219,51 @@ impl Store for Replay {
     }
 
     fn commit(&mut self, device: &PublicKey, record: &Record) -> Result<(), StoreFailed> {
-        let bytes = record.encode();
-        self.with(|database| {
-            let transaction = database.begin_write().map_err(failed)?;
-            let mut table = transaction.open_table(RECORDS).map_err(failed)?;
-            table.insert(device.as_bytes(), bytes.as_slice()).map_err(failed)?;
-            drop(table);
-            transaction.commit().map_err(failed)
-        })
+        self.commit_all([(device, record)])
     }
 }
 
-fn open_database(storage: Storage) -> Result<Database, Failed> {
-    let database = Database::builder().set_cache_size(CACHE).create_with_backend(storage).map_err(failed)?;
-    let transaction = database.begin_write().map_err(failed)?;
-    let mut meta = transaction.open_table(META).map_err(failed)?;
-    let found = meta.get(SCHEMA).map_err(failed)?.map(|version| version.value());
-    match found {
-        None => {
-            meta.insert(SCHEMA, VERSION).map_err(failed)?;
+fn database(storage: Storage) -> Result<Database, ReplayError> {
+    Database::builder().set_cache_size(CACHE).create_with_backend(storage).map_err(failed)
+}
+
+/// The layout written in the file; `None` where its making was cut off.
+fn schema(database: &Database) -> Result<Option<u64>, ReplayError> {
+    match database.begin_read().map_err(failed)?.open_table(META) {
+        Ok(table) => Ok(table.get(SCHEMA).map_err(failed)?.map(|version| version.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn write_guard(meta: &mut redb::Table<'_, &str, u64>, raised: Option<&Raised>) -> Result<(), ReplayError> {
+    let Some(Raised { guard, boot }) = raised else {
+        return meta.remove(GUARD).map(drop).map_err(failed);
+    };
+    let start = u64::try_from(guard.start().as_micros()).unwrap_or(u64::MAX);
+    for (key, value) in [(GUARD, guard.until().0), (GUARD_START, start), (GUARD_BOOT, *boot)] {
+        meta.insert(key, value).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Damage that the store's own checks do not foresee must not take the process down.
+fn caught<T>(access: impl FnOnce() -> Result<T, ReplayError>) -> Result<T, ReplayError> {
+    let inconsistent = || ReplayError::Damaged("its pages contradict each other".to_owned());
+    catch_unwind(AssertUnwindSafe(access)).unwrap_or_else(|_| Err(inconsistent()))
+}
+
+fn failed(error: impl Into<redb::Error>) -> ReplayError {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    let error = error.into();
+    match &error {
+        redb::Error::Io(io) if !matches!(io.kind(), InvalidData | UnexpectedEof) => {
+            ReplayError::Io(io.to_string())
         }
-        Some(VERSION) => {}
-        Some(_) => return Err(redb::Error::Corrupted("another layout".to_owned())),
+        redb::Error::PreviousIo | redb::Error::DatabaseAlreadyOpen => ReplayError::Io(error.to_string()),
+        _ => ReplayError::Damaged(error.to_string()),
     }
-    drop(meta);
-    transaction.open_table(RECORDS).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    Ok(database)
-}
-
-fn failed(error: impl Into<redb::Error>) -> Failed {
-    error.into()
 }
 
 #[cfg(test)]
-mod tests {
-    use aldaba_gate::spa::{SecretKey, Window};
-
-    use super::*;
-
-    fn key() -> PublicKey {
-        SecretKey::new(&[7; 32]).public()
-    }
-
-    #[test]
-    fn records_and_guard_outlive_the_store() {
-        let file = tempfile::tempfile().expect("a file");
-        let record = Record::default().accept(&Window::default(), Timestamp(1_000_000));
-        {
-            let mut store = Replay::open(file.try_clone().expect("a copy")).expect("a store");
-            assert_eq!(store.load(&key()), Ok(None));
-            assert_eq!(store.guard(), Ok(None));
-            store.commit(&key(), &record).expect("durable");
-            store.set_guard(Timestamp(5)).expect("durable");
-            // It dies without closing anything.
-            std::mem::forget(store);
-        }
-        let mut store = Replay::open(file).expect("a store");
-        assert_eq!(store.load(&key()), Ok(Some(record)));
-        assert_eq!(store.guard(), Ok(Some(Timestamp(5))));
-    }
-
-    #[test]
-    fn damage_is_an_error_and_no_store_refuses() {
-        use std::io::Write as _;
-        let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(&[0x55; 8192]).expect("written");
-        assert!(Replay::open(file).is_err());
-        assert_eq!(Replay::default().load(&key()), Err(StoreFailed));
-        assert_eq!(Replay::default().commit(&key(), &Record::default()), Err(StoreFailed));
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ mod confine;
 mod eyes;
 mod policy;
 mod recent;
+mod records;
 mod reporter;
 
 use std::collections::{BTreeMap, HashSet};
@@ -22,11 +23,11 @@ use aldaba_sys::{clock, datagram, inherited, memfd, random};
 
 pub use confine::Confinement;
 use eyes::Eyes;
+use records::Records;
 use reporter::Reporter;
 
 use crate::control::About;
 use crate::ipc::{FromWorker, Seen, ToWorker};
-use crate::replay::Replay;
 use crate::source::LARGEST_POLICY;
 
 /// Datagrams read before everything else has its turn.
@@ -52,6 +53,8 @@ struct Worker {
     interfaces: BTreeMap<u32, Interface>,
     /// Where datagrams arrive that are not captured.
     listening: Option<OwnedFd>,
+    /// What is to be done with the replay store beside using it.
+    records: Records,
 }
 
 /// Why the worker ends.
@@ -80,6 +83,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
         naming: None,
         interfaces: BTreeMap::new(),
         listening: None,
+        records: Records::default(),
     };
     worker.reporter.insist(FromWorker::Ready { kept_uid });
     loop {
@@ -124,6 +128,7 @@ impl Worker {
         self.reporter.set_now(now);
         self.receive(now)?;
         if let Some(gate) = &mut self.gate {
+            self.records.handle_timeout(now, gate, &mut self.reporter);
             self.eyes.read(now, gate, &mut self.reporter);
             if let Some(socket) = &self.listening {
                 hear_datagrams(now, socket.as_fd(), gate, &mut self.reporter);
@@ -135,7 +140,7 @@ impl Worker {
 
     fn wait(&mut self) -> Result<(), End> {
         let timeout = self.eyes.rest().or_else(|| {
-            let due = self.reporter.poll_timeout();
+            let due = [self.reporter.poll_timeout(), self.records.poll_timeout()].into_iter().flatten().min();
             due.map(|at| at.saturating_sub(clock::boottime()))
         });
         let channel = Interest { read: true, write: self.reporter.has_waiting() };
@@ -198,7 +203,8 @@ impl Worker {
             ToWorker::CaptureGone { capture } => self.eyes.close(capture),
             ToWorker::Store => {
                 let [file] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
-                self.open_store(file);
+                self.records.take(file);
+                self.use_store(now);
             }
             ToWorker::Listen => {
                 let [socket] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
@@ -228,29 +234,17 @@ impl Worker {
         self.reporter.recall(query, about, seen);
     }
 
+    fn use_store(&mut self, now: Duration) {
+        if let Some(gate) = &mut self.gate {
+            self.records.handle_timeout(now, gate, &mut self.reporter);
+        }
+    }
+
     fn set_interface(&mut self, index: u32, interface: Interface) {
         if let Some(gate) = &mut self.gate {
             gate.set_interface(index, interface.clone());
         }
         self.interfaces.insert(index, interface);
-    }
-
-    /// Without a store every request is refused.
-    fn open_store(&mut self, file: OwnedFd) {
-        match Replay::open(file.into()) {
-            Ok(store) => {
-                *self.reporter.store() = store;
-                self.raise_guard();
-            }
-            Err(_) => self.reporter.insist(FromWorker::StoreFailed),
-        }
-    }
-
-    /// After a lost store nothing is new for a while.
-    fn raise_guard(&mut self) {
-        if let (Some(gate), Ok(Some(until))) = (&mut self.gate, self.reporter.store().guard()) {
-            gate.guard(until);
-        }
     }
 
     fn prepare(
@@ -280,7 +274,8 @@ impl Worker {
         self.gate = Some(gate);
         self.reporter.set_policy(generation, stages, hits);
         self.reporter.set_devices(devices);
-        self.raise_guard();
+        self.records.begin_anew(&mut self.reporter);
+        self.use_store(now);
         Ok(())
     }
 

@@ -135,6 +135,7 @@ fn spa(page: &mut Page, spa: &Spa) {
         page.key("hosts", list(&spa.hosts, |host| quoted(&host.to_string())));
     }
     page.key_if(spa.receive == Receive::Listen, "receive", quoted("listen"));
+    page.key_if(spa.trust_clock, "trust-clock", true);
     let usual = Window::default();
     for (key, is, usual) in [
         ("past", spa.window.past, usual.past),

@@ -34,6 +34,8 @@ pub struct Spa {
     pub hosts: Vec<Host>,
     /// How datagrams arrive.
     pub receive: Receive,
+    /// The wall clock is right although the kernel does not know.
+    pub trust_clock: bool,
     /// How far clocks may differ.
     pub window: Window,
     /// What datagrams are sealed for.
@@ -51,9 +53,10 @@ pub struct Spa {
 /// Secrets are not shown.
 impl fmt::Debug for Spa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { port, hosts, receive, window, locks, devices, doors, files, .. } = self;
+        let Self { port, hosts, receive, trust_clock, window, locks, devices, doors, files, .. } = self;
         let mut shown = f.debug_struct("Spa");
-        shown.field("port", port).field("hosts", hosts).field("receive", receive).field("window", window);
+        shown.field("port", port).field("hosts", hosts).field("receive", receive);
+        shown.field("trust_clock", trust_clock).field("window", window);
         shown.field("locks", &locks.len()).field("devices", devices).field("doors", doors);
         shown.field("files", files);
         shown.finish_non_exhaustive()

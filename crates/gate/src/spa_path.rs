@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aldaba_spa::{Admitted, Demand, Moment, Refusal, Rejected, Served, Server, Store, Timestamp};
+use aldaba_spa::{Admitted, Demand, Moment, Refusal, Rejected, Served, Server, Store};
 
 use crate::{By, DoorId, Grant, KnockAction};
 
@@ -50,8 +50,8 @@ impl Spa {
         self.port
     }
 
-    pub(crate) fn guard(&mut self, until: Timestamp) {
-        self.server.guard(until);
+    pub(crate) const fn server_mut(&mut self) -> &mut Server {
+        &mut self.server
     }
 
     pub(crate) const fn server(&self) -> &Server {

@@ -8,7 +8,7 @@ use aldaba_knock::{
     Hit, Keep, Limits, Outcome, Pattern, PatternId, Protocol, Sequence, Sink, TcpFlags, Tracker, TrackerError,
 };
 use aldaba_packet::{Frame, Refused, Segment, Transport};
-use aldaba_spa::{DeviceId, KnockId, Moment, Rejected, Store, Timestamp};
+use aldaba_spa::{DeviceId, KnockId, Moment, Rejected, Server, Store, Timestamp};
 
 use crate::needs::current;
 use crate::scopes::Scopes;
@@ -215,10 +215,11 @@ impl Gate {
         self.spa = Spa::renew(self.spa.take(), now, rules, key);
     }
 
-    /// The replay store was lost: see [`aldaba_spa::Server::guard`].
-    pub fn guard(&mut self, until: Timestamp) {
-        if let Some(spa) = &mut self.spa {
-            spa.guard(until);
+    /// The server behind single packet authorization, where the policy has one.
+    pub const fn spa_server(&mut self) -> Option<&mut Server> {
+        match &mut self.spa {
+            Some(spa) => Some(spa.server_mut()),
+            None => None,
         }
     }
 

@@ -15,8 +15,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::lease::LeaseId;
 use crate::record::{Entry, Moment, Record};
-pub use store::Storage;
-use store::Store;
+pub use store::{Storage, Store};
 
 const LEASES: TableDefinition<u64, &[u8]> = TableDefinition::new("leases");
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");

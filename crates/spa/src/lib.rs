@@ -22,6 +22,7 @@ mod address;
 mod budget;
 mod bundle;
 mod envelope;
+mod guard;
 mod key;
 mod lock;
 mod noise;
@@ -44,6 +45,7 @@ pub use bundle::{
     ZeroCode,
 };
 pub use envelope::KnockId;
+pub use guard::Guard;
 pub use key::{KeyError, Psk, PublicKey, SecretKey};
 pub use lock::{Audience, AudienceError, GateKeys, Lock, device_psk};
 pub use open::{Authentic, Datagram, LockKeys, Locks, LocksError, MAX_LOCKS, Refused};

@@ -82,6 +82,11 @@ impl Locks {
         self.0.len()
     }
 
+    /// What each is known by, as long as its keys and its audience are the same.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.0.iter().map(|lock| lock.gate.lock_id)
+    }
+
     /// Whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

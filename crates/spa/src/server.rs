@@ -9,8 +9,8 @@ use crate::budget::{Bucket, Budget};
 use crate::open::Authentic;
 use crate::seen::{Keyed, Seen};
 use crate::{
-    AddressRule, Datagram, Device, DeviceId, DoorTag, KnockId, Locks, Operation, Psk, PublicKey, Record,
-    Refusal, Refused, Registry, Timestamp, Window, device_psk, opened,
+    AddressRule, Datagram, Device, DeviceId, DoorTag, Guard, KnockId, Locks, Operation, Psk, PublicKey,
+    Record, Refusal, Refused, Registry, Timestamp, Window, device_psk, opened,
 };
 
 /// Accepted requests a second, for each device.
@@ -149,7 +149,7 @@ pub struct Server {
     budgets: Vec<Budget>,
     known: HashMap<PublicKey, Known, Keyed>,
     /// After a lost store: nothing up to here is new.
-    guard: Option<Timestamp>,
+    guard: Option<Guard>,
     key: [u8; 16],
 }
 
@@ -169,9 +169,13 @@ impl Server {
         }
     }
 
-    /// Takes over another policy. Records and tags stay; budgets begin anew.
+    /// Takes over another policy. Records and tags stay, and the budgets of locks that do: a reload in a flood must not
+    /// forget who was admitted.
     pub fn reconfigure(&mut self, served: Served, now: Duration) {
-        self.budgets = (0..served.locks.len()).map(|_| Budget::new(now, self.key)).collect();
+        let mut before: HashMap<_, _> = self.served.locks.ids().zip(self.budgets.drain(..)).collect();
+        let budgets =
+            served.locks.ids().map(|id| before.remove(&id).unwrap_or_else(|| Budget::new(now, self.key)));
+        self.budgets = budgets.collect();
         self.known.retain(|key, _| served.registry.find(key.as_bytes()).is_some());
         self.served = served;
     }
@@ -182,15 +186,26 @@ impl Server {
         &self.served
     }
 
-    /// The replay store was lost: no request made up to this time is known to be new.
-    pub fn guard(&mut self, until: Timestamp) {
-        self.guard = self.guard.max(Some(until));
+    /// The replay store was lost: what this guard covers is not known to be new.
+    pub fn guard(&mut self, guard: Guard) {
+        self.guard = Some(self.guard.map_or(guard, |other| guard.and(other)));
+    }
+
+    /// Whether there is a guard.
+    #[must_use]
+    pub const fn is_guarded(&self) -> bool {
+        self.guard.is_some()
+    }
+
+    /// Drops a guard that is of no use any more; whether there was one.
+    pub fn end_guard(&mut self, at: Moment) -> bool {
+        self.guard.take_if(|guard| guard.is_over(at, &self.served.window)).is_some()
     }
 
     /// No request made up to this time is known to be new.
     #[must_use]
-    pub const fn guarded_until(&self) -> Option<Timestamp> {
-        self.guard
+    pub fn guarded_until(&self) -> Option<Timestamp> {
+        self.guard.map(|guard| guard.until())
     }
 
     /// Takes a datagram from `source` through every step.
@@ -225,7 +240,7 @@ impl Server {
         tags.insert(*datagram.tag());
         let authentic = opened.map_err(named)?;
         let whose = |refusal| Rejected { refusal, id: Some(id), device: Some(authentic.device) };
-        let fresh = refresh(authentic, served, known, *guard, at, store).map_err(whose)?;
+        let fresh = refresh(authentic, served, known, guard, at, store).map_err(whose)?;
         let admitted = fresh.admit(served, source).map_err(whose)?;
         budget.admit(at.now, source);
         Ok(admitted)
@@ -259,7 +274,7 @@ fn refresh(
     authentic: Authentic<DeviceId>,
     served: &Served,
     known: &mut HashMap<PublicKey, Known, Keyed>,
-    guard: Option<Timestamp>,
+    guard: &mut Option<Guard>,
     at: Moment,
     store: &mut dyn Store,
 ) -> Result<Fresh, Refusal> {
@@ -273,8 +288,11 @@ fn refresh(
     };
     let time = authentic.request.time;
     known.record.check(&served.window, at.wall, time)?;
-    if guard.is_some_and(|guard| time <= guard) {
-        return Err(Refusal::Guard);
+    if let Some(guard) = guard {
+        *guard = guard.followed(at, &served.window);
+        if time <= guard.until() {
+            return Err(Refusal::Guard);
+        }
     }
     if !known.rate.take(at.now) {
         return Err(Refusal::Rate);

@@ -4,9 +4,13 @@
 //! for what must outlive a reboot and for what is shown to people. Sleeping is here too, for the brief rest of a hot
 //! capture only: everything else waits in [`poll`](crate::poll), with a deadline.
 
+mod steps;
+
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
+
+pub use steps::{Step, StepWatch};
 
 /// Time since the machine was started, sleep included.
 #[must_use]
@@ -25,6 +29,21 @@ pub fn wall() -> Duration {
 pub fn boot_id() -> Option<[u8; 16]> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     parse_boot_id(&text)
+}
+
+/// Whether the kernel was told that the wall clock is right, by NTP or its like (adjtimex(2)); no where it does not say.
+#[must_use]
+pub fn is_synchronised() -> bool {
+    let mut state = std::mem::MaybeUninit::<libc::timex>::zeroed();
+    // SAFETY: the pointer is valid for a whole timex; all zeros, no modes, only asks.
+    let answer = unsafe { libc::adjtimex(state.as_mut_ptr()) };
+    answer >= 0 && answer != libc::TIME_ERROR
+}
+
+/// Whether this machine has a clock that goes on while it is off.
+#[must_use]
+pub fn has_hardware_clock() -> bool {
+    std::fs::read_dir("/sys/class/rtc").is_ok_and(|mut clocks| clocks.next().is_some())
 }
 
 /// Sleeps for this long, or less if a signal comes.
@@ -66,6 +85,13 @@ mod tests {
     #[test]
     fn wall_time_is_of_this_century() {
         assert!(wall() > Duration::from_secs(1_700_000_000));
+    }
+
+    #[test]
+    fn the_kernel_says_whether_the_clock_is_right() {
+        // Whatever it says: asking must not fail or change anything.
+        assert_eq!(is_synchronised(), is_synchronised());
+        let _ = has_hardware_clock();
     }
 
     #[test]

@@ -102,6 +102,15 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     Ok(fd.into())
 }
 
+/// Takes disk space for a file's first `bytes` in advance, without changing its length. A file system that cannot do that is
+/// left alone.
+pub fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes.max(1)) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// An existing regular file in which bytes are to be overwritten. Links are refused.
 pub fn open_for_marking(path: &Path) -> io::Result<File> {
     let fd = open(path, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK, 0)?;

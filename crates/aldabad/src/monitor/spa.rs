@@ -1,114 +1,124 @@
 //! The monitor's part of single packet authorization: the replay store and the socket it hands to the worker, and the
 //! its requests on their way to the runner (spec/spa.md, section 8, steps 17 and 18; what is allowed: `admission.rs`).
 
-use std::fs::File;
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aldaba_config::{Receive, Spa};
-use aldaba_gate::spa::{KnockId, MAX_LEN, MIN_LEN, Refusal, Timestamp};
+use aldaba_gate::spa::{KnockId, MAX_LEN, MIN_LEN, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 use aldaba_runner::{Ask, Granted, Owner};
+use aldaba_sys::datagram;
 use aldaba_sys::route::Gateways;
-use aldaba_sys::{clock, datagram, files};
 
 use super::Monitor;
 use super::admission::{Allowed, Judge, Told};
 use super::history::{Seen, SeenWhat};
+use super::store::{Opened, StoreHold, wall};
 use crate::ipc::{FromWorker, ToWorker};
 use crate::log::Level;
-use crate::replay::Replay;
 use crate::wording::{self, quoted};
 
-/// The replay store's name in the state folder.
-const STORE: &str = "replay.redb";
-/// Where a damaged one is put.
-const DAMAGED: &str = "replay.redb.damaged";
+/// How often it is said that the store fails.
+const STORE_FAILS_EVERY: Duration = Duration::from_secs(60);
 
 /// What it holds for single packet authorization.
 #[derive(Debug, Default)]
 pub(super) struct SpaHold {
-    store: Option<File>,
+    store: StoreHold,
+    /// What was said last of the store and of the socket, not to be said again with every attempt.
+    said: [Option<String>; 2],
+    /// When it was last said that the store fails, if nothing has worked since.
+    failing: Option<Duration>,
     /// The socket on the port, and what it was made for.
     socket: Option<(u16, Receive, OwnedFd)>,
     /// For whom no door opens unless it says so.
     gateways: Option<Gateways>,
 }
 
-/// The wall clock as datagrams have it.
-fn wall() -> Timestamp {
-    Timestamp(u64::try_from(clock::wall().as_micros()).unwrap_or_default())
+/// What may not work.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Store,
+    Port,
 }
 
-impl SpaHold {
-    /// Opens the replay store of the state folder, or makes one. What could have been lost is not trusted: `Some` says
-    /// why.
-    fn open_store(&mut self, folder: &Path, window: Duration) -> io::Result<Option<&'static str>> {
-        let path = folder.join(STORE);
-        let existed = path.exists();
-        let mut file = files::open_private(&path)?;
-        let (mut store, lost) = if let Ok(store) = Replay::open(file.try_clone()?) {
-            (store, if existed { None } else { Some("it was not there") })
-        } else {
-            std::fs::rename(&path, folder.join(DAMAGED))?;
-            file = files::open_private(&path)?;
-            (fresh(&file)?, Some("it was damaged"))
-        };
-        if lost.is_some() {
-            store.set_guard(wall().after(window)).map_err(io::Error::other)?;
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Store => "replay-store",
+            Self::Port => "spa-port",
         }
-        self.store = Some(file);
-        Ok(lost)
     }
-}
-
-fn fresh(file: &File) -> io::Result<Replay> {
-    Replay::open(file.try_clone()?).map_err(io::Error::other)
-}
-
-/// Whether this state folder has a replay store.
-#[must_use]
-pub fn has_store(folder: &Path) -> bool {
-    folder.join(STORE).exists()
-}
-
-/// Makes an empty replay store beside a new identity: its absence later means that it was lost.
-pub fn make_store(folder: &Path) -> io::Result<PathBuf> {
-    files::private_dir(folder)?;
-    let path = folder.join(STORE);
-    if !path.exists() {
-        fresh(&files::open_private(&path)?)?;
-    }
-    Ok(path)
 }
 
 impl Monitor {
     /// Gives a new worker, or one with a new policy, what it needs for datagrams.
     pub(super) fn hand_over_spa(&mut self, now: Duration) {
-        let Some((window, port, receive)) = self.spa().map(|spa| (spa.window.future, spa.port, spa.receive))
-        else {
+        let Some((port, receive)) = self.spa().map(|spa| (spa.port, spa.receive)) else {
             self.spa_hold.socket = None;
             return;
         };
-        if self.spa_hold.store.is_none() {
-            match self.spa_hold.open_store(&self.state_folder.clone(), window) {
-                Ok(None) => {}
-                Ok(Some(why)) => {
-                    let wait = wording::short(window);
-                    let line = format!("replay-store-new why={} refusing-for={wait}", quoted(why));
-                    self.speech.tell(Level::Warning, line);
-                }
-                Err(error) => self.degraded(now, "replay-store", &error.to_string()),
-            }
-        }
-        if let Some(store) = &self.spa_hold.store {
-            self.workers.tell(&ToWorker::Store, &[store.as_fd()]);
-        }
+        self.hand_over_store(now);
         self.hand_over_socket(now, port, receive);
         self.follow_gateways(now);
+    }
+
+    /// Tries again what did not work.
+    pub(super) fn retry_spa(&mut self, now: Duration) {
+        let hold = &self.spa_hold;
+        if self.spa().is_some() && (hold.store.ready().is_none() || hold.socket.is_none()) {
+            self.hand_over_spa(now);
+        }
+    }
+
+    fn hand_over_store(&mut self, now: Duration) {
+        let Some(spa) = &self.policy.current().policy.spa else { return };
+        let (window, devices) = (spa.window.future, spa.devices.len());
+        match self.spa_hold.store.open(&self.state_folder, spa) {
+            Ok(Some(opened)) => self.say_opened(now, opened, window),
+            Ok(None) => {}
+            Err(error) => self.degraded_spa(now, Part::Store, &error.to_string()),
+        }
+        let Some(store) = self.spa_hold.store.ready() else { return };
+        self.workers.tell(&ToWorker::Store, &[store.as_fd()]);
+        match self.spa_hold.store.make_room(devices) {
+            Ok(()) => self.spa_hold.said[Part::Store as usize] = None,
+            Err(error) => {
+                let error = format!("no room in advance, so a full disk would shut devices out: {error}");
+                self.degraded_spa(now, Part::Store, &error);
+            }
+        }
+    }
+
+    fn say_opened(&mut self, now: Duration, opened: Opened, window: Duration) {
+        match opened {
+            Opened::Whole => {}
+            Opened::Guarded { why } => {
+                let wait = wording::short(window);
+                let line = format!("replay-store-new why={} refusing-for={wait}", quoted(why));
+                self.speech.tell(Level::Warning, line);
+            }
+            Opened::Closed { why, doubt } => {
+                let error = format!(
+                    "the store of used datagrams is new ({why}) and the clock may be wrong ({doubt}): nobody gets in by \
+                     datagram until it is synchronised; if it is right, write trust-clock = true into [spa] and reload"
+                );
+                self.degraded_spa(now, Part::Store, &error);
+            }
+        }
+    }
+
+    /// Says what does not work once, and tries again.
+    fn degraded_spa(&mut self, now: Duration, part: Part, error: &str) {
+        let said = &mut self.spa_hold.said[part as usize];
+        if said.as_deref() == Some(error) {
+            self.try_again(now);
+        } else {
+            *said = Some(error.to_owned());
+            self.degraded(now, part.name(), error);
+        }
     }
 
     fn follow_gateways(&mut self, now: Duration) {
@@ -130,8 +140,13 @@ impl Monitor {
                 Receive::Listen => datagram::listen(port, MIN_LEN, MAX_LEN),
             };
             match socket {
-                Ok(socket) => self.spa_hold.socket = Some((port, receive, socket)),
-                Err(error) => self.degraded(now, "spa-port", &format!("UDP port {port}: {error}")),
+                Ok(socket) => {
+                    self.spa_hold.said[Part::Port as usize] = None;
+                    self.spa_hold.socket = Some((port, receive, socket));
+                }
+                Err(error) => {
+                    self.degraded_spa(now, Part::Port, &format!("UDP port {port}: {error}"));
+                }
             }
         }
         if let Some((_, Receive::Listen, socket)) = &self.spa_hold.socket {
@@ -153,6 +168,7 @@ impl Monitor {
     pub(super) fn handle_spa(&mut self, now: Duration, message: &FromWorker) {
         match *message {
             FromWorker::Hello { from, device, id, offset } => {
+                self.store_works();
                 let what = SeenWhat::Hello { offset };
                 self.history.note(Seen::by_device(now, from, id, Some(device), what));
                 let name = self.device_name(Some(device));
@@ -164,11 +180,28 @@ impl Monitor {
                 let line = self.rejected_line(from, refusal, id, device);
                 self.speech.tell(Level::Warning, line);
             }
-            FromWorker::StoreFailed => {
-                let error = "the replay store failed: nobody gets in by datagram until it works again";
-                self.degraded(now, "replay-store", error);
-            }
+            FromWorker::StoreFailed => self.store_failed(now),
             _ => {}
+        }
+    }
+
+    /// Said at once, and then once a minute while it lasts; of a store the worker does not have yet it was said why.
+    fn store_failed(&mut self, now: Duration) {
+        if self.spa_hold.store.ready().is_none() {
+            return;
+        }
+        let due = self.spa_hold.failing.is_none_or(|said| now.saturating_sub(said) >= STORE_FAILS_EVERY);
+        if due {
+            self.spa_hold.failing = Some(now);
+            let error = "the replay store failed: nobody gets in by datagram until it works again";
+            self.speech.tell(Level::Error, format!("degraded what=replay-store error={}", quoted(error)));
+        }
+    }
+
+    /// What was admitted was made durable before.
+    fn store_works(&mut self) {
+        if self.spa_hold.failing.take().is_some() {
+            self.speech.tell(Level::Notice, "replay-store-works".to_owned());
         }
     }
 
@@ -187,6 +220,7 @@ impl Monitor {
 
     /// A request the worker has admitted. It is believed nothing that this policy does not allow.
     pub(super) fn handle_admitted(&mut self, now: Duration, told: &Told, offset: i64) {
+        self.store_works();
         let Told { from, id, action, address, .. } = *told;
         let name = self.device_name(Some(told.device));
         let seen = |what| Seen::by_device(now, from, id, Some(told.device), what);

@@ -8,7 +8,7 @@ use aldaba_gate::Needs;
 use aldaba_runner::Runner;
 use aldaba_runner::door::{Action, Style};
 use aldaba_runner::record::{self, Moment};
-use aldaba_sys::clock;
+use aldaba_sys::clock::{self, StepWatch};
 use aldaba_sys::privileges::{self, Identity};
 use aldaba_sys::process;
 use aldaba_sys::reexec::Program;
@@ -116,6 +116,7 @@ impl Monitor {
         let signals = Signals::block(&all).map_err(kernel("cannot listen to signals"))?;
         process::adopt_orphans().map_err(kernel("cannot follow what commands leave behind"))?;
         let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
+        let clock = StepWatch::open().map_err(kernel("cannot watch the clock"))?;
         let policy =
             InForce::new(source, read, overrides).map_err(kernel("cannot take the configuration"))?;
         let daemon = &policy.current().policy.daemon;
@@ -136,6 +137,7 @@ impl Monitor {
             captures,
             spa_hold: SpaHold::default(),
             links,
+            clock,
             closer: None,
             signals,
             speech: Speech::new(log, style),

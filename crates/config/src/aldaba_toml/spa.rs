@@ -56,6 +56,7 @@ impl Section {
                 choice(&value, &[("capture", Receive::Capture), ("listen", Receive::Listen)], findings)
             })
             .unwrap_or(Receive::Capture);
+        let trust_clock = table.take("trust-clock").and_then(|value| value.flag(findings)).unwrap_or(false);
         let window = window(&mut table, findings);
         let registry = self.path(&mut table, "registry", "authorized_keys", findings);
         let seed = self.secret(&mut table, "psk-seed", "psk.key", findings);
@@ -75,6 +76,7 @@ impl Section {
             port,
             hosts,
             receive,
+            trust_clock,
             window,
             locks,
             psk_seed,

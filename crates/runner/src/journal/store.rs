@@ -15,11 +15,20 @@ use rustix::io::Errno;
 pub(super) const ROOM: u64 = 4 << 20;
 
 /// What the store needs of a file; tests put one in between that fails.
-pub(super) trait Store: Debug + Send + Sync {
+pub trait Store: Debug + Send + Sync {
+    /// How many bytes there are.
     fn len(&self) -> io::Result<u64>;
+    /// Whether there is none.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Reads all of `out`.
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+    /// Cuts, or goes on with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes all that was written durable.
     fn sync(&self) -> io::Result<()>;
+    /// Writes all of `data`.
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()>;
 }
 
@@ -73,7 +82,18 @@ impl Storage {
     /// A file opened for reading and writing.
     #[must_use]
     pub fn new(file: File) -> Self {
-        Self(Arc::new(Room { file }))
+        Self::over(Arc::new(Room { file }))
+    }
+
+    /// Any other store.
+    #[must_use]
+    pub fn over(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+
+    /// Whether nothing was ever written.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        self.0.is_empty()
     }
 }
 

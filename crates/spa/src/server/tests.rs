@@ -166,10 +166,10 @@ fn a_datagram_works_once_whatever_is_forgotten() {
     // The store is lost too.
     world.server = Server::new(served(devices), Duration::ZERO, [5; 16]);
     world.store = Memory::default();
-    world.server.guard(WALL.after(Window::default().future));
+    world.server.guard(Guard::raised(world.at, &Window::default()));
     assert_eq!(world.handle(HERE, &bytes), Err(Refusal::Guard));
     let soon = WALL.after(Duration::from_secs(60));
-    world.at.wall = soon;
+    world.at = Moment { now: world.at.now + Duration::from_secs(60), wall: soon };
     let fresh = world.seal(&alice(), open("ssh"), soon.after(Duration::from_micros(1)));
     assert!(world.handle(HERE, &fresh).is_ok());
 }
@@ -236,3 +236,4 @@ fn a_device_that_delegates_opens_for_another_address_and_nobody_else_does() {
     assert_eq!(opened, Ok(Demand::Open { door: 4, address: THERE, seconds: 60 }));
     assert_eq!(world.knock(&bob(), open_bound("ssh", THERE)), Err(Refusal::Relayed));
 }
+mod bad_conditions;

@@ -1,0 +1,198 @@
+//! Replay records when the daemon is killed, the disk is full, the store is lost, the clock is doubtful.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::*;
+
+/// A small file system of its own on a folder.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(on: &Path, megabytes: u32) -> Self {
+        let options = format!("size={megabytes}m,mode=0700");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(on)
+            .status()
+            .expect("mount runs");
+        assert!(mounted.success());
+        Self(on.to_owned())
+    }
+
+    /// Writes until there is no room for one more block.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("filling");
+        let mut file = File::create(&path).expect("a file");
+        while file.write_all(&[7; 4096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: the daemon may not be gone yet.
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+impl Scene {
+    fn state(&self, name: &str) -> PathBuf {
+        self.dir.path().join("state").join(name)
+    }
+
+    fn restart(&mut self) {
+        self.daemon.kill_everything();
+        self.daemon = Program::aldabad_again(&self.hosts, self.dir.path());
+    }
+
+    /// Waits until so many refusals of this kind are in the log.
+    fn wait_for_refusals(&self, why: &str, count: usize) {
+        let word = format!("why={why}");
+        self.daemon.wait_until(&format!("{count} times {word}"), |said| said.matches(&word).count() == count);
+    }
+}
+
+#[test]
+fn r3_a_full_disk_does_not_shut_the_administrator_out() {
+    let mut disk = None;
+    let Some(scene) = scene_in("", |state| disk = Some(SmallDisk::mount(state, 16))) else { return };
+    let _filling = disk.as_ref().expect("mounted").fill();
+    for _ in 0..30 {
+        scene.knock(open("ssh", None));
+    }
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+    scene.daemon.wait_until("all of them", |said| said.matches("admitted door=ssh").count() == 30);
+    assert!(!scene.daemon.said().contains("replay-store"), "{}", scene.daemon.said());
+}
+
+#[test]
+fn r3_without_a_durable_mark_nobody_gets_in_and_it_works_again_without_a_restart() {
+    let mut disk = None;
+    // Too small for the room that is taken in advance, so that the disk can be full for the store.
+    let Some(scene) = scene_in("", |state| disk = Some(SmallDisk::mount(state, 3))) else { return };
+    let filling = disk.as_ref().expect("mounted").fill();
+    let captured = scene.seal(open("ssh", None));
+    assert_eq!(scene.send(CLIENT.into(), &captured), None);
+    scene.wait_for_refusals("store", 1);
+    scene.daemon.wait_for("degraded what=replay-store error=\"the replay store failed");
+    std::fs::remove_file(filling).expect("removed");
+    assert_eq!(scene.send(CLIENT.into(), &captured), None);
+    scene.wait_for_refusals("repeated", 1);
+    assert!(!scene.daemon.said().contains("opened door"), "{}", scene.daemon.said());
+    scene.knock(open("ssh", None));
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+    scene.daemon.wait_for("replay-store-works");
+    assert_eq!(scene.send(CLIENT.into(), &captured), None);
+    scene.wait_for_refusals("repeated", 2);
+    assert_eq!(scene.daemon.said().matches("degraded").count(), 1, "said once:\n{}", scene.daemon.said());
+}
+
+#[test]
+fn a_datagram_is_used_up_when_everything_is_killed_right_after() {
+    let Some(mut scene) = scene("") else { return };
+    // Between the durable commit and the opening: the monitor hears nothing of it.
+    let first = scene.seal(open("ssh", None));
+    let before = std::fs::read(scene.state("replay.redb")).expect("the store");
+    scene.daemon.signal(Signal::STOP);
+    assert_eq!(scene.send(CLIENT.into(), &first), None);
+    let committed = || {
+        let store = std::fs::read(scene.state("replay.redb")).expect("the store");
+        std::thread::sleep(Duration::from_millis(50));
+        store != before && store == std::fs::read(scene.state("replay.redb")).expect("the store")
+    };
+    assert!(until(Duration::from_secs(5), committed).is_some(), "the worker makes it durable");
+    scene.restart();
+    assert_eq!(scene.send(CLIENT.into(), &first), None);
+    scene.wait_for_refusals("replay", 1);
+    assert!(!scene.daemon.said().contains("opened door"), "{}", scene.daemon.said());
+    // Right after the opening.
+    let second = scene.seal(open("ssh", None));
+    assert_eq!(scene.send(CLIENT.into(), &second), None);
+    scene.daemon.wait_for("opened door=ssh");
+    scene.restart();
+    assert_eq!(scene.send(CLIENT.into(), &second), None);
+    scene.wait_for_refusals("replay", 2);
+    assert_eq!(scene.daemon.said().matches("admitted door").count(), 1);
+}
+
+#[test]
+fn a_device_that_comes_back_to_the_registry_has_its_record() {
+    let Some(mut scene) = scene("") else { return };
+    let used = scene.seal(Operation::Hello);
+    assert_eq!(scene.send(CLIENT.into(), &used), None);
+    scene.daemon.wait_for("hello device=alice/laptop");
+    let registry = scene.dir.path().join("authorized_keys");
+    let lines = std::fs::read(&registry).expect("the registry");
+    std::fs::write(&registry, "# nobody\n").expect("written");
+    scene.restart();
+    std::fs::write(&registry, lines).expect("written");
+    scene.restart();
+    assert_eq!(scene.send(CLIENT.into(), &used), None);
+    scene.wait_for_refusals("replay", 1);
+}
+
+#[test]
+fn a_lost_store_costs_as_long_as_a_clock_may_be_ahead() {
+    let Some(mut scene) = scene("") else { return };
+    scene.knock(Operation::Hello);
+    scene.daemon.wait_for("hello device=alice/laptop");
+    assert!(!scene.daemon.said().contains("replay-store-new"), "one made with the identity is not lost");
+    for (why, harm) in [("it was not there", 0), ("it was empty", 1), ("it was damaged", 2)] {
+        scene.daemon.kill_everything();
+        let store = scene.state("replay.redb");
+        match harm {
+            0 => std::fs::remove_file(&store).expect("removed"),
+            1 => drop(File::create(&store).expect("emptied")),
+            _ => std::fs::write(&store, [0xaa; 8192]).expect("damaged"),
+        }
+        scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+        scene.daemon.wait_for(&format!("replay-store-new why=\"{why}\" refusing-for=5s"));
+        scene.knock(Operation::Hello);
+        scene.wait_for_refusals("guard", harm + 1);
+    }
+    // A restart does not shorten it, and does not begin it anew.
+    std::thread::sleep(Duration::from_secs(2));
+    scene.restart();
+    scene.knock(Operation::Hello);
+    scene.wait_for_refusals("guard", 4);
+    std::thread::sleep(Duration::from_millis(3100));
+    scene.knock(Operation::Hello);
+    scene.daemon.wait_until("let in", |said| said.matches("hello device").count() == 2);
+}
+
+#[test]
+fn a_lost_store_stays_closed_while_the_clock_may_be_wrong() {
+    let Some(mut scene) = scene("") else { return };
+    scene.daemon.kill_everything();
+    std::fs::remove_file(scene.state("replay.redb")).expect("removed");
+    let config = scene.dir.path().join("aldaba.toml");
+    let trusting = std::fs::read_to_string(&config).expect("the configuration");
+    std::fs::write(&config, trusting.replace("trust-clock = true", "")).expect("written");
+    // Whether or not this machine has a hardware clock: this one's time is from before the key.
+    let key = File::options().write(true).open(scene.dir.path().join("server.key")).expect("the key");
+    key.set_modified(SystemTime::now() + Duration::from_secs(24 * 3600)).expect("set");
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    if aldaba_sys::clock::is_synchronised() {
+        // Nothing to doubt on this machine.
+        scene.daemon.wait_for("replay-store-new");
+        return;
+    }
+    scene.daemon.wait_for("nobody gets in by datagram until it is synchronised");
+    scene.knock(Operation::Hello);
+    scene.wait_for_refusals("store", 1);
+    scene.restart();
+    scene.daemon.wait_for("is new (it was lost before) and the clock may be wrong");
+    std::fs::write(&config, trusting).expect("written");
+    scene.daemon.signal(Signal::HUP);
+    scene.daemon.wait_for("replay-store-new why=\"it was lost before\" refusing-for=5s");
+    scene.knock(Operation::Hello);
+    scene.wait_for_refusals("guard", 1);
+    std::thread::sleep(Duration::from_millis(5100));
+    scene.knock(Operation::Hello);
+    scene.daemon.wait_for("hello device=alice/laptop");
+}
