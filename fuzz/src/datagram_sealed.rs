@@ -44,7 +44,7 @@ pub fn run(data: &[u8]) {
                 model.restart();
             }
             0xd8..=0xdf => {
-                world.at.wall = model.lose_the_store(world.at.wall);
+                world.at.wall = model.lose_the_store(world.at);
                 world.lose_the_store();
             }
             0xe0..=0xe7 => {

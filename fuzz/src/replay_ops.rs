@@ -56,7 +56,7 @@ pub fn run(data: &[u8]) {
                 model.restart();
             }
             0xf0..=0xf3 => {
-                world.at.wall = model.lose_the_store(world.at.wall);
+                world.at.wall = model.lose_the_store(world.at);
                 world.lose_the_store();
             }
             0xf4..=0xff => {

@@ -2,6 +2,8 @@
 //! byte can be chosen.
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "spa/silence.rs"]
+mod silence;
 #[path = "spa/store.rs"]
 mod store;
 

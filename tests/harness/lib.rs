@@ -21,7 +21,7 @@ pub use device::Device;
 pub use hosts::Hosts;
 pub use program::Program;
 pub use sshd::Sshd;
-pub use wire::Wire;
+pub use wire::{Ear, Wire};
 
 use std::time::{Duration, Instant};
 

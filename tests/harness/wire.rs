@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aldaba_packet::Link;
 use aldaba_packet::build::{Frame, flag};
-use pnet_datalink::{Channel, Config, DataLinkSender};
+use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
 
 use crate::hosts::SERVER;
 
@@ -15,14 +15,35 @@ pub struct Wire {
     sender: Box<dyn DataLinkSender>,
 }
 
+/// Hears what passes the client's end, from whom it may be; opened inside [`crate::Hosts::as_client`].
+pub struct Ear {
+    receiver: Box<dyn DataLinkReceiver>,
+}
+
+impl Ear {
+    pub fn open() -> Self {
+        Self { receiver: channel().1 }
+    }
+
+    /// The next frame, if one passes within 20 ms.
+    pub fn hear(&mut self) -> Option<&[u8]> {
+        self.receiver.next().ok()
+    }
+}
+
+fn channel() -> (Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>) {
+    let interface =
+        pnet_datalink::interfaces().into_iter().find(|interface| interface.name == "cli0").unwrap();
+    let config = Config { read_timeout: Some(Duration::from_millis(20)), ..Config::default() };
+    let Ok(Channel::Ethernet(sender, receiver)) = pnet_datalink::channel(&interface, config) else {
+        panic!("no channel on cli0");
+    };
+    (sender, receiver)
+}
+
 impl Wire {
     pub fn open() -> Self {
-        let interface =
-            pnet_datalink::interfaces().into_iter().find(|interface| interface.name == "cli0").unwrap();
-        let Ok(Channel::Ethernet(sender, _)) = pnet_datalink::channel(&interface, Config::default()) else {
-            panic!("no channel on cli0");
-        };
-        Self { sender }
+        Self { sender: channel().0 }
     }
 
     pub fn send(&mut self, frame: &Frame) {

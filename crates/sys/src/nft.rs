@@ -5,6 +5,7 @@
 mod expression;
 mod judge;
 mod ruleset;
+mod silence;
 mod table;
 
 use std::io;
@@ -17,6 +18,7 @@ use crate::netlink::{ACK, Builder, CREATE, DUMP, REQUEST, Socket};
 
 pub use judge::{Fate, Judgement, Probe};
 pub use ruleset::{ChainName, Ruleset, legacy_iptables};
+pub use silence::SpaPort;
 pub use table::{DoorSpec, TableSpec};
 
 /// The subsystem's number, upper half of every message type.
@@ -29,6 +31,7 @@ const NEW_TABLE: u16 = SUBSYSTEM;
 const DELETE_TABLE: u16 = SUBSYSTEM + 2;
 const NEW_CHAIN: u16 = SUBSYSTEM + 3;
 const GET_CHAIN: u16 = SUBSYSTEM + 4;
+const DELETE_CHAIN: u16 = SUBSYSTEM + 5;
 const NEW_RULE: u16 = SUBSYSTEM + 6;
 const GET_RULE: u16 = SUBSYSTEM + 7;
 const DELETE_RULE: u16 = SUBSYSTEM + 8;

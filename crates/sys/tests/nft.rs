@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use aldaba_sys::nft::{DoorSpec, Family, Fate, Nft, NftError, Probe, SetName, TableSpec};
+use aldaba_sys::nft::{DoorSpec, Family, Fate, Nft, NftError, Probe, SetName, SpaPort, TableSpec};
 use rustix::thread::UnshareFlags;
 
 /// Runs the test in a network namespace of its own, on a thread that stays there.
@@ -34,7 +34,7 @@ fn spec() -> TableSpec {
         DoorSpec::new("ssh", [(false, 22, 22)]),
         DoorSpec::new("mosh", [(true, 60_000, 61_000), (false, 22, 22)]),
     ];
-    TableSpec { name: "aldaba".into(), doors }
+    TableSpec { name: "aldaba".into(), doors, spa: None }
 }
 
 const TABLE: &str = "table inet aldaba {
@@ -86,6 +86,40 @@ fn the_table_reads_as_intended() {
         firewall.remove_own_table("aldaba").unwrap();
         firewall.remove_own_table("aldaba").unwrap();
         assert_eq!(nft("list ruleset"), "");
+    });
+}
+
+/// The table without doors; INPUT stands for what is not let in.
+const SILENT: &str = "table inet aldaba {
+	chain guard {
+		type filter hook input priority filter - 10; policy accept;
+INPUT		ct state established,related accept
+		iifname \"lo\" accept
+	}
+
+	chain silence {
+		type filter hook output priority filter - 10; policy accept;
+		icmp type 3-12 @th,136,8 0x11 @th,240,16 0xa6eb counter drop
+		icmpv6 type 1-4 @th,112,8 0x11 @th,400,16 0xa6eb counter drop
+		icmpv6 type 1-4 @th,112,8 0x2c @th,384,8 0x11 @th,464,16 0xa6eb counter drop
+	}
+}
+";
+
+#[test]
+fn the_port_of_datagrams_is_kept_silent_and_let_go() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        let captured = "\t\tudp dport 42731 counter drop\n";
+        let listened = "\t\tip hdrlength != 5 udp dport 42731 counter drop\n\
+                        \t\tip6 nexthdr != udp udp dport 42731 counter drop\n";
+        for (is_captured, input) in [(true, captured), (false, listened)] {
+            let spa = Some(SpaPort { port: 42_731, captured: is_captured });
+            firewall.ensure_own_table(&TableSpec { name: "aldaba".into(), doors: Vec::new(), spa }).unwrap();
+            assert_eq!(nft("-s list ruleset"), SILENT.replace("INPUT", input));
+        }
+        firewall.ensure_own_table(&spec()).unwrap();
+        assert_eq!(nft("-s list ruleset"), TABLE);
     });
 }
 

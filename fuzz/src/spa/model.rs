@@ -39,6 +39,12 @@ struct Record {
     recent: BTreeSet<u64>,
 }
 
+struct Guard {
+    raised: u64,
+    moved: u64,
+    start: Duration,
+}
+
 pub(crate) struct Model {
     window: Window,
     /// Every datagram that got past the gate since the last start.
@@ -47,7 +53,8 @@ pub(crate) struct Model {
     stored: [Option<Record>; REGISTERED],
     /// Half seconds of the rate that are left, in nanoseconds, and when that was reckoned.
     rates: [Option<(u128, Duration)>; REGISTERED],
-    guard: Option<Timestamp>,
+    /// After a loss: up to when nothing is new, as it was then and as the clock had it since, and when that was.
+    guard: Option<Guard>,
     pub(crate) disk: Disk,
     /// The latest the wall clock ever was.
     latest: Timestamp,
@@ -77,13 +84,19 @@ impl Model {
         self.seen.clear();
         self.memory = self.stored.clone();
         self.rates = Default::default();
+        if let Some(guard) = &mut self.guard {
+            guard.moved = guard.raised;
+        }
     }
 
     /// The guard relies on the clock being right when it goes up: not behind what it ever was.
-    pub(crate) fn lose_the_store(&mut self, wall: Timestamp) -> Timestamp {
-        self.latest = self.latest.max(wall);
+    pub(crate) fn lose_the_store(&mut self, at: Moment) -> Timestamp {
+        self.latest = self.latest.max(at.wall);
         self.stored = Default::default();
-        self.guard = self.guard.max(Some(self.latest.after(self.window.future)));
+        let until = self.latest.after(self.window.future).0;
+        let before = self.guard.as_ref().map_or(0, |guard| guard.raised);
+        let raised = until.max(before);
+        self.guard = Some(Guard { raised, moved: raised, start: at.now });
         self.restart();
         self.latest
     }
@@ -154,8 +167,13 @@ impl Model {
         if record.recent.contains(&time) {
             return Err(Refusal::Replay);
         }
-        if self.guard.is_some_and(|guard| time <= guard.0) {
-            return Err(Refusal::Guard);
+        if let Some(guard) = &mut self.guard {
+            let since = u64::try_from((at.now - guard.start).as_micros()).expect("small");
+            let future = u64::try_from(self.window.future.as_micros()).expect("small");
+            guard.moved = guard.moved.max(at.wall.0.saturating_sub(since).saturating_add(future));
+            if time <= guard.moved {
+                return Err(Refusal::Guard);
+            }
         }
         let (level, since) = self.rates[device].unwrap_or((40 * TOKEN, at.now));
         let level = (level + (at.now - since).as_nanos()).min(40 * TOKEN);

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_spa::{
-    AddressRule, Admitted, Audience, Device, DoorTag, Doors, LockKeys, Locks, Moment, Psk, Psks, PublicKey,
-    Record, Registry, Rejected, SecretKey, Served, ServedDoor, Server, Store, StoreFailed, Timestamp, Window,
+    AddressRule, Admitted, Audience, Device, DoorTag, Doors, Guard, LockKeys, Locks, Moment, Psk, Psks,
+    PublicKey, Record, Registry, Rejected, SecretKey, Served, ServedDoor, Server, Store, StoreFailed,
+    Timestamp, Window,
 };
 
 use super::client::{self, Gate};
@@ -165,7 +166,7 @@ pub(crate) struct World {
     server: Server,
     store: Memory,
     /// What it is told of a loss, which outlives it too.
-    guard: Option<Timestamp>,
+    guard: Option<Guard>,
     window: Window,
     pub(crate) at: Moment,
 }
@@ -204,7 +205,8 @@ impl World {
     /// The store is found lost at a start.
     pub(crate) fn lose_the_store(&mut self) {
         self.store.records.clear();
-        self.guard = self.guard.max(Some(self.at.wall.after(self.window.future)));
+        let raised = Guard::raised(self.at, &self.window);
+        self.guard = Some(self.guard.map_or(raised, |before| raised.and(before)));
         self.restart();
     }
 

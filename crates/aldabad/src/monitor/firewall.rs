@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aldaba_config::Policy;
+use aldaba_config::{Policy, Receive, Spa};
 use aldaba_runner::door::{Action, Catalogue, NftFamily, NftSet};
 use aldaba_runner::lease::Place;
-use aldaba_sys::nft::{DoorSpec, Nft, SetName, TableSpec};
+use aldaba_sys::nft::{DoorSpec, Nft, NftError, SetName, SpaPort, TableSpec};
 
 use super::Monitor;
 
@@ -15,26 +15,51 @@ use super::Monitor;
 pub(super) struct Firewall {
     table: TableSpec,
     nft: Option<Nft>,
+    /// The table has been made, and is kept as the policy wants it.
+    made: bool,
+}
+
+/// Why the firewall is not as the policy wants it.
+#[derive(Debug)]
+pub(super) enum NotPrepared {
+    /// Doors need it: it is tried again.
+    Doors(String),
+    /// This kernel has no nftables, and no door needs it: only the port of datagrams is not kept silent.
+    Silence,
 }
 
 impl Firewall {
     /// Nothing is opened or made yet.
     pub(super) fn new(table: &str) -> Self {
-        Self { table: TableSpec { name: table.to_owned(), doors: Vec::new() }, nft: None }
+        let table = TableSpec { name: table.to_owned(), doors: Vec::new(), spa: None };
+        Self { table, nft: None, made: false }
     }
 
-    /// Makes aldaba's own table what the catalogue wants it to be; elements of doors that stay do too.
-    pub(super) fn prepare(&mut self, catalogue: &Catalogue) -> Result<(), String> {
-        let (doors, wanted) = own_doors(catalogue);
-        if !wanted {
+    /// Makes aldaba's own table what the policy wants it to be; elements of doors that stay do too.
+    pub(super) fn prepare(&mut self, policy: &Policy) -> Result<(), NotPrepared> {
+        let (doors, wanted) = own_doors(&policy.catalogue);
+        self.table.doors = doors;
+        self.table.spa = policy.spa.as_ref().map(silent);
+        let own = !self.table.doors.is_empty() || self.table.spa.is_some();
+        if !wanted && !own && !self.made {
             return Ok(());
         }
-        self.table.doors = doors;
-        let table = self.table.clone();
-        if table.doors.is_empty() {
-            return self.nft().map(drop);
+        match self.ensure(own) {
+            Err(NftError::NoNftables) if !wanted => Err(NotPrepared::Silence),
+            result => result.map_err(|error| NotPrepared::Doors(error.to_string())),
         }
-        self.nft()?.ensure_own_table(&table).map_err(|error| error.to_string())
+    }
+
+    fn ensure(&mut self, own: bool) -> Result<(), NftError> {
+        let table = self.table.clone();
+        let made = self.made;
+        let nft = self.open()?;
+        // One that was made stays, without rules when nothing needs them any more.
+        if own || made {
+            nft.ensure_own_table(&table)?;
+            self.made = true;
+        }
+        Ok(())
     }
 
     /// Puts an address into a set, or prolongs it there.
@@ -50,10 +75,14 @@ impl Firewall {
     }
 
     fn nft(&mut self) -> Result<&mut Nft, String> {
-        if self.nft.is_none() {
-            self.nft = Some(Nft::open().map_err(|error| error.to_string())?);
+        self.open().map_err(|error| error.to_string())
+    }
+
+    fn open(&mut self) -> Result<&mut Nft, NftError> {
+        match &mut self.nft {
+            Some(nft) => Ok(nft),
+            closed => Ok(closed.insert(Nft::open()?)),
         }
-        self.nft.as_mut().ok_or_else(|| "not open".to_owned())
     }
 
     fn name(&self, place: &Place, address: IpAddr) -> Result<SetName, String> {
@@ -71,7 +100,15 @@ impl Firewall {
 /// aldaba's own table as a policy wants it.
 #[must_use]
 pub fn own_table(policy: &Policy) -> TableSpec {
-    TableSpec { name: policy.daemon.table.clone(), doors: own_doors(&policy.catalogue).0 }
+    TableSpec {
+        name: policy.daemon.table.clone(),
+        doors: own_doors(&policy.catalogue).0,
+        spa: policy.spa.as_ref().map(silent),
+    }
+}
+
+fn silent(spa: &Spa) -> SpaPort {
+    SpaPort { port: spa.port, captured: spa.receive == Receive::Capture }
 }
 
 fn own_doors(catalogue: &Catalogue) -> (Vec<DoorSpec>, bool) {
@@ -103,8 +140,15 @@ const fn family_of(family: NftFamily) -> aldaba_sys::nft::Family {
 impl Monitor {
     /// Makes the firewall ready for the policy in force; what fails is tried again.
     pub(super) fn prepare_firewall(&mut self, now: Duration) {
-        if let Err(error) = self.firewall.prepare(&self.policy.current().policy.catalogue) {
-            self.degraded(now, "firewall", &error);
+        match self.firewall.prepare(&self.policy.current().policy) {
+            Ok(()) => {}
+            Err(NotPrepared::Doors(error)) => self.degraded(now, "firewall", &error),
+            Err(NotPrepared::Silence) => {
+                let error = "this kernel has no nftables: no other firewall may reject datagrams to the port of [spa], \
+                             only drop them";
+                let line = format!("degraded what=silence error={}", crate::wording::quoted(error));
+                self.speech.tell(crate::log::Level::Warning, line);
+            }
         }
     }
 }

@@ -46,6 +46,17 @@ impl Rule<'_> {
         });
     }
 
+    /// Keeps these bits of what was loaded.
+    fn mask(&mut self, bits: &[u8]) {
+        self.expression("bitwise", |data| {
+            data.put_be32(1, REGISTER);
+            data.put_be32(2, REGISTER);
+            data.put_be32(3, u32::try_from(bits.len()).unwrap_or(u32::MAX));
+            data.nest(4, |nested| nested.put(1, bits));
+            data.nest(5, |nested| nested.put(1, &vec![0; bits.len()]));
+        });
+    }
+
     fn verdict(&mut self, code: u32) {
         self.expression("immediate", |data| {
             data.put_be32(1, VERDICT);
@@ -61,13 +72,7 @@ impl Rule<'_> {
             data.put_be32(1, REGISTER);
             data.put_be32(2, 0);
         });
-        self.expression("bitwise", |data| {
-            data.put_be32(1, REGISTER);
-            data.put_be32(2, REGISTER);
-            data.put_be32(3, 4);
-            data.nest(4, |nested| nested.put(1, &mask));
-            data.nest(5, |nested| nested.put(1, &[0; 4]));
-        });
+        self.mask(&mask);
         self.compare(DIFFERENT, &[0; 4]);
         self
     }
@@ -89,21 +94,62 @@ impl Rule<'_> {
         if first == last {
             self.compare(EQUAL, &first.to_be_bytes());
         } else {
-            self.expression("range", |data| {
-                data.put_be32(1, REGISTER);
-                data.put_be32(2, EQUAL);
-                data.nest(3, |nested| nested.put(1, &first.to_be_bytes()));
-                data.nest(4, |nested| nested.put(1, &last.to_be_bytes()));
-            });
+            self.range(&first.to_be_bytes(), &last.to_be_bytes());
         }
         self
     }
 
+    fn range(&mut self, first: &[u8], last: &[u8]) {
+        self.expression("range", |data| {
+            data.put_be32(1, REGISTER);
+            data.put_be32(2, EQUAL);
+            data.nest(3, |nested| nested.put(1, first));
+            data.nest(4, |nested| nested.put(1, last));
+        });
+    }
+
+    /// `ip hdrlength != 5`, or `ip6 nexthdr != udp`.
+    pub(super) fn header_is_longer(&mut self, ipv6: bool) -> &mut Self {
+        self.family(ipv6);
+        if ipv6 {
+            self.payload(1, 6, 1);
+            self.compare(DIFFERENT, &[17]);
+        } else {
+            self.payload(1, 0, 1);
+            self.mask(&[0x0f]);
+            self.compare(DIFFERENT, &[5]);
+        }
+        self
+    }
+
+    /// `icmp type 3-12`, or `icmpv6 type 1-4`: the errors, which hold what they are about.
+    pub(super) fn icmp_error(&mut self, ipv6: bool) -> &mut Self {
+        self.family(ipv6);
+        let (protocol, first, last) = if ipv6 { (58, 1, 4) } else { (1, 3, 12) };
+        self.meta(16);
+        self.compare(EQUAL, &[protocol]);
+        self.payload(2, 0, 1);
+        self.range(&[first], &[last]);
+        self
+    }
+
+    /// These bytes behind the network header, from `offset` on.
+    pub(super) fn transport(&mut self, offset: u32, bytes: &[u8]) -> &mut Self {
+        self.payload(2, offset, u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        self.compare(EQUAL, bytes);
+        self
+    }
+
+    /// `meta nfproto ipv4`, or ipv6.
+    fn family(&mut self, ipv6: bool) {
+        self.meta(15);
+        self.compare(EQUAL, &[if ipv6 { 10 } else { 2 }]);
+    }
+
     /// `ip saddr @set`, or `ip6 saddr @set`.
     pub(super) fn source_in(&mut self, set: &str, ipv6: bool) -> &mut Self {
-        let (protocol, offset, length) = if ipv6 { (10, 8, 16) } else { (2, 12, 4) };
-        self.meta(15);
-        self.compare(EQUAL, &[protocol]);
+        let (offset, length) = if ipv6 { (8, 16) } else { (12, 4) };
+        self.family(ipv6);
         self.payload(1, offset, length);
         self.expression("lookup", |data| {
             data.put_text(1, set);

@@ -15,20 +15,27 @@
 //! }
 //! ```
 //!
+//! With single packet authorization there are rules that keep its port silent ([`super::silence`]): first in `guard`, and in a
+//! chain for what leaves.
+//!
 //! It has no owner: it stays, and guards, when the daemon stops. What it accepts another table may still drop.
 
 use std::net::IpAddr;
 
 use super::expression::Rule;
-use super::{Batch, DELETE_RULE, DELETE_SET, Family, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, SetName};
+use super::silence::{self, SpaPort};
+use super::{
+    Batch, DELETE_CHAIN, DELETE_RULE, DELETE_SET, Family, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, SetName,
+};
 use crate::netlink::{APPEND, CREATE};
 
 /// The chain's name.
 const CHAIN: &str = "guard";
 /// Before the host's own filter, which has priority 0.
 const PRIORITY: i32 = -10;
-/// The hook for what is for this host.
+/// The hooks for what is for this host, and for what it sends.
 const INPUT: u32 = 1;
+const OUTPUT: u32 = 3;
 /// Sets whose elements time out.
 const SET_TIMEOUT: u32 = 0x10;
 /// What `nft` shows the keys as.
@@ -64,6 +71,8 @@ pub struct TableSpec {
     pub name: String,
     /// Its doors.
     pub doors: Vec<DoorSpec>,
+    /// The port that is to stay silent.
+    pub spa: Option<SpaPort>,
 }
 
 impl TableSpec {
@@ -84,10 +93,14 @@ impl TableSpec {
         batch.message(NEW_TABLE, CREATE, Family::Inet);
         batch.builder.put_text(1, &self.name);
         batch.builder.put_be32(2, 0);
-        self.write_chain(batch);
-        batch.message(DELETE_RULE, 0, Family::Inet);
-        batch.builder.put_text(1, &self.name);
-        batch.builder.put_text(2, CHAIN);
+        for (chain, hook) in [(CHAIN, INPUT), (silence::CHAIN, OUTPUT)] {
+            self.write_chain(batch, chain, hook);
+            self.delete(batch, DELETE_RULE, chain);
+        }
+        if self.spa.is_none() {
+            // Made first: what is not there cannot be deleted.
+            self.delete(batch, DELETE_CHAIN, silence::CHAIN);
+        }
         for set in stale {
             batch.message(DELETE_SET, 0, Family::Inet);
             batch.builder.put_text(1, &self.name);
@@ -100,13 +113,20 @@ impl TableSpec {
         self.write_rules(batch);
     }
 
-    fn write_chain(&self, batch: &mut Batch) {
+    /// A chain's rules, or the chain itself.
+    fn delete(&self, batch: &mut Batch, what: u16, chain: &str) {
+        batch.message(what, 0, Family::Inet);
+        batch.builder.put_text(1, &self.name);
+        batch.builder.put_text(if what == DELETE_CHAIN { 3 } else { 2 }, chain);
+    }
+
+    fn write_chain(&self, batch: &mut Batch, chain: &str, hook: u32) {
         batch.message(NEW_CHAIN, CREATE, Family::Inet);
         batch.builder.put_text(1, &self.name);
-        batch.builder.put_text(3, CHAIN);
-        batch.builder.nest(4, |hook| {
-            hook.put_be32(1, INPUT);
-            hook.put_be32(2, PRIORITY.cast_unsigned());
+        batch.builder.put_text(3, chain);
+        batch.builder.nest(4, |base| {
+            base.put_be32(1, hook);
+            base.put_be32(2, PRIORITY.cast_unsigned());
         });
         // Policy: accept.
         batch.builder.put_be32(5, 1);
@@ -127,27 +147,31 @@ impl TableSpec {
 
     /// Every door's accepts stand before any drop: two doors may guard one port.
     fn write_rules(&self, batch: &mut Batch) {
-        self.rule(batch, |rule| rule.established().accept());
-        self.rule(batch, |rule| rule.source_is_loopback().accept());
+        if let Some(spa) = &self.spa {
+            spa.input().iter().for_each(|fill| self.rule(batch, CHAIN, fill));
+            spa.output().iter().for_each(|fill| self.rule(batch, silence::CHAIN, fill));
+        }
+        self.rule(batch, CHAIN, |rule| rule.established().accept());
+        self.rule(batch, CHAIN, |rule| rule.source_is_loopback().accept());
         for door in &self.doors {
             for (udp, first, last) in &door.ports {
                 for ipv6 in [false, true] {
                     let set = door.set(ipv6);
-                    self.rule(batch, |rule| {
+                    self.rule(batch, CHAIN, |rule| {
                         rule.source_in(&set, ipv6).destination_ports(*udp, *first, *last).accept();
                     });
                 }
             }
         }
         for (udp, first, last) in self.doors.iter().flat_map(|door| &door.ports) {
-            self.rule(batch, |rule| rule.destination_ports(*udp, *first, *last).drop());
+            self.rule(batch, CHAIN, |rule| rule.destination_ports(*udp, *first, *last).drop());
         }
     }
 
-    fn rule(&self, batch: &mut Batch, fill: impl FnOnce(&mut Rule<'_>)) {
+    fn rule(&self, batch: &mut Batch, chain: &str, fill: impl FnOnce(&mut Rule<'_>)) {
         batch.message(NEW_RULE, CREATE | APPEND, Family::Inet);
         batch.builder.put_text(1, &self.name);
-        batch.builder.put_text(2, CHAIN);
+        batch.builder.put_text(2, chain);
         batch.builder.nest(4, |list| fill(&mut Rule(list)));
     }
 }
