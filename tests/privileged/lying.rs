@@ -121,6 +121,7 @@ impl Admission {
             device: *key(self.device).public().as_bytes(),
             id: KnockId([7; 8]),
             seconds: self.seconds,
+            offset: 0,
         }
     }
 }

@@ -48,8 +48,10 @@ fn load(args: &FirewallArgs, own_uid: u32) -> Result<Policy, Failed> {
 
 fn apply(args: &FirewallArgs, policy: &Policy) -> Result<(), Failed> {
     let table = own_table(policy);
-    if table.doors.is_empty() {
-        eprintln!("no door guards ports in a table of aldaba's own: there is nothing to apply");
+    if table.doors.is_empty() && table.spa.is_none() {
+        eprintln!(
+            "no door guards ports in a table of aldaba's own, and there is no [spa]: there is nothing to apply"
+        );
         return Ok(());
     }
     Nft::open().and_then(|mut nft| nft.ensure_own_table(&table)).map_err(|error| failed(&error))?;
