@@ -31,7 +31,7 @@ impl Default for Window {
 }
 
 /// What is remembered of a device's requests: nothing at or below the floor is new, nor what is recent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Record {
     floor: u64,
     /// Ascending; all above the floor.
@@ -84,13 +84,18 @@ impl Record {
     /// The record that follows when a request of `time`, which passed [`Record::check`], is accepted.
     #[must_use]
     pub fn accept(&self, window: &Window, time: Timestamp) -> Self {
+        self.accept_within(RECENT, window, time)
+    }
+
+    /// The same for a record of at most `most` times.
+    fn accept_within(&self, most: usize, window: &Window, time: Timestamp) -> Self {
         let mut times: Vec<u64> = self.recent().to_vec();
         if let Err(at) = times.binary_search(&time.0) {
             times.insert(at, time.0);
         }
         let newest = times.last().copied().unwrap_or_default();
         let mut floor = self.floor.max(Timestamp(newest).before(window.slack).0.saturating_sub(1));
-        if times.len() > RECENT {
+        if times.len() > most {
             floor = floor.max(times.first().copied().unwrap_or_default());
         }
         times.retain(|time| *time > floor);

@@ -2,7 +2,9 @@
 
 mod differential;
 mod keys;
+mod locks;
 mod properties;
+mod statistics;
 mod vectors;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -112,3 +112,31 @@ fn records_of_the_right_form_are_read() {
     assert!(Record::decode(&[]).is_err());
     assert!(Record::decode(&[0; 8 * 18]).is_err());
 }
+
+/// Every record that any order of nine moments leads to, with room for one, two and three times.
+#[test]
+fn no_order_of_moments_lets_one_in_twice() {
+    const MOMENTS: u64 = 9;
+    let mut seen = std::collections::HashSet::new();
+    for (most, slack) in (1..=3).flat_map(|most| (0..=2).map(move |slack| (most, slack))) {
+        let window = Window { slack: Duration::from_micros(slack), ..Window::default() };
+        seen.clear();
+        let mut open = vec![(Record::default(), BTreeSet::new())];
+        while let Some((record, accepted)) = open.pop() {
+            for time in (1..=MOMENTS).map(at) {
+                if record.check(&window, at(MOMENTS), time).is_err() {
+                    continue;
+                }
+                assert!(!accepted.contains(&time), "{time:?} twice: {record:?} after {accepted:?}");
+                let next = record.accept_within(most, &window, time);
+                assert!(next.floor >= record.floor && next.len <= most, "{next:?}");
+                let mut accepted = accepted.clone();
+                accepted.insert(time);
+                if seen.insert((next, accepted.clone())) {
+                    open.push((next, accepted));
+                }
+            }
+        }
+        assert!(seen.len() > 100, "{most} times, slack {slack}: only {} records", seen.len());
+    }
+}

@@ -1,4 +1,6 @@
+mod cost;
 mod devices;
+mod exhaustive;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
