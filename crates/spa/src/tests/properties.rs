@@ -16,7 +16,7 @@ proptest! {
     fn what_is_sealed_opens(
         server in any::<[u8; 32]>(), device in any::<[u8; 32]>(), psk in any::<[u8; 32]>(), gate in any::<[u8; 32]>(),
         random in any::<[u8; 32]>(), padding in 0_usize..=1088, seconds in any::<u16>(), audience in "[ -~]{0,64}",
-        address in any::<std::net::Ipv4Addr>().prop_map(std::net::IpAddr::V4), time in any::<u64>(),
+        address in any::<std::net::Ipv4Addr>().prop_map(IpAddr::V4), time in any::<u64>(),
     ) {
         let device = SecretKey::new(&device);
         let psk = Psk::new(psk);
