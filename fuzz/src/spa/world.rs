@@ -105,15 +105,13 @@ fn served(window: Window) -> Served {
         not_after: dates.map(|(_, until)| seconds(until)),
     });
     let devices = DEVICES.iter().take(REGISTERED).map(|known| Device {
-        key: SecretKey::new(&known.secret).public(),
-        name: "somebody".to_owned(),
         doors: if known.web_only { Doors::Only([tag("web")].into()) } else { Doors::All },
         from: known.from.iter().map(|network| network.parse().expect("a network")).collect(),
         expires: known.expires.map(|seconds| BASE.after(SECOND * u32::try_from(seconds).expect("seconds"))),
-        max_lease: None,
         psk_generation: known.generation,
         delegates: known.delegates,
         bound: known.bound,
+        ..Device::new(SecretKey::new(&known.secret).public(), "somebody".to_owned())
     });
     let doors = DOORS.iter().map(|(name, number, bound)| ServedDoor {
         tag: tag(name),
