@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aldaba_toml;
+pub mod authorized_keys;
 pub mod bundle;
 pub mod capture_file;
 pub mod control;
@@ -29,6 +30,7 @@ pub type Target = fn(&[u8]);
 /// All of them by name, which is also the name of their folder of seeds.
 pub const TARGETS: [(&str, Target); 17] = [
     ("aldaba_toml", aldaba_toml::run),
+    ("authorized_keys", authorized_keys::run),
     ("bundle", bundle::run),
     ("capture_file", capture_file::run),
     ("control", control::run),

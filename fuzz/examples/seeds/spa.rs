@@ -13,6 +13,7 @@ use aldaba_spa::{
 use crate::write;
 
 pub fn write_all() -> io::Result<()> {
+    numbered("authorized_keys", registries().iter().map(|text| text.as_bytes().to_vec()))?;
     numbered("datagram", datagrams())?;
     numbered("datagram_sealed", sealed())?;
     numbered("device_bundle", bundles())?;
@@ -39,6 +40,29 @@ fn numbered(target: &str, seeds: impl IntoIterator<Item = Vec<u8>>) -> io::Resul
 
 fn key(number: u8) -> String {
     SecretKey::new(&[number; 32]).public().to_text(KeyKind::Device)
+}
+
+fn registries() -> Vec<String> {
+    let (one, two) = (key(1), key(2));
+    let secret = encode(KeyKind::DeviceSecret, &[1; 32]);
+    vec![
+        String::new(),
+        "# nobody yet\n\n".to_owned(),
+        format!("{one} alice/laptop\n{two} bob\n"),
+        format!("doors=\"ssh,web\" {one} alice\r\n"),
+        format!("from=\"192.0.2.0/24, 2001:db8::/32\",bind {one} alice\n"),
+        format!("max-lease=1h,psk=3,delegate {one} alice\ndoors=\"attic\" {two} bob\n"),
+        format!("{one} alice\n{one} mallory\n{two} bob\n{one} mallory\n"),
+        format!("{} alice\n{two} bob\n", &one[..40]),
+        format!("{} alice\n{two} bob\n", *secret),
+        format!("door=ssh {one} alice\nexpires=soon {two} bob\nexpires=2027-01-01 {two} carol\n"),
+        format!("{one}\n{two} b\u{f6}b \u{2603}\n\u{7}{two} bob\n"),
+        format!("{} alice\n", one.to_uppercase()),
+        format!("doors=\"ssh {one} alice\n{two} bob\n"),
+        format!("doors=\",\" {one} alice\n{two} bob\n"),
+        format!("from=\"\" {one} alice\nfrom=, {two} bob\n"),
+        format!("expires=2027-01-01T12:00:00+02:00,from=192.0.2.7 {one} alice"),
+    ]
 }
 
 /// Of other gates than the one the target has.

@@ -201,3 +201,11 @@ proptest::proptest! {
         read_text(&text);
     }
 }
+
+#[test]
+fn a_limit_that_names_nothing_is_no_permission() {
+    for option in ["doors=\",\"", "doors=\" \"", "doors=", "from=\"\"", "from=,"] {
+        let (listed, said) = read_text(&format!("{option} {} alice\n", key(1)));
+        assert!(listed.is_empty() && said.len() == 1, "{option}: {said:?}");
+    }
+}
