@@ -41,6 +41,7 @@ impl Net {
         ip("link set vb up");
         let raw =
             rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        past_the_queue(&raw)?;
         let index = |name| rustix::net::netdevice::name_to_index(&raw, name);
         let (va, vb) = (index("va")?, index("vb")?);
         Ok(Self { sender: raw, va, vb })
@@ -79,6 +80,23 @@ impl Net {
     pub(crate) fn udp(&self, port: u16) {
         self.send(&ethernet(&[], &ipv4(17, port, &[0; 4])));
     }
+}
+
+/// Frames go straight to the device. Its queue throws them away until the kernel has noticed, some time after `ip` has
+/// ended, that the cable is whole.
+fn past_the_queue(raw: &OwnedFd) -> io::Result<()> {
+    let yes = 1_i32;
+    // SAFETY: the option's value is valid for its length.
+    let set = unsafe {
+        libc::setsockopt(
+            raw.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_QDISC_BYPASS,
+            (&raw const yes).cast(),
+            u32::try_from(size_of_val(&yes)).unwrap(),
+        )
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A frame with these VLAN tags (protocol, tag), outermost first.

@@ -1,6 +1,7 @@
 //! What a started role has, and has not.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::memfd;
@@ -76,9 +77,12 @@ fn the_end_of_its_parent_reaches_it_through_the_channel() {
 fn a_program_file_that_is_replaced_does_not_matter() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("program");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let itself = std::env::current_exe().unwrap();
     #[expect(clippy::disallowed_methods, reason = "the program under test must be a file we may replace")]
-    let output = std::process::Command::new(&copy)
+    let run = |program: &Path| std::process::Command::new(program);
+    // Another process writes it: a child that some test starts meanwhile would keep our descriptor, and the file busy.
+    assert!(run("cp".as_ref()).args([&itself, &copy]).status().unwrap().success());
+    let output = run(&copy)
         .args(["--exact", "reexec::in_a_file_that_is_replaced", "--nocapture"])
         .env(INSIDE, "1")
         .output()
