@@ -23,7 +23,7 @@ use crate::{Options, one_time, sequence};
 const SEQ_TIMEOUT: i32 = 25;
 const CMD_TIMEOUT: i32 = 10;
 
-/// No host has this address, so a door with it never opens: what a host name as target amounts to.
+/// No host has this address, so a door with it never opens.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Where a directive stands.
@@ -274,31 +274,28 @@ fn odd_seconds(text: &str, at: &At<'_>, value: i32, slip: &Slip) -> Diagnostic {
 }
 
 fn read_target(text: &str, at: &At<'_>, findings: &mut Findings) -> Option<IpAddr> {
-    if text.is_empty() {
-        let message = "an empty target is none: the interface's own addresses count";
-        findings.lenient(Diagnostic::warning("empty-target", &at.value, message));
-        return None;
-    }
+    let never = |code: &'static str, what: &str| {
+        Diagnostic::warning(code, &at.value, format!("{what} as target never matches"))
+            .label("this door cannot open")
+            .help("write the address itself, IPv4 or IPv6, as `ip address` shows it")
+    };
     match target(text) {
-        Target::Address(address) => Some(address),
-        Target::Name => {
-            findings.lenient(
-                Diagnostic::warning("name-as-target", &at.value, "a host name as target never matches")
-                    .label("this door cannot open")
-                    .help("write the address itself, IPv4 or IPv6"),
-            );
-            Some(NOBODY)
-        }
+        Target::Address(address) => return Some(address),
+        Target::Name => findings.lenient(never("name-as-target", "a host name")),
+        Target::Misspelt => findings.lenient(never("misspelt-target", "an address spelt like this")),
         Target::Nonsense => {
-            let shown: String = text.chars().take(80).collect();
-            findings.add(
-                Diagnostic::error("bad-target", &at.value, format!("{shown:?} is not an address"))
-                    .help("write one IPv4 or IPv6 address, without a port, a prefix length or a zone")
-                    .knockd(format!("pcap_compile: unknown host '{text}'")),
-            );
-            None
+            findings.add(nonsense(text, at));
+            return None;
         }
     }
+    Some(NOBODY)
+}
+
+fn nonsense(text: &str, at: &At<'_>) -> Diagnostic {
+    let shown: String = text.chars().take(80).collect();
+    Diagnostic::error("bad-target", &at.value, format!("{shown:?} is not an address"))
+        .help("write one IPv4 or IPv6 address, without a port, a prefix length or a zone")
+        .knockd(format!("pcap_compile: unknown host '{text}'"))
 }
 
 fn one_time_file(

@@ -1,7 +1,7 @@
-//! A `target`: an address, a host name, or nonsense.
+//! A `target`: an address, what can never match, or nonsense.
 //!
-//! A host name is resolved nowhere: the original accepts one but compares addresses as text, so a door with a host
-//! name can never match. It starts here too, with a warning.
+//! The original takes host names, and addresses with fewer numbers or leading zeros, but compares addresses as text: a door
+//! with such a target can never open. It starts here too, with a warning; nothing is resolved.
 
 use std::net::IpAddr;
 
@@ -11,6 +11,8 @@ pub(super) enum Target {
     Address(IpAddr),
     /// Could be the name of a host.
     Name,
+    /// Numbers and dots that make an address, but not as packets have it.
+    Misspelt,
     Nonsense,
 }
 
@@ -18,6 +20,7 @@ pub(super) fn target(text: &str) -> Target {
     match text.parse() {
         Ok(address) => Target::Address(address),
         Err(_) if is_host_name(text) => Target::Name,
+        Err(_) if is_numbers(text) => Target::Misspelt,
         Err(_) => Target::Nonsense,
     }
 }
@@ -27,6 +30,17 @@ fn is_host_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let last_is_number = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     name.len() <= 253 && !last_is_number && name.split('.').all(is_label)
+}
+
+/// `10.1`, `010.0.0.1`, or the whole address as one number.
+fn is_numbers(text: &str) -> bool {
+    let numbers: Vec<&str> = text.split('.').collect();
+    let largest = if numbers.len() == 1 { u32::MAX } else { 255 };
+    let fits = |number: &&str| {
+        number.bytes().all(|b| b.is_ascii_digit())
+            && number.parse::<u32>().is_ok_and(|value| value <= largest)
+    };
+    numbers.len() <= 4 && numbers.iter().all(fits)
 }
 
 fn is_label(label: &str) -> bool {
@@ -49,6 +63,9 @@ mod tests {
         for name in ["localhost", "gw.example.org", "gw.example.org.", "a_b", "1and1.example"] {
             assert_eq!(target(name), Target::Name, "{name}");
         }
+        for numbers in ["10.1", "1.2.3", "7000", "010.8.8.8", "10.88.0.09"] {
+            assert_eq!(target(numbers), Target::Misspelt, "{numbers}");
+        }
         let long = "a".repeat(64);
         let nonsense = [
             "300.1.2.3.4 or",
@@ -61,7 +78,11 @@ mod tests {
             "a..b",
             "-a",
             "\"10.0.0.1\"",
-            "7000",
+            "1.2.3.4.5",
+            "4294967296",
+            "256.1",
+            "1..2",
+            "10.0.0.1.",
             &long,
         ];
         for text in nonsense {
