@@ -2,8 +2,10 @@
 //! (docs/architecture.md, "Who holds what").
 //!
 //! It is the monitor's child, started with the first lease that has a stop command, and does nothing while its channel
-//! lives. Then it reads the journal, and at each deadline takes its lock for as long as a stop command needs; when
-//! somebody else has the lock, the doors are in good hands and it ends.
+//! lives but note which start commands run. Then it reads the journal, and at each deadline takes its lock for as long as
+//! a stop command needs; when somebody else has the lock, the doors are in good hands and it ends.
+
+mod starts;
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd as _;
@@ -12,8 +14,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_runner::door::Style;
-use aldaba_runner::lease::Held;
-use aldaba_runner::record::{self, Due, Moment, Recovered};
+use aldaba_runner::lease::{Held, LeaseId};
+use aldaba_runner::record::{self, Due, Moment, Record, Recovered};
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::clock;
 use aldaba_sys::files::LockError;
@@ -26,14 +28,20 @@ use crate::keeper::{Keeper, KeeperError};
 use crate::log::{Form, Level, Log};
 use crate::role::Role;
 use crate::wording;
+use starts::Starts;
 
 /// How long a stop command may take while the lock is held; a longer one goes on without it.
 const HOLD: Duration = Duration::from_millis(1500);
 /// How soon a stop command that failed, or a lock that could not be had for another reason, is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long a monitor that is ending may hold its lock: so often, so long apart.
+/// How soon to look again whether a monitor that is ending has let go of its lock: mostly it has at once, but the kernel may
+/// take seconds to clear up after it. Beyond the last look it is stuck in the kernel, and its lock with it.
 const DYING: Duration = Duration::from_millis(5);
-const DYING_TRIES: u32 = 100;
+const DYING_SLOWLY: Duration = Duration::from_millis(100);
+const SLOWLY_AFTER: u32 = 100;
+const LAST_LOOK: u32 = 700;
+/// How long after its deadline a door of ours waits for its start command, whose time limit nobody watches any more.
+const HUNG: Duration = Duration::from_secs(10);
 /// How often a failing stop command of ours is run before it is left to the next start.
 const TRIES: u32 = 5;
 
@@ -41,8 +49,8 @@ const TRIES: u32 = 5;
 #[derive(Debug)]
 pub struct CloserHandle {
     process: Started,
-    /// The closer lives as long as this is open; then it acts.
-    _channel: Channel,
+    /// While this is open, the closer listens; then it acts.
+    channel: Channel,
 }
 
 impl CloserHandle {
@@ -57,7 +65,14 @@ impl CloserHandle {
             surroundings: aldaba_sys::reexec::Surroundings::Inherited,
             descriptors: &[theirs.as_fd()],
         })?;
-        Ok(Self { process, _channel: ours })
+        Ok(Self { process, channel: ours })
+    }
+
+    /// Says that the start command of this lease runs. What is not heard is closed at its deadline all the same.
+    pub fn tell_start(&self, lease: LeaseId, pid: u32) {
+        if let Ok(process) = process::pidfd(pid) {
+            self.channel.send(&starts::message(lease), &[process.as_fd()]).ok();
+        }
     }
 
     /// Its process number.
@@ -119,23 +134,25 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let monitor = process::parent_id();
-    wait_for_end(&channel);
+    let starts = listen_to_the_end(&channel);
     let mut closer =
-        Closer { folder, knockd: target.knockd, log: target.open(), monitor, waits: 0, tries: 0 };
+        Closer { folder, knockd: target.knockd, log: target.open(), starts, monitor, waits: 0, tries: 0 };
     while let Some(pause) = closer.turn() {
-        poll::wait(&[], Some(pause)).ok();
+        poll::wait(&closer.starts.interests(), Some(pause)).ok();
     }
     ExitCode::SUCCESS
 }
 
-fn wait_for_end(channel: &Channel) {
+/// Returns when the monitor is gone.
+fn listen_to_the_end(channel: &Channel) -> Starts {
+    let mut starts = Starts::default();
     loop {
         match channel.receive() {
             Ok(Received::Nothing) => {
                 poll::wait(&[(channel.as_fd(), Interest::READ)], None).ok();
             }
-            Ok(Received::Message { .. }) => {}
-            Ok(Received::End) | Err(_) => return,
+            Ok(Received::Message { bytes, fds }) => starts.take(&bytes, fds),
+            Ok(Received::End) | Err(_) => return starts,
         }
     }
 }
@@ -144,6 +161,8 @@ struct Closer {
     folder: PathBuf,
     knockd: bool,
     log: Log,
+    /// Start commands that have outlived the monitor.
+    starts: Starts,
     /// The process number of the monitor that started this closer.
     monitor: u32,
     /// Turns that found the lock still held by it.
@@ -167,6 +186,7 @@ impl Closer {
             Ok(entries) => entries,
             Err(error) => return self.try_again(&error.to_string()),
         };
+        self.starts.forget_ended();
         let mut next: Option<Duration> = None;
         for recovered in record::recover(entries, &now) {
             match recovered.due {
@@ -178,7 +198,8 @@ impl Closer {
                     keeper.remove(recovered.record.id).ok();
                 }
                 Due::Now | Due::OtherBoot => {
-                    if !self.close(&mut keeper, &recovered) {
+                    let waits = self.waits_for_start(&recovered.record, now.now);
+                    if waits || !self.close(&mut keeper, &recovered) {
                         next = Some(next.map_or(AGAIN, |next| next.min(AGAIN)));
                     }
                 }
@@ -188,6 +209,12 @@ impl Closer {
             keeper.leave_nothing_behind();
         }
         next
+    }
+
+    /// What a stop command took back before it was there would stay.
+    fn waits_for_start(&self, record: &Record, now: Duration) -> bool {
+        let is_hung = record.style == Style::Native && now > record.deadline.saturating_add(HUNG);
+        self.starts.is_running(record.id) && !is_hung
     }
 
     /// Runs a stop command; whether the lease is done with.
@@ -216,7 +243,8 @@ impl Closer {
     fn unless_dying(&mut self, holder: Option<u32>) -> Option<Duration> {
         let is_monitor = holder.is_none_or(|pid| pid == self.monitor);
         self.waits = self.waits.saturating_add(1);
-        (is_monitor && self.waits < DYING_TRIES).then_some(DYING)
+        let pause = if self.waits < SLOWLY_AFTER { DYING } else { DYING_SLOWLY };
+        (is_monitor && self.waits < LAST_LOOK).then_some(pause)
     }
 
     fn try_again(&mut self, error: &str) -> Option<Duration> {

@@ -58,7 +58,7 @@ pub(super) struct Ended {
 }
 
 impl Commands {
-    /// Starts a command.
+    /// Starts a command; says its process number.
     pub(super) fn start(
         &mut self,
         job: JobId,
@@ -66,10 +66,11 @@ impl Commands {
         style: Style,
         command: &Rendered,
         limit: Option<Duration>,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<u32> {
         let child = spawn_as(style, command)?;
+        let pid = child.pid;
         self.running.insert(job, Running { child, part, kept: Vec::new(), limit });
-        Ok(())
+        Ok(pid)
     }
 
     /// Signals a command and everything it has started.

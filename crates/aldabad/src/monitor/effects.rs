@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aldaba_runner::{Effect, Held, Moment, Outcome, Record};
+use aldaba_runner::{Effect, Held, Moment, Outcome, Part, Record};
 use aldaba_sys::clock;
 
 use super::Monitor;
@@ -32,11 +32,17 @@ impl Monitor {
                     self.runner.journal_failed(now, lease);
                 }
             }
-            Effect::Spawn { job, part, style, command, time_limit, .. } => {
+            Effect::Spawn { job, lease, part, style, command, time_limit, .. } => {
                 let limit = time_limit.map(|limit| now.saturating_add(limit));
-                if let Err(error) = self.commands.start(job, part, style, &command, limit) {
-                    let errno = error.raw_os_error().unwrap_or_default();
-                    self.runner.command_finished(now, job, Outcome::NotStarted(errno));
+                match self.commands.start(job, part, style, &command, limit) {
+                    Ok(pid) if part == Part::Start => {
+                        self.closer.iter().for_each(|closer| closer.tell_start(lease, pid));
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        let errno = error.raw_os_error().unwrap_or_default();
+                        self.runner.command_finished(now, job, Outcome::NotStarted(errno));
+                    }
                 }
             }
             Effect::Signal { job, signal } => self.commands.signal(job, signal),
