@@ -108,8 +108,16 @@ fn what_a_capture_would_have_opened() {
     let said = text(&right.stdout);
     assert!(right.status.success() && said.contains("10.9.0.2") && said.contains("ssh"), "{said}");
     let wrong = text(&check("wrong.pcap").stdout);
-    assert!(said.contains("ssh: WOULD OPEN for 30s") && said.contains("1 openings"), "{said}");
+    assert!(said.contains("ssh: WOULD OPEN for 30s") && said.contains("; 1 opening\n"), "{said}");
     assert!(wrong.contains("the attempt is cancelled") && !wrong.contains("WOULD OPEN"), "{wrong}");
+    write("wireless.pcap", &pcap(105, &frames(&[7391, 2804])));
+    let said = text(&check("wireless.pcap").stdout);
+    assert!(said.contains("2 on a kind of link that is not read here (link type 105)"), "{said}");
+    let mut short = frames(&[7391]);
+    short[0].1.truncate(40);
+    write("short.pcap", &pcap(ETHERNET, &short));
+    let said = text(&check("short.pcap").stdout);
+    assert!(said.contains("1 malformed: "), "{said}");
     let cut = check("cut.pcap");
     assert_eq!(cut.status.code(), Some(1));
     assert!(text(&cut.stderr).contains("cut.pcap: at byte"), "{}", text(&cut.stderr));

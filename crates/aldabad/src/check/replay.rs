@@ -8,7 +8,7 @@ use std::time::Duration;
 use aldaba_config::Policy;
 use aldaba_gate::knock::{Outcome, TcpFlags};
 use aldaba_gate::packet::capture_file::{FileError, Reader, Record};
-use aldaba_gate::packet::{Segment, Transport, parse};
+use aldaba_gate::packet::{Refused, Segment, Transport, parse};
 use aldaba_gate::{DoorId, Events, Gate, Grant, Interface, KnockAction, Verdict};
 use aldaba_runner::door::{Action, Door, NftSet, Template};
 use aldaba_runner::template::Substitution;
@@ -37,6 +37,12 @@ pub(super) struct Report {
     sources: BTreeMap<IpAddr, Source>,
     frames: u64,
     refused: u64,
+    /// Of them: malformed, so that the host's own stack drops them too.
+    malformed: u64,
+    /// Of them: cut off by the capture before their headers end.
+    cut: u64,
+    /// Of them: on links that are not read, with the file's numbers for those.
+    unread_links: BTreeMap<u32, u64>,
     elsewhere: u64,
     invisible: u64,
     opened: u64,
@@ -91,10 +97,7 @@ fn destinations(records: &[Record<'_>]) -> HashSet<IpAddr> {
 impl Report {
     fn show(&mut self, policy: &Policy, gate: &mut Gate, start: Duration, record: &Record<'_>) {
         self.frames += 1;
-        let Some(Ok(segment)) = record.frame().map(|frame| parse(&frame)) else {
-            self.refused += 1;
-            return;
-        };
+        let Some(segment) = self.segment(record) else { return };
         let mut notes = Notes { policy, lines: Vec::new(), opened: 0 };
         let verdict = gate.segment(record.time, record.interface, &segment, &mut notes);
         self.opened += notes.opened;
@@ -117,6 +120,23 @@ impl Report {
         for (source, line) in notes.lines {
             self.line(source, format!("{when}    {line}"));
         }
+    }
+
+    /// The segment in a packet; what is none is counted.
+    fn segment<'a>(&mut self, record: &Record<'a>) -> Option<Segment<'a>> {
+        let refused = match record.frame().map(|frame| parse(&frame)) {
+            Some(Ok(segment)) => return Some(segment),
+            Some(Err(refused)) => Some(refused),
+            None => None,
+        };
+        self.refused += 1;
+        match (refused, record.link) {
+            (Some(Refused::NotCaptured(_)), _) => self.cut += 1,
+            (Some(Refused::Malformed(..)), _) => self.malformed += 1,
+            (None, Err(number)) => *self.unread_links.entry(number).or_default() += 1,
+            _ => {}
+        }
+        None
     }
 
     fn line(&mut self, source: IpAddr, line: String) {
@@ -147,10 +167,27 @@ impl fmt::Display for Report {
         if self.unlisted > 0 {
             writeln!(f, "… and {} lines of further sources", self.unlisted)?;
         }
+        if self.malformed > 0 {
+            writeln!(f, "{} malformed: the host's own network stack drops them too", self.malformed)?;
+        }
+        if self.cut > 0 {
+            writeln!(f, "{} cut off before their headers end: capture with `tcpdump -s 0`", self.cut)?;
+        }
+        for (number, count) in &self.unread_links {
+            writeln!(
+                f,
+                "{count} on a kind of link that is not read here (link type {number}): capture with `tcpdump -i any`"
+            )?;
+        }
         writeln!(
             f,
-            "{} packets: {} no TCP or UDP segment, {} not for this host, {} to ports no door looks at; {} openings",
-            self.frames, self.refused, self.elsewhere, self.invisible, self.opened
+            "{} packets: {} no TCP or UDP segment, {} not for this host, {} to ports no door looks at; {} opening{}",
+            self.frames,
+            self.refused,
+            self.elsewhere,
+            self.invisible,
+            self.opened,
+            if self.opened == 1 { "" } else { "s" },
         )
     }
 }
