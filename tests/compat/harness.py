@@ -104,7 +104,16 @@ class Case:
         self.ipc("-6", "addr", "add", CLI6 + "/64", "dev", "kdc0", "nodad")
         self.ip("link", "set", IF, "up")
         self.ipc("link", "set", "kdc0", "up")
+        self.wait_for_link()
         self.open_tx()
+
+    def wait_for_link(self):
+        """until the kernel has noticed that the cable is whole; before that it drops what is sent"""
+        end = time.time() + 5
+        while time.time() < end:
+            if "state UP" in self.ip("link", "show", IF) and "state UP" in self.ipc("link", "show", "kdc0"):
+                return
+            time.sleep(0.01)
 
     def open_tx(self):
         with InNs(self.ns_c):

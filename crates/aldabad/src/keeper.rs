@@ -25,7 +25,11 @@ const AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
     /// The folder cannot be made, or is not private.
-    #[error("state folder {}: {source}\n  help: name another one with --state-dir, or make this one: install -d -m 0700 {}", path.display(), path.display())]
+    #[error(
+        "state folder {}: {source}\n  help: make it for this user: install -d -m 0700 {}\n  \
+         help: or name another one with --state-dir, or STATE_DIRECTORY in the environment (knockd)",
+        path.display(), path.display()
+    )]
     Folder {
         /// Which.
         path: PathBuf,

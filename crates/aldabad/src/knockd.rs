@@ -63,11 +63,13 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     if options.debug {
         debug("", device.describe());
     }
-    let log = open_log(options, &read);
+    let log = open_log(options, &source, &read);
     let pid_file = read.loaded.policy.daemon.pid_file.clone().or_else(|| options.pid_file.clone());
     let daemon = if options.daemon { Some(into_background()?) } else { None };
     let base = state_folder(None, surroundings.state_directory.as_deref(), None);
-    let face = Knockd { verbose: options.verbose, debug: options.debug, lookup: options.lookup };
+    // In the background nobody hears it; the terminal it was started from is no longer its own.
+    let verbose = options.verbose && !options.daemon;
+    let face = Knockd { verbose, debug: options.debug, lookup: options.lookup };
     let control = read.loaded.policy.daemon.control.clone();
     let setup = Setup {
         control,
@@ -80,7 +82,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
         sandbox: true,
     };
     let mut monitor = Monitor::start(setup).map_err(|error| fail(&error))?;
-    if options.verbose {
+    if verbose {
         aloud(&format!("listening on {interface}..."));
     }
     if let Some(daemon) = daemon {
@@ -155,15 +157,14 @@ fn interface(options: &Options, read: &Read) -> String {
 }
 
 /// The configuration beats the option. One that cannot be opened is a warning: the daemon runs on without.
-fn open_log(options: &Options, read: &Read) -> Log {
+fn open_log(options: &Options, source: &Source, read: &Read) -> Log {
     let wanted = &read.loaded.policy.daemon.log;
-    let mut log = Log::new(Form::Knockd { echo: options.verbose });
+    let mut log = Log::new(Form::Knockd { echo: options.verbose && !options.daemon });
     if wanted.syslog {
         log.use_syslog();
     }
     if let Some(file) = wanted.file.as_ref().or(options.log_file.as_ref()) {
-        // Relative names are relative to where it was started, also after a reload.
-        let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        let file = source.resolve(file);
         if let Err(error) = log.use_file(&file) {
             eprintln!("warning: cannot open logfile {}: {error}", file.display());
         }
@@ -183,9 +184,10 @@ fn into_background() -> Result<daemonize::Child, ExitCode> {
 }
 
 impl Monitor {
-    /// Writes the pid file; one that cannot be written is logged and done without.
+    /// Writes the pid file; one that cannot be written is logged and done without. In the background, so a relative name
+    /// is relative to the root folder.
     fn write_pid_file(&mut self, path: &Path) {
-        match PidFile::create(path) {
+        match PidFile::create(&Path::new("/").join(path)) {
             Ok(file) => self.keep_pid_file(file),
             Err(error) => {
                 let why = aldaba_sys::files::strerror(&error);

@@ -14,6 +14,7 @@ pub const LARGEST_POLICY: usize = 64 << 20;
 pub struct Source {
     kind: Kind,
     path: PathBuf,
+    started_in: PathBuf,
     own_uid: u32,
 }
 
@@ -29,7 +30,14 @@ pub struct Read {
 impl Source {
     /// A file in this grammar. The path is made absolute: a daemon that changes its directory finds it again.
     pub fn new(kind: Kind, path: &Path, own_uid: u32) -> io::Result<Self> {
-        Ok(Self { kind, path: std::path::absolute(path)?, own_uid })
+        let started_in = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        Ok(Self { kind, path: std::path::absolute(path)?, started_in, own_uid })
+    }
+
+    /// A name in the file: relative ones are relative to where the daemon was started, also when it has left that folder.
+    #[must_use]
+    pub fn resolve(&self, name: &Path) -> PathBuf {
+        self.started_in.join(name)
     }
 
     /// Whose rules doors of this file follow.

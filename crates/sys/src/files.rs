@@ -111,9 +111,9 @@ pub fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// An existing regular file in which bytes are to be overwritten. Links are refused.
+/// An existing regular file in which bytes are to be overwritten.
 pub fn open_for_marking(path: &Path) -> io::Result<File> {
-    let fd = open(path, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK, 0)?;
+    let fd = open(path, OFlags::RDWR | OFlags::NONBLOCK, 0)?;
     regular(&fd)?;
     Ok(fd.into())
 }

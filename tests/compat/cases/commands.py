@@ -2,15 +2,16 @@
 
 import os
 import signal
+import time
 
-from harness import OTHER, door
+from harness import CLI, OTHER, door
 from cases.base import LOG, case, A3
 
-def knocked(cid, name, lines, expect, cls="contract", want=None, wait=0.7, cost=1, slow=False, post=None):
+def knocked(cid, name, lines, expect, cls="contract", want=None, wait=0.7, cost=1, slow=False, post=None, **start):
     """single-port door with these lines; one knock"""
     def fn(t):
         t.conf("[A]\nsequence = 7000\n" + "\n".join(lines) + "\n")
-        if not t.start():
+        if not t.start(**start):
             return "refused " + t.wait(1)
         t.syn(7000)
         r = t.opens(wait)
@@ -210,3 +211,118 @@ def _(t):
     t.start()
     t.syn(7000, 8000, 9000)
     return t.opens()
+
+
+def logged(t, r):
+    return r + " | " + " | ".join(t.logs())
+
+
+knocked("C08", "cmd_timeout is 10 s if nobody says otherwise",
+        ["start_command = date +%s.%N >> {res}", "stop_command = date +%s.%N >> {res}"], "10 s",
+        wait=11, cost=12, slow=True, post=lambda t, r: "%.0f s" % (float(r.split()[1]) - float(r.split()[0])))
+knocked("C12", "an empty start_command: the stop command does not run",
+        ["start_command =", "cmd_timeout = 0", "stop_command = echo 2 >> {res}"], "-")
+knocked("C13", "a session of its own", ["command = cut -d' ' -f6 /proc/self/stat >> {res}"], "another",
+        post=lambda t, r: "another" if int(r) != os.getsid(t.pid) else "the daemon's")
+knocked("C39", "no signal but real-time ones is blocked or ignored",
+        ["command = grep -E '^Sig(Blk|Ign)' /proc/self/status >> {res}"], "none",
+        post=lambda t, r: "none" if all(int(x, 16) & 0x7fffffff == 0 for x in r.split()[1::2]) else r)
+knocked("C40", "umask and priority are the daemon's", ["command = echo $(umask) $(nice) >> {res}"], "0022 0")
+knocked("C41", "%%IP%%, %IP and %IP%IP%", ["command = echo %%IP%% %IP %IP%IP% >> {res}"], "%c% %IP cIP%")
+knocked("C42", "a program that is not there", ["command = /no/such/program"],
+        "- | c: A: Stage 1 | c: A: OPEN SESAME | A: running command: /no/such/program | ~ | A: command returned non-zero status code (127)",
+        post=logged)
+knocked("C43", "start and stop command fail", ["start_command = exit 8", "cmd_timeout = 0", "stop_command = exit 9"],
+        "- | c: A: Stage 1 | c: A: OPEN SESAME | A: running command: exit 8 | ~ | A: command returned non-zero status code (8)"
+        " | c: A: command timeout | A: running command: exit 9 | ~ | A: command returned non-zero status code (9)", post=logged)
+knocked("C44", "the whole environment", ["command = env | grep -vE '^(_|SHLVL|PWD|OLDPWD)=' | sort | xargs >> {res}"],
+        "A=b PATH=/usr/bin:/bin", env={"PATH": "/usr/bin:/bin", "A": "b"})
+knocked("C45", "the working directory", ["command = pwd >> {res}"], "/usr", cwd="/usr")
+knocked("C46", "backticks, $( ), arithmetic, quotes", ["command = echo `echo a` $(echo 'b  c') \"d e\" $((1+2)) >> {res}"], "a b c d e 3")
+knocked("C47", "a quote that does not end", ["command = echo 'x >> {res}"], "command returned non-zero status code (2)",
+        post=lambda t, r: t.logs()[-1].removeprefix("A: "))
+knocked("C48", "a start command in the background: the stop command does not wait for it",
+        ["start_command = (sleep 0.8; echo late >> {res}) &", "cmd_timeout = 0", "stop_command = echo stop >> {res}"], "stop late",
+        wait=1.6, cost=2)
+knocked("C49", "what a command prints to standard error", ["command = echo heard >&2"], "heard",
+        post=lambda t, r: t.output().strip())
+knocked("C50", "tabs and UTF-8 in a command", ["command = printf 'a\\tbö' | tr '\\t' _ >> {res}"], "a_bö")
+
+
+@case("C19", "ended commands leave no zombies", "0")
+def _(t):
+    t.conf(door("A", "7000"))
+    t.start()
+    for _ in range(5):
+        t.syn(7000, gap=0.05)
+    t.sleep(0.6)
+    pids = [pid for pid in t.nsx(t.ns_c, "ip", "netns", "pids", t.ns_s).stdout.split()]
+    return str(sum(os.path.exists("/proc/" + pid) and not t.pid_alive(int(pid)) for pid in pids))
+
+
+@case("C24", "SIGHUP does not touch a stop command that waits", "early A:c / due A:c stop:c", cost=4)
+def _(t):
+    t.conf(door("A", "7000", "cmd_timeout = 2", "stop_command = echo stop:%IP% >> {res}"))
+    t.start()
+    t.syn(7000)
+    t.sleep(0.4)
+    t.signal(signal.SIGHUP)
+    return "early %s / due %s" % (t.opens(0.6), t.opens(1.6))
+
+
+@case("C27", "sixty successes of one source, each with a stop command that waits", "60 starts, 60 stops", cost=6)
+def _(t):
+    t.conf(door("A", "7000", "cmd_timeout = 3", "stop_command = echo stop:%IP% >> {res}"))
+    t.start()
+    for _ in range(60):
+        t.syn(7000, gap=0.02)
+    t.sleep(4)
+    end = time.time() + 6
+    while time.time() < end and t.raw_results().count("stop:" + CLI) < 60:
+        t.sleep(0.2)
+    seen = t.opens().split()
+    return "%d starts, %d stops" % (seen.count("A:c"), seen.count("stop:c"))
+
+
+@case("C51", "thirty successes while the start command takes 1.5 s: how many run at once", "30, 30 in the end", "quirk",
+      "16, 30 in the end", cost=5)
+def _(t):
+    t.conf(door("A", "7000", cmd="echo A:%IP% >> {res}; sleep 1.5"))
+    t.start()
+    for number in range(30):
+        t.syn(7000, gap=0.005, src="10.77.0.%d" % (50 + number))
+    t.sleep(1)
+    early = len(t.raw_results())
+    t.sleep(2)
+    return "%d, %d in the end" % (early, len(t.raw_results()))
+
+
+@case("C52", "SIGTERM while a start command runs: it is not cut off", "done", cost=3)
+def _(t):
+    t.conf(door("A", "7000", cmd="sleep 1.2; echo done >> {res}"))
+    t.start()
+    t.syn(7000)
+    t.sleep(0.4)
+    t.signal(signal.SIGTERM)
+    return t.opens(1.8).split(" DIED")[0]
+
+
+@case("C53", "SIGTERM while a start command runs that a stop command follows", "at once: running / done stop DIED rc=15", cost=4)
+def _(t):
+    t.conf(door("A", "7000", "cmd_timeout = 1", "stop_command = echo stop >> {res}", cmd="sleep 1; echo done >> {res}"))
+    t.start()
+    t.syn(7000)
+    t.sleep(0.4)
+    t.signal(signal.SIGTERM)
+    return "at once: %s / %s" % (t.wait(0.4), t.opens(3.2))
+
+
+@case("C54", "kill -9 of the daemon alone while a start command runs: start, then stop", "done stop DIED sig=9", cost=3)
+def _(t):
+    t.conf(door("A", "7000", "cmd_timeout = 0", "stop_command = echo stop >> {res}", cmd="sleep 1; echo done >> {res}"))
+    t.start()
+    t.syn(7000)
+    t.sleep(0.4)
+    t.signal(signal.SIGKILL)
+    t.wait(0.5)
+    return t.opens(2)

@@ -2,7 +2,8 @@
 
 import os
 
-from cases.base import CASES, case
+from harness import door
+from cases.base import CASES, case, A3
 
 def gram(cid, name, text, expect, cls="contract", want=None):
     def fn(t):
@@ -81,8 +82,9 @@ gramk("K65", "NUL-free 31 ports of mixed protocol", "[A]\nsequence = " + ",".joi
       [("tcp" if i % 2 else "udp", 7000 + i) for i in range(31)], "ok")
 
 
-def _k60(t):
-    t.rawconf("[options]\nInterface = kdv0\nInterface = lo\n[A]\nsequence = 7000,8000,9000\n" + CMD)
+@case("K60", "Interface three times: the first that is not empty counts", "ok")
+def _(t):
+    t.rawconf("[options]\nInterface =\nInterface = kdv0\nInterface = lo\n[A]\nsequence = 7000,8000,9000\n" + CMD)
     t.start("-g", t.log, iface=None)
     t.syn(7000, 8000, 9000)
     return t.opens()
@@ -109,3 +111,60 @@ gramk("K66", "upper-case directives and protocols", "[A]\nSEQUENCE = 7000:TCP,80
 gramk("K67", "tabs", "[A]\n\tsequence\t=\t7000,8000,9000\n\tcommand\t=\techo ok >> {res}\n", T3, "ok")
 gram("K68", "33 steps", "[A]\nsequence = " + ",".join(str(7000 + i) for i in range(33)) + "\n", NO)
 gram("K69", "an unknown protocol", "[A]\nsequence = 7000:icmp\n", NO)
+gramk("K23", "a trailing comma", "[A]\nsequence = 7000,\n" + CMD, [("tcp", 7000, 0)], "ok", "quirk")
+gramk("K24", "no digit in front", "[A]\nsequence = !7000\n" + CMD, [("tcp", 0)], "ok", "quirk")
+gramk("K40", "a quoted port", "[A]\nsequence = \"7000\"\n" + CMD, [("tcp", 0)], "ok", "quirk")
+gramk("K42", "a line of 4000 bytes", "[A]\nsequence = 7000\ncommand = echo ok >> {res} #" + "x" * 3900 + "\n", [("tcp", 7000)], "ok")
+gram("K70", "a comment behind a section's name", "[A] # c\nsequence = 7000\n", NO)
+gram("K71", "a line that is nothing but =", "[A]\nsequence = 7000\n=\n", NO)
+gramk("K72", "a section in two pairs of brackets: the inner ones belong to the name", "[[A]]\nsequence = 7000\n" + CMD, [("tcp", 7000)], "ok")
+gramk("K73", "form feed and vertical tab are white space", "[A]\n\v\fsequence\f=\v7000\f\n" + CMD, [("tcp", 7000)], "ok")
+gram("K75", "a comment of more than 4095 bytes: its rest is a new line", "#" + "x" * 5000 + "\n[A]\nsequence = 7000\n", NO)
+gram("K76", "UseSyslog with an empty value", "[options]\nUseSyslog =\n[A]\nsequence = 7000\n", NO)
+gramk("K77", "blanks in place of commas: the first number counts", "[A]\nsequence = 7000 8000 9000\n" + CMD, [("tcp", 7000)], "ok", "quirk")
+gram("K79", "a colon in place of =", "[A]\nsequence: 7000\n", NO)
+gram("K80", "[OPTIONS] is a door", "[OPTIONS]\nlogfile = {dir}/x\n[A]\nsequence = 7000\n", NO)
+gramk("K81", "blanks around protocols", "[A]\nsequence = 7000 : udp , 8000: UDP ,9000 :tcp\n" + CMD, [("udp", 7000, 8000), ("tcp", 9000)], "ok")
+gram("K82", "a comma at the end of tcpflags", "[A]\nsequence = 7000\ntcpflags = syn,\n", NO)
+gram("K83", "!! in tcpflags", "[A]\nsequence = 7000\ntcpflags = !!syn\n", NO)
+gramk("K86", "percent signs in a name are no formats", "[a%sb%n]\nsequence = 7000\n" + CMD, [("tcp", 7000)], "ok")
+gram("K89", "one_time_sequences without a name", "[A]\none_time_sequences =\n" + CMD, NO)
+gram("K90", "an empty target", "[A]\nsequence = 7000\ntarget =\n" + CMD, NO)
+gram("K96", "an empty protocol before another", "[A]\nsequence = 7000::udp\n", NO)
+gram("K97", "protocol and port exchanged", "[A]\nsequence = udp:7000\n", NO)
+gramk("K98", "port/protocol: what follows the number is dropped", "[A]\nsequence = 7000/udp\n" + CMD, [("tcp", 7000)], "ok", "quirk")
+gramk("K99", "sequence once more, empty: the last one counts", "[A]\nsequence = 7000\nsequence =\n" + CMD, [("tcp", 7000), ("tcp", 0)], "ok", "quirk")
+gramk("K100", "a command taken back with an empty one", "[A]\nsequence = 7000\n" + CMD + "start_command =\n", [("tcp", 7000)], "-")
+gram("K101", "a hyphen in a directive", "[A]\nsequence = 7000\nstart-command = true\n", NO)
+gramk("K102", "two =: the second belongs to the value", "[A]\nsequence == 7000\n" + CMD, [("tcp", 0)], "ok", "quirk")
+gram("K103", "lines that end with CR alone are one line", "[A]\rsequence = 7000\r", NO)
+gramk("K104", "a negative port counts from the top", "[A]\nsequence = -58536\n" + CMD, [("tcp", 7000)], "ok", "quirk")
+gram("K105", "32 steps and a trailing comma", "[A]\nsequence = " + ",".join(["7000"] * 32) + ",\n", NO)
+
+
+@case("K106", "a configuration of another owner that everybody may write", "A:c")
+def _(t):
+    t.conf(door("A", A3))
+    os.chmod(t.cfg, 0o666)
+    os.chown(t.cfg, 65534, 65534)
+    t.start()
+    t.syn(7000, 8000, 9000)
+    return t.opens()
+
+
+@case("K107", "a configuration behind a link", "A:c")
+def _(t):
+    t.conf(door("A", A3))
+    os.rename(t.cfg, t.cfg + ".real")
+    os.symlink("knockd.conf.real", t.cfg)
+    t.start()
+    t.syn(7000, 8000, 9000)
+    return t.opens()
+
+
+@case("K108", "a configuration from a pipe", "A:c", "quirk", "- DIED rc=1")
+def _(t):
+    t.conf(door("A", A3))
+    t.start(conf=False, wrap=("sh", "-c", "f=$1; shift; cat $f | exec \"$@\" -c /dev/stdin", "sh", t.cfg))
+    t.syn(7000, 8000, 9000)
+    return t.opens()

@@ -52,3 +52,14 @@ simple("M13", "two sources at two doors, interleaved", [door("A", "7000,8000"), 
        [("tcp", 7000), ("tcp", 7100, {"src": OTHER}), ("tcp", 8100, {"src": OTHER}), 0.15, ("tcp", 8000)], "B:o A:c")
 simple("M30", "one after the other at two doors", [door("A", "7000,8000"), door("B", "7100,8100")],
        [("tcp", 7000, 8000), 0.15, ("tcp", 7100, 8100)], "A:c B:c")
+simple("M21", "three doors with one sequence", [door(name, A3) for name in "ABC"], [("tcp", 7000, 8000, 9000)], "A:c B:c C:c", sort=True)
+simple("M22", "one sequence, two limits of time, the shorter one over", [door("A", A3, timeout=1), door("B", A3, timeout=9)],
+       [("tcp", 7000, 8000), 2.2, ("tcp", 9000)], "-", "changed", "B:c", cost=4)
+simple("M23", "the same, the longer one listed first", [door("B", A3, timeout=9), door("A", A3, timeout=1)],
+       [("tcp", 7000, 8000), 2.2, ("tcp", 9000)], "B:c", cost=4)
+simple("M24", "a single-port door on the way of a longer one: the attempt goes on, the short one runs not",
+       [door("A", A3), door("B", "8000")], [("tcp", 7000, 8000, 9000)], "A:c")
+simple("M25", "sequences that share a beginning and come back to it", [door("open", "1,2,1"), door("close", "1,2,2")],
+       [("tcp", 1, 2, 2), 0.2, ("tcp", 1, 2, 1)], "close:c open:c")
+simple("M26", "one number, TCP at one door and UDP at the other, by turns", [door("A", "7000,8000"), door("B", "7000:udp,8000:udp")],
+       [("tcp", 7000), ("udp", 7000), ("tcp", 8000), ("udp", 8000)], "-")

@@ -39,3 +39,11 @@ simple("F16", "flags in upper case", [door("A", A3, "tcpflags = SYN,!ACK")], [("
 simple("F17", "RST only", [door("A", A3, "tcpflags = rst")], [("tcp", 7000, 8000, 9000, {"flags": "R"})], "A:c")
 simple("F18", "a UDP step beside tcpflags", [door("A", "7000,8000:udp,9000", SYN)],
        [("tcp", 7000), ("udp", 8000), ("tcp", 9000)], "A:c")
+simple("F19", "tcpflags = !syn", [door("A", "7000", "tcpflags = !syn")], [("tcp", 7000), ("tcp", 7000, {"flags": "A"})], "A:c")
+simple("F20", "all flags forbidden: a NULL scan opens", [door("A", "7000", "tcpflags = !fin,!syn,!rst,!psh,!ack,!urg")],
+       [("tcp", 7000), ("tcp", 7000, {"flags": "A"}), ("tcp", 7000, {"flags": ""})], "A:c")
+simple("F21", "one sequence, two doors, SYN and ACK", [door("A", A3, SYN), door("B", A3, "tcpflags = ack")],
+       [("tcp", 7000, 8000, 9000), 0.2, ("tcp", 7000, 8000, 9000, {"flags": "A"})], "A:c B:c")
+simple("F22", "one sequence, two doors, both by turns", [door("A", A3, SYN), door("B", A3, "tcpflags = !syn")],
+       [("tcp", port, {"flags": flags}) for port in (7000, 8000, 9000) for flags in ("S", "A")], "A:c", "contract")
+simple("F23", "XMAS", [door("A", A3, "tcpflags = fin,psh,urg")], [("tcp", 7000, 8000, 9000, {"flags": "FPU"})], "A:c")

@@ -34,3 +34,34 @@ def _(t):
 
 simple("V15", "IPv6 and UDP", [door("A", "7000:udp,8000:udp")], [("udp", 7000, 8000, C6)], "A:c6")
 simple("V16", "the steps from IPv4 and IPv6 mixed", [door("A", A3)], [("tcp", 7000), ("tcp", 8000, C6), ("tcp", 9000)], "-")
+STOP = "stop_command = echo stop:%IP% >> {res}"
+simple("V11", "stop_command_6 is missing: the other one runs", [door("A", "7000", "cmd_timeout = 0", STOP)], [("tcp", 7000, C6)],
+       "A:c6 stop:c6")
+simple("V12", "stop_command_6", [door("A", "7000", "cmd_timeout = 0", STOP, "stop_command_6 = echo six:%IP% >> {res}")],
+       [("tcp", 7000, C6), 0.3, ("tcp", 7000)], "A:c6 six:c6 A:c stop:c")
+simple("V17", "stop_command_6 is empty: an empty line runs", [door("A", "7000", "cmd_timeout = 0", STOP, "stop_command_6 =")],
+       [("tcp", 7000, C6), 0.3, ("tcp", 7000)], "A:c6 A:c stop:c")
+simple("V18", "start_command_6 is empty: the stop command does not run", [door("A", "7000", "cmd_timeout = 0", STOP, "start_command_6 =")],
+       [("tcp", 7000, C6)], "-")
+simple("V19", "only stop_command_6", [door("A", "7000", "cmd_timeout = 0", "stop_command_6 = echo six:%IP% >> {res}")],
+       [("tcp", 7000, C6), 0.3, ("tcp", 7000)], "A:c6 six:c6 A:c")
+
+
+@case("V14", "link-local addresses, without a zone", "A:fe80::2")
+def _(t):
+    t.ip("-6", "addr", "add", "fe80::1/64", "dev", IF, "nodad")
+    t.conf(door("A", A3))
+    t.start()
+    t.syn(7000, 8000, 9000, src="fe80::2", dst="fe80::1")
+    return t.opens()
+
+
+@case("V20", "-i lo: ::1 and 127.0.0.1, but no other of 127.0.0.0/8", "A:::1 A:127.0.0.1")
+def _(t):
+    t.conf(door("A", A3))
+    t.nocontrol = True
+    t.start(iface="lo")
+    for host in ("::1", "127.0.0.2", "127.0.0.1"):
+        t.nsx(t.ns_s, "knock", "-d", "30", host, "7000", "8000", "9000")
+        t.sleep(0.2)
+    return t.opens()

@@ -1,5 +1,6 @@
 """The words of the log."""
 
+import os
 import re
 import signal
 import socket
@@ -89,3 +90,109 @@ def _(t):
         pass
     t.note("B after %.1f s" % (time.time() - t0 + 2))
     return "in time" if "B:c" in a else "late"
+
+
+def spoken(cid, name, expect, doors, sends, signals=(), args=("-v",), wait=0.5, cls="contract", want=None, cost=2):
+    """what stands on standard output"""
+    def fn(t):
+        t.conf(*doors)
+        t.start(*args)
+        for s in sends:
+            t.sleep(s) if isinstance(s, float) else t.send(*s)
+        t.sleep(wait)
+        for number in signals:
+            t.signal(number)
+            t.sleep(0.3)
+        t.wait(1)
+        return " | ".join(t.short(line) for line in t.output().splitlines() if line)
+    case(cid, name, expect, cls, want, False, cost)(fn)
+
+
+spoken("P11", "-v: a success, and the end",
+       "listening on kdv0... | c: A: Stage 1 | c: A: OPEN SESAME | A: running command: true | waiting for child processes... | closing...",
+       [door("A", "7000", cmd="true")], [("tcp", 7000)], [signal.SIGTERM])
+spoken("P15", "-v: commands that fail, and the stop command",
+       "listening on kdv0... | c: A: Stage 1 | c: A: OPEN SESAME | A: running command: exit 2 | A: command returned non-zero status code (2)"
+       " | c: A: command timeout | A: running command: exit 3 | A: command returned non-zero status code (3)"
+       " | waiting for child processes... | closing...",
+       [door("A", "7000", "cmd_timeout = 0", "stop_command = exit 3", cmd="exit 2")], [("tcp", 7000)], [signal.SIGINT])
+spoken("P16", "-v: SIGHUP", "listening on kdv0... | re-reading config file: DIR/knockd.conf | closing log file: DIR/log"
+       " | re-opening log file: DIR/log | waiting for child processes... | closing...",
+       [door("A", A3)], [], [signal.SIGHUP, signal.SIGTERM])
+spoken("P18", "-v: an attempt that took too long", "listening on kdv0... | c: A: Stage 1 | c: A: Stage 2"
+       " | c: A: sequence timeout (stage 2) | c: A: Stage 1",
+       [door("A", A3, timeout=1)], [("tcp", 7000, 8000), 2.2, ("tcp", 7000)], cost=4)
+
+
+@case("P13", "-l with a name that is known", "c (friend.example): A: Stage 1 | c (friend.example): A: OPEN SESAME"
+      " | A: running command: true | ~ | c (friend.example): A: command timeout | A: running command: true | ~", cost=2)
+def _(t):
+    t.conf(door("A", "7000", "cmd_timeout = 0", "stop_command = true", cmd="true"))
+    t.write("hosts", "10.77.0.2 friend.example\n127.0.0.1 localhost\n")
+    t.write("nss", "hosts: files\n")
+    script = "mount --bind $1/hosts /etc/hosts; mount --bind $1/nss /etc/nsswitch.conf; shift; exec \"$@\""
+    t.start("-l", wrap=("unshare", "-m", "sh", "-c", script, "sh", t.dir))
+    t.syn(7000)
+    t.sleep(1.2)
+    return " | ".join(t.logs())
+
+
+@case("P23", "LogFile = /dev/stdout", "[T] starting up, listening on kdv0 | [T] c: A: Stage 1 | [T] c: A: OPEN SESAME"
+      " | [T] A: running command: true")
+def _(t):
+    t.conf(door("A", "7000", cmd="true"), options="LogFile = /dev/stdout")
+    t.start(timeout=1)
+    t.syn(7000)
+    t.sleep(0.5)
+    return " | ".join(re.sub(r"^\[[^]]*\]", "[T]", t.short(line)) for line in t.output().splitlines() if line)
+
+
+@case("P24", "an old log file is gone on with", "before | starting up, listening on kdv0")
+def _(t):
+    t.conf(door("A", "7000", cmd="true"))
+    t.write("log", "[2020-01-01 00:00] before\n")
+    t.start()
+    return " | ".join(t.logs(skip_start=False))
+
+
+@case("P25", "logrotate: renamed, then SIGHUP", "old: c: A: Stage 1 | re-reading config file: DIR/knockd.conf | ~ / new: c: A: Stage 1")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    os.rename(t.log, t.log + ".1")
+    t.syn(7000)
+    t.sleep(0.3)
+    t.signal(signal.SIGHUP)
+    t.sleep(0.4)
+    t.syn(7000)
+    t.sleep(0.3)
+    new = " | ".join(t.logs())
+    t.log += ".1"
+    return "old: %s / new: %s" % (" | ".join(t.logs()), new)
+
+
+@case("P26", "logrotate: copied and truncated", "c: A: Stage 1")
+def _(t):
+    t.conf(door("A", "7000,8000"))
+    t.start()
+    t.syn(7000, 7000)
+    t.sleep(0.3)
+    os.truncate(t.log, 0)
+    t.syn(7000)
+    t.sleep(0.3)
+    return " | ".join(t.logs())
+
+
+@case("P27", "LogFile without a name beside -g", "no line", "quirk", "starting up, listening on kdv0")
+def _(t):
+    t.conf(door("A", "7000", cmd="true"), options="LogFile =")
+    t.start("-g", t.log, timeout=1)
+    return " | ".join(t.logs(skip_start=False)) or "no line"
+
+
+@case("P28", "a log file on a full disk does not keep doors closed", "A:c")
+def _(t):
+    t.conf(door("A", "7000"), options="LogFile = /dev/full")
+    t.start(timeout=1)
+    t.syn(7000)
+    return t.opens()

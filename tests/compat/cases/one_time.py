@@ -1,8 +1,9 @@
 """One-time sequences."""
 
+import os
 import signal
 
-from harness import door
+from harness import OTHER, door
 from cases.base import CASES, case
 from cases.ipv6 import C6
 
@@ -90,3 +91,37 @@ ots("O02", "a used sequence is dead", " 7000,8000\n 7100,8100\n 7200,8200\n", "A
     [(7000, 8000), (7000, 8000)])
 ots("O27", "one after the other", " 7000,8000\n 7100,8100\n 7200,8200\n", "A:c A:c / #7000,8000$#7100,8100$ 7200,8200$",
     [(7000, 8000), 0.3, (7100, 8100)])
+ots("O09", "the next sequence is longer, and used at once", " 7000,8000\n 7100,8100,9100\n 7200,8200\n",
+    "A:c / #7000,8000$ 7100,8100,9100$ 7200,8200$", [(7000, 8000), (7100, 8100, 9100)], "changed",
+    "A:c A:c / #7000,8000$#7100,8100,9100$ 7200,8200$")
+ots("O16", "another source is half-way in the next one, which begins alike", " 7000,8000\n 7000,8100\n 7200,8200\n",
+    "A:c A:o / #7000,8000$#7000,8100$ 7200,8200$", [(7000, {"src": OTHER}), (7000, 8000), (8100, {"src": OTHER})], "changed",
+    "A:c / #7000,8000$ 7000,8100$ 7200,8200$")
+ots("O13", "sequence after one_time_sequences: counts once, and marks nothing", " 7000,8000\n 7100,8100\n 7200,8200\n",
+    "A:c A:c / #7000,8000$ 7100,8100$ 7200,8200$", [(7500, 8500), (7000, 8000)], extra=("sequence = 7500,8500",))
+ots("O25", "a comment behind a sequence", " 7000,8000 # monday\n 7100,8100\n 7200\n", "A:c / #7000,8000 # monday$ 7100,8100$ 7200$",
+    [(7000, 8000)])
+ots("O28", "a line with too many ports in front", " " + ",".join(["7"] * 40) + "\n 7000,8000\n 7100,8100\n",
+    "re:A:c / #7.*", [(7000, 8000)], "changed", "re:A:c /  7[7,]*\\$#7000,8000\\$ 7100,8100\\$")
+ots("O32", "the file is a link", " 7000,8000\n 7100,8100\n", "A:c / #7000,8000$ 7100,8100$", [(7000, 8000)])
+CASES[-1]["fn"] = (lambda f: lambda t: (os.symlink(t.dir + "/real", t.dir + "/ots"), f(t))[1])(CASES[-1]["fn"])
+ots("O35", "a sequence that stands in the file twice", " 7000,8000\n 7000,8000\n 7100,8100\n",
+    "A:c A:c / #7000,8000$#7000,8000$ 7100,8100$", [(7000, 8000), (7000, 8000), (7000, 8000)])
+
+
+@case("O33", "one file for two doors: both run, and go on", "A:c A:c B:c B:c / #7000,8000$#7100,8100$ 7200,8200$", cost=2)
+def _(t):
+    t.write("ots", " 7000,8000\n 7100,8100\n 7200,8200\n")
+    t.conf(door("A", None, OT), door("B", None, OT))
+    t.start()
+    for first in (7000, 7100):
+        t.syn(first, first + 1000)
+        t.sleep(0.25)
+    return t.opens(sort=True) + " / " + t.read("ots").replace("\n", "$")
+
+
+@case("O34", "used up at start: refused, whatever the other doors are", "refused rc=1")
+def _(t):
+    t.write("ots", "#7000,8000\n")
+    t.conf(door("A", None, OT), door("B", "7100"))
+    return t.verdict()

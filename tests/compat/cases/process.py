@@ -276,3 +276,208 @@ def _(t):
     first.terminate()
     first.wait(2)
     return seen
+
+
+@case("D31", "-d: the pid file of an earlier run is written over", "one line")
+def _(t):
+    t.conf(door("A", A3), options=LOG + "\nPidFile = {dir}/pid")
+    t.write("pid", "99999999 stale\nmore\n")
+    t.start("-d")
+    t.sleep(0.3)
+    text = t.read("pid")
+    os.kill(int(text), signal.SIGKILL)
+    return "one line" if text.count("\n") == 1 else text
+
+
+@case("D32", "-d: a relative PidFile is in the root folder", "/")
+def _(t):
+    name = "kd%s.pid" % t.tag
+    t.conf(door("A", A3), options=LOG + "\nPidFile = " + name)
+    t.start("-d", cwd=t.dir)
+    t.sleep(0.3)
+    for folder in ("/", t.dir + "/"):
+        if os.path.exists(folder + name):
+            with open(folder + name) as file:
+                os.kill(int(file.read()), signal.SIGKILL)
+            os.unlink(folder + name)
+            return t.short(folder)
+    return "nowhere"
+
+
+@case("D33", "-d: the first process ends with 0 when the start has worked", "rc=0")
+def _(t):
+    t.conf(door("A", A3), options=LOG + "\nPidFile = {dir}/pid")
+    t.start("-d")
+    result = t.wait(2)
+    t.sleep(0.2)
+    os.kill(int(t.read("pid")), signal.SIGKILL)
+    return result
+
+
+@case("D34", "-d: and with 1 when it has not", "rc=1, no pid file")
+def _(t):
+    t.conf(door("A", A3), options=LOG + "\nPidFile = {dir}/pid")
+    t.spawn("-d", iface="nope0")
+    return t.wait(2) + (", no pid file" if t.read("pid") is None else ", pid file")
+
+
+@case("D35", "-d -v says nothing", "")
+def _(t):
+    t.conf(door("A", A3), options=LOG + "\nPidFile = {dir}/pid")
+    t.start("-d", "-v")
+    t.sleep(0.3)
+    os.kill(int(t.read("pid")), signal.SIGTERM)
+    t.sleep(0.4)
+    return t.output()
+
+
+@case("D36", "-d: the name of process and program", "knockd knockd knockd")
+def _(t):
+    t.conf(door("A", A3), options=LOG + "\nPidFile = {dir}/pid")
+    t.start("-d")
+    t.sleep(0.3)
+    pid = int(t.read("pid"))
+    with open("/proc/%d/comm" % pid) as comm, open("/proc/%d/cmdline" % pid) as words:
+        names = [comm.read().strip(), os.path.basename(words.read().split("\0")[0])]
+    names.append(os.path.basename(os.readlink("/proc/%d/exe" % pid)))
+    os.kill(pid, signal.SIGKILL)
+    return " ".join(names)
+
+
+@case("D37", "SIGHUP is heard though it was ignored before the start (nohup)", "new:c")
+def _(t):
+    t.conf(door("A", A3))
+    t.start(wrap=("nohup",))
+    t.conf(door("new", "7100,8100"))
+    t.signal(signal.SIGHUP)
+    t.sleep(0.4)
+    t.syn(7100, 8100)
+    return t.opens()
+
+
+@case("D38", "SIGINT is heard though it was ignored before the start", "rc=2")
+def _(t):
+    t.conf(door("A", A3))
+    t.start(wrap=("sh", "-c", "trap '' TERM INT HUP; exec \"$@\"", "sh"))
+    t.signal(signal.SIGINT)
+    return t.wait(1)
+
+
+@case("D39", "SIGUSR1", "sig=10", "quirk", "running")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    t.signal(signal.SIGUSR1)
+    return t.wait(0.6)
+
+
+@case("D40", "SIGQUIT", "sig=3")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    t.signal(signal.SIGQUIT)
+    return t.wait(0.6)
+
+
+@case("D41", "SIGTERM twice while a stop command waits", "rc=15 A:c stop DIED rc=15", cost=3)
+def _(t):
+    t.conf(door("A", "7000", "cmd_timeout = 1", "stop_command = echo stop >> {res}"))
+    t.start()
+    t.syn(7000)
+    t.sleep(0.4)
+    t.signal(signal.SIGTERM)
+    t.sleep(0.1)
+    t.signal(signal.SIGTERM)
+    return t.wait(2) + " " + t.opens(0.3)
+
+
+@case("D42", "two daemons with one configuration on one interface, no stop commands: both run", "A:c A:c")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    first = t.proc
+    t.spawn()
+    t.sleep(0.7)
+    t.syn(7000, 8000, 9000)
+    seen = t.opens()
+    first.terminate()
+    first.wait(2)
+    return seen
+
+
+@case("D43", "the same with stop commands", "A:c A:c stop stop", "quirk", "A:c stop DIED rc=1", cost=5)
+def _(t):
+    t.conf(door("A", A3, "cmd_timeout = 0", "stop_command = echo stop >> {res}"))
+    t.start()
+    first = t.proc
+    t.spawn()
+    t.sleep(3.5)
+    t.syn(7000, 8000, 9000)
+    seen = t.opens(1, sort=True)
+    first.terminate()
+    first.wait(2)
+    return seen
+
+
+@case("D44", "standard input, output and error closed", "A:c")
+def _(t):
+    t.conf(door("A", A3))
+    t.start(wrap=("sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"))
+    t.syn(7000, 8000, 9000)
+    return t.opens()
+
+
+@case("D45", "-v into a pipe that nobody reads", "-", "quirk", "A:c")
+def _(t):
+    t.conf(door("A", "7000"))
+    t.start("-v", wrap=("sh", "-c", "exec \"$@\" | true", "sh"), timeout=1)
+    t.sleep(0.3)
+    t.syn(7000)
+    return t.opens().split(" DIED")[0]
+
+
+@case("D46", "no privileges at all", "refused rc=1")
+def _(t):
+    os.chmod(t.dir, 0o777)
+    t.conf(door("A", A3))
+    return t.verdict(wrap=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+
+
+@case("D47", "cap_net_raw only, a stop command, and no folder to keep leases in", "A:c stop", "quirk", "refused rc=1")
+def _(t):
+    os.chmod(t.dir, 0o777)
+    t.conf(door("A", A3, "cmd_timeout = 0", "stop_command = echo stop >> {res}"))
+    if not t.start(wrap=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+net_raw",
+                         "--ambient-caps=+net_raw")):
+        return "refused " + t.wait(1)
+    t.syn(7000, 8000, 9000)
+    return t.opens()
+
+
+@case("D48", "the same with a folder (STATE_DIRECTORY)", "A:c stop")
+def _(t):
+    os.chmod(t.dir, 0o777)
+    os.mkdir(t.dir + "/state", 0o700)
+    os.chown(t.dir + "/state", 65534, 65534)
+    t.conf(door("A", A3, "cmd_timeout = 0", "stop_command = echo stop >> {res}"))
+    if not t.start(wrap=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+net_raw",
+                         "--ambient-caps=+net_raw"), env={"PATH": os.environ["PATH"], "STATE_DIRECTORY": t.dir + "/state"}):
+        return "refused " + t.output()[-200:]
+    t.syn(7000, 8000, 9000)
+    return t.opens(1)
+
+
+def refused(cid, name, args, expect):
+    """the command line of a start that comes as far as the interface"""
+    def fn(t):
+        t.conf(door("A", A3))
+        t.spawn(*[word.replace("CONF", t.cfg) for word in args], iface=None, conf=False)
+        return "%s, %s" % (t.wait(1.5), t.output().split(":")[0])
+    case(cid, name, expect)(fn)
+
+
+refused("D50", "options and words run together", ["-inope9", "-cCONF"], "rc=1, could not open nope9")
+refused("D51", "the last of two -c counts", ["-c", "/none/x", "-c", "CONF", "-i", "nope9"], "rc=1, could not open nope9")
+refused("D52", "an empty -i is none", ["-i", "", "-c", "CONF"], "rc=1, could not open eth0")
+refused("D53", "long options may be shortened", ["--conf", "CONF", "--inter=nope9"], "rc=1, could not open nope9")
+cli("D54", "-V before an option that is unknown", ["-V", "-Z"], "rc=0, knockd 0.8")

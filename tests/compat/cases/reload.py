@@ -176,3 +176,79 @@ def _(t):
     line = [x for x in t.logs(keep_blank=False) if "re-reading" in x]
     t.syn(7000, 8000, 9000)
     return "%s | %s" % (" ".join(line), t.opens())
+
+
+@case("R15", "SIGHUP: another PidFile", "pid left, pid2 gone", "quirk", "pid gone, pid2 gone")
+def _(t):
+    t.conf(door("A", A3), options=LOG + "\nPidFile = {dir}/pid")
+    t.start("-d")
+    t.sleep(0.3)
+    pid = int(t.read("pid"))
+    t.conf(door("A", A3), options=LOG + "\nPidFile = {dir}/pid2")
+    os.kill(pid, signal.SIGHUP)
+    t.sleep(0.4)
+    os.kill(pid, signal.SIGTERM)
+    t.sleep(0.5)
+    return ", ".join(name + (" gone" if t.read(name) is None else " left") for name in ("pid", "pid2"))
+
+
+@case("R16", "SIGHUP: the file was replaced by another one", "B:c")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    old, t.cfg = t.cfg, t.cfg + ".new"
+    t.conf(door("B", "7100,8100"))
+    os.rename(t.cfg, old)
+    t.signal(signal.SIGHUP)
+    t.sleep(0.4)
+    t.syn(7100, 8100)
+    return t.opens()
+
+
+@case("R17", "SIGHUP: a target that is none", "- DIED rc=1", "changed", "A:c")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    t.conf(door("A", A3, "target = x y z"))
+    t.signal(signal.SIGHUP)
+    t.sleep(0.4)
+    t.syn(7000, 8000, 9000)
+    return t.opens()
+
+
+@case("R18", "SIGHUP: -4 stays", "A:c")
+def _(t):
+    t.conf(door("A", A3))
+    t.start("-4")
+    t.signal(signal.SIGHUP)
+    t.sleep(0.4)
+    t.syn(7000, 8000, 9000, v6=True)
+    t.syn(7000, 8000, 9000)
+    return t.opens()
+
+
+@case("R19", "SIGHUP: an empty file", "-")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    t.rawconf("")
+    t.nocontrol = True
+    t.signal(signal.SIGHUP)
+    t.sleep(0.4)
+    t.syn(7000, 8000, 9000)
+    return t.opens()
+
+
+@case("R20", "SIGHUP: the log of a broken file is opened anew all the same", "DIED rc=1", "changed", "c: A: Stage 1")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    t.conf(door("A", A3, "nonsense = 1"))
+    os.rename(t.log, t.log + ".1")
+    t.signal(signal.SIGHUP)
+    t.sleep(0.4)
+    if not t.alive():
+        return "DIED " + t.wait(1)
+    t.syn(7000)
+    t.sleep(0.3)
+    return " | ".join(line for line in t.logs() if "Stage" in line)

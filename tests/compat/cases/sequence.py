@@ -189,3 +189,44 @@ simple("S62", "UDP sequence with one wrong port of the door", [door("A", "7000:u
        [("udp", 7000, 9000, 8000, 9000)], "-")
 simple("S63", "empty UDP datagrams", [door("A", "7000:udp,8000:udp")], [("udp", 7000, 8000, {"payload": b""})], "A:c")
 simple("S64", "SYN with data", [door("A", A3, SYN)], [("tcp", 7000, 8000, 9000, {"payload": b"hello"})], "A:c")
+simple("S47", "a multicast source", [door("A", "7000")], [("tcp", 7000, {"src": "224.0.0.5"})], "A:224.0.0.5", "changed", "-")
+simple("S48b", "the broadcast address as source", [door("A", "7000")], [("tcp", 7000, {"src": "255.255.255.255"})],
+       "A:255.255.255.255", "changed", "-")
+simple("S65", "frames with a priority tag alone (VLAN 0)", [door("A", A3)], [("tcp", 7000, 8000, 9000, {"vlan": 0})],
+       "-", "quirk", "A:c")
+simple("S66", "each SYN is followed by a RST of the client, no tcpflags: the attempt ends", [door("A", A3)],
+       [("tcp", 7000), ("tcp", 7000, {"flags": "R"}), ("tcp", 8000), ("tcp", 8000, {"flags": "R"}), ("tcp", 9000)], "-")
+simple("S67", "the same with tcpflags = syn", [door("A", A3, SYN)],
+       [("tcp", 7000), ("tcp", 7000, {"flags": "R"}), ("tcp", 8000), ("tcp", 8000, {"flags": "R"}), ("tcp", 9000)], "A:c")
+simple("S68", "one address is the beginning of another one's text", [door("A", A3)],
+       [("tcp", 7000, {"src": "10.77.0.200"}), ("tcp", 7000, 8000, 9000, {"src": "10.77.0.20"})], "A:10.77.0.20",
+       "contract")
+simple("S69", "ports 1 and 65535", [door("A", "65535,1,65535:udp")], [("tcp", 65535, 1), ("udp", 65535)], "A:c")
+simple("S70", "source port 0", [door("A", "7000,8000:udp")], [("tcp", 7000, {"sport": 0}), ("udp", 8000, {"sport": 0})], "A:c")
+
+
+@case("S37", "an address that came after the start", "-", "changed", "A:c")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    t.ip("addr", "add", "10.77.0.33/24", "dev", IF)
+    t.sleep(0.3)
+    t.syn(7000, 8000, 9000, dst="10.77.0.33")
+    return t.opens()
+
+
+@case("S71", "a knock from the host to itself goes through lo: -i of the cable does not see it", "-")
+def _(t):
+    t.conf(door("A", A3))
+    t.start()
+    t.nsx(t.ns_s, "knock", "-d", "30", SRV, "7000", "8000", "9000")
+    return t.opens()
+
+
+@case("S72", "-i lo: the host's own address is not lo's", "-")
+def _(t):
+    t.conf(door("A", A3))
+    t.nocontrol = True
+    t.start(iface="lo")
+    t.nsx(t.ns_s, "knock", "-d", "30", SRV, "7000", "8000", "9000")
+    return t.opens()

@@ -176,3 +176,15 @@ def _(t):
         return "refused " + t.wait(1) + t.output()[-200:]
     t.syn(*range(1000 + 499 * 5, 1000 + 499 * 5 + 5))
     return t.opens(1)
+simple("G22", "the broadcast address as target", [door("A", A3, "target = 10.77.0.255")],
+       [("tcp", 7000, 8000, 9000, {"dst": "10.77.0.255"})], "A:c")
+simple("G23", "a group address as target", [door("A", "7000:udp", "target = 224.0.0.1")], [("udp", 7000, {"dst": "224.0.0.1"})], "A:c")
+simple("G24", "the interface's own address as target", [door("A", A3, "target = " + SRV)], [("tcp", 7000, 8000, 9000)], "A:c")
+simple("G25", "an IPv4 target, an IPv6 knock", [door("A", A3, TGT)], [("tcp", 7000, 8000, 9000, {"src": CLI6})], "-")
+simple("G26", "an address with leading zeros: accepted, never matches", [door("A", A3, "target = 10.88.0.09")],
+       [("tcp", 7000, 8000, 9000, {"dst": REMOTE})], "-", "quirk")
+simple("G27", "a target and a comment", [door("A", A3, TGT + " # x")], [], "refused rc=1")
+simple("G28", "two targets", [door("A", A3, TGT + ",10.88.0.8")], [], "refused rc=1")
+simple("G29", "a network as target", [door("A", A3, "target = 10.88.0.0/24")], [], "refused rc=1")
+simple("G30", "a target that goes on as a filter expression", [door("A", A3, TGT + " or host 10.88.0.8")], [], "-", "quirk",
+       "refused rc=1")

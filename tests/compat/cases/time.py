@@ -77,3 +77,25 @@ def _(t):
 
 simple("T20", "well within seq_timeout", [door("A", A3, timeout=5)], [("tcp", 7000), 1.2, ("tcp", 8000), 1.2, ("tcp", 9000)], "A:c", cost=4)
 simple("T21", "well after seq_timeout", [door("A", A3, timeout=1)], [("tcp", 7000), 2.3, ("tcp", 8000, 9000)], "-", cost=4)
+
+
+def stops_after(cid, value, expect, cls="contract", wait=0.6, cost=1):
+    """cmd_timeout with this text: what has run after `wait`"""
+    def fn(t):
+        t.rawconf("[A]\nsequence = 7000\nstart_command = echo 1 >> {res}\ncmd_timeout = %s\nstop_command = echo 2 >> {res}\n"
+                  % value)
+        t.start("-g", t.log)
+        t.syn(7000)
+        return t.opens(wait)
+    case(cid, "cmd_timeout = %s" % value, expect, cls, cost=cost)(fn)
+
+
+stops_after("T30", "1.9", "1 2", "quirk", wait=1.5, cost=2)
+stops_after("T31", "+1", "1 2", "quirk", wait=1.5, cost=2)
+stops_after("T32", "4294967297", "1 2", "quirk", wait=1.5, cost=2)
+stops_after("T33", "0x3", "1 2", "quirk")
+stops_after("T34", "abc", "1 2", "quirk")
+stops_after("T35", "2147483648", "1", "quirk", wait=1)
+timed("T40", "seq_timeout over 32 bits is cut to them", "4294967297", (0.1, [(0, 7000), (0.1, 8000), (0.5, 9000)]), "A:c", "quirk",
+      cost=2)
+timed("T41", "seq_timeout with a unit", "2min", (0.1, [(0, 7000), (0.1, 8000), (2.3, 9000)]), "-", "quirk")

@@ -3,6 +3,8 @@
 
 use std::io;
 
+use aldaba_sys::capture::CaptureSocket;
+use aldaba_sys::files;
 use aldaba_sys::route::{Interface, LinkWatch};
 
 use crate::watch::{Follower, Link, Watch};
@@ -20,6 +22,7 @@ pub(super) struct Device {
 impl Device {
     /// Looks the interface up; an error is the line knockd says of it.
     pub(super) fn find(name: &str) -> Result<Self, String> {
+        CaptureSocket::permitted().map_err(|error| may_not(name, &error))?;
         let mut watch = LinkWatch::open().map_err(|error| cannot(name, &error))?;
         let interfaces = watch.poll().map_err(|error| cannot(name, &error))?;
         Self::among(name, interfaces)
@@ -69,6 +72,14 @@ fn kind(interface: &Interface) -> &'static str {
         519 | 65534 => "raw interface detected, no encapsulation",
         _ => COOKED,
     }
+}
+
+fn may_not(name: &str, error: &io::Error) -> String {
+    let reason = files::strerror(error);
+    format!(
+        "could not open {name}: {name}: You don't have permission to perform this capture on that device \
+         (socket: {reason})"
+    )
 }
 
 fn cannot(name: &str, error: &io::Error) -> String {

@@ -86,15 +86,16 @@ impl Monitor {
     fn say_rereading(&mut self) {
         let path = self.policy.source().path().display().to_string();
         self.speech.tell_and_blank(Level::Notice, format!("re-reading config file: {path}"));
-        let log = self.speech.log();
-        let file = log.file().map(Path::to_owned);
-        if let Some(file) = file {
-            let line = format!("re-opening log file: {}", file.display());
-            log.say_to_syslog(&line);
-            if self.face.echoes() {
-                aloud(&format!("closing log file: {}", file.display()));
-                aloud(&line);
+    }
+
+    fn say_reopening(&mut self, old: Option<&Path>, new: &Path) {
+        let line = format!("re-opening log file: {}", new.display());
+        self.speech.log().say_to_syslog(&line);
+        if self.face.echoes() {
+            if let Some(old) = old {
+                aloud(&format!("closing log file: {}", old.display()));
             }
+            aloud(&line);
         }
     }
 
@@ -103,6 +104,9 @@ impl Monitor {
         for line in report.lines().filter(|line| !line.is_empty()) {
             self.speech.tell(Level::Error, format!("  {line}"));
         }
+        // Whoever moved the log away gets a new one all the same.
+        let wanted = self.policy.current().policy.daemon.log.clone();
+        self.reopen_log(&wanted);
         ReloadRefused { errors, report }
     }
 
@@ -187,17 +191,20 @@ impl Monitor {
     }
 
     fn reopen_log(&mut self, wanted: &aldaba_config::Log) {
+        let named = wanted.file.as_ref().map(|file| self.policy.source().resolve(file));
         let log = self.speech.log();
         if wanted.syslog {
             log.use_syslog();
         }
         // Opened anew also under the same name: the old file may have been moved away.
-        let file = wanted.file.clone().or_else(|| log.file().map(Path::to_owned));
-        if let Some(file) = file
-            && let Err(error) = log.use_file(&file)
-        {
-            self.speech
-                .tell(Level::Error, format!("degraded what=log error=\"{}: {error}\"", file.display()));
+        let old = log.file().map(Path::to_owned);
+        let Some(file) = named.or_else(|| old.clone()) else { return };
+        if self.face.is_knockd() {
+            self.say_reopening(old.as_deref(), &file);
+        }
+        if let Err(error) = self.speech.log().use_file(&file) {
+            let line = format!("degraded what=log error=\"{}: {error}\"", file.display());
+            self.speech.tell(Level::Error, line);
         }
     }
 

@@ -8,6 +8,7 @@ use aldaba_gate::Needs;
 use aldaba_runner::Runner;
 use aldaba_runner::door::{Action, Style};
 use aldaba_runner::record::{self, Moment};
+use aldaba_sys::capture::CaptureSocket;
 use aldaba_sys::clock::{self, StepWatch};
 use aldaba_sys::privileges::{self, Identity};
 use aldaba_sys::process;
@@ -104,6 +105,8 @@ impl Monitor {
     /// Opens everything and waits until the worker serves.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
         let Setup { face, source, read, overrides, log, state_folder, sandbox, control } = setup;
+        // Without it no later moment would be better: a daemon that runs and hears nothing helps nobody.
+        CaptureSocket::permitted().map_err(kernel("cannot capture packets"))?;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
         let all = [
             Signal::Child,

@@ -53,6 +53,11 @@ pub struct CaptureSocket {
 }
 
 impl CaptureSocket {
+    /// Whether this process may capture at all; if not, what the kernel says.
+    pub fn permitted() -> io::Result<()> {
+        packet_socket(SocketType::DGRAM).map(drop)
+    }
+
     /// Opens a capture. `ENODEV`: there is no such interface.
     pub fn open(target: Target, filter: &FilterSpec, size: RingSize) -> io::Result<Self> {
         let fd = packet_socket(SocketType::DGRAM)?;
