@@ -1,6 +1,6 @@
 //! The words between a running daemon and the administrator's commands: one line of JSON each way (spec/control.md).
 //!
-//! Pure but for [`ask`]: a line in, a request or an answer out. Who may ask at all is the socket's business
+//! Pure but for [`ask()`]: a line in, a request or an answer out. Who may ask at all is the socket's business
 //! ([`aldaba_sys::local`]), what is answered the monitor's.
 
 mod ask;
