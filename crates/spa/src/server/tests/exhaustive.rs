@@ -24,18 +24,32 @@ enum Disk {
 
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    Request { time: u64, disk: Disk },
+    Request {
+        time: u64,
+        disk: Disk,
+    },
     Restart,
-    Clock(u64),
+    /// A moment goes by.
+    Pass,
+    /// The wall clock is set.
+    Step(u64),
     LoseStore,
 }
 
 /// Which events there are.
 #[derive(Debug, Clone, Copy)]
 struct Rules {
-    clock_goes_back: bool,
+    steps: Steps,
     disk_lies: bool,
     loss: Loss,
+}
+
+/// How the wall clock is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Steps {
+    Never,
+    Forward,
+    AnyWay,
 }
 
 /// Whether the store can be found lost.
@@ -47,7 +61,7 @@ enum Loss {
     Unnoticed,
 }
 
-const HONEST: Rules = Rules { clock_goes_back: true, disk_lies: false, loss: Loss::Never };
+const HONEST: Rules = Rules { steps: Steps::AnyWay, disk_lies: false, loss: Loss::Never };
 
 /// All that decides what can come next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,9 +69,16 @@ struct Place {
     now: u64,
     memory: Option<Record>,
     disk: Option<Record>,
-    guard: Option<u64>,
+    guard: Option<Raised>,
     /// One bit for each moment that was ever acted on.
     acted: u32,
+}
+
+/// A guard: up to which moment, and how long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Raised {
+    until: u64,
+    ago: u64,
 }
 
 /// A time that was acted on once more, and where.
@@ -93,9 +114,9 @@ impl Rules {
         let disks = [Disk::Keeps, Disk::KeepsAndFails, Disk::Fails, Disk::Lies];
         let disks = disks.into_iter().take(if self.disk_lies { 4 } else { 3 });
         let requests = disks.flat_map(|disk| (0..MOMENTS).map(move |time| Event::Request { time, disk }));
-        let clock = (0..MOMENTS).map(Event::Clock);
+        let steps = (0..MOMENTS).map(Event::Step).take_while(|_| self.steps != Steps::Never);
         let lost = (self.loss != Loss::Never).then_some(Event::LoseStore);
-        requests.chain(clock).chain([Event::Restart]).chain(lost).collect()
+        requests.chain(steps).chain([Event::Restart, Event::Pass]).chain(lost).collect()
     }
 
     /// Searches every place there is; gives how many, or the first time that was acted on twice.
@@ -121,11 +142,19 @@ impl Rules {
         let mut next = place.clone();
         match event {
             Event::Restart => next.memory = None,
-            Event::Clock(now) if now < place.now && !self.clock_goes_back => return Ok(None),
-            Event::Clock(now) => next.now = now,
+            Event::Step(now) if now < place.now && self.steps != Steps::AnyWay => return Ok(None),
+            Event::Step(now) => next.now = now,
+            Event::Pass if place.now + 1 == MOMENTS => return Ok(None),
+            Event::Pass => {
+                next.now += 1;
+                // Longer ago than any moment is all the same.
+                next.guard = place.guard.map(|guard| Raised { ago: MOMENTS.min(guard.ago + 1), ..guard });
+            }
             Event::LoseStore => {
                 (next.memory, next.disk) = (None, None);
-                next.guard = (self.loss == Loss::Guarded).then(|| place.now + 2).max(place.guard);
+                let before = place.guard.map_or(0, |guard| guard.until);
+                let guard = Raised { until: before.max(place.now + 2), ago: 0 };
+                next.guard = (self.loss == Loss::Guarded).then_some(guard);
             }
             Event::Request { time, disk } if request(served, &mut next, time, disk) => {
                 if place.acted >> time & 1 == 1 {
@@ -146,7 +175,9 @@ fn wall(moment: u64) -> Timestamp {
 /// Whether the server acts on it.
 fn request(served: &Served, place: &mut Place, time: u64, disk: Disk) -> bool {
     let key = served.registry.devices()[0].key;
-    let at = Moment { now: Duration::ZERO, wall: wall(place.now) };
+    let ago = place.guard.map_or(0, |guard| guard.ago);
+    let at = Moment { now: Duration::from_micros(ago), wall: wall(place.now) };
+    let mut guard = place.guard.map(|guard| Guard::new(wall(guard.until), Duration::ZERO));
     let mut known = HashMap::with_hasher(Keyed([0; 16]));
     if let Some(record) = place.memory {
         known.insert(key, Known { record, rate: Bucket::full(RATE, BURST, at.now) });
@@ -154,13 +185,14 @@ fn request(served: &Served, place: &mut Place, time: u64, disk: Disk) -> bool {
     let request = Request { operation: Operation::Hello, time: wall(time) };
     let authentic = Authentic { device: DeviceId(0), request, id: KnockId([0; 8]) };
     let mut store = One { record: place.disk, disk };
-    let said = refresh(authentic, served, &mut known, place.guard.map(wall), at, &mut store);
+    let said = refresh(authentic, served, &mut known, &mut guard, at, &mut store);
     let record = known.get(&key).map(|known| known.record);
     if said.as_ref().is_err_and(|refusal| refusal.step() < 15) {
         assert_eq!(store.record, place.disk, "a refused request changed the store");
         assert_eq!(record, place.memory.or(place.disk).or_else(|| Some(Record::default())));
     }
     (place.memory, place.disk) = (record, store.record);
+    place.guard = guard.map(|guard| Raised { until: guard.until().0 - WALL.0, ago });
     said.is_ok()
 }
 
@@ -171,15 +203,17 @@ fn nothing_is_acted_on_twice_whatever_the_clock_does() {
 
 #[test]
 fn nor_after_a_lost_store_while_the_clock_goes_on() {
-    let rules = Rules { clock_goes_back: false, loss: Loss::Guarded, ..HONEST };
-    assert!(rules.search().expect("twice") > 1000);
+    for steps in [Steps::Never, Steps::Forward] {
+        let rules = Rules { steps, loss: Loss::Guarded, ..HONEST };
+        assert!(rules.search().expect("twice") > 1000);
+    }
 }
 
 #[test]
 fn where_it_cannot_be_promised_the_search_finds_it() {
     // Without the guard; with a clock that went back before the loss; with a disk that keeps nothing.
     for rules in [
-        Rules { clock_goes_back: false, loss: Loss::Unnoticed, ..HONEST },
+        Rules { steps: Steps::Never, loss: Loss::Unnoticed, ..HONEST },
         Rules { loss: Loss::Guarded, ..HONEST },
         Rules { disk_lies: true, ..HONEST },
     ] {
