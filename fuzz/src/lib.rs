@@ -28,7 +28,7 @@ mod spa;
 pub type Target = fn(&[u8]);
 
 /// All of them by name, which is also the name of their folder of seeds.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("aldaba_toml", aldaba_toml::run),
     ("authorized_keys", authorized_keys::run),
     ("bundle", bundle::run),

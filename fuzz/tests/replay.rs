@@ -20,7 +20,7 @@ macro_rules! replay {
 }
 
 replay!(
-    aldaba_toml authorized_keys bundle capture_file datagram datagram_sealed device_bundle differential frame
+    aldaba_toml authorized_keys bundle capture_file control datagram datagram_sealed device_bundle differential frame
     hits key_text knockd_conf lease_ops replay_ops replay_store request sequence
 );
 

@@ -4,7 +4,7 @@
 //! Beside each file stands `NAME.expected`; files with other endings are what one of them refers to. `BLESS=1 cargo test -p aldaba-config --test broken` writes it anew: read the
 //! difference before you commit it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ fn check_all(folder: &str, strict_check: bool, meaning: bool) -> usize {
     let mut names: Vec<String> = fs::read_dir(&folder)
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name"))
-        .filter(|name| name.ends_with(".toml") || name.ends_with(".conf"))
+        .filter(|name| matches!(Path::new(name).extension().and_then(OsStr::to_str), Some("toml" | "conf")))
         .collect();
     names.sort();
     let mut wrong = Vec::new();
