@@ -11,7 +11,8 @@ pub fn run(data: &[u8]) {
     let Ok(record) = Record::decode(data) else { return };
     assert_eq!(record.encode(), data);
     let window = Window::default();
-    let times = data.as_chunks::<8>().0.iter().map(|bytes| u64::from_be_bytes(*bytes));
+    let times: Vec<u64> = data.as_chunks::<8>().0.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
+    assert!(times.is_sorted_by(|a, b| a < b), "a second spelling of one record");
     for time in times {
         assert!(record.check(&window, Timestamp(time), Timestamp(time)).is_err(), "{time} was taken");
         // Times around what there is, and at both ends.
