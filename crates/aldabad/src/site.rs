@@ -83,6 +83,11 @@ impl Site {
         Self::load(config, surroundings.uid, server.socket(surroundings), &mut Disk)
     }
 
+    /// A server without a daemon that could be asked.
+    pub(crate) fn without_daemon(config: &Path, own_uid: u32) -> Result<Self, Failed> {
+        Self::load(config.to_owned(), own_uid, PathBuf::new(), &mut Disk)
+    }
+
     /// What the server would be if this file held these bytes. Nothing is written.
     pub fn with(&self, file: &Path, bytes: &[u8]) -> Result<Self, Failed> {
         let mut files = Instead { path: file, bytes };

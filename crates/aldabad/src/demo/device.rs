@@ -1,46 +1,42 @@
-//! The client's device, and what the server knows of it.
+//! The client's device: made, enrolled and served as anybody else's, by the functions behind the commands.
 
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use aldaba_gate::spa::{
-    Audience, KeyKind, Lock, Operation, Psk, Request, Sealed, SecretKey, Timestamp, device_psk, seal, text,
-};
-use aldaba_sys::{clock, files, random};
+use aldaba_gate::spa::{Bundle, Host, KeyKind, Operation, Request, Sealed, SecretKey, seal};
+use aldaba_sys::{process, random};
+use zeroize::Zeroizing;
 
-use crate::monitor::make_store;
-
-/// Where the server takes datagrams, as the story's configuration says.
-pub(super) const PORT: u16 = 42731;
+use super::DemoError;
+use super::hosts::SERVER;
+use crate::init::identity::{CONFIG, Folders, REGISTRY, make_identity};
+use crate::site::Site;
+use crate::users::bundle;
 
 /// What a client holds after `aldaba enrol`.
 pub(super) struct Device {
     key: SecretKey,
-    psk: Psk,
-    lock: Lock,
+    bundle: Bundle,
     line: String,
 }
 
 impl Device {
-    /// Makes a server's keys and registry in this folder, with one device in it.
-    pub(super) fn enrolled_at(folder: &Path) -> io::Result<Self> {
-        files::private_dir(folder)?;
-        let (server, gate, seed) = (random::bytes()?, random::bytes()?, random::bytes()?);
-        for (name, kind, bytes) in [
-            ("server.key", KeyKind::ServerSecret, &server),
-            ("gate.key", KeyKind::Gate, &gate),
-            ("psk.key", KeyKind::Seed, &seed),
-        ] {
-            let mut file = files::open_private(&folder.join(name))?;
-            file.write_all(text::encode(kind, bytes).as_bytes())?;
-        }
-        let key = SecretKey::new(&random::bytes()?);
-        let line = format!("{} alice/laptop\n", key.public().to_text(KeyKind::Device));
-        std::fs::write(folder.join("authorized_keys"), &line)?;
-        make_store(&folder.join("state"))?;
-        let lock = SecretKey::new(&server).lock(Psk::new(gate), Audience::default());
-        let psk = device_psk(&Psk::new(seed), 0, &key.public());
-        Ok(Self { key, psk, lock, line })
+    /// Makes a server with this configuration in a folder of its own, and enrols one device.
+    pub(super) fn enrolled_at(folder: &Path, config: &str) -> Result<Self, DemoError> {
+        let folders = Folders { config: folder.to_owned(), state: folder.join("state") };
+        make_identity(&folders).map_err(not_as_told)?;
+        let path = folder.join(CONFIG);
+        std::fs::write(&path, config)?;
+        let key = SecretKey::new(&Zeroizing::new(random::bytes()?));
+        let text = key.public().to_text(KeyKind::Device);
+        let line = format!("{text} alice/laptop\n");
+        std::fs::File::options().append(true).open(folder.join(REGISTRY))?.write_all(line.as_bytes())?;
+        let site = Site::without_daemon(&path, process::effective_uid()).map_err(not_as_told)?;
+        let device = bundle::device(&site, &text).ok_or_else(|| not_as_told("the device is not listed"))?;
+        let sealed =
+            bundle::seal(&site, device, &[Host::Address(SERVER.into())], None).map_err(not_as_told)?;
+        let bundle = sealed.open(&key, None).map_err(not_as_told)?.bundle;
+        Ok(Self { key, bundle, line })
     }
 
     /// Its line in the server's registry.
@@ -48,17 +44,28 @@ impl Device {
         &self.line
     }
 
+    /// Where the server takes datagrams.
+    pub(super) const fn port(&self) -> u16 {
+        self.bundle.port.get()
+    }
+
     /// A request of this moment.
-    pub(super) fn seal(&self, operation: Operation) -> io::Result<Sealed> {
-        let time = u64::try_from(clock::wall().as_micros()).map_err(io::Error::other)?;
-        let request = Request { operation, time: Timestamp(time) };
+    pub(super) fn seal(&self, operation: Operation) -> Result<Sealed, DemoError> {
+        let Bundle { device_psk, .. } = &self.bundle;
+        let time = bundle::wall();
+        let lock = self.bundle.lock_at(time).ok_or_else(|| not_as_told("no lock is valid"))?;
         let [padding] = random::bytes::<1>()?;
-        seal(&self.key, &self.psk, &self.lock, &request, usize::from(padding % 57), &random::bytes()?)
-            .map_err(io::Error::other)
+        let request = Request { operation, time };
+        seal(&self.key, device_psk, &lock, &request, usize::from(padding % 57), &random::bytes()?)
+            .map_err(not_as_told)
     }
 
     /// As many bytes as a stranger likes.
     pub(super) fn junk(length: usize) -> io::Result<Vec<u8>> {
         Ok(random::bytes::<1500>()?.into_iter().take(length).collect())
     }
+}
+
+fn not_as_told(error: impl std::fmt::Display) -> DemoError {
+    DemoError::NotAsTold(error.to_string())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{Program, Role, Started, Surroundings};
-use aldaba_sys::{clock, files, namespace};
+use aldaba_sys::{clock, namespace};
 
 /// The server's address.
 pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 71, 0, 1);
@@ -149,7 +149,6 @@ pub(super) struct Server {
 impl Server {
     /// Starts `aldabad run` with this configuration in this folder.
     pub(super) fn start(program: &Program, folder: &Path, config: &str) -> io::Result<Self> {
-        files::private_dir(folder)?;
         let path = folder.join("aldaba.toml");
         std::fs::write(&path, config)?;
         let (log, state, control) = (folder.join("log"), folder.join("state"), folder.join("control.sock"));

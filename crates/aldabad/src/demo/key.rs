@@ -3,7 +3,7 @@
 use aldaba_gate::spa::{DoorTag, Operation};
 
 use super::DemoError;
-use super::device::{Device, PORT};
+use super::device::Device;
 use super::scene::Scene;
 
 /// The whole configuration, shown as it is used. Keys and registry lie beside it.
@@ -29,7 +29,7 @@ pub(super) fn tell(scene: &Scene<'_>) -> Result<(), DemoError> {
     scene.expect(true)?;
     story.chapter("2. aldabad guards the port");
     let folder = scene.folder.join("key");
-    let device = Device::enrolled_at(&folder)?;
+    let device = Device::enrolled_at(&folder, CONFIG)?;
     story.say("The client has made a key, of which the server knows the public half. This is one line for each device:");
     story.file(device.line());
     story.say("And this is the server's whole configuration:");
@@ -41,7 +41,7 @@ pub(super) fn tell(scene: &Scene<'_>) -> Result<(), DemoError> {
     );
     let junk = JUNK.iter().map(|length| Device::junk(*length)).collect::<Result<Vec<_>, _>>()?;
     for datagram in junk {
-        heard_nothing(client.send(PORT, datagram))?;
+        heard_nothing(client.send(device.port(), datagram))?;
     }
     story.say("No answer, no line in the log, and for each not more work than one hash. To a stranger the host looks as if");
     story.say("nothing were there.");
@@ -54,7 +54,7 @@ pub(super) fn tell(scene: &Scene<'_>) -> Result<(), DemoError> {
     );
     story.bytes(&sealed.datagram);
     story.say(&format!("Client and server call it {}, which is not in it.", sealed.id));
-    heard_nothing(client.send(PORT, sealed.datagram.clone()))?;
+    heard_nothing(client.send(device.port(), sealed.datagram.clone()))?;
     scene.hear(&mut server, "opened door=ssh")?;
     scene.expect(true)?;
     story.chapter("5. Three seconds later the kernel closes the door by itself");
@@ -62,7 +62,7 @@ pub(super) fn tell(scene: &Scene<'_>) -> Result<(), DemoError> {
     story.say("the door would close all the same.");
     scene.expect_its_end(&mut server)?;
     story.say("Somebody has recorded the datagram, and sends it again:");
-    heard_nothing(client.send(PORT, sealed.datagram))?;
+    heard_nothing(client.send(device.port(), sealed.datagram))?;
     scene.hear(&mut server, "why=repeated")?;
     scene.expect(false)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aldaba_sys::files;
+
 use super::DemoError;
 use super::scene::Scene;
 
@@ -23,7 +25,9 @@ pub(super) fn tell(scene: &Scene<'_>) -> Result<(), DemoError> {
     let Scene { story, client, .. } = scene;
     story.chapter("6. The other way to knock: a sequence of ports, as knockd has it");
     story.say("No keys, and any old client can do it. The same door, another daemon:");
-    let mut server = scene.serve(&scene.folder.join("sequence"), CONFIG)?;
+    let folder = scene.folder.join("sequence");
+    files::private_dir(&folder)?;
+    let mut server = scene.serve(&folder, CONFIG)?;
     scene.expect(false)?;
     story.chapter("7. A stranger scans: every port from 2800 to 9000, one after the other");
     client.knock(&(2800..9000).collect::<Vec<u16>>());
