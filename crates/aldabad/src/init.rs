@@ -24,7 +24,6 @@ use identity::{CONFIG, Fate, make_config, make_identity};
 pub use identity::{Folders, InitError, Part, make};
 use look::{Advice, Look};
 
-use crate::cli::DEFAULT_CONFIG;
 use crate::run::STATE_DIR;
 use crate::site::{Failed, command, paint};
 
@@ -237,11 +236,7 @@ impl<'a> Init<'a> {
     fn report_next(&self, loaded: &Loaded) {
         let say = |words: &str| command(&self.main, words);
         let devices = loaded.policy.spa.as_ref().map_or(0, |spa| spa.devices.len());
-        let start = if self.main == Path::new(DEFAULT_CONFIG) {
-            "systemctl enable --now aldabad   (or: aldabad run)".to_owned()
-        } else {
-            say("run")
-        };
+        let start = say("run");
         eprintln!();
         if devices == 0 {
             eprintln!("next, on your device: aldaba keygen");

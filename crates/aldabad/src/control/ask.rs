@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum ControlError {
     /// Nobody listens there.
     #[error(
-        "no daemon answers at {}\n  help: is it running? `systemctl status aldabad`; one that uses another socket \
+        "no daemon answers at {}\n  help: is `aldabad run` running? One that uses another socket \
          is found with --config FILE or --control PATH", socket.display()
     )]
     NoDaemon {
