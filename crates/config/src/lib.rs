@@ -75,7 +75,8 @@ pub struct Loaded {
 
 /// Reads a configuration; it is taken whole or refused with every problem named.
 pub fn load(kind: Kind, path: &Path, files: &mut dyn Files, options: &Options) -> Result<Loaded, Report> {
-    let mut findings = Findings { strict: options.strict_check, ..Findings::default() };
+    let mut findings =
+        Findings { strict: options.strict_check, own_uid: options.own_uid, ..Findings::default() };
     let plan = read(kind, path, files, options, &mut findings);
     if let Some(plan) = &plan {
         lint::all(plan, files, options, &mut findings);

@@ -63,6 +63,8 @@ pub(crate) struct Findings {
     pub(crate) list: Vec<Diagnostic>,
     /// Whether things the original reads with a shrug are errors.
     pub(crate) strict: bool,
+    /// Besides root, the only owner that a file with a secret may have.
+    pub(crate) own_uid: u32,
     /// Every file that was read, with what the system says of it.
     pub(crate) files: Vec<(Source, FileFacts)>,
 }

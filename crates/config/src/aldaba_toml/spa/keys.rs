@@ -129,6 +129,18 @@ fn private(
             return None;
         }
     };
+    // Whoever owns it can read it and write another key into it.
+    let owner = file.facts.uid;
+    if owner != 0 && owner != findings.own_uid {
+        let path = path.display();
+        let help =
+            format!("chown root {path}; if that user must not know it, run aldabad rotate --at-once then");
+        findings.add(
+            Diagnostic::error("loose-secret", at, format!("the user with number {owner} owns {path}"))
+                .help(help),
+        );
+        return None;
+    }
     if file.facts.mode & OTHERS != 0 {
         let (path, mode) = (path.display(), file.facts.mode);
         let help = format!("chmod 600 {path}; if somebody may have read it, run aldabad rotate --at-once");
