@@ -137,6 +137,19 @@ fn a_device_that_comes_back_to_the_registry_has_its_record() {
 }
 
 #[test]
+fn a_device_that_was_removed_while_the_daemon_was_down_loses_what_it_held() {
+    let Some(mut scene) = scene("") else { return };
+    let _listener = scene.hosts.listen(8080);
+    scene.knock(open("web", Some(CLIENT.into())));
+    scene.daemon.wait_for("opened door=web");
+    // What the daemon learns with its next start only.
+    std::fs::write(scene.dir.path().join("authorized_keys"), "# nobody\n").expect("written");
+    scene.restart();
+    scene.daemon.wait_for("closed door=web address=10.9.0.2 why=asked");
+    assert!(!scene.hosts.reachable(8080));
+}
+
+#[test]
 fn a_lost_store_costs_as_long_as_a_clock_may_be_ahead() {
     let Some(mut scene) = scene("") else { return };
     scene.knock(Operation::Hello);

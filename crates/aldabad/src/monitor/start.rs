@@ -165,6 +165,8 @@ impl Monitor {
         self.open_keeper(Keeper::open_patiently)?;
         self.take_over(now)?;
         self.prepare_firewall(now);
+        // Whoever was taken from the registry meanwhile.
+        self.close_of_removed_devices(now);
         self.follow_links(now);
         self.workers.start(now, &self.captures.for_pnet()).map_err(kernel("cannot start the worker"))?;
         while !self.workers.is_serving() {
@@ -179,7 +181,10 @@ impl Monitor {
     }
 
     /// The state folder, where the policy needs one: a door with a stop command. For the others it is only of use.
-    fn open_keeper(&mut self, open: fn(&Path) -> Result<Keeper, KeeperError>) -> Result<(), StartError> {
+    pub(super) fn open_keeper(
+        &mut self,
+        open: fn(&Path) -> Result<Keeper, KeeperError>,
+    ) -> Result<(), StartError> {
         let need = need(&self.policy.current().policy);
         if self.keeper.is_some() || need == Need::None {
             return Ok(());
