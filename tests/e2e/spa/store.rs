@@ -150,6 +150,35 @@ fn a_device_that_was_removed_while_the_daemon_was_down_loses_what_it_held() {
 }
 
 #[test]
+fn a_store_is_not_used_without_the_lock_of_its_folder() {
+    let Some(mut scene) = scene("") else { return };
+    let mode = |mode| {
+        let state = scene.dir.path().join("state");
+        std::fs::set_permissions(state, PermissionsExt::from_mode(mode)).expect("its mode");
+    };
+    scene.daemon.kill_everything();
+    let config = scene.dir.path().join("aldaba.toml");
+    let text = std::fs::read_to_string(&config).expect("the configuration");
+    // Without datagrams a folder that cannot be had is no reason not to start.
+    let door = "[[door]]\nname = \"web\"\nsequence = \"7000,8000,9000\"\nports = [\"8080/tcp\"]\n";
+    std::fs::write(&config, door).expect("written");
+    mode(0o755);
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    std::fs::write(&config, text).expect("written");
+    scene.daemon.signal(Signal::HUP);
+    scene.daemon.wait_for("degraded what=replay-store error=\"state folder ");
+    scene.knock(Operation::Hello);
+    scene.wait_for_refusals("store", 1);
+    mode(0o700);
+    let hello = || {
+        scene.knock(Operation::Hello);
+        std::thread::sleep(Duration::from_millis(200));
+        scene.daemon.said().contains("hello device=alice/laptop")
+    };
+    assert!(until(Duration::from_secs(10), hello).is_some(), "{}", scene.daemon.said());
+}
+
+#[test]
 fn a_lost_store_costs_as_long_as_a_clock_may_be_ahead() {
     let Some(mut scene) = scene("") else { return };
     scene.knock(Operation::Hello);

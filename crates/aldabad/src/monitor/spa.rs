@@ -17,6 +17,7 @@ use super::admission::{Allowed, Judge, Told};
 use super::history::{Seen, SeenWhat};
 use super::store::{Opened, StoreHold, wall};
 use crate::ipc::{FromWorker, ToWorker};
+use crate::keeper::Keeper;
 use crate::log::Level;
 use crate::wording::{self, quoted};
 
@@ -92,6 +93,11 @@ impl Monitor {
         }
     }
 
+        // The folder's lock keeps other daemons away from the store too.
+        if let Err(error) = self.open_keeper(Keeper::open) {
+            self.degraded_spa(now, Part::Store, &error.to_string());
+            return;
+        }
     fn say_opened(&mut self, now: Duration, opened: Opened, window: Duration) {
         match opened {
             Opened::Whole => {}
