@@ -31,6 +31,8 @@ pub(super) struct Told {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Allowed {
     pub(super) owner: Owner,
+    /// For whom, if it opens; for a close as it was told.
+    pub(super) address: IpAddr,
     /// For how long, if it opens.
     pub(super) wanted: Duration,
 }
@@ -60,14 +62,16 @@ impl Judge<'_> {
             return Err("not-allowed");
         }
         let owner = Owner(told.device);
+        // An address that is opened is opened in the form in which it was judged.
+        let mut address = told.address;
         if told.action == KnockAction::Open {
-            let address = opened(told.from, Some(told.address), source_rule, device.delegates)
+            address = opened(told.from, Some(told.address), source_rule, device.delegates)
                 .map_err(Refusal::name)?;
             self.is_a_client(address, rule)?;
             self.room_for(device, door, address)?;
         }
         let asked = (told.seconds != 0).then(|| Duration::from_secs(told.seconds.into()));
-        Ok(Allowed { owner, wanted: device.lease_for(asked, entry.lease, self.wall) })
+        Ok(Allowed { owner, address, wanted: device.lease_for(asked, entry.lease, self.wall) })
     }
 
     /// Behind a proxy that rewrites sources everybody comes from this host or from its gateway: opened for one, the door

@@ -227,10 +227,10 @@ impl Monitor {
     /// A request the worker has admitted. It is believed nothing that this policy does not allow.
     pub(super) fn handle_admitted(&mut self, now: Duration, told: &Told, offset: i64) {
         self.store_works();
-        let Told { from, id, action, address, .. } = *told;
+        let Told { from, id, action, .. } = *told;
         let name = self.device_name(Some(told.device));
         let seen = |what| Seen::by_device(now, from, id, Some(told.device), what);
-        let (door, Allowed { owner, wanted }) = match self.allow(told) {
+        let (door, Allowed { owner, address, wanted }) = match self.allow(told) {
             Ok(allowed) => allowed,
             Err(why) => {
                 self.history.note(seen(SeenWhat::NotAllowed(why)));

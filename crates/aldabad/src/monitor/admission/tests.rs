@@ -110,7 +110,9 @@ impl Scene {
             is_own: &|address| address == ip("203.0.113.2"),
             gateways: self.gateways.as_ref(),
         };
-        judge.judge(door, told).map(|allowed| allowed.wanted)
+        let allowed = judge.judge(door, told)?;
+        assert_eq!(allowed.address, told.address.to_canonical(), "as it was judged");
+        Ok(allowed.wanted)
     }
 
     /// The same, and it is opened.
@@ -129,6 +131,7 @@ const HALF_A_MINUTE: Result<Duration, &str> = Ok(Duration::from_secs(30));
 fn only_devices_and_doors_of_this_policy_count() {
     let scene = scene("KEY1 alice\n");
     assert_eq!(scene.judge(SSH, &told(1, "192.0.2.7")), HALF_A_MINUTE);
+    assert_eq!(scene.judge(SSH, &told(1, "::ffff:192.0.2.7")), HALF_A_MINUTE);
     assert_eq!(scene.judge(SSH, &told(2, "192.0.2.7")), Err("no-such-device"));
     assert_eq!(scene.judge(OLD, &told(1, "192.0.2.7")), Err("no-such-door"), "a sequence opens it");
     assert_eq!(scene.judge(DoorId(3), &told(1, "192.0.2.7")), Err("no-such-door"));
