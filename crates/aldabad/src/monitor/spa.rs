@@ -28,8 +28,8 @@ const STORE_FAILS_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct SpaHold {
     store: StoreHold,
-    /// What was said last of the store and of the socket, not to be said again with every attempt.
-    said: [Option<String>; 2],
+    /// What was said last of each part, not to be said again with every attempt.
+    said: [Option<String>; 3],
     /// When it was last said that the store fails, if nothing has worked since.
     failing: Option<Duration>,
     /// The socket on the port, and what it was made for.
@@ -43,6 +43,7 @@ pub(super) struct SpaHold {
 enum Part {
     Store,
     Port,
+    Gateways,
 }
 
 impl Part {
@@ -50,6 +51,7 @@ impl Part {
         match self {
             Self::Store => "replay-store",
             Self::Port => "spa-port",
+            Self::Gateways => "gateways",
         }
     }
 }
@@ -69,7 +71,8 @@ impl Monitor {
     /// Tries again what did not work.
     pub(super) fn retry_spa(&mut self, now: Duration) {
         let hold = &self.spa_hold;
-        if self.spa().is_some() && (hold.store.ready().is_none() || hold.socket.is_none()) {
+        let lacks = hold.store.ready().is_none() || hold.socket.is_none() || hold.gateways.is_none();
+        if self.spa().is_some() && lacks {
             self.hand_over_spa(now);
         }
     }
@@ -130,8 +133,11 @@ impl Monitor {
     fn follow_gateways(&mut self, now: Duration) {
         if self.spa_hold.gateways.is_none() {
             match Gateways::open() {
-                Ok(gateways) => self.spa_hold.gateways = Some(gateways),
-                Err(error) => self.degraded(now, "gateways", &error.to_string()),
+                Ok(gateways) => {
+                    self.spa_hold.said[Part::Gateways as usize] = None;
+                    self.spa_hold.gateways = Some(gateways);
+                }
+                Err(error) => self.degraded_spa(now, Part::Gateways, &error.to_string()),
             }
         }
     }
