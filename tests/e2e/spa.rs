@@ -259,6 +259,30 @@ fn a_device_taken_from_the_registry_loses_what_it_holds() {
 }
 
 #[test]
+fn a_reload_changes_how_datagrams_are_received() {
+    let Some(scene) = scene("receive = \"listen\"") else { return };
+    let config = scene.dir.path().join("aldaba.toml");
+    let text = std::fs::read_to_string(&config).expect("the configuration");
+    let registry = line(&alice(), "", "alice/laptop");
+    let captures = text.replace("receive = \"listen\"", "");
+    let elsewhere = captures.replace("42731", "42732");
+    // To the other way and back on one port, and away from the port and back.
+    let policies = [text.clone(), captures.clone(), text.clone(), elsewhere, text, captures];
+    for (before, policy) in policies.iter().enumerate() {
+        std::fs::write(&config, policy).expect("written");
+        scene.register(&registry);
+        if policy.contains("42731") {
+            scene.knock(Operation::Hello);
+            let hellos = policies.iter().take(before + 1).filter(|policy| policy.contains("42731")).count();
+            scene.daemon.wait_until("heard", |said| said.matches("hello device").count() == hellos);
+        }
+    }
+    let said = scene.daemon.said();
+    assert!(!said.contains("why=repeated"), "one datagram, heard in two ways:\n{said}");
+    assert!(!said.contains("degraded what=spa-port"), "the port was still taken:\n{said}");
+}
+
+#[test]
 fn a_gateway_gets_in_only_where_the_door_says_so() {
     let Some(scene) = scene("") else { return };
     scene.knock(open("ssh", None));

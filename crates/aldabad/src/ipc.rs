@@ -259,7 +259,8 @@ pub enum ToWorker {
     },
     /// The replay store comes beside this message.
     Store,
-    /// A UDP socket on the port of single packet authorization comes beside this message, in place of one before.
+    /// A UDP socket on the port of single packet authorization comes beside this message, in place of one before; without one
+    /// the worker listens no more.
     Listen,
     /// Tell what is remembered of refused datagrams.
     Recall {

@@ -207,8 +207,11 @@ impl Worker {
                 self.use_store(now);
             }
             ToWorker::Listen => {
-                let [socket] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
-                self.listening = Some(socket);
+                let mut sockets = fds.into_iter();
+                self.listening = sockets.next();
+                if sockets.next().is_some() {
+                    return Err(End::Broken);
+                }
             }
             ToWorker::Recall { query, about } => self.recall(query, about),
             ToWorker::NextSequence { place, sequence } => {

@@ -28,12 +28,27 @@ pub fn silent(port: u16) -> io::Result<OwnedFd> {
     open(port, &[DROP])
 }
 
+/// The same of a socket that listened, whoever else holds it: the port is never without a socket in between.
+pub fn make_silent(socket: BorrowedFd<'_>) -> io::Result<()> {
+    attach_program(socket, &[DROP])
+}
+
 /// A socket that receives datagrams of these lengths and no others.
 pub fn listen(port: u16, shortest: usize, longest: usize) -> io::Result<OwnedFd> {
+    open(port, &only(shortest, longest))
+}
+
+/// The same of a socket that was silent.
+pub fn make_listen(socket: BorrowedFd<'_>, shortest: usize, longest: usize) -> io::Result<()> {
+    attach_program(socket, &only(shortest, longest))
+}
+
+/// What lets datagrams of these lengths pass.
+fn only(shortest: usize, longest: usize) -> [Insn; 5] {
     let with_header = |length| u32::try_from(length).unwrap_or(u32::MAX).saturating_add(UDP_HEADER);
     let at_least = Insn { code: AT_LEAST, jt: 0, jf: 2, k: with_header(shortest) };
     let above = Insn { code: ABOVE, jt: 1, jf: 0, k: with_header(longest) };
-    open(port, &[LOAD_LENGTH, at_least, above, PASS, DROP])
+    [LOAD_LENGTH, at_least, above, PASS, DROP]
 }
 
 /// One datagram, if there is one: how many bytes of `buffer` it has, and who sent it.
@@ -110,5 +125,21 @@ mod tests {
         assert_eq!(client.send(&[1; 150]).expect("no refusal"), 150);
         assert_eq!(client.recv(&mut [0; 9]).expect_err("nothing").kind(), io::ErrorKind::WouldBlock);
         assert!(received(&socket).is_empty());
+    }
+
+    #[test]
+    fn a_socket_changes_between_the_two_without_leaving_the_port() {
+        let port = free_port();
+        let socket = listen(port, 144, 1232).expect("a socket");
+        let held = socket.try_clone().expect("another holder");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a client");
+        let send = || client.send_to(&[7; 150], ("127.0.0.1", port)).expect("sent");
+        make_silent(socket.as_fd()).expect("silent");
+        send();
+        assert!(received(&held).is_empty());
+        make_listen(socket.as_fd(), 144, 1232).expect("listens");
+        send();
+        client.send_to(&[7; 143], ("127.0.0.1", port)).expect("sent");
+        assert_eq!(received(&held), [150]);
     }
 }

@@ -1,5 +1,5 @@
 //! The monitor's part of single packet authorization: the replay store and the socket it hands to the worker, and the
-//! its requests on their way to the runner (spec/spa.md, section 8, steps 17 and 18; what is allowed: `admission.rs`).
+//! worker's requests on their way to the runner (spec/spa.md, section 8, steps 17 and 18; what is allowed: `admission.rs`).
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -56,11 +56,26 @@ impl Part {
     }
 }
 
+/// A socket on the port, in either case: a port without one is answered by the kernel. One that is there already only learns
+/// what it is to take.
+fn socket(kept: Option<(u16, Receive, OwnedFd)>, port: u16, receive: Receive) -> std::io::Result<OwnedFd> {
+    match (kept, receive) {
+        (Some((_, as_before, socket)), _) if as_before == receive => Ok(socket),
+        (Some((_, _, socket)), Receive::Capture) => datagram::make_silent(socket.as_fd()).map(|()| socket),
+        (Some((_, _, socket)), Receive::Listen) => {
+            datagram::make_listen(socket.as_fd(), MIN_LEN, MAX_LEN).map(|()| socket)
+        }
+        (None, Receive::Capture) => datagram::silent(port),
+        (None, Receive::Listen) => datagram::listen(port, MIN_LEN, MAX_LEN),
+    }
+}
+
 impl Monitor {
     /// Gives a new worker, or one with a new policy, what it needs for datagrams.
     pub(super) fn hand_over_spa(&mut self, now: Duration) {
         let Some((port, receive)) = self.spa().map(|spa| (spa.port, spa.receive)) else {
             self.spa_hold.socket = None;
+            self.tell_socket();
             return;
         };
         self.hand_over_store(now);
@@ -78,6 +93,11 @@ impl Monitor {
     }
 
     fn hand_over_store(&mut self, now: Duration) {
+        // The folder's lock keeps other daemons away from the store too.
+        if let Err(error) = self.open_keeper(Keeper::open) {
+            self.degraded_spa(now, Part::Store, &error.to_string());
+            return;
+        }
         let Some(spa) = &self.policy.current().policy.spa else { return };
         let (window, devices) = (spa.window.future, spa.devices.len());
         match self.spa_hold.store.open(&self.state_folder, spa) {
@@ -96,11 +116,6 @@ impl Monitor {
         }
     }
 
-        // The folder's lock keeps other daemons away from the store too.
-        if let Err(error) = self.open_keeper(Keeper::open) {
-            self.degraded_spa(now, Part::Store, &error.to_string());
-            return;
-        }
     fn say_opened(&mut self, now: Duration, opened: Opened, window: Duration) {
         match opened {
             Opened::Whole => {}
@@ -142,28 +157,28 @@ impl Monitor {
         }
     }
 
-    /// The port is taken in either case: a port without a socket is answered by the kernel.
     fn hand_over_socket(&mut self, now: Duration, port: u16, receive: Receive) {
-        let same = self.spa_hold.socket.as_ref().is_some_and(|(p, r, _)| (*p, *r) == (port, receive));
-        if !same {
-            self.spa_hold.socket = None;
-            let socket = match receive {
-                Receive::Capture => datagram::silent(port),
-                Receive::Listen => datagram::listen(port, MIN_LEN, MAX_LEN),
-            };
-            match socket {
-                Ok(socket) => {
-                    self.spa_hold.said[Part::Port as usize] = None;
-                    self.spa_hold.socket = Some((port, receive, socket));
-                }
-                Err(error) => {
-                    self.degraded_spa(now, Part::Port, &format!("UDP port {port}: {error}"));
-                }
+        // One on another port goes before the new one comes.
+        let kept = self.spa_hold.socket.take().filter(|(on, _, _)| *on == port);
+        match socket(kept, port, receive) {
+            Ok(socket) => {
+                self.spa_hold.said[Part::Port as usize] = None;
+                self.spa_hold.socket = Some((port, receive, socket));
+            }
+            Err(error) => {
+                self.degraded_spa(now, Part::Port, &format!("UDP port {port}: {error}"));
             }
         }
-        if let Some((_, Receive::Listen, socket)) = &self.spa_hold.socket {
-            self.workers.tell(&ToWorker::Listen, &[socket.as_fd()]);
-        }
+        self.tell_socket();
+    }
+
+    /// The worker reads this socket and no other: one it kept would hold its port for ever.
+    fn tell_socket(&mut self) {
+        let listening = match &self.spa_hold.socket {
+            Some((_, Receive::Listen, socket)) => vec![socket.as_fd()],
+            _ => Vec::new(),
+        };
+        self.workers.tell(&ToWorker::Listen, &listening);
     }
 
     fn spa(&self) -> Option<&Spa> {
