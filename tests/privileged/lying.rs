@@ -180,6 +180,9 @@ fn allowed() -> Vec<FromWorker> {
     let long = Admission { seconds: u16::MAX, ..ALLOWED };
     let mut allowed: Vec<_> = (1..=9).map(|number| long.at(v4(10, 9, 3, number)).message()).collect();
     allowed.push(Admission { device: CAROL, action: KnockAction::Close, ..ALLOWED }.message());
+    // Of locks there are, and of no others.
+    let shut_out = |(generation, lock)| FromWorker::ShutOut { generation, lock, refused: 9 };
+    allowed.extend([(7, 0), (1, 1), (1, u8::MAX), (1, 0)].map(shut_out));
     allowed
 }
 
@@ -259,6 +262,7 @@ fn the_monitor_opens_nothing_for_a_worker_that_lies() {
     let refused = lies.len() + 1;
     daemon.wait_until("every lie is refused", |said| whys(said).len() == refused);
     daemon.wait_for("close-asked door=ssh");
+    daemon.wait_for("shut-out lock=1 server=aldaba-server-1");
     std::thread::sleep(Duration::from_millis(200));
     let said = daemon.said();
     let expected: Vec<&str> = lies.iter().map(|(_, why)| *why).chain(["too-many-of-device"]).collect();
@@ -267,6 +271,7 @@ fn the_monitor_opens_nothing_for_a_worker_that_lies() {
     let eight: Vec<String> =
         (1..=8).map(|number| format!("opened door=ssh address=10.9.3.{number} lease=60s")).collect();
     assert_eq!(opened, eight, "{said}");
+    assert_eq!(said.matches("shut-out ").count(), 1, "{said}");
     assert!(!said.contains("closed ") && !said.contains("worker-ended"), "{said}");
     let table = hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
     assert_eq!(table.matches("expires").count(), 8, "{table}");

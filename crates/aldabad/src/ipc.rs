@@ -174,6 +174,15 @@ pub enum FromWorker {
         /// What was counted.
         seen: Seen,
     },
+    /// Datagrams were turned away because a lock's budget is spent.
+    ShutOut {
+        /// Number of the policy the lock's number belongs to.
+        generation: u32,
+        /// The lock, by its place in that policy.
+        lock: u8,
+        /// How many since the last such message.
+        refused: u64,
+    },
     /// A segment that a sequence looked at; only sent when [`ToWorker::Prepare`] asks for it.
     Hit {
         /// Where it came from, and from which port.
@@ -324,6 +333,9 @@ impl FromWorker {
                 .optional_key(device)
                 .u32(again),
             Self::RecallEnd { query, seen } => Writer::new(16).u32(query).seen(&seen),
+            Self::ShutOut { generation, lock, refused } => {
+                Writer::new(17).u32(generation).u8(lock).u64(refused)
+            }
         };
         writer.bytes
     }
@@ -375,6 +387,7 @@ impl FromWorker {
                 again: r.u32()?,
             },
             16 => Self::RecallEnd { query: r.u32()?, seen: r.seen()? },
+            17 => Self::ShutOut { generation: r.u32()?, lock: r.u8()?, refused: r.u64()? },
             _ => return Err(Malformed),
         };
         r.end(message)

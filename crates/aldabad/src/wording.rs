@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use aldaba_gate::spa::{KeyKind, PublicKey};
 use aldaba_runner::door::Style;
 use aldaba_runner::{Event, Outcome, Part, Reason, Rendered, Signal, What, Why};
 
@@ -215,6 +216,18 @@ pub fn left_out(events: u64, style: Style) -> Line {
         Style::Native => format!("stages-left-out lines={events}"),
     };
     Line::new(Level::Warning, text)
+}
+
+/// A lock's budget is spent: what that means, and the next step. `lock`: its place in the configuration, from 0.
+#[must_use]
+pub fn shut_out(lock: u8, server: &PublicKey, audience: &str, refused: u64) -> Line {
+    let (number, server) = (u16::from(lock).saturating_add(1), server.to_text(KeyKind::Server));
+    let audience =
+        if audience.is_empty() { String::new() } else { format!(" audience={}", quoted(audience)) };
+    let error = "somebody who knows its gate key floods the port: its users are being shut out. New keys end that: aldabad \
+                 rotate --gate";
+    let lock = format!("lock={number} server={server}{audience}");
+    Line::new(Level::Error, format!("shut-out {lock} refused={refused} error={}", quoted(error)))
 }
 
 /// A request for a door that was refused before it came to the runner.

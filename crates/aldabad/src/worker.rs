@@ -9,6 +9,7 @@ mod policy;
 mod recent;
 mod records;
 mod reporter;
+mod shortage;
 
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};

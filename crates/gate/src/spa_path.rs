@@ -73,6 +73,7 @@ impl Spa {
             Demand::Open { address, .. } if is_own(address) => Err(Rejected {
                 refusal: Refusal::Address,
                 id: Some(admitted.id),
+                lock: Some(admitted.lock),
                 device: Some(admitted.device),
             }),
             _ => Ok(admitted),

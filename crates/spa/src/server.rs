@@ -114,6 +114,8 @@ pub enum Demand {
 pub struct Admitted {
     /// Who asked.
     pub device: DeviceId,
+    /// For which of the locks, by index.
+    pub lock: usize,
     /// The datagram's name.
     pub id: KnockId,
     /// When it was made, by the device's clock.
@@ -129,6 +131,8 @@ pub struct Rejected {
     pub refusal: Refusal,
     /// Its name, from step 2 on.
     pub id: Option<KnockId>,
+    /// For which of the locks it was made, by index, from step 2 on.
+    pub lock: Option<usize>,
     /// Whose it claims to be, from step 8 on; proven from step 11 on.
     pub device: Option<DeviceId>,
 }
@@ -216,7 +220,7 @@ impl Server {
         bytes: &[u8],
         store: &mut dyn Store,
     ) -> Result<Admitted, Rejected> {
-        let unnamed = |refusal| Rejected { refusal, id: None, device: None };
+        let unnamed = |refusal| Rejected { refusal, id: None, lock: None, device: None };
         // The locks are borrowed while the rest of the state changes.
         let Self { served, seen, failed, budgets, known, guard, .. } = self;
         let datagram = served.locks.verify(at.wall, bytes).map_err(unnamed)?;
@@ -224,6 +228,7 @@ impl Server {
         let named = |refused: Refused<DeviceId>| Rejected {
             refusal: refused.refusal,
             id: Some(id),
+            lock: Some(lock),
             device: refused.device,
         };
         let refuse = |refusal| named(refusal_of(refusal));
@@ -239,9 +244,9 @@ impl Server {
         let tags = if behind_the_gate { failed } else { seen };
         tags.insert(*datagram.tag());
         let authentic = opened.map_err(named)?;
-        let whose = |refusal| Rejected { refusal, id: Some(id), device: Some(authentic.device) };
+        let whose = |refusal| named(Refused { refusal, device: Some(authentic.device) });
         let fresh = refresh(authentic, served, known, guard, at, store).map_err(whose)?;
-        let admitted = fresh.admit(served, source).map_err(whose)?;
+        let admitted = fresh.admit(served, lock, source).map_err(whose)?;
         budget.admit(at.now, source);
         Ok(admitted)
     }
@@ -305,7 +310,7 @@ fn refresh(
 
 impl Fresh {
     /// Step 16: the device, the door, the network and the address.
-    fn admit(self, served: &Served, source: IpAddr) -> Result<Admitted, Refusal> {
+    fn admit(self, served: &Served, lock: usize, source: IpAddr) -> Result<Admitted, Refusal> {
         let Authentic { device: id, request, id: knock } = self.0;
         let device = served.registry.device(id).ok_or(Refusal::UnknownDevice)?;
         if !device.may_come_from(source) {
@@ -325,7 +330,7 @@ impl Fresh {
                 Demand::Open { door: door.number, address, seconds }
             }
         };
-        Ok(Admitted { device: id, id: knock, time: request.time, demand })
+        Ok(Admitted { device: id, lock, id: knock, time: request.time, demand })
     }
 }
 

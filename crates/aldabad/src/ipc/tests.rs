@@ -48,6 +48,7 @@ fn from_worker() -> Vec<FromWorker> {
             device: Some([3; 32]),
             again: 4,
         },
+        FromWorker::ShutOut { generation: 3, lock: 7, refused: u64::MAX },
         FromWorker::RecallEnd { query: 0, seen: Seen::default() },
         FromWorker::RecallEnd {
             query: 1,

@@ -77,7 +77,10 @@ impl Monitor {
                 self.handle_recalled(query, Seen { at, from, id: Some(id), device, again, what });
             }
             FromWorker::RecallEnd { query, seen } => self.handle_recall_end(now, query, &seen),
-            FromWorker::Hello { .. } | FromWorker::Rejected { .. } | FromWorker::StoreFailed => {
+            FromWorker::Hello { .. }
+            | FromWorker::Rejected { .. }
+            | FromWorker::StoreFailed
+            | FromWorker::ShutOut { .. } => {
                 self.handle_spa(now, &message);
             }
             FromWorker::CaptureFailed { capture } => {

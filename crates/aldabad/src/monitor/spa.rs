@@ -208,8 +208,21 @@ impl Monitor {
                 self.speech.tell(Level::Warning, line);
             }
             FromWorker::StoreFailed => self.store_failed(now),
+            FromWorker::ShutOut { generation, lock, refused } => {
+                self.shut_out(now, generation, lock, refused);
+            }
             _ => {}
         }
+    }
+
+    /// Somebody who knows a lock's gate floods the port, so that others who do are turned away.
+    fn shut_out(&mut self, now: Duration, generation: u32, lock: u8, refused: u64) {
+        let current = self.policy.current();
+        let keys = current.policy.spa.as_ref().and_then(|spa| spa.locks.get(usize::from(lock)));
+        // Of a policy that has gone meanwhile the numbers mean nothing.
+        let Some(keys) = keys.filter(|_| current.generation == generation) else { return };
+        let line = wording::shut_out(lock, &keys.secret.public(), keys.audience.as_str(), refused);
+        self.speech.tell_limited(now, line);
     }
 
     /// Said at once, and then once a minute while it lasts; of a store the worker does not have yet it was said why.

@@ -120,8 +120,8 @@ fn refused(why: &Why, reason: &str, used: bool) -> String {
 fn of_keys(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "budget" => {
-            "wait a moment and knock again. If it lasts, somebody who knows the gate key floods the port: turn to new keys \
-             (aldabad rotate)."
+            "wait a moment and knock again. If it lasts, somebody who knows the gate key floods the port (`shut-out` in the log \
+             names the lock): turn to new keys (aldabad rotate --gate)."
         }
         "ephemeral" | "malformed" => {
             "bring the client to this server's version. If no client of yours sent it, somebody who knows the gate key tries \

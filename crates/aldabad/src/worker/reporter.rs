@@ -12,6 +12,7 @@ use aldaba_sys::channel::{Channel, Sent};
 use aldaba_sys::clock;
 
 use super::recent::{Noted, Recent};
+use super::shortage::Shortage;
 use crate::budget::Budget;
 use crate::control::About;
 use crate::ipc::{FromWorker, Place, SIZE, Seen};
@@ -37,6 +38,8 @@ pub(super) struct Reporter {
     store: Replay,
     /// What was refused lately.
     recent: Recent,
+    /// Locks whose users are being shut out.
+    shortage: Shortage,
 }
 
 impl Reporter {
@@ -54,6 +57,7 @@ impl Reporter {
             devices: Vec::new(),
             store: Replay::default(),
             recent: Recent::default(),
+            shortage: Shortage::default(),
         }
     }
 
@@ -63,8 +67,10 @@ impl Reporter {
     }
 
     /// The policy in force; whether its stage lines are wanted, and a line for each hit.
-    pub(super) const fn set_policy(&mut self, generation: u32, stages: bool, hits: bool) {
+    pub(super) fn set_policy(&mut self, generation: u32, stages: bool, hits: bool) {
         self.generation = generation;
+        // Its locks may have other numbers.
+        self.shortage = Shortage::default();
         self.stages = stages;
         self.hits = hits;
     }
@@ -105,7 +111,7 @@ impl Reporter {
 
     /// When there will be something to say without any frame.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        self.budget.poll_timeout()
+        [self.budget.poll_timeout(), self.shortage.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Says what waited, as far as there is room, and what was left out.
@@ -118,6 +124,9 @@ impl Reporter {
         }
         if self.lost > 0 && self.say(FromWorker::Overrun { requests: self.lost }) {
             self.lost = 0;
+        }
+        while let Some((lock, refused)) = self.shortage.poll(self.now) {
+            self.insist(FromWorker::ShutOut { generation: self.generation, lock, refused });
         }
         if let Some(events) = self.budget.poll_left_out(self.now)
             && !self.say(FromWorker::LeftOut { events })
@@ -209,6 +218,9 @@ impl Events for Reporter {
         let Some(id) = rejected.id else { return };
         if rejected.refusal == Refusal::Store {
             self.insist(FromWorker::StoreFailed);
+        }
+        if let (Refusal::Budget, Some(lock)) = (rejected.refusal, rejected.lock) {
+            self.shortage.note(lock);
         }
         let device = rejected.device.and_then(|device| self.key_of(device));
         self.recent.note(Noted { id, at: self.now, from, refusal: rejected.refusal, device, again: 0 });

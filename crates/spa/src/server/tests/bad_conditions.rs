@@ -122,7 +122,13 @@ fn an_insiders_flood_spends_the_budget_and_not_the_share_of_those_admitted_latel
     let devices = world.server.served().registry.devices().to_vec();
     world.server.reconfigure(served(devices), world.at.now);
     let bytes = junk(&mut world, 2);
-    assert_eq!(world.handle(THERE, &bytes), Err(Refusal::Budget));
+    let refused = world.server.handle_datagram(world.at, THERE, &bytes, &mut world.store);
+    let refused = refused.expect_err("no budget");
+    assert_eq!(
+        (refused.refusal, refused.lock),
+        (Refusal::Budget, Some(0)),
+        "it is known whose users are shut out"
+    );
     assert!(world.knock(&alice(), open("ssh")).is_ok());
 }
 

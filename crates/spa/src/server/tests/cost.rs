@@ -38,7 +38,7 @@ fn noise_costs_neither_a_key_agreement_nor_memory() {
             told = Some(counted(|| world.server.handle_datagram(world.at, HERE, &bytes, &mut Untouched)));
         });
         let expected = if (144..=1232).contains(&length) { Refusal::Tag } else { Refusal::Length };
-        let refused = Err(Rejected { refusal: expected, id: None, device: None });
+        let refused = Err(Rejected { refusal: expected, id: None, lock: None, device: None });
         assert_eq!(told, Some((refused, Work::default())), "{length} bytes");
         assert_eq!(cost.count_total, 0, "{length} bytes");
     }
