@@ -7,6 +7,9 @@ use crate::control::{About, Datagrams, DoorEvent, Knock, LeaseState, What, Why};
 const BEHIND_A_PROXY: &str = "the knock came from an address of this host, a gateway, or one nobody can answer: look for a proxy or \
                               a port forward that hides the client.";
 
+/// A guard that went up by a right clock is down before: no `future` is longer.
+const LONGEST_GUARD: u64 = 600_000;
+
 /// What to do now, by what happened last.
 pub(super) fn next(why: &Why) -> String {
     let text = if why.leases.iter().any(|lease| lease.state == LeaseState::CannotClose) {
@@ -108,8 +111,8 @@ fn refused(why: &Why, reason: &str, used: bool) -> String {
         "old" => "knock again. If this happens often, two machines use one device key: give each its own.",
         "rate" => "wait a few seconds and knock once.",
         "store" => {
-            "look at `degraded what=replay-store` in the log: disk full, read-only or broken. Until it works nobody gets in by \
-             datagram."
+            "look at `degraded what=replay-store` in the log: disk full, read-only, broken, or lost while the clock may be wrong. \
+             Until it works nobody gets in by datagram."
         }
         _ => of_keys(reason).or_else(|| of_policy(reason)).unwrap_or("look at the daemon's log."),
     };
@@ -168,6 +171,12 @@ fn of_policy(reason: &str) -> Option<&'static str> {
 fn guard(datagrams: Option<&Datagrams>) -> String {
     match datagrams.map(|datagrams| datagrams.guard_left_ms) {
         None | Some(0) => "knock again: the guard is down.".to_owned(),
+        Some(left) if left > LONGEST_GUARD => format!(
+            "this server's clock was far ahead when the guard went up, which would stay for {}. Set the clock (timedatectl); then \
+             stop the daemon, move replay.redb out of its state folder and start it again: a new guard goes up by the right \
+             clock, for `future` of aldaba.toml(5).",
+            span(left)
+        ),
         Some(left) => format!("wait {} and knock again; then the guard is down.", span(left)),
     }
 }

@@ -145,10 +145,16 @@ fn every_refusal_has_its_words_and_a_next_step() {
 
 #[test]
 fn the_guard_says_how_long_still() {
-    let datagrams =
-        Datagrams { port: 1, arrived: 1, foreign: 0, foreign_ago_ms: None, guard_left_ms: 42_000 };
-    let why = Why { knocks: vec![refused("guard", None)], datagrams: Some(datagrams), ..why(About::Id(ID)) };
-    assert!(told(&why).contains("next: wait 42 s and knock again"), "{}", told(&why));
+    let said = |guard_left_ms| {
+        let datagrams = Datagrams { port: 1, arrived: 1, foreign: 0, foreign_ago_ms: None, guard_left_ms };
+        told(&Why { knocks: vec![refused("guard", None)], datagrams: Some(datagrams), ..why(About::Id(ID)) })
+    };
+    assert!(said(42_000).contains("next: wait 42 s and knock again"), "{}", said(42_000));
+    assert!(said(600_000).contains("next: wait 10 min and knock again"), "{}", said(600_000));
+    // Nobody is to wait for years because of a clock that was wrong once.
+    let ahead = said(31_536_000_000);
+    assert!(ahead.contains("clock was far ahead") && ahead.contains("for 365 d. Set the clock"), "{ahead}");
+    assert!(ahead.contains("move replay.redb out of its state folder"), "{ahead}");
 }
 
 #[test]
