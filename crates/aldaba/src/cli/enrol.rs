@@ -184,8 +184,18 @@ impl<'a> Asking<'a> {
         Ok(line)
     }
 
+    /// A line with something in it: what a paste leaves behind its last line is no answer. Empty at the end of input.
+    fn answer(&mut self, question: &str) -> Result<String, Failed> {
+        loop {
+            let line = self.line(question)?;
+            if line.is_empty() || !line.trim().is_empty() {
+                return Ok(line);
+            }
+        }
+    }
+
     fn code(&mut self) -> Result<OneTimeCode, Failed> {
-        let text = zeroize::Zeroizing::new(self.line("one-time code: ")?);
+        let text = zeroize::Zeroizing::new(self.answer("one-time code: ")?);
         OneTimeCode::from_text(&text).map_err(|error| Failed::Key(error.to_string()))
     }
 
@@ -194,8 +204,8 @@ impl<'a> Asking<'a> {
         if !self.is_terminal {
             return Ok(());
         }
-        let question = format!("the server's key: {key}\nis that what the administrator says? [y/N] ");
-        match self.line(&question)?.trim() {
+        let question = format!("the server's key: {key}\nis that what the administrator says? [y/n] ");
+        match self.answer(&question)?.trim() {
             "y" | "Y" | "yes" => Ok(()),
             _ => Err(Failed::Key(
                 "nothing was stored\n  help: ask the administrator which key the server has".to_owned(),

@@ -88,12 +88,16 @@ pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write, e
 }
 
 fn write(path: &Path, line: &str) -> Told {
-    private_file::create(path, line).map_err(|error| match error {
+    private_file::create(path, line).map_err(|error| match &error {
         PrivateFileError::Exists(_) => Failed::Key(format!(
             "{error}\n  help: its public key: aldaba pubkey {0}\n  help: another key: aldaba keygen -o OTHER-FILE",
             path.display()
         )),
-        other => other.into(),
+        PrivateFileError::Write(_, source) if source.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path).display();
+            Failed::Key(format!("{error}\n  help: make its folder first: mkdir -p -m 0700 {folder}"))
+        }
+        _ => error.into(),
     })
 }
 

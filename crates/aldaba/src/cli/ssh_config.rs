@@ -1,6 +1,6 @@
 //! `aldaba ssh-config HOST [DOOR]`
 
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
 
 use aldaba_spa::{BundleDoor, Host};
 
@@ -37,7 +37,12 @@ pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write, e
         output.line(line);
     }
     output.finish()?;
-    writeln!(err, "next: aldaba ssh-config {0} >> ~/.ssh/config && ssh {0}", server.name)?;
+    let name = &server.name;
+    if io::stdout().is_terminal() {
+        writeln!(err, "next: aldaba ssh-config {name} >> ~/.ssh/config && ssh {name}")?;
+    } else {
+        writeln!(err, "next: ssh {name}")?;
+    }
     Ok(())
 }
 

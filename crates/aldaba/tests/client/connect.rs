@@ -225,7 +225,7 @@ fn ssh_gets_a_stanza() {
     let stanza = |hosts: &[&str], port: u16, words: &[&str]| {
         let said = Home::enrolled(&bundle(hosts, 9, port)).run(&[&["ssh-config"], words].concat());
         assert_eq!(said.code, Some(0), "{}", said.err);
-        assert_eq!(said.err, "next: aldaba ssh-config gw >> ~/.ssh/config && ssh gw\n");
+        assert_eq!(said.err, "next: ssh gw\n", "it went where it belongs");
         said.out
     };
     let (option, last) = if cfg!(unix) { (" --fdpass", "    ProxyUseFdpass yes\n") } else { ("", "") };

@@ -279,12 +279,17 @@ fn at_a_terminal_questions_are_asked() {
         "{}",
         said.out
     );
+    // An empty line behind the bundle is the end of it, and no answer.
+    let (said, stored) = enrol(&from(&example()), "\n\ny\n");
+    assert!(said.code == Some(0) && stored, "{}", said.out);
+    let (said, stored) = enrol(&from(&example()), "\n");
+    assert!(said.code == Some(1) && !stored && said.out.contains("nothing was stored"), "{}", said.out);
     let (said, stored) = enrol(&from(&example()), "n\n");
     assert!(said.code == Some(1) && !stored && said.out.contains("nothing was stored"), "{}", said.out);
     let code = OneTimeCode::new(&[7; 16]).unwrap().expose_text();
-    let (said, stored) = enrol(&sealed(&example(), &server(), &device(), Some(7)), &format!("{}\n", *code));
+    let (said, stored) = enrol(&sealed(&example(), &server(), &device(), Some(7)), &format!("\n{}\n", *code));
     assert!(said.code == Some(0) && stored, "{}", said.out);
-    assert!(said.out.contains("one-time code: ") && !said.out.contains("[y/N]"), "{}", said.out);
+    assert!(said.out.contains("one-time code: ") && !said.out.contains("[y/n]"), "{}", said.out);
     let text = from(&example());
     let (said, stored) = enrol(&text[..text.len() - 9], "\n");
     assert!(said.code == Some(1) && !stored && said.out.contains("damaged or not whole"), "{}", said.out);

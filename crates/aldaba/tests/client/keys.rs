@@ -73,6 +73,7 @@ fn a_key_goes_into_a_new_file_and_never_over_another() {
     let nowhere = run(ALDABA, &["keygen", "-o", text(&folder.path().join("no/id"))]);
     assert_eq!(nowhere.code, Some(1));
     assert!(nowhere.err.contains("cannot write"), "{}", nowhere.err);
+    assert!(nowhere.err.contains("help: make its folder first: mkdir -p -m 0700 "), "{}", nowhere.err);
 }
 
 #[cfg(unix)]

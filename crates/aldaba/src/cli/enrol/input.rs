@@ -59,10 +59,10 @@ fn is_data(line: &str) -> bool {
 
 /// Lines until they are a bundle, or an empty one.
 fn pasted(asking: &mut Asking<'_>) -> Result<SealedBundle, Failed> {
-    writeln!(asking.err, "paste the bundle, and end it with an empty line:")?;
+    writeln!(asking.err, "paste the bundle, then press Enter:")?;
     let mut text = String::new();
     loop {
-        let line = asking.line("")?;
+        let line = if text.is_empty() { asking.answer("")? } else { asking.line("")? };
         let ended = line.trim().is_empty();
         text.push_str(&line);
         match SealedBundle::from_text(&text) {
