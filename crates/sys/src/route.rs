@@ -80,15 +80,7 @@ impl LinkWatch {
 
     /// All interfaces as they are now.
     pub fn poll(&mut self) -> io::Result<&[Interface]> {
-        loop {
-            match self.events.receive() {
-                Ok(Some(_)) => self.stale = true,
-                Ok(None) => break,
-                // Events were lost: the list is read anyway.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.stale = true,
-                Err(error) => return Err(error),
-            }
-        }
+        self.stale |= any(&mut self.events)?;
         if self.stale {
             self.interfaces = read_all()?;
             self.stale = false;
@@ -100,6 +92,20 @@ impl LinkWatch {
 impl AsFd for LinkWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.events.as_fd()
+    }
+}
+
+/// Takes all events that wait: whether there was any.
+fn any(events: &mut Socket) -> io::Result<bool> {
+    let mut any = false;
+    loop {
+        match events.receive() {
+            Ok(Some(_)) => any = true,
+            Ok(None) => return Ok(any),
+            // Some were lost: what they told of is read anyway.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
-use super::{address_of, dump, ip};
+use super::{address_of, any, dump, ip};
 use crate::netlink::{Attributes, Message, Socket};
 
 /// Groups IPv4 route and IPv6 route of rtnetlink.
@@ -35,15 +35,7 @@ impl Gateways {
 
     /// All there are now.
     pub fn now(&mut self) -> io::Result<&BTreeSet<IpAddr>> {
-        loop {
-            match self.events.receive() {
-                Ok(Some(_)) => self.stale = true,
-                Ok(None) => break,
-                // Events were lost: the routes are read anyway.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.stale = true,
-                Err(error) => return Err(error),
-            }
-        }
+        self.stale |= any(&mut self.events)?;
         if self.stale {
             self.found = read_all()?;
             self.stale = false;
