@@ -259,6 +259,20 @@ fn a_device_taken_from_the_registry_loses_what_it_holds() {
 }
 
 #[test]
+fn a_door_taken_from_a_device_is_closed_and_the_others_stay() {
+    let Some(scene) = scene("") else { return };
+    let lines = |doors: &str| line(&alice(), doors, "alice/laptop");
+    scene.knock(open("web", Some(CLIENT.into())));
+    scene.daemon.wait_for("opened door=web");
+    scene.register(&lines("doors=\"web\""));
+    assert!(!scene.daemon.said().contains("closed door=web"), "it may still");
+    scene.register(&lines("doors=\"ssh\""));
+    scene.daemon.wait_for("closed door=web address=10.9.0.2 why=asked");
+    scene.knock(open("web", Some(CLIENT.into())));
+    scene.wait_for_refusal("door");
+}
+
+#[test]
 fn a_reload_changes_how_datagrams_are_received() {
     let Some(scene) = scene("receive = \"listen\"") else { return };
     let config = scene.dir.path().join("aldaba.toml");

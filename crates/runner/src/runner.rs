@@ -160,10 +160,10 @@ impl Runner {
         self.close_all(now, &ids)
     }
 
-    /// Closes every lease whose owner is not one of these: devices were taken from the registry.
-    pub fn close_unless_owner(&mut self, now: Duration, is_known: impl Fn(Owner) -> bool) -> usize {
-        let orphan = |lease: &&Lease| lease.owner.is_some_and(|owner| !is_known(owner));
-        let ids: Vec<LeaseId> = self.table.iter().filter(orphan).map(|lease| lease.id).collect();
+    /// Closes every lease whose owner may not hold the door, by its name, any more: the registry has changed.
+    pub fn close_unless(&mut self, now: Duration, may_hold: impl Fn(Owner, &str) -> bool) -> usize {
+        let revoked = |lease: &&Lease| lease.owner.is_some_and(|owner| !may_hold(owner, &lease.door));
+        let ids: Vec<LeaseId> = self.table.iter().filter(revoked).map(|lease| lease.id).collect();
         self.close_all(now, &ids)
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use aldaba_config::{Receive, Spa};
-use aldaba_gate::spa::{KnockId, MAX_LEN, MIN_LEN, Refusal};
+use aldaba_gate::spa::{DoorTag, KnockId, MAX_LEN, MIN_LEN, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 use aldaba_runner::{Ask, Granted, Owner};
 use aldaba_sys::datagram;
@@ -305,10 +305,15 @@ impl Monitor {
         Ok((door, judge.judge(door, told)?))
     }
 
-    /// After a reload: devices that are gone, or no longer valid, keep nothing open.
+    /// After a reload: devices that are gone, no longer valid, or no longer allowed a door, keep nothing open of it.
     pub(super) fn close_of_removed_devices(&mut self, now: Duration) {
         let (registry, wall) = (&self.policy.current().registry, wall());
-        let stays = |owner: Owner| registry.find(&owner.0).is_some_and(|(_, device)| device.is_valid(wall));
-        self.runner.close_unless_owner(now, stays);
+        let may_hold = |owner: Owner, door: &str| {
+            let tag = DoorTag::of(door);
+            let device =
+                registry.find(&owner.0).map(|(_, device)| device).filter(|device| device.is_valid(wall));
+            device.zip(tag).is_some_and(|(device, tag)| device.may_open(tag))
+        };
+        self.runner.close_unless(now, may_hold);
     }
 }
