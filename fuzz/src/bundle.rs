@@ -9,7 +9,7 @@ use aldaba_config::Bundle;
 /// If the decoder does, or what it took encodes to other bytes.
 pub fn run(data: &[u8]) {
     if let Ok(bundle) = Bundle::decode(data) {
-        assert_eq!(bundle.encode(), data);
+        assert_eq!(*bundle.encode(), data);
         // Bytes that no monitor wrote: whether they are a policy is for the readers to say, not to die of.
         drop(bundle.load());
     }

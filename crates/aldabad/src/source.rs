@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use aldaba_config::{Bundle, Disk, Kind, Loaded, Options, Report};
 use aldaba_runner::door::Style;
+use zeroize::Zeroizing;
 
 /// The largest policy, with all its files, as it goes to the worker: 100,000 devices with every option take a third of it.
 pub const LARGEST_POLICY: usize = 64 << 20;
@@ -24,7 +25,7 @@ pub struct Read {
     /// What the file says.
     pub loaded: Loaded,
     /// The same for the worker, encoded.
-    pub bundle: Vec<u8>,
+    pub bundle: Zeroizing<Vec<u8>>,
 }
 
 impl Source {

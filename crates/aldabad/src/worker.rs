@@ -22,6 +22,8 @@ use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::{clock, datagram, inherited, memfd, random};
 
+use zeroize::Zeroizing;
+
 pub use confine::Confinement;
 use eyes::Eyes;
 use records::Records;
@@ -257,7 +259,7 @@ impl Worker {
         candidate: impl FnOnce(policy::Made) -> Candidate,
     ) -> Result<(), End> {
         let [sealed] = fds else { return Err(End::Broken) };
-        let bundle = memfd::read(sealed, LARGEST_POLICY).map_err(|_| End::Broken)?;
+        let bundle = Zeroizing::new(memfd::read(sealed, LARGEST_POLICY).map_err(|_| End::Broken)?);
         self.candidate = policy::made(&bundle).map(candidate);
         Ok(())
     }

@@ -10,6 +10,8 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use zeroize::{Zeroize as _, Zeroizing};
+
 use crate::{FileBytes, FileFacts, Files, Kind, Loaded, Options, Report, load};
 
 mod wire;
@@ -41,6 +43,13 @@ struct Answers {
     files: Vec<(PathBuf, Result<FileBytes, Failure>)>,
     folders: Vec<(PathBuf, Result<Vec<OsString>, Failure>)>,
     facts: Vec<(PathBuf, Result<FileFacts, Failure>)>,
+}
+
+/// There are keys among the files.
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.files.iter_mut().flat_map(|(_, answer)| answer).for_each(|file| file.bytes.zeroize());
+    }
 }
 
 /// An I/O error in a form that can be carried over.
@@ -79,9 +88,9 @@ impl Bundle {
         load(self.kind, &self.path, &mut Replay::new(&self.answers), &self.options)
     }
 
-    /// The bundle as bytes.
+    /// The bundle as bytes, with all secrets in it.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut writer = Writer::default();
         writer.raw(MARK);
         writer.byte(u8::from(self.kind == Kind::Knockd));

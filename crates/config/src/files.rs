@@ -61,12 +61,15 @@ pub struct Disk;
 impl Files for Disk {
     fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
         let file = OpenOptions::new().read(true).custom_flags(DO_NOT_WAIT).open(path)?;
-        let facts = FileFacts::of(&file.metadata()?);
+        let metadata = file.metadata()?;
+        let facts = FileFacts::of(&metadata);
         if !facts.is_regular {
             // Said by the caller, who knows what the file was wanted for.
             return Ok(FileBytes { bytes: Vec::new(), facts });
         }
-        let mut bytes = Vec::new();
+        // All the room at once: growing would leave a copy behind, and it may be a key.
+        let room = metadata.len().min(LARGEST_FILE).saturating_add(1);
+        let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
         file.take(LARGEST_FILE.saturating_add(1)).read_to_end(&mut bytes)?;
         if u64::try_from(bytes.len()).is_ok_and(|len| len > LARGEST_FILE) {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file is larger than 32 MiB"));

@@ -1,13 +1,13 @@
 //! Bytes handed over once and for all: a memory file that nobody can change any more.
 //!
 //! The monitor seals a policy into one and gives it to the worker; both build from the same bytes.
-//! Reading one needs `fcntl(F_GET_SEALS)` and `pread` only, which the [sandbox](crate::sandbox) allows.
+//! Reading one needs `fcntl(F_GET_SEALS)`, `lseek` and `pread` only, which the [sandbox](crate::sandbox) allows.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, SealFlags, SeekFrom};
 use rustix::io::Errno;
 
 /// Why a memory file was not read.
@@ -36,27 +36,29 @@ pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// All its bytes, if it is sealed and has at most `limit`.
+/// All its bytes, if it is sealed and has at most `limit`. They are written to one place only: the caller can wipe them.
 pub fn read(file: impl AsFd, limit: usize) -> Result<Vec<u8>, MemfdError> {
     let seals = rustix::fs::fcntl_get_seals(&file).map_err(|_| MemfdError::NotSealed)?;
     if !seals.contains(SEALS) {
         return Err(MemfdError::NotSealed);
     }
-    let mut bytes = Vec::new();
-    let mut part = vec![0; 64 << 10];
-    // At a given place: the file's own position is shared with whoever else holds it.
-    loop {
-        let length = match rustix::io::pread(&file, part.as_mut_slice(), bytes.len() as u64) {
-            Ok(0) => return Ok(bytes),
-            Ok(length) => length,
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if bytes.len() + length > limit {
-            return Err(MemfdError::TooLarge(limit));
-        }
-        bytes.extend_from_slice(&part[..length]);
+    // Sealed, it has this length for good.
+    let length = usize::try_from(rustix::fs::seek(&file, SeekFrom::End(0))?).unwrap_or(usize::MAX);
+    if length > limit {
+        return Err(MemfdError::TooLarge(limit));
     }
+    let mut bytes = vec![0; length];
+    let mut read = 0;
+    // At a given place: the file's own position is shared with whoever else holds it.
+    while read < length {
+        match rustix::io::pread(&file, &mut bytes[read..], read as u64) {
+            Ok(0) => return Err(Errno::IO.into()),
+            Ok(more) => read += more,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,18 +1,28 @@
 //! Counted fields: numbers of four bytes, big-endian, and byte strings with their length before them.
 
+use zeroize::Zeroizing;
+
 use super::BundleError;
 
 /// Puts fields behind one another.
 #[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(super) struct Writer(Zeroizing<Vec<u8>>);
 
 impl Writer {
     pub(super) fn raw(&mut self, bytes: &[u8]) {
+        let wanted = self.0.len().saturating_add(bytes.len());
+        if wanted > self.0.capacity() {
+            // Growing by itself would leave a copy behind.
+            let room = wanted.max(self.0.capacity().saturating_mul(2));
+            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
         self.0.extend_from_slice(bytes);
     }
 
     pub(super) fn byte(&mut self, value: u8) {
-        self.0.push(value);
+        self.raw(&[value]);
     }
 
     pub(super) fn number(&mut self, value: u32) {
@@ -29,7 +39,7 @@ impl Writer {
         self.raw(bytes);
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(super) fn finish(self) -> Zeroizing<Vec<u8>> {
         self.0
     }
 }
