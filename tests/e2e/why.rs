@@ -18,6 +18,7 @@ interfaces = ["srv0"]
 [spa]
 port = 42731
 future = "5s"
+trust-clock = true
 
 [log]
 stages = true
