@@ -163,7 +163,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let absent = ask(&path, &Request::Reload).unwrap_err().to_string();
-        assert!(absent.contains("is it running?"), "{absent}");
+        assert!(absent.contains("is `aldabad run` running?"), "{absent}");
         drop(UnixListener::bind(&path).unwrap());
         assert!(matches!(ask(&path, &Request::Reload), Err(ControlError::NoDaemon { .. })));
     }
