@@ -189,6 +189,8 @@ fn a_host_that_drops_by_default_gets_sets_of_its_own() {
     scene.hosts.on_server(&["sh", "-ec", &commands.join("\n")]);
     let config = std::fs::read_to_string(scene.path("aldaba.toml")).expect("a configuration");
     assert!(config.contains("set-v4 = \"inet filter aldaba_ssh_v4\""), "{config}");
+    let kept = |command: &&str| config.contains(&format!("#     {}\n", command.trim()));
+    assert!(commands.iter().all(kept), "the next boot needs them too: {config}");
     let OpenedBundle { bundle, .. } = scene.enrol(&["--max-lease", "2s"]);
     assert_eq!(bundle.doors[0].ports[0].number.get(), 2222, "told by `service`");
     let daemon = scene.start();

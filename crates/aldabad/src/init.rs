@@ -13,7 +13,7 @@ mod port;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use aldaba_config::{Disk, Kind, Loaded, Options, Report};
+use aldaba_config::{Disk, Kind, Loaded, Options, Receive, Report, Spa};
 use aldaba_gate::spa::Host;
 use aldaba_runner::door::PortRange;
 use clap::Args;
@@ -97,7 +97,7 @@ impl<'a> Init<'a> {
         if self.main.exists() && before.as_ref().map_or(true, says_where) {
             settings.state_dir = None;
         }
-        let mut parts = make_identity(&folders).map_err(|error| made_nothing(&error))?;
+        let mut parts = make_identity(&folders).map_err(|error| made_nothing(&error, self.own_uid))?;
         let doors = match self.missing(before) {
             Missing::Nothing => Vec::new(),
             Missing::All => self.write(&self.main, self.wanted_doors(), settings, &mut parts)?,
@@ -177,7 +177,7 @@ impl<'a> Init<'a> {
     ) -> Result<Doors, Failed> {
         settings.doors = doors.iter().map(|(door, _)| door.clone()).collect();
         let text = if path == self.main { settings.text() } else { settings.section() };
-        parts.push(make_config(path, &text).map_err(|error| made_nothing(&error))?);
+        parts.push(make_config(path, &text).map_err(|error| made_nothing(&error, self.own_uid))?);
         Ok(doors)
     }
 
@@ -201,12 +201,12 @@ impl<'a> Init<'a> {
             ),
             Err(_) => eprintln!("Where they find this host is not known: write hosts = [...] into [spa]."),
         }
-        self.report_firewall(doors, spa.port);
+        self.report_firewall(doors, spa);
         self.report_next(loaded);
         Ok(())
     }
 
-    fn report_firewall(&self, doors: &Doors, port: u16) {
+    fn report_firewall(&self, doors: &Doors, spa: &Spa) {
         for (door, advice) in doors {
             eprintln!("\nThe firewall, for door {}: {}.", door.name, advice.seen);
             match &door.guard {
@@ -214,9 +214,9 @@ impl<'a> Init<'a> {
                     "So aldaba closes it in a table of its own, from the start of the daemon, for whoever has no key.\n\
                      Connections that stand go on: keep one open until a new one has worked."
                 ),
-                Guard::Sets { .. } => {
+                Guard::Sets { commands, .. } => {
                     eprintln!("Nothing that aldaba accepts lifts that, so your ruleset must ask a set. Run:");
-                    for command in &advice.commands {
+                    for command in commands {
                         eprintln!("  {command}");
                     }
                     eprintln!(
@@ -228,7 +228,7 @@ impl<'a> Init<'a> {
                 }
             }
         }
-        for note in self.look.notes(port) {
+        for note in self.look.notes(spa.port, spa.receive == Receive::Capture) {
             eprintln!("\nNote: {note}");
         }
     }
@@ -259,8 +259,13 @@ enum Missing {
     },
 }
 
-fn made_nothing(error: &InitError) -> Failed {
-    Failed::new(error, "run it as root, or name folders of your own: --dir DIR --state-dir DIR")
+fn made_nothing(error: &InitError, own_uid: u32) -> Failed {
+    let help = if own_uid != 0 {
+        "run it as root, or name folders of your own: --dir DIR --state-dir DIR"
+    } else {
+        "what is made already is kept: run aldabad init again when that is mended"
+    };
+    Failed::new(error, help)
 }
 
 fn line_of(Part { what, path, fate }: &Part) -> String {

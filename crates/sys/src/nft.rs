@@ -8,6 +8,7 @@ mod ruleset;
 mod silence;
 mod table;
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -74,6 +75,17 @@ pub struct SetName {
     pub set: String,
 }
 
+impl fmt::Display for SetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = match self.family {
+            Family::Inet => "inet",
+            Family::Ip => "ip",
+            Family::Ip6 => "ip6",
+        };
+        write!(f, "{family} {} {}", self.table, self.set)
+    }
+}
+
 /// Why the firewall did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum NftError {
@@ -121,7 +133,7 @@ impl Nft {
     /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go.
     pub fn ensure_own_table(&mut self, spec: &TableSpec) -> Result<(), NftError> {
         let stale: Vec<String> =
-            self.sets(&spec.name)?.into_iter().filter(|set| !spec.has_set(set)).collect();
+            self.sets(Family::Inet, &spec.name)?.into_iter().filter(|set| !spec.has_set(set)).collect();
         Ok(self.transaction(|batch| spec.write(batch, &stale))?)
     }
 
@@ -152,11 +164,16 @@ impl Nft {
         accept_missing(deleted)
     }
 
-    /// The names of the sets in our own table; none when there is no table.
-    fn sets(&mut self, table: &str) -> io::Result<Vec<String>> {
+    /// Whether there is such a set.
+    pub fn has_set(&mut self, name: &SetName) -> Result<bool, NftError> {
+        Ok(self.sets(name.family, &name.table)?.contains(&name.set))
+    }
+
+    /// The names of the sets in a table; none when there is no table.
+    fn sets(&mut self, family: Family, table: &str) -> io::Result<Vec<String>> {
         let mut builder = Builder::default();
         let sequence = self.socket.next_sequence();
-        builder.message(GET_SET, REQUEST | DUMP, sequence, &header(Family::Inet.number(), 0));
+        builder.message(GET_SET, REQUEST | DUMP, sequence, &header(family.number(), 0));
         builder.put_text(1, table);
         self.socket.send(&builder.finish())?;
         let mut names = Vec::new();

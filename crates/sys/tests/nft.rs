@@ -180,6 +180,7 @@ fn a_set_that_is_not_there_or_of_another_kind_is_named() {
         nft("add set ip filter plain { type ipv4_addr; }");
         let error = firewall.add_element(&named("plain"), address, second).unwrap_err();
         assert!(matches!(error, NftError::WrongSet), "{error}");
+        assert!(!firewall.has_set(&named("good")).unwrap() && firewall.has_set(&named("plain")).unwrap());
         nft("add set ip filter good { type ipv4_addr; flags timeout; }");
         firewall.add_element(&named("good"), address, second).unwrap();
         assert!(nft("list ruleset").contains("192.0.2.7 timeout 1s"));
@@ -251,5 +252,15 @@ fn a_rule_that_could_reject_is_remembered() {
         assert_eq!(judgement.fate, Fate::Dropped);
         let chain = judgement.may_reject.unwrap();
         assert_eq!((chain.to_string().as_str(), chain.is_of_iptables()), ("ip filter INPUT", true));
+        let probe = Probe { ipv6: false, udp: true, port: 4 };
+        let behind = ruleset.judge_before(probe, "aldaba");
+        assert_eq!((behind.fate, behind.may_reject), (Fate::Accepted, None), "our own table comes before it");
+        nft("add table ip early");
+        nft("add chain ip early pre { type filter hook prerouting priority 0 ; }");
+        nft("add rule ip early pre udp dport 4 reject");
+        let ruleset = Nft::open().unwrap().ruleset().unwrap();
+        let before = ruleset.judge_before(probe, "aldaba");
+        assert_eq!(before.fate, Fate::Rejected);
+        assert_eq!(before.chain.unwrap().to_string(), "ip early pre");
     });
 }

@@ -48,6 +48,8 @@ pub enum Guard {
         v6: Option<String>,
         /// Which part of the ruleset drops.
         because: String,
+        /// What makes the sets and lets their members in.
+        commands: Vec<String>,
     },
     /// The host's own iptables, in which commands open and close: its tables take no sets.
     Iptables {
@@ -118,9 +120,12 @@ impl DoorWanted {
                 line(page, "ports", &list(&ports));
             }
             Guard::Iptables { .. } => {}
-            Guard::Sets { v4, v6, because } => {
+            Guard::Sets { v4, v6, because, commands } => {
                 comment(page, &format!("{because}, and no other table can lift that."));
                 page.push_str(SETS);
+                for command in commands {
+                    comment(page, &format!("    {command}"));
+                }
                 for (key, set) in [("set-v4", v4), ("set-v6", v6)] {
                     if let Some(set) = set {
                         line(page, key, &quoted(set));
@@ -179,8 +184,7 @@ const OWN_TABLE: &str = "\
 # Closed in a table of aldaba's own for everybody but those who knocked; established connections stay.
 ";
 const SETS: &str = "\
-# So the address of whoever knocks goes into sets of that ruleset, which must be there and be asked:
-# `aldabad init` prints the commands.
+# So the address of whoever knocks goes into sets of that ruleset, which must be there and be asked, also after a boot:
 ";
 
 fn comment(page: &mut String, text: &str) {

@@ -29,7 +29,7 @@ pub const CONFIG: &str = "aldaba.toml";
 const REGISTRY_HEAD: &str = "\
 # The devices that may knock, one a line; a line taken away is a revocation. `aldabad user add NAME` writes them.
 #     [options] aldaba1... user/device
-# Options, parted by commas: doors=\"ssh,web\" from=\"192.0.2.0/24\" max-lease=1h expires=2027-01-01 bind delegate psk=1
+# Options, parted by commas without blanks: doors=\"ssh,web\",from=\"192.0.2.0/24\",max-lease=1h,expires=2027-01-01,bind,psk=1
 ";
 
 /// Where everything goes.

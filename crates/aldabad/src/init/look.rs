@@ -20,14 +20,12 @@ pub(super) struct Look {
     legacy: Vec<String>,
 }
 
-/// The kind of door, and what the administrator has to do for it.
+/// The kind of door, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Advice {
     pub(super) guard: Guard,
     /// What was seen.
     pub(super) seen: String,
-    /// Commands without which the door does not work.
-    pub(super) commands: Vec<String>,
 }
 
 impl Look {
@@ -55,11 +53,7 @@ impl Look {
     pub(super) fn advise(&self, door: &str, ports: &[PortRange]) -> Advice {
         let (v4, v6) = (self.closed_by(ports, false), self.closed_by(ports, true));
         let Some((chain, judgement)) = v4.as_ref().or(v6.as_ref()) else {
-            return Advice {
-                guard: Guard::OwnTable,
-                seen: self.open_to_strangers(ports),
-                commands: Vec::new(),
-            };
+            return Advice { guard: Guard::OwnTable, seen: self.open_to_strangers(ports) };
         };
         let how = if judgement.by_policy { "by its policy" } else { "by a rule" };
         let because = format!("The chain {chain} closes {} {how}", list(ports));
@@ -74,7 +68,7 @@ impl Look {
             }
         }
         if iptables(&v4) || iptables(&v6) {
-            return Advice { guard: Guard::Iptables { because }, seen, commands: Vec::new() };
+            return Advice { guard: Guard::Iptables { because }, seen };
         }
         let name = |chain: &ChainName, family: &str| {
             format!("{} {} aldaba_{}_{family}", chain.family(), chain.table, plain(door))
@@ -87,7 +81,7 @@ impl Look {
             commands.extend(commands_for(&chain, &set, family, header, ports));
             Some(set)
         });
-        Advice { guard: Guard::Sets { v4, v6, because }, seen, commands }
+        Advice { guard: Guard::Sets { v4, v6, because, commands }, seen }
     }
 
     fn open_to_strangers(&self, ports: &[PortRange]) -> String {
@@ -101,8 +95,9 @@ impl Look {
         }
     }
 
-    /// What else there is to know: tables that were not seen, and rules that answer.
-    pub(super) fn notes(&self, port: u16) -> Vec<String> {
+    /// What else there is to know: tables that were not seen, and rules that answer before aldaba's table drops what comes
+    /// to a captured port.
+    pub(super) fn notes(&self, port: u16, captured: bool) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.legacy.is_empty() {
             notes.push(format!(
@@ -112,7 +107,13 @@ impl Look {
             ));
         }
         for (ipv6, header) in [(false, "ip"), (true, "ip6")] {
-            let Some(judgement) = self.judge(ipv6, true, port) else { continue };
+            let Ok(ruleset) = &self.ruleset else { continue };
+            let probe = Probe { ipv6, udp: true, port };
+            let judgement = if captured {
+                ruleset.judge_before(probe, OWN_TABLE)
+            } else {
+                ruleset.judge(probe, OWN_TABLE)
+            };
             let rejects =
                 if judgement.fate == Fate::Rejected { judgement.chain } else { judgement.may_reject };
             let Some(chain) = rejects else { continue };
@@ -179,8 +180,10 @@ mod tests {
             ["22/tcp", "8000-8100/tcp", "53/udp"].map(|text| aldaba_config::ports(text).unwrap()).to_vec();
         let look = Look { ruleset: Ok(Ruleset::default()), legacy: vec!["filter".to_owned()] };
         let advice = look.advise("ssh", &ports);
-        assert_eq!((advice.guard, advice.commands.len()), (Guard::OwnTable, 0));
-        assert!(look.notes(4).iter().any(|note| note.contains("iptables-legacy has tables here (filter)")));
+        assert_eq!(advice.guard, Guard::OwnTable);
+        assert!(
+            look.notes(4, true).iter().any(|note| note.contains("iptables-legacy has tables here (filter)"))
+        );
         assert_eq!(list(&ports), "22/tcp, 8000-8100/tcp, 53/udp");
         assert_eq!(plain("my-ssh.1"), "my_ssh_1");
     }

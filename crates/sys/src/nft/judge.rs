@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::ruleset::{Chain, ChainName, Element, Rule, Ruleset, number, verdict};
+use super::table::{INPUT, PRIORITY};
 use crate::netlink::Attributes;
 
 /// How deep jumps are followed; the kernel allows as much.
@@ -79,9 +80,22 @@ impl Ruleset {
     /// Follows a packet through the chains of all tables but `own`, which is aldaba's.
     #[must_use]
     pub fn judge(&self, probe: Probe, own: &str) -> Judgement {
+        self.follow(probe, self.asked(probe, own))
+    }
+
+    /// Follows it only through the chains that come before aldaba's own table.
+    #[must_use]
+    pub fn judge_before(&self, probe: Probe, own: &str) -> Judgement {
+        let mut asked = self.asked(probe, own);
+        // Of one priority, the older chain comes first: which is not ours to know.
+        asked.retain(|chain| chain.hook <= Some((INPUT, PRIORITY)));
+        self.follow(probe, asked)
+    }
+
+    fn follow(&self, probe: Probe, asked: Vec<&Chain>) -> Judgement {
         let mut judgement =
             Judgement { fate: Fate::Accepted, chain: None, by_policy: false, may_reject: None };
-        for chain in self.asked(probe, own) {
+        for chain in asked {
             let mut walk = Walk { ruleset: self, probe, may_reject: None };
             let flow = walk.chain(&chain.name, DEEPEST);
             judgement.may_reject = judgement.may_reject.or(walk.may_reject);

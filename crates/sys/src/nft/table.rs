@@ -32,9 +32,9 @@ use crate::netlink::{APPEND, CREATE};
 /// The chain's name.
 const CHAIN: &str = "guard";
 /// Before the host's own filter, which has priority 0.
-const PRIORITY: i32 = -10;
+pub(super) const PRIORITY: i32 = -10;
 /// The hooks for what is for this host, and for what it sends.
-const INPUT: u32 = 1;
+pub(super) const INPUT: u32 = 1;
 const OUTPUT: u32 = 3;
 /// Sets whose elements time out.
 const SET_TIMEOUT: u32 = 0x10;
