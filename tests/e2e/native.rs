@@ -159,6 +159,22 @@ fn elements_go_into_a_set_of_the_administrators_own() {
 }
 
 #[test]
+fn a_set_that_is_missing_is_named_at_the_start_and_may_come_later() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = SSH.replace(r#"ports = ["2222/tcp"]"#, "set = \"inet filter ssh_open\"");
+    let daemon = Program::aldabad(&hosts, dir.path(), &config);
+    daemon.wait_for("degraded what=firewall error=\"there is no set inet filter ssh_open:");
+    let set = "add table inet filter; add set inet filter ssh_open { type ipv4_addr; flags timeout; }";
+    hosts.on_server(&["nft", set]);
+    hosts.knock(&[7000, 8000, 9000]);
+    daemon.wait_for("opened door=ssh");
+}
+
+#[test]
 fn fifty_hosts_knock_interleaved_and_all_get_in() {
     let Some(scene) = scene(&SSH.replace("lease = \"2s\"", "lease = \"60s\"")) else { return };
     let sources: Vec<IpAddr> = (1..=50).map(|n| IpAddr::from([10, 9, 5, n])).collect();

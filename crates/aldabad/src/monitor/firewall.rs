@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_config::{Policy, Receive, Spa};
-use aldaba_runner::door::{Action, Catalogue, NftFamily, NftSet};
+use aldaba_runner::door::{Action, Catalogue, NftAction, NftFamily, NftSet};
 use aldaba_runner::lease::Place;
 use aldaba_sys::nft::{DoorSpec, Nft, NftError, SetName, SpaPort, TableSpec};
 
@@ -17,6 +17,8 @@ pub(super) struct Firewall {
     nft: Option<Nft>,
     /// The table has been made, and is kept as the policy wants it.
     made: bool,
+    /// The set of the administrator's own that was missing last, so that it is said once.
+    missing: Option<SetName>,
 }
 
 /// Why the firewall is not as the policy wants it.
@@ -32,7 +34,7 @@ impl Firewall {
     /// Nothing is opened or made yet.
     pub(super) fn new(table: &str) -> Self {
         let table = TableSpec { name: table.to_owned(), doors: Vec::new(), spa: None };
-        Self { table, nft: None, made: false }
+        Self { table, nft: None, made: false, missing: None }
     }
 
     /// Makes aldaba's own table what the policy wants it to be; elements of doors that stay do too.
@@ -60,6 +62,11 @@ impl Firewall {
             self.made = true;
         }
         Ok(())
+    }
+
+    /// The first set of the administrator's own that a door needs and the kernel has not.
+    fn missing_set(&mut self, catalogue: &Catalogue) -> Option<SetName> {
+        named_sets(catalogue).find(|set| matches!(self.open().and_then(|nft| nft.has_set(set)), Ok(false)))
     }
 
     /// Puts an address into a set, or prolongs it there.
@@ -129,6 +136,22 @@ fn own_doors(catalogue: &Catalogue) -> (Vec<DoorSpec>, bool) {
     (doors, wanted)
 }
 
+fn named_sets(catalogue: &Catalogue) -> impl Iterator<Item = SetName> + '_ {
+    catalogue.doors.iter().flat_map(|door| {
+        let names = match &door.action {
+            Action::Nftables(NftAction { set: NftSet::Named { family, table, set_v4, set_v6 } }) => {
+                [set_v4, set_v6].map(|set| Some((*family, table, set.as_ref()?)))
+            }
+            _ => [None, None],
+        };
+        names.into_iter().flatten().map(|(family, table, set)| SetName {
+            family: family_of(family),
+            table: table.clone(),
+            set: set.clone(),
+        })
+    })
+}
+
 const fn family_of(family: NftFamily) -> aldaba_sys::nft::Family {
     match family {
         NftFamily::Inet => aldaba_sys::nft::Family::Inet,
@@ -140,6 +163,26 @@ const fn family_of(family: NftFamily) -> aldaba_sys::nft::Family {
 impl Monitor {
     /// Makes the firewall ready for the policy in force; what fails is tried again.
     pub(super) fn prepare_firewall(&mut self, now: Duration) {
+        self.make_table(now);
+        self.look_for_sets(now);
+    }
+
+    /// A door whose set is not there opens for nobody: better said now than at the first knock. The ruleset may come later.
+    fn look_for_sets(&mut self, now: Duration) {
+        let missing = self.firewall.missing_set(&self.policy.current().policy.catalogue);
+        match &missing {
+            Some(_) if self.firewall.missing == missing => self.try_again(now),
+            Some(set) => self.degraded(
+                now,
+                "firewall",
+                &format!("there is no set {set}: doors that need it open for nobody"),
+            ),
+            None => {}
+        }
+        self.firewall.missing = missing;
+    }
+
+    fn make_table(&mut self, now: Duration) {
         match self.firewall.prepare(&self.policy.current().policy) {
             Ok(()) => {}
             Err(NotPrepared::Doors(error)) => self.degraded(now, "firewall", &error),
