@@ -108,6 +108,7 @@ fn read(
 fn open(path: &Path, files: &mut dyn Files, findings: &mut Findings) -> Option<Source> {
     let name = path.display().to_string();
     let whole = Source::new(name.clone(), Vec::new()).whole();
+    let mut missing = false;
     let words = match files.read(path) {
         Ok(file) if file.facts.is_regular => {
             let source = Source::new(name, file.bytes);
@@ -115,12 +116,16 @@ fn open(path: &Path, files: &mut dyn Files, findings: &mut Findings) -> Option<S
             return Some(source);
         }
         Ok(_) => "not a regular file".to_owned(),
-        Err(error) => system_words(&error),
+        Err(error) => {
+            missing = error.kind() == std::io::ErrorKind::NotFound;
+            system_words(&error)
+        }
     };
-    findings.add(
-        Diagnostic::error("unreadable", &whole, format!("the configuration cannot be read: {words}"))
-            .knockd(format!("{name}: {words}")),
-    );
+    let found = Diagnostic::error("unreadable", &whole, format!("the configuration cannot be read: {words}"))
+        .knockd(format!("{name}: {words}"));
+    let is_ours = path.extension().is_some_and(|extension| extension == "toml");
+    let help = "aldabad init makes one for those who hold a key; aldaba.toml(5) says how to write one";
+    findings.add(if missing && is_ours { found.help(help) } else { found });
     None
 }
 

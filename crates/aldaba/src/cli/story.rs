@@ -112,7 +112,7 @@ impl fmt::Display for NoAnswer<'_> {
             goal.limit.as_secs()
         )?;
         for knock in &story.knocks {
-            write!(f, "\n  {} at {}", said(knock, "open"), clock::written(knock.time))?;
+            write!(f, "\n  {}, at {}", said(knock, "open"), clock::written(knock.time))?;
         }
         self.attempts(f)?;
         let ahead = server.bundle.future.as_secs();

@@ -182,7 +182,7 @@ fn a_port_that_does_not_answer_has_a_story() {
     assert_eq!(lines[0], format!("aldaba: port {port} of gw did not answer within 1 s; what was sent:"));
     for (line, knock) in lines[1..].iter().zip(&knocks) {
         let wanted = format!(
-            "  knock {}: open, to 127.0.0.1 UDP port {}, from 127.0.0.1, good from there only at 2",
+            "  knock {}: open, to 127.0.0.1 UDP port {}, from 127.0.0.1, good from there only, at 2",
             knock.id,
             gate.port()
         );

@@ -44,6 +44,8 @@ pub(super) struct Report {
     /// Of them: on links that are not read, with the file's numbers for those.
     unread_links: BTreeMap<u32, u64>,
     elsewhere: u64,
+    /// To the port of `[spa]`.
+    datagrams: u64,
     invisible: u64,
     opened: u64,
     unlisted: u64,
@@ -103,6 +105,10 @@ impl Report {
         self.opened += notes.opened;
         let when = short_time(record.time.saturating_sub(start));
         let word = match verdict {
+            Verdict::Seen(Outcome::Invisible) if is_datagram(policy, &segment) => {
+                self.datagrams += 1;
+                Some("a datagram: `aldabad why` says what became of it")
+            }
             Verdict::Seen(Outcome::Invisible) => {
                 self.invisible += 1;
                 None
@@ -179,6 +185,13 @@ impl fmt::Display for Report {
                 "{count} on a kind of link that is not read here (link type {number}): capture with `tcpdump -i any`"
             )?;
         }
+        if self.datagrams > 0 {
+            writeln!(
+                f,
+                "{} to the UDP port of [spa]: they are good at their own time only, and not opened here",
+                self.datagrams
+            )?;
+        }
         writeln!(
             f,
             "{} packets: {} no TCP or UDP segment, {} not for this host, {} to ports no door looks at; {} opening{}",
@@ -190,6 +203,14 @@ impl fmt::Display for Report {
             if self.opened == 1 { "" } else { "s" },
         )
     }
+}
+
+fn is_datagram(policy: &Policy, segment: &Segment<'_>) -> bool {
+    let port = match &segment.transport {
+        Transport::Udp(udp) => Some(udp.destination_port),
+        Transport::Tcp(_) => None,
+    };
+    port.is_some() && port == policy.spa.as_ref().map(|spa| spa.port)
 }
 
 /// What the gate says about one packet, in words.

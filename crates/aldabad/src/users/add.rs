@@ -129,12 +129,22 @@ fn is_new(site: &Site, registry: &Registry, name: &str, key: &str) -> Result<(),
     Ok(())
 }
 
+fn doors(site: &Site) -> Vec<&str> {
+    let rules = site.policy.gate.doors.iter().filter(|door| door.spa.is_some());
+    rules.map(|door| door.name.as_str()).collect()
+}
+
 /// The new line must be one that the server takes without any doubt.
 fn counts(with_it: &Site, text: &str, key: &str) -> Result<(), Failed> {
     let number = text.lines().count();
     if let Some(found) = with_it.found_at(with_it.registry(), number).next() {
         let what = format!("this line would not do, and nothing is written:\n{}", found.render(paint()));
-        return Err(Failed::new(what, "aldabad user add --help says how each option is written"));
+        let help = if found.code == "no-such-door" {
+            format!("doors that are opened by datagrams: {}", doors(with_it).join(", "))
+        } else {
+            "aldabad user add --help says how each option is written".to_owned()
+        };
+        return Err(Failed::new(what, help));
     }
     if bundle::device(with_it, key).is_none() {
         return Err(Failed::new(

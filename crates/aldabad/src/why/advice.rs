@@ -2,6 +2,7 @@
 
 use super::words::span;
 use crate::control::{About, Datagrams, DoorEvent, Knock, LeaseState, What, Why};
+use crate::log::printable;
 
 /// An opening for such an address would be one for everybody.
 const BEHIND_A_PROXY: &str = "the knock came from an address of this host, a gateway, or one nobody can answer: look for a proxy or \
@@ -50,6 +51,12 @@ fn after_door(why: &Why, event: &DoorEvent) -> String {
                       why; then knock again."
             .to_owned(),
         "knocked" => "nothing: this door only logs.".to_owned(),
+        "element-failed" => {
+            "nft list sets: the door's set (`set` in aldaba.toml(5)) must be there, take addresses of this family, and have \
+             `flags timeout`; where `aldabad init` wrote the door, the commands that make the set stand above it. Then knock \
+             again."
+                .to_owned()
+        }
         _ => "look at the daemon's log from that moment on: the door's command or the firewall did not do its work.".to_owned(),
     }
 }
@@ -67,13 +74,21 @@ fn after_knock(why: &Why, knock: &Knock) -> String {
              in aldaba(1).",
             knock.from
         ),
-        What::Refused { why: reason, used, .. } => refused(why, reason, *used),
+        What::Refused { why: reason, used, .. } => named(refused(why, reason, *used), knock.device.as_deref()),
         What::NotAllowed { why } => not_allowed(why).to_owned(),
         What::Step { .. } | What::Expired { .. } => {
             "knock the whole sequence in its order and within its time; `aldabad check --pcap` shows what a capture of it \
              would do."
                 .to_owned()
         }
+    }
+}
+
+/// A command for the very device, where it is known.
+fn named(advice: String, device: Option<&str>) -> String {
+    match device {
+        Some(device) => advice.replace("bundle NAME", &format!("bundle {}", printable(device))),
+        None => advice,
     }
 }
 
@@ -243,8 +258,12 @@ fn sequence(why: &Why) -> String {
     } else {
         "; `stages = true` in [log] makes the steps of sequences known here"
     };
+    let host = match why.about {
+        About::Address(address) => format!("host {address}"),
+        About::Id(_) => "udp".to_owned(),
+    };
     format!(
-        "Of sequences only complete ones are told{steps}. See whether the packets arrive: tcpdump -ni any host ADDRESS, and \
-         `aldabad check --pcap` for what they would do."
+        "Of sequences only complete ones are told{steps}. See whether the packets arrive: tcpdump -ni any {host}, and `aldabad \
+         check --pcap` for what a sequence would do."
     )
 }

@@ -158,12 +158,26 @@ fn the_guard_says_how_long_still() {
 }
 
 #[test]
+fn the_next_step_names_device_and_address() {
+    let said = told(&Why { knocks: vec![refused("forged", None)], ..why(About::Id(ID)) });
+    assert!(said.contains("(aldabad user bundle alice/laptop)"), "{said}");
+    let said = told(&why(About::Address(client())));
+    assert!(said.contains("tcpdump -ni any host 192.0.2.7, and"), "{said}");
+    let said =
+        told(&Why { doors: vec![event(0, "element-failed", "part=start")], ..why(About::Address(client())) });
+    assert!(said.contains("next: nft list sets: the door's set"), "{said}");
+}
+
+#[test]
 fn what_came_again_and_what_is_missing_is_said() {
     let again = Knock { again: 2, ..knock(What::Hello { clock_us: 1_500_000 }) };
     let why = Why { knocks: vec![again], complete: false, ..why(About::Id(ID)) };
     let said = told(&why);
     assert!(said.contains("(its clock is 1.50s ahead); the same datagram came 2 more times"), "{said}");
     assert!(said.contains("refusals may be missing"), "{said}");
+    let right = knock(What::Hello { clock_us: -4000 });
+    let said = told(&Why { knocks: vec![right], ..self::why(About::Id(ID)) });
+    assert!(said.contains("key, clock and path are right (its clock is right)"), "{said}");
 }
 
 #[test]

@@ -154,6 +154,9 @@ fn lease(lease: &Lease) -> String {
 /// How far a clock is off that is near enough.
 fn clock(offset_us: i64) -> String {
     let away = Duration::from_micros(offset_us.unsigned_abs());
+    if away < Duration::from_millis(10) {
+        return "its clock is right".to_owned();
+    }
     let direction = if offset_us < 0 { "behind" } else { "ahead" };
     format!("its clock is {} {direction}", crate::wording::short(away))
 }

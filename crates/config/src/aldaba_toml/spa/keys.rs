@@ -125,7 +125,13 @@ fn private(
         }
         Err(error) => {
             let words = crate::system_words(&error);
-            findings.add(super::unreadable(at, path, &words).help("run aldabad init, which makes the keys"));
+            let help = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    "run it as root (sudo): a server's keys are root's alone"
+                }
+                _ => "run aldabad init, which makes the keys",
+            };
+            findings.add(super::unreadable(at, path, &words).help(help));
             return None;
         }
     };
