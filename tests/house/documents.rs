@@ -1,8 +1,11 @@
 //! Links resolve, and examples are what they say.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aldaba_config::{Disk, Kind, Options, Paint, load};
+use aldaba_spa::{KeyKind, text};
 
 use crate::{files, read, root};
 
@@ -30,11 +33,40 @@ fn links_lead_somewhere() {
     }
 }
 
+#[test]
+fn headings_that_are_cited_exist() {
+    let headings = read(&root().join("docs/architecture.md"));
+    let mut cited = 0;
+    for path in files("crates", "rs").into_iter().chain(documents()) {
+        let text = read(&path);
+        for title in text.split("architecture.md, \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(headings.contains(&format!("\n## {title}")), "{}: no heading {title}", path.display());
+            cited += 1;
+        }
+    }
+    assert!(cited >= 4, "{cited}");
+}
+
+/// What `aldabad init` makes beside a configuration.
+fn write_keys(folder: &Path) {
+    let kinds =
+        [("server.key", KeyKind::ServerSecret), ("gate.key", KeyKind::Gate), ("psk.key", KeyKind::Seed)];
+    for (file, kind) in kinds {
+        let path = folder.join(file);
+        std::fs::write(&path, &**text::encode(kind, &[0x5a; 32])).expect("a file");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a mode");
+    }
+    std::fs::write(folder.join("authorized_keys"), "").expect("a file");
+}
+
 /// Text of a configuration must be taken as one.
 fn assert_good(kind: Kind, text: &str, whence: &Path) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(if kind == Kind::Toml { "aldaba.toml" } else { "knockd.conf" });
     std::fs::write(&path, text).expect("a file");
+    if text.contains("[spa]") {
+        write_keys(folder.path());
+    }
     let options =
         Options { own_uid: rustix::process::geteuid().as_raw(), strict_check: true, ..Options::default() };
     if let Err(report) = load(kind, &path, &mut Disk, &options) {
@@ -65,7 +97,7 @@ fn examples_are_good_configurations() {
         assert_good(kind, &read(&root().join(file)), Path::new(file));
         checked += 1;
     }
-    assert!(checked >= 7, "{checked}");
+    assert!(checked >= 8, "{checked}");
 }
 
 #[test]

@@ -39,9 +39,12 @@ fn manuals_know_every_option() {
         ("aldabad.8", "aldabad", &["init", "--help"]),
         ("aldabad.8", "aldabad", &["user", "add", "--help"]),
         ("aldabad.8", "aldabad", &["user", "remove", "--help"]),
+        ("aldabad.8", "aldabad", &["user", "list", "--help"]),
         ("aldabad.8", "aldabad", &["user", "bundle", "--help"]),
+        ("aldabad.8", "aldabad", &["user", "rekey", "--help"]),
         ("aldabad.8", "aldabad", &["rotate", "--help"]),
         ("aldabad.8", "aldabad", &["firewall", "apply", "--help"]),
+        ("aldabad.8", "aldabad", &["firewall", "remove", "--help"]),
         ("aldabad.8", "aldabad", &["reload", "--help"]),
         ("aldaba.1", "aldaba", &["enrol", "--help"]),
         ("aldaba.1", "aldaba", &["open", "--help"]),
@@ -62,6 +65,43 @@ fn manuals_know_every_option() {
             assert!(text.contains(&format!("Fl Fl {option}")), "{page} does not know --{option}");
         }
     }
+}
+
+/// The commands a program has, by its own help.
+fn commands(program: &str) -> Vec<String> {
+    let output = run(binary(program), &["--help"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let list =
+        text.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
+    list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn commands_that_documents_show_exist() {
+    let programs = ["aldabad", "aldaba"].map(|program| (program, commands(program)));
+    assert!(programs.iter().all(|(_, known)| known.len() > 5), "{programs:?}");
+    let mut shown = 0;
+    let documents = ["docs", "spec", "keys"].into_iter().flat_map(|folder| files(folder, "md"));
+    let top = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
+    let pages = ["1", "5", "8"].into_iter().flat_map(|section| files("docs/man", section));
+    for path in documents.chain(top).chain(pages) {
+        let text = read(&path);
+        let places = text.split('`').chain(text.lines());
+        let words = places
+            .map(|place| place.trim_start().trim_start_matches(".Ql ").trim_start_matches(['$', '#', ' ']));
+        let words = words.map(|place| place.strip_prefix("sudo ").unwrap_or(place));
+        for (program, known) in &programs {
+            let calls = words.clone().filter_map(|place| place.strip_prefix(program)?.strip_prefix(' '));
+            let names = calls.filter_map(|call| call.split_whitespace().next()).filter(|name| {
+                name.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !name.starts_with('-')
+            });
+            for name in names {
+                assert!(known.iter().any(|command| command == name), "{}: {program} {name}", path.display());
+                shown += 1;
+            }
+        }
+    }
+    assert!(shown > 60, "{shown}");
 }
 
 #[test]

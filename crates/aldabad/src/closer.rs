@@ -1,5 +1,5 @@
 //! The closer: runs stop commands at their time when the monitor is gone and no other has taken over
-//! (docs/architecture.md, "Who holds what").
+//! (docs/architecture.md, "Processes").
 //!
 //! It is the monitor's child, started with the first lease that has a stop command, and does nothing while its channel
 //! lives but note which start commands run. Then it reads the journal, and at each deadline takes its lock for as long as

@@ -1,7 +1,7 @@
 //! The worker: reads captured frames, shows them to the gate, asks the monitor to open doors. It has no privileges.
 //!
 //! It drops them and closes its sandbox before it reads its first byte, of policy or of a frame; all it holds is the
-//! channel to the monitor and the capture sockets that come over it (docs/architecture.md, "Who holds what").
+//! channel to the monitor and the capture sockets that come over it (docs/architecture.md, "Processes").
 
 mod confine;
 mod eyes;
