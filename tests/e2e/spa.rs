@@ -393,7 +393,9 @@ fn a_large_registry_is_served_from_the_start_and_after_a_reload() {
     scene.daemon.wait_for("opened door=web address=10.9.0.2");
     // A new worker gets the same policy from the monitor's memory.
     let before = scene.daemon.said().matches("worker-started").count();
-    let [worker] = scene.daemon.children()[..] else { panic!("one child") };
+    let one = until(Duration::from_secs(5), || scene.daemon.children().len() == 1);
+    assert!(one.is_some(), "one child: {:?}. It said:\n{}", scene.daemon.children(), scene.daemon.said());
+    let worker = scene.daemon.children()[0];
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(worker.cast_signed()).expect("a number"),
         rustix::process::Signal::KILL,
