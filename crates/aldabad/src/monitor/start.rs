@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use aldaba_config::Policy;
 use aldaba_gate::Needs;
-use aldaba_runner::Runner;
 use aldaba_runner::door::{Action, Style};
 use aldaba_runner::record::{self, Moment};
+use aldaba_runner::{Held, Runner};
 use aldaba_sys::capture::CaptureSocket;
 use aldaba_sys::clock::{self, StepWatch};
 use aldaba_sys::privileges::{self, Identity};
@@ -212,8 +212,12 @@ impl Monitor {
         let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
         let recovered = record::recover(entries, &at);
         if !recovered.is_empty() {
+            let needs_closer =
+                recovered.iter().any(|lease| matches!(lease.record.held, Held::Command { .. }));
             self.runner.recover(now, recovered);
-            self.guard_leases();
+            if needs_closer {
+                self.guard_leases();
+            }
             self.perform(now);
         }
         Ok(())
