@@ -115,8 +115,9 @@ impl Commands {
 impl Commands {
     /// A command has ended; what it left behind has the rest of its time.
     fn leave(&mut self, limit: Duration, mark: Mark) {
-        if !mark.has_strays() {
-            return;
+        // Whether it left anything is asked later: a process that is just starting a program shows no environment.
+        if self.leftovers.len() >= LEFTOVERS {
+            self.leftovers.retain(|(_, mark)| mark.has_strays());
         }
         if self.leftovers.len() >= LEFTOVERS {
             self.leftovers.remove(0).1.kill_strays();
