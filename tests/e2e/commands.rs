@@ -122,16 +122,20 @@ fn r1_the_closer_closes_in_time_when_the_monitor_is_gone() {
 /// R1: the monitor alone is killed while a start command runs; its stop command does not overtake it.
 #[test]
 fn r1_the_closer_waits_for_a_start_command_that_still_runs() {
-    let slow =
-        |config: String| config.replace("[\"/usr/bin/touch\", \"", "[\"/bin/sh\", \"-c\", \"sleep 2; touch ");
-    let Some(mut scene) = scene_with(|dir| slow(config(dir, "1s", ""))) else { return };
+    // The door is closed the moment it has opened, so the command leaves word that it got there.
+    let slow = |dir: &Path| {
+        let command = format!("[\"/bin/sh\", \"-c\", \"sleep 2; touch {}/ran; touch ", dir.display());
+        config(dir, "1s", "").replace("[\"/usr/bin/touch\", \"", &command)
+    };
+    let Some(mut scene) = scene_with(slow) else { return };
     scene.hosts.knock(&[7000, 8000, 9000]);
     scene.daemon.wait_for("part=start");
     // The line comes first: the command, and the word of it to the closer, follow.
     std::thread::sleep(Duration::from_millis(300));
     scene.daemon.kill_alone();
     let killed = Instant::now();
-    assert!(until(Duration::from_secs(4), || scene.is_open()).is_some(), "the start command goes on");
+    let ran = scene.dir.path().join("ran");
+    assert!(until(Duration::from_secs(4), || ran.exists()).is_some(), "the start command goes on");
     scene.closes_within(Duration::from_secs(2));
     assert!(killed.elapsed() > Duration::from_millis(1200), "{:?}", killed.elapsed());
     std::thread::sleep(Duration::from_millis(500));
