@@ -43,30 +43,29 @@ ports = ["2222/tcp"]
 lease = "2s"
 "#;
 
-/// R5: the interface is made anew a hundred times; a knock opens within a second, but for a few times on a busy machine, and
-/// nothing grows.
+/// R5: the interface is made anew a hundred times; a knock opens within a second of the link, and nothing grows.
 #[test]
 fn r5_a_hundred_new_interfaces() {
     let Some(scene) = scene(|_| NATIVE.to_owned()) else { return };
     let worker = scene.daemon.children()[0];
     let sizes = || (size(scene.daemon.pid()), size(worker));
-    let (mut settled, mut late) = (None, 0);
+    let (mut settled, mut slowest) = (None, Duration::ZERO);
     for cycle in 0..100 {
         scene.hosts.unplug();
         scene.hosts.plug();
         scene.hosts.wait_for_link();
-        let opened = until(Duration::from_secs(5), || {
+        let opened = until(Duration::from_secs(1), || {
             let before = opened(&scene.daemon);
             scene.hosts.knock(&[7000, 8000, 9000]);
             until(Duration::from_millis(50), || opened(&scene.daemon) > before).is_some()
         });
         assert!(opened.is_some(), "no opening in cycle {cycle}:\n{}", scene.daemon.said());
-        late += usize::from(opened > Some(Duration::from_secs(1)));
+        slowest = slowest.max(opened.unwrap_or_default());
         if cycle == 20 {
             settled = Some(sizes());
         }
     }
-    assert!(late <= 5, "{late} of a hundred openings took more than a second");
+    println!("figure: R5 the slowest of 100 openings {} ms after the link", slowest.as_millis());
     assert_eq!(scene.daemon.children()[0], worker, "the worker is the same one");
     let (((fds, pages), (worker_fds, worker_pages)), (now, worker_now)) =
         (settled.expect("twenty cycles"), sizes());
@@ -100,18 +99,19 @@ fn r6_a_bad_command_disturbs_nobody_and_its_tree_dies() {
         )
     };
     let Some(scene) = scene(config) else { return };
+    let alone = nineteenth_of_twenty(&scene, 1);
     for _ in 0..3 {
         scene.hosts.knock(&[1001, 1002]);
     }
     scene.daemon.wait_for("part=start");
-    for number in 1..=20_u8 {
-        let source = std::net::Ipv4Addr::new(10, 9, 6, number);
-        scene.hosts.add_client(source);
-        scene.hosts.knock_from(source.into(), &[7000, 8000, 9000]);
-        let file = scene.dir.path().join(format!("open-{source}"));
-        let took = until(Duration::from_secs(2), || file.exists());
-        assert!(took.is_some(), "knock {number}:\n{}", scene.daemon.said());
-    }
+    let beside = nineteenth_of_twenty(&scene, 101);
+    println!(
+        "figure: R6 of 20 openings 19 within {} ms beside it, {} ms without",
+        beside.as_millis(),
+        alone.as_millis()
+    );
+    // On a machine that is slow for everybody, no more than some times as slow.
+    assert!(beside < Duration::from_millis(100).max(alone * 5), "{beside:?}, alone {alone:?}");
     let gone = until(Duration::from_secs(4), || sleepers(&scene.hosts, "12345") == 0);
     assert!(gone.is_some(), "some of the tree still lives:\n{}", scene.daemon.said());
     scene.hosts.knock(&[1003, 1004]);
@@ -127,6 +127,22 @@ fn r6_a_bad_command_disturbs_nobody_and_its_tree_dies() {
     let output = scene.daemon.said();
     assert!(output.len() < 200_000, "a command's output does not fill the log: {} bytes", output.len());
     assert!(output.contains("command-over-time door=bad"), "{output}");
+}
+
+/// Twenty clients, numbered from `first` on, knock at the door `web` one after the other: within how long 19 of them are in.
+fn nineteenth_of_twenty(scene: &Scene, first: u8) -> Duration {
+    let mut waits: Vec<Duration> = (first..first + 20)
+        .map(|number| {
+            let source = std::net::Ipv4Addr::new(10, 9, 6, number);
+            scene.hosts.add_client(source);
+            scene.hosts.knock_from(source.into(), &[7000, 8000, 9000]);
+            let file = scene.dir.path().join(format!("open-{source}"));
+            let took = until(Duration::from_secs(2), || file.exists());
+            took.unwrap_or_else(|| panic!("knock {number}:\n{}", scene.daemon.said()))
+        })
+        .collect();
+    waits.sort();
+    waits[18]
 }
 
 /// Processes on the server that sleep this long.
