@@ -18,6 +18,7 @@ mod speech;
 mod start;
 mod stop;
 mod store;
+mod truth;
 mod why;
 mod workers;
 
@@ -54,6 +55,7 @@ use policy::InForce;
 use reload::Reloading;
 use spa::SpaHold;
 use speech::Speech;
+use truth::Truth;
 use why::Questions;
 use workers::Workers;
 
@@ -69,6 +71,7 @@ pub struct Monitor {
     keeper: Option<Keeper>,
     commands: Commands,
     firewall: Firewall,
+    truth: Truth,
     workers: Workers,
     captures: Captures,
     spa_hold: SpaHold,
@@ -96,6 +99,7 @@ enum Woken {
     Signals,
     Worker,
     Links,
+    Firewall,
     Clock,
     Names,
     Output(JobId),
@@ -129,6 +133,7 @@ impl Monitor {
                     self.hear_worker(now);
                 }
                 Woken::Links => self.follow_links(now),
+                Woken::Firewall => self.hear_of_firewall(now),
                 Woken::Clock => self.follow_clock(now),
                 // Said with the timeouts.
                 Woken::Names => {}
@@ -153,6 +158,9 @@ impl Monitor {
         add(self.clock.as_fd(), Interest::READ, Woken::Clock);
         if let Some(channel) = self.workers.channel() {
             add(channel, Interest { read: true, write: self.workers.has_waiting() }, Woken::Worker);
+        }
+        if let Some(events) = self.truth.events() {
+            add(events, Interest::READ, Woken::Firewall);
         }
         if let Some(names) = self.speech.names() {
             add(names, Interest::READ, Woken::Names);
@@ -180,6 +188,7 @@ impl Monitor {
             self.speech.poll_timeout(),
             self.control.poll_timeout(),
             self.questions.poll_timeout(),
+            self.truth.poll_timeout(),
             self.retry,
         ];
         timeouts.into_iter().flatten().min()
@@ -191,6 +200,7 @@ impl Monitor {
         self.speech.handle_timeout(now);
         self.handle_questions_timeout(now);
         self.handle_control_timeout(now);
+        self.handle_truth_timeout(now);
         if self.workers.poll_timeout().is_some_and(|due| due <= now) {
             self.start_worker(now);
         }

@@ -253,6 +253,8 @@ const fn why_name(why: Why) -> &'static str {
         Why::Shutdown => "shutdown",
         Why::Withdrawn => "withdrawn",
         Why::Overdue => "overdue",
+        Why::Flushed => "flushed",
+        Why::Removed => "removed",
     }
 }
 

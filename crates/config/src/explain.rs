@@ -15,7 +15,9 @@ use aldaba_runner::door::{
 };
 
 use crate::aldaba_toml::duration_text;
-use crate::policy::{Capture, Current, Daemon, Interfaces, OnExit, OneTime, Policy, Receive, Spa};
+use crate::policy::{
+    AfterFlush, Capture, Current, Daemon, Interfaces, OnExit, OneTime, Policy, Receive, Spa,
+};
 
 /// The policy as the text of an aldaba.toml that means the same.
 #[must_use]
@@ -92,8 +94,7 @@ fn time(time: Duration) -> String {
 }
 
 fn daemon(page: &mut Page, policy: &Policy) {
-    let Daemon { interfaces, capture, user, state_dir, on_exit, log, pid_file, control, table } =
-        &policy.daemon;
+    let Daemon { interfaces, capture, user, state_dir, on_exit, log, pid_file, control, .. } = &policy.daemon;
     match interfaces {
         Interfaces::All => page.key("interfaces", quoted("all")),
         Interfaces::Named(names) => page.key("interfaces", list(names, |name| quoted(name))),
@@ -122,10 +123,17 @@ fn daemon(page: &mut Page, policy: &Policy) {
         page.key_if(log.stages, "stages", true);
     }
     limits(page, policy);
-    if table != &Daemon::default().table {
-        page.line("\n[firewall]");
-        page.key("table", quoted(table));
+    firewall(page, &policy.daemon);
+}
+
+fn firewall(page: &mut Page, daemon: &Daemon) {
+    let usual = Daemon::default();
+    if (&daemon.table, daemon.after_flush) == (&usual.table, usual.after_flush) {
+        return;
     }
+    page.line("\n[firewall]");
+    page.key_if(daemon.table != usual.table, "table", quoted(&daemon.table));
+    page.key_if(daemon.after_flush == AfterFlush::Report, "after-flush", quoted("report"));
 }
 
 fn spa(page: &mut Page, spa: &Spa) {

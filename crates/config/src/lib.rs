@@ -29,7 +29,8 @@ pub use diagnostic::{Diagnostic, Paint, Place, Report, Severity, Source};
 pub use explain::explain;
 pub use files::{Disk, FileBytes, FileFacts, Files, LARGEST_FILE};
 pub use policy::{
-    Capture, Current, Daemon, Interfaces, LockFiles, Log, OnExit, OneTime, Policy, Receive, Spa, SpaFiles,
+    AfterFlush, Capture, Current, Daemon, Interfaces, LockFiles, Log, OnExit, OneTime, Policy, Receive, Spa,
+    SpaFiles,
 };
 
 use std::path::Path;

@@ -119,6 +119,8 @@ pub struct Daemon {
     pub control: Option<PathBuf>,
     /// The name of aldaba's own nftables table.
     pub table: String,
+    /// What happens to open doors when others flush the firewall.
+    pub after_flush: AfterFlush,
 }
 
 impl Default for Daemon {
@@ -133,6 +135,7 @@ impl Default for Daemon {
             pid_file: None,
             control: None,
             table: "aldaba".to_owned(),
+            after_flush: AfterFlush::Restore,
         }
     }
 }
@@ -162,6 +165,16 @@ pub enum OnExit {
     Close,
     /// They stay open until their time, in the journal.
     Keep,
+}
+
+/// What happens to doors that are open by an element when others flush the firewall. aldaba's own table comes back in any
+/// case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFlush {
+    /// Their elements come back, with what is left of their time.
+    Restore,
+    /// They are closed, and the log says so.
+    Report,
 }
 
 /// Where the daemon writes what it does.

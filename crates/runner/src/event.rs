@@ -125,6 +125,10 @@ pub enum Why {
     Withdrawn,
     /// Another boot or another life of the daemon opened it, and it was overdue.
     Overdue,
+    /// Others flushed its set or took it away, and policy is not to put elements back.
+    Flushed,
+    /// Somebody took its element out of the set by hand.
+    Removed,
 }
 
 /// Why an opening was refused; counted by reason.

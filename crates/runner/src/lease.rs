@@ -133,7 +133,17 @@ pub enum Held {
     Element(Place),
 }
 
+/// An element the kernel was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// When it ends.
+    pub(crate) deadline: Duration,
+    /// It was there before: nothing about the lease is new.
+    pub(crate) again: bool,
+}
+
 /// One lease.
+#[expect(clippy::struct_excessive_bools, reason = "separate facts, most combinations of which occur")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub(crate) id: LeaseId,
@@ -160,8 +170,10 @@ pub struct Lease {
     pub(crate) lenient: bool,
     /// Nobody knows whether the start command did its work: a further knock closes first and opens anew.
     pub(crate) uncertain: bool,
-    /// Deadlines asked of the kernel and not yet answered, oldest first.
-    pub(crate) asked: VecDeque<Duration>,
+    /// What was asked of the kernel and is not yet answered, oldest first.
+    pub(crate) asked: VecDeque<Asked>,
+    /// Others took its element away, and it is to come back.
+    pub(crate) lost: bool,
     /// Times it was renewed.
     pub(crate) renewals: u32,
 }
@@ -213,6 +225,12 @@ impl Lease {
     #[must_use]
     pub fn held(&self) -> &Held {
         &self.held
+    }
+
+    /// Whether others took its element away and it has not come back yet: the door is not open for the client.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// How often it was renewed.

@@ -33,5 +33,5 @@ pub use event::{Counters, Event, Reason, What, Why};
 pub use journal::{Journal, JournalError};
 pub use lease::{Ask, Held, Lease, LeaseId, Owner, Place, State};
 pub use record::{Due, Entry, Moment, Record, Recovered};
-pub use runner::{DoorId, Granted, OnShutdown, Outcome, Runner};
+pub use runner::{DoorId, Granted, Loss, OnShutdown, Outcome, Runner};
 pub use template::{Rendered, TemplateError};

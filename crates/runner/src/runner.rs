@@ -8,6 +8,7 @@ mod commands;
 mod durations;
 mod elements;
 mod jobs;
+mod losses;
 mod open;
 mod recovery;
 mod shutdown;
@@ -25,6 +26,7 @@ use crate::lease::{Ask, Lease, LeaseId, Owner};
 use crate::queue::Queue;
 
 use jobs::Jobs;
+pub use losses::Loss;
 use shutdown::Shutdown;
 
 /// A door's place in the catalogue.

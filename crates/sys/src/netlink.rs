@@ -89,6 +89,11 @@ impl Builder {
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
+    /// What was added without a message around it: attributes for another one.
+    pub(crate) fn into_attributes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// All messages, ready to be sent.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.close();
@@ -112,6 +117,8 @@ impl Builder {
 pub(crate) struct Message<'a> {
     pub(crate) kind: u16,
     pub(crate) sequence: u32,
+    /// The socket whose request this answers or tells of.
+    pub(crate) port: u32,
     body: &'a [u8],
 }
 
@@ -145,8 +152,9 @@ pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
         let (header, body) = message.split_at_checked(HEADER)?;
         let kind = u16::from_ne_bytes([header[4], header[5]]);
         let sequence = u32::from_ne_bytes([header[8], header[9], header[10], header[11]]);
+        let port = u32::from_ne_bytes([header[12], header[13], header[14], header[15]]);
         bytes = bytes.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
-        Some(Message { kind, sequence, body })
+        Some(Message { kind, sequence, port, body })
     })
 }
 
@@ -176,17 +184,44 @@ impl<'a> Attributes<'a> {
         let value = value.strip_suffix(&[0]).unwrap_or(value);
         Some(String::from_utf8_lossy(value).into_owned())
     }
+
+    /// The next attribute, with the flags in its type.
+    fn step(&mut self) -> Option<(u16, &'a [u8])> {
+        let length = usize::from(u16::from_ne_bytes(*self.0.first_chunk()?));
+        let kind = u16::from_ne_bytes(*self.0.get(2..)?.first_chunk()?);
+        let value = self.0.get(ALIGNMENT..length)?;
+        self.0 = self.0.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
+        Some((kind, value))
+    }
+
+    /// Whether `other` says all that this says; what it says beyond that must be zeros, which stand for the usual. Of these, only
+    /// this one's nested attributes need be marked as such.
+    pub(crate) fn is_said_by(&self, other: &Self) -> bool {
+        let mut known = Vec::new();
+        let mut own = self.clone();
+        while let Some((kind, value)) = own.step() {
+            let bare = kind & TYPE_MASK;
+            known.push(bare);
+            let Some(said) = other.find(bare) else { return false };
+            let same = if kind & NESTED == 0 {
+                value == said
+            } else {
+                Attributes(value).is_said_by(&Attributes(said))
+            };
+            if !same {
+                return false;
+            }
+        }
+        let mut more = other.clone().filter(|(kind, _)| !known.contains(kind));
+        more.all(|(_, value)| value.iter().all(|byte| *byte == 0))
+    }
 }
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let length = usize::from(u16::from_ne_bytes(*self.0.first_chunk()?));
-        let kind = u16::from_ne_bytes(*self.0.get(2..)?.first_chunk()?) & TYPE_MASK;
-        let value = self.0.get(ALIGNMENT..length)?;
-        self.0 = self.0.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
-        Some((kind, value))
+        self.step().map(|(kind, value)| (kind & TYPE_MASK, value))
     }
 }
 
@@ -204,6 +239,12 @@ impl Socket {
         let fd = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, family)?;
         rustix::net::bind(&fd, &SocketAddrNetlink::new(0, groups))?;
         Ok(Self { fd, sequence: 0 })
+    }
+
+    /// The number the kernel knows this socket by; messages about what it asked for carry it.
+    pub(crate) fn port(&self) -> io::Result<u32> {
+        let address = rustix::net::getsockname(&self.fd)?;
+        Ok(SocketAddrNetlink::try_from(address)?.pid())
     }
 
     /// A number for the next request; answers carry it.
@@ -315,6 +356,22 @@ mod tests {
         assert_eq!(inside.find(3), Some(&[1, 2, 3, 4][..]));
         assert_eq!(inside.find(4), Some(&[][..]));
         assert_eq!(inside.find(5), None);
+    }
+
+    #[test]
+    fn what_is_said_beyond_the_same_must_be_the_usual() {
+        let said = |flags: Option<u32>, inner: u32| {
+            let mut builder = Builder::default();
+            builder.nest(1, |nested| nested.put_be32(2, inner));
+            if let Some(flags) = flags {
+                builder.put_be32(3, flags);
+            }
+            builder.into_attributes()
+        };
+        let ours = said(None, 7);
+        let agrees = |theirs: &[u8]| Attributes(&ours).is_said_by(&Attributes(theirs));
+        assert!(agrees(&said(None, 7)) && agrees(&said(Some(0), 7)));
+        assert!(!agrees(&said(Some(1), 7)) && !agrees(&said(None, 8)) && !agrees(&[]));
     }
 
     #[test]

@@ -4,9 +4,11 @@
 
 mod expression;
 mod judge;
+mod own;
 mod ruleset;
 mod silence;
 mod table;
+mod watch;
 
 use std::fmt;
 use std::io;
@@ -18,9 +20,11 @@ use rustix::net::netlink;
 use crate::netlink::{ACK, Builder, CREATE, DUMP, REQUEST, Socket};
 
 pub use judge::{Fate, Judgement, Probe};
+pub use own::{OwnTable, SetId, TableId};
 pub use ruleset::{ChainName, Ruleset, legacy_iptables};
 pub use silence::SpaPort;
 pub use table::{DoorSpec, TableSpec};
+pub use watch::{Changer, NftWatch, Noticed, Ours};
 
 /// The subsystem's number, upper half of every message type.
 const NFTABLES: u16 = 10;
@@ -29,6 +33,7 @@ const SUBSYSTEM: u16 = NFTABLES << 8;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const NEW_TABLE: u16 = SUBSYSTEM;
+const GET_TABLE: u16 = SUBSYSTEM + 1;
 const DELETE_TABLE: u16 = SUBSYSTEM + 2;
 const NEW_CHAIN: u16 = SUBSYSTEM + 3;
 const GET_CHAIN: u16 = SUBSYSTEM + 4;
@@ -133,7 +138,7 @@ impl Nft {
     /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go.
     pub fn ensure_own_table(&mut self, spec: &TableSpec) -> Result<(), NftError> {
         let stale: Vec<String> =
-            self.sets(Family::Inet, &spec.name)?.into_iter().filter(|set| !spec.has_set(set)).collect();
+            self.sets(Family::Inet, &spec.name)?.into_iter().filter(|set| spec.is_stale(set)).collect();
         Ok(self.transaction(|batch| spec.write(batch, &stale))?)
     }
 

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use aldaba_sys::nft::{DoorSpec, Family, Fate, Nft, NftError, Probe, SetName, SpaPort, TableSpec};
+use aldaba_sys::nft::{
+    DoorSpec, Family, Fate, Nft, NftError, NftWatch, Noticed, Ours, Probe, SetName, SpaPort, TableSpec,
+};
 use rustix::thread::UnshareFlags;
 
 /// Runs the test in a network namespace of its own, on a thread that stays there.
@@ -86,6 +88,126 @@ fn the_table_reads_as_intended() {
         firewall.remove_own_table("aldaba").unwrap();
         firewall.remove_own_table("aldaba").unwrap();
         assert_eq!(nft("list ruleset"), "");
+    });
+}
+
+fn with_silence() -> TableSpec {
+    TableSpec { spa: Some(SpaPort { port: 42_731, captured: false }), ..spec() }
+}
+
+#[test]
+fn whatever_others_do_to_the_table_is_seen() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        let table = with_silence();
+        assert!(firewall.own_table(&table).unwrap().is_none());
+        firewall.ensure_own_table(&table).unwrap();
+        let first = firewall.own_table(&table).unwrap().unwrap();
+        assert!(first.is(&table) && !first.is(&spec()), "it is what was made");
+        for done in [
+            "flush chain inet aldaba guard",
+            "flush chain inet aldaba silence",
+            "insert rule inet aldaba guard tcp dport 22 accept",
+            "add rule inet aldaba guard tcp dport 22 accept",
+            "flush table inet aldaba",
+            "add table inet aldaba { flags dormant; }",
+            "add chain inet aldaba guard { policy drop ; }",
+            "add set inet aldaba door_more { type ipv4_addr; }",
+            "delete chain inet aldaba silence",
+        ] {
+            nft(done.trim());
+            assert!(!firewall.own_table(&table).unwrap().unwrap().is(&table), "{done}");
+            firewall.ensure_own_table(&table).unwrap();
+            let now = firewall.own_table(&table).unwrap().unwrap();
+            assert!(now.is(&table) && now.id() == first.id(), "{done}");
+        }
+        let text = nft("list table inet aldaba");
+        nft("delete table inet aldaba");
+        load(&text);
+        let copy = firewall.own_table(&table).unwrap().unwrap();
+        assert!(copy.id() != first.id(), "a copy is another table");
+        nft("delete table inet aldaba");
+        load(
+            "table inet aldaba { chain guard { type filter hook prerouting priority 0; }; set door_ssh_v4 { type ipv6_addr; }; }",
+        );
+        assert!(
+            firewall.ensure_own_table(&table).is_err(),
+            "these cannot be changed into what they should be"
+        );
+        firewall.rebuild_own_table(&table).unwrap();
+        assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
+    });
+}
+
+/// Loads a ruleset's text.
+#[expect(clippy::disallowed_methods, reason = "another program changes the ruleset")]
+fn load(text: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ruleset");
+    std::fs::write(&path, text).expect("written");
+    assert!(Command::new("nft").arg("-f").arg(&path).status().expect("nft is installed").success(), "{text}");
+}
+
+#[test]
+fn a_set_is_known_by_its_number_and_so_are_its_members() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        firewall.ensure_own_table(&spec()).unwrap();
+        let address: IpAddr = "2001:db8::7".parse().unwrap();
+        let set = spec().set_of("ssh", address).unwrap();
+        let first = firewall.set_id(&set).unwrap().unwrap();
+        firewall.add_element(&set, address, Duration::from_secs(60)).unwrap();
+        assert_eq!(firewall.members(&set).unwrap().into_iter().collect::<Vec<_>>(), [address]);
+        nft(&format!("flush set {set}"));
+        assert!(firewall.members(&set).unwrap().is_empty());
+        assert_eq!(firewall.set_id(&set).unwrap(), Some(first), "the set is still the same");
+        firewall.rebuild_own_table(&spec()).unwrap();
+        assert!(firewall.set_id(&set).unwrap().unwrap() != first);
+        firewall.remove_own_table("aldaba").unwrap();
+        assert_eq!((firewall.set_id(&set).unwrap(), firewall.members(&set).unwrap().len()), (None, 0));
+    });
+}
+
+#[test]
+fn only_what_others_do_to_ours_is_noticed_and_who_it_was() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        let mut watch = NftWatch::open().unwrap();
+        let set = SetName { family: Family::Ip, table: "filter".into(), set: "good".into() };
+        let ours = Ours { port: firewall.port().unwrap(), table: "aldaba".into(), sets: vec![set.clone()] };
+        let mut noticed = |what: &str| {
+            if !what.is_empty() {
+                nft(what);
+            }
+            watch.poll(&ours).unwrap()
+        };
+        firewall.ensure_own_table(&spec()).unwrap();
+        assert_eq!(noticed(""), Noticed::default(), "our own change is no news");
+        for foreign in [
+            "add table ip nat",
+            "add chain ip nat one",
+            "add table ip filter",
+            "add set ip filter other { type ipv4_addr; }",
+        ] {
+            let seen = noticed(foreign);
+            assert_eq!(seen.ours, foreign == "add table ip filter", "{foreign}");
+        }
+        for ours in [
+            "add set ip filter good { type ipv4_addr; flags timeout; }",
+            "add element ip filter good { 192.0.2.1 timeout 5s }",
+            "flush set ip filter good",
+            "insert rule inet aldaba guard accept",
+            "flush chain inet aldaba guard",
+        ] {
+            let seen = noticed(ours);
+            assert!(seen.ours && seen.tables_gone == 0, "{ours}");
+            assert_eq!(seen.by.map(|by| by.name).as_deref(), Some("nft"), "{ours}");
+        }
+        assert!(!noticed("add element ip filter other { 192.0.2.1 }").ours);
+        assert!(!noticed("add chain ip filter input").ours);
+        let seen = noticed("flush ruleset");
+        assert!(seen.ours && seen.tables_gone == 3, "{seen:?}");
+        assert!(firewall.own_table(&spec()).unwrap().is_none());
     });
 }
 

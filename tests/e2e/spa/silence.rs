@@ -169,3 +169,16 @@ fn the_port_is_kept_silent_for_doors_with_commands_too() {
     assert!(table.contains("udp dport 42731 counter") && table.contains("chain silence"), "{table}");
     assert!(!table.contains("2222"), "{table}");
 }
+
+/// R7: somebody flushes the ruleset, and puts a rule there that would answer.
+#[test]
+fn r7_the_port_is_silent_again_after_a_flush() {
+    let Some(scene) = scene("receive = \"capture\"") else { return };
+    scene.talkative();
+    let corpus = [vec![7; 200], scene.seal(Operation::Hello)];
+    scene.hosts.on_server(&["nft", "flush ruleset"]);
+    scene.firewall("udp dport 42731 reject");
+    scene.daemon.wait_for("table-restored table=aldaba times=1 by=nft pid=");
+    let heard = heard(&scene, || send_all(&scene, &corpus));
+    assert_eq!(heard, Vec::<String>::new());
+}

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use aldaba_runner::{Effect, Held, Moment, Outcome, Part, Record};
+use aldaba_runner::{Effect, Held, Lease, Moment, Outcome, Part, Record};
 use aldaba_sys::clock;
 
-use super::Monitor;
 use super::commands::Ended;
+use super::{Monitor, RETRY};
 use crate::closer::{CloserHandle, LogTarget};
 use crate::log::Level;
 use crate::wording;
@@ -47,12 +47,14 @@ impl Monitor {
             }
             Effect::Signal { job, signal } => self.commands.signal(job, signal),
             Effect::SetElement { lease, place, address, timeout } => {
+                let lost = self.runner.lease(lease).is_some_and(Lease::is_lost);
                 match self.firewall.set(&place, address, timeout) {
                     Ok(()) => self.runner.element_done(now, lease),
                     Err(error) => {
                         self.runner.element_failed(now, lease, &error);
-                        // Somebody may have taken the table away: it is needed more than ever.
-                        self.retry = Some(now);
+                        // Somebody may have taken the table away: it is needed more than ever. Where that is known, it has been
+                        // looked at.
+                        self.retry = Some(if lost { now.saturating_add(RETRY) } else { now });
                     }
                 }
             }

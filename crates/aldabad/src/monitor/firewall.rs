@@ -6,7 +6,7 @@ use std::time::Duration;
 use aldaba_config::{Policy, Receive, Spa};
 use aldaba_runner::door::{Action, Catalogue, NftAction, NftFamily, NftSet};
 use aldaba_runner::lease::Place;
-use aldaba_sys::nft::{DoorSpec, Nft, NftError, SetName, SpaPort, TableSpec};
+use aldaba_sys::nft::{DoorSpec, Nft, NftError, Ours, SetName, SpaPort, TableId, TableSpec};
 
 use super::Monitor;
 
@@ -15,8 +15,10 @@ use super::Monitor;
 pub(super) struct Firewall {
     table: TableSpec,
     nft: Option<Nft>,
-    /// The table has been made, and is kept as the policy wants it.
-    made: bool,
+    /// The table that has been made, and is kept as the policy wants it.
+    made: Option<TableId>,
+    /// Doors of the policy need it.
+    wanted: bool,
     /// The set of the administrator's own that was missing last, so that it is said once.
     missing: Option<SetName>,
 }
@@ -34,34 +36,71 @@ impl Firewall {
     /// Nothing is opened or made yet.
     pub(super) fn new(table: &str) -> Self {
         let table = TableSpec { name: table.to_owned(), doors: Vec::new(), spa: None };
-        Self { table, nft: None, made: false, missing: None }
+        Self { table, nft: None, made: None, wanted: false, missing: None }
     }
 
-    /// Makes aldaba's own table what the policy wants it to be; elements of doors that stay do too.
-    pub(super) fn prepare(&mut self, policy: &Policy) -> Result<(), NotPrepared> {
+    /// Makes aldaba's own table what the policy wants it to be; elements of doors that stay do too. Whether somebody else
+    /// had changed it.
+    pub(super) fn prepare(&mut self, policy: &Policy) -> Result<bool, NotPrepared> {
         let (doors, wanted) = own_doors(&policy.catalogue);
-        self.table.doors = doors;
-        self.table.spa = policy.spa.as_ref().map(silent);
+        let name = self.table.name.clone();
+        let table = TableSpec { name, doors, spa: policy.spa.as_ref().map(silent) };
+        let before = std::mem::replace(&mut self.table, table);
         let own = !self.table.doors.is_empty() || self.table.spa.is_some();
-        if !wanted && !own && !self.made {
-            return Ok(());
+        self.wanted = wanted || own;
+        if !wanted && !own && self.made.is_none() {
+            return Ok(false);
         }
         match self.ensure(own) {
             Err(NftError::NoNftables) if !wanted => Err(NotPrepared::Silence),
-            result => result.map_err(|error| NotPrepared::Doors(error.to_string())),
+            result => {
+                let changed = result.map_err(|error| NotPrepared::Doors(error.to_string()))?;
+                Ok(changed && before == self.table)
+            }
         }
     }
 
-    fn ensure(&mut self, own: bool) -> Result<(), NftError> {
-        let table = self.table.clone();
-        let made = self.made;
+    /// Whether it had to be made again.
+    fn ensure(&mut self, own: bool) -> Result<bool, NftError> {
+        let (table, made) = (self.table.clone(), self.made);
         let nft = self.open()?;
         // One that was made stays, without rules when nothing needs them any more.
-        if own || made {
-            nft.ensure_own_table(&table)?;
-            self.made = true;
+        if !own && made.is_none() {
+            return Ok(false);
         }
-        Ok(())
+        let found = nft.own_table(&table)?;
+        let is_another = found.as_ref().is_some_and(|found| made.is_some_and(|made| made != found.id()));
+        if !is_another && found.as_ref().is_some_and(|found| found.is(&table)) {
+            self.made = found.map(|found| found.id());
+            return Ok(false);
+        }
+        // What others have made anew is a copy from somewhere, with elements whose time is long over: nothing of it stays. Nor
+        // does what cannot be changed into what it should be.
+        if is_another || nft.ensure_own_table(&table).is_err() {
+            nft.rebuild_own_table(&table)?;
+        }
+        let now = nft.own_table(&table)?.map(|found| found.id());
+        self.made = now;
+        Ok(made.is_some())
+    }
+
+    /// Whether the policy needs the firewall at all.
+    pub(super) const fn is_used(&self) -> bool {
+        self.wanted || self.made.is_some()
+    }
+
+    /// Which of others' changes concern us.
+    pub(super) fn ours(&self, catalogue: &Catalogue) -> Ours {
+        let port = self.nft.as_ref().and_then(|nft| nft.port().ok()).unwrap_or_default();
+        Ours { port, table: self.table.name.clone(), sets: named_sets(catalogue).collect() }
+    }
+
+    /// All sets that elements go into.
+    pub(super) fn sets(&self, catalogue: &Catalogue) -> Vec<SetName> {
+        let mut sets: Vec<SetName> = self.table.all_sets().chain(named_sets(catalogue)).collect();
+        sets.sort_by_key(ToString::to_string);
+        sets.dedup();
+        sets
     }
 
     /// The first set of the administrator's own that a door needs and the kernel has not.
@@ -85,14 +124,15 @@ impl Firewall {
         self.open().map_err(|error| error.to_string())
     }
 
-    fn open(&mut self) -> Result<&mut Nft, NftError> {
+    pub(super) fn open(&mut self) -> Result<&mut Nft, NftError> {
         match &mut self.nft {
             Some(nft) => Ok(nft),
             closed => Ok(closed.insert(Nft::open()?)),
         }
     }
 
-    fn name(&self, place: &Place, address: IpAddr) -> Result<SetName, String> {
+    /// The set's name.
+    pub(super) fn name(&self, place: &Place, address: IpAddr) -> Result<SetName, String> {
         match place {
             Place::Own { door } => {
                 self.table.set_of(door, address).ok_or_else(|| format!("door {door} is gone from the policy"))
@@ -161,10 +201,15 @@ const fn family_of(family: NftFamily) -> aldaba_sys::nft::Family {
 }
 
 impl Monitor {
-    /// Makes the firewall ready for the policy in force; what fails is tried again.
+    /// Makes the firewall what the policy in force and the open doors want it to be; what fails is tried again.
     pub(super) fn prepare_firewall(&mut self, now: Duration) {
         self.make_table(now);
+        // Before the look: what changes after it is noticed.
+        self.watch_firewall(now);
         self.look_for_sets(now);
+        if self.firewall.is_used() {
+            self.look_at_leases(now);
+        }
     }
 
     /// A door whose set is not there opens for nobody: better said now than at the first knock. The ruleset may come later.
@@ -184,7 +229,8 @@ impl Monitor {
 
     fn make_table(&mut self, now: Duration) {
         match self.firewall.prepare(&self.policy.current().policy) {
-            Ok(()) => {}
+            Ok(true) => self.say_table_restored(now),
+            Ok(false) => {}
             Err(NotPrepared::Doors(error)) => self.degraded(now, "firewall", &error),
             Err(NotPrepared::Silence) => {
                 let error = "this kernel has no nftables: no other firewall may reject datagrams to the port of [spa], \

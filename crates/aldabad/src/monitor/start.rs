@@ -26,6 +26,7 @@ use super::policy::{InForce, Overrides};
 use super::reload::watch;
 use super::spa::SpaHold;
 use super::speech::Speech;
+use super::truth::Truth;
 use super::why::Questions;
 use super::workers::Workers;
 use crate::face::Face;
@@ -136,6 +137,7 @@ impl Monitor {
             keeper: None,
             commands: Commands::default(),
             firewall,
+            truth: Truth::default(),
             workers: Workers::new(program, identity, sandbox),
             captures,
             spa_hold: SpaHold::default(),

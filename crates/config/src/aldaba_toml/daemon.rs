@@ -12,7 +12,7 @@ use super::table::{Table, Text, Value};
 use super::values;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::plan::Findings;
-use crate::policy::{Capture, Daemon, Interfaces, OnExit};
+use crate::policy::{AfterFlush, Capture, Daemon, Interfaces, OnExit};
 
 /// Bounds of the table of attempts.
 const ATTEMPTS: (usize, usize) = (64, 1 << 24);
@@ -173,6 +173,10 @@ impl Settings {
                         .help("letters first, then letters, digits and _ . / -"),
                 );
             }
+        }
+        if let Some(value) = self.take(&mut table, "firewall", "after-flush", findings) {
+            let choices = [("restore", AfterFlush::Restore), ("report", AfterFlush::Report)];
+            self.daemon.after_flush = choice(&value, &choices, findings).unwrap_or(AfterFlush::Restore);
         }
         table.finish(findings);
     }

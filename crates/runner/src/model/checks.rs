@@ -1,6 +1,7 @@
 //! What must hold: after every effect, whenever nothing is left to do, after a shutdown, and at the end.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::World;
@@ -86,9 +87,22 @@ impl World {
         assert!(lease.deadline() > self.now, "{lease:?} is overdue at {:?}", self.now);
         let timeout = self.runner.poll_timeout();
         assert!(timeout.is_some_and(|at| at <= lease.deadline()), "nobody wakes for {lease:?}");
-        if let Some(place) = place(lease.held()) {
+        if let Some(place) = place(lease.held()).filter(|_| !lease.is_lost()) {
             let expires = self.elements.get(&(name(place), lease.address()));
-            assert!(expires.is_none_or(|expires| *expires > self.now), "{lease:?} is not in the kernel");
+            assert!(expires.is_some_and(|expires| *expires > self.now), "{lease:?} is not in the kernel");
+        }
+    }
+
+    /// The kernel is asked for an element: only a knock may make it stay for longer than the knocks before it.
+    pub(super) fn check_earned(&mut self, of: &(String, IpAddr), till: Duration) {
+        let earned = self.earned.get(of).copied();
+        if self.knocking {
+            self.earned.insert(of.clone(), earned.map_or(till, |earned| earned.max(till)));
+        } else {
+            assert!(
+                earned.is_some_and(|earned| till <= earned),
+                "{of:?} stays till {till:?}, for {earned:?}"
+            );
         }
     }
 

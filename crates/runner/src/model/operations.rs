@@ -53,8 +53,17 @@ pub enum Operation {
         /// Whether the commands that run end in time.
         patient: bool,
     },
-    /// Somebody flushes the ruleset; aldaba puts its elements back.
+    /// Somebody flushes the ruleset.
+    Flush {
+        /// Whether elements are to come back.
+        restore: bool,
+        /// Whether their sets are there again at once.
+        there: bool,
+    },
+    /// The sets are there again: what was lost comes back.
     Reassert,
+    /// Somebody takes one element out of its set, which is noticed.
+    Remove(u8),
 }
 
 impl Operation {
@@ -78,7 +87,9 @@ impl Operation {
                 _ => {
                     let how = next();
                     match how % 8 {
-                        0..=4 => Self::Reassert,
+                        0..=2 => Self::Flush { restore: how & 8 == 0, there: how & 16 == 0 },
+                        3 => Self::Remove(next()),
+                        4 => Self::Reassert,
                         _ => Self::Restart { keep: how & 8 == 8, patient: how & 16 == 16 },
                     }
                 }

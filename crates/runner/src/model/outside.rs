@@ -21,7 +21,9 @@ impl World {
                 if self.refused() {
                     self.runner.element_failed(self.now, lease, "refused");
                 } else {
-                    self.elements.insert((name(&place), address), self.now.saturating_add(timeout));
+                    let (of, till) = ((name(&place), address), self.now.saturating_add(timeout));
+                    self.check_earned(&of, till);
+                    self.elements.insert(of, till);
                     self.runner.element_done(self.now, lease);
                 }
             }

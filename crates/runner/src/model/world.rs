@@ -10,7 +10,7 @@ use crate::effect::{JobId, Part};
 use crate::lease::Ask;
 use crate::lease::{Held, Lease, LeaseId, Place, State};
 use crate::record::{Entry, Moment, recover};
-use crate::runner::{DoorId, OnShutdown, Outcome, Runner};
+use crate::runner::{DoorId, Loss, OnShutdown, Outcome, Runner};
 
 /// What the world has seen of a command lease.
 #[expect(clippy::struct_excessive_bools, reason = "five separate facts, most combinations of which occur")]
@@ -43,6 +43,10 @@ pub struct World {
     pub(super) journal: BTreeMap<LeaseId, Entry>,
     pub(super) processes: BTreeMap<JobId, Process>,
     pub(super) elements: BTreeMap<(String, IpAddr), Duration>,
+    /// How long each element may stay at most: what knocks have earned it. Nothing else makes it longer.
+    pub(super) earned: BTreeMap<(String, IpAddr), Duration>,
+    /// A knock is being answered.
+    pub(super) knocking: bool,
     pub(super) seen: BTreeMap<LeaseId, Seen>,
     /// Records whose last write or removal failed: the journal may differ from the table there.
     pub(super) behind: BTreeSet<LeaseId>,
@@ -65,6 +69,8 @@ impl World {
             journal: BTreeMap::new(),
             processes: BTreeMap::new(),
             elements: BTreeMap::new(),
+            earned: BTreeMap::new(),
+            knocking: false,
             seen: BTreeMap::new(),
             behind: BTreeSet::new(),
             ending: false,
@@ -79,6 +85,7 @@ impl World {
     /// Lets one thing happen, with all that follows from it.
     pub fn apply(&mut self, operation: Operation) {
         let now = self.now;
+        self.knocking = matches!(operation, Operation::Grant { .. });
         match operation {
             Operation::Grant { door, source, wanted } => {
                 let doors = u32::try_from(catalogue(self.variant).doors.len()).unwrap_or(1);
@@ -107,14 +114,44 @@ impl World {
             }
             Operation::Crash { after, reboot } => self.dies_after = Some((after, reboot)),
             Operation::Restart { keep, patient } => self.restart(keep, patient),
-            Operation::Reassert => {
+            Operation::Flush { restore, there } => {
                 self.elements.clear();
-                self.runner.reassert(now);
+                self.notice_losses(if restore { Loss::Restore } else { Loss::Report });
+                self.runner.reassert(now, |_| there);
             }
+            Operation::Reassert => self.runner.reassert(now, |_| true),
+            Operation::Remove(which) => self.remove_one(which),
         }
         self.settle();
         if self.dies_after.is_none() {
             self.check_at_rest();
+        }
+    }
+
+    /// The monitor looks at the firewall: which open leases have no element?
+    fn notice_losses(&mut self, loss: Loss) {
+        let is_missing = |lease: &&Lease| {
+            let place = place(lease.held()).map(|place| (name(place), lease.address()));
+            place.is_some_and(|place| !self.elements.contains_key(&place))
+        };
+        let missing: Vec<LeaseId> = self.runner.leases().filter(is_missing).map(Lease::id).collect();
+        for id in missing {
+            self.runner.element_lost(self.now, id, loss);
+        }
+    }
+
+    /// Somebody takes one element out by hand.
+    fn remove_one(&mut self, which: u8) {
+        let at = usize::from(which).checked_rem(self.elements.len()).unwrap_or(0);
+        let Some(of) = self.elements.keys().nth(at).cloned() else { return };
+        self.elements.remove(&of);
+        let holds = |lease: &&Lease| {
+            let place = place(lease.held()).map(|place| (name(place), lease.address()));
+            !lease.is_lost() && place.as_ref() == Some(&of)
+        };
+        let held: Vec<LeaseId> = self.runner.leases().filter(holds).map(Lease::id).collect();
+        for id in held {
+            self.runner.element_lost(self.now, id, Loss::Removed);
         }
     }
 
@@ -195,6 +232,7 @@ impl World {
             self.boot = self.boot.wrapping_add(1);
             self.now = Duration::from_secs(10);
             self.elements.clear();
+            self.earned.clear();
         }
         self.start_again();
     }
@@ -215,6 +253,9 @@ impl World {
         let recovered = recover(self.journal.values().cloned().collect(), &moment);
         self.runner = Runner::new(catalogue(self.variant));
         self.runner.recover(self.now, recovered);
+        // The first look at the firewall.
+        self.notice_losses(Loss::Restore);
+        self.runner.reassert(self.now, |_| true);
     }
 
     fn restart(&mut self, keep: bool, patient: bool) {

@@ -11,13 +11,10 @@ use super::{Granted, Known, Runner};
 use crate::door::NftSet;
 use crate::effect::{Effect, Part};
 use crate::event::{Reason, What, bump};
-use crate::lease::{Ask, Held, LeaseId, Place, State};
+use crate::lease::{Ask, Asked, Held, LeaseId, Place, State};
 
 /// A removal that fails is tried this often again; the kernel ends the element in any case.
 const DELETE_RETRIES: u32 = 5;
-
-/// Less than this is not worth asking the kernel for, and must never become the zero that means "for ever".
-const SHORTEST: Duration = Duration::from_millis(100);
 
 impl Runner {
     pub(super) fn admit_element(&mut self, now: Duration, known: &Known, set: &NftSet, ask: &Ask) -> Granted {
@@ -37,7 +34,7 @@ impl Runner {
         lease.state = State::Setting;
         let deadline = lease.deadline;
         self.table.insert(lease);
-        self.set_element(now, id, deadline);
+        self.set_element(now, id, Asked { deadline, again: false });
         Granted::Opening(id)
     }
 
@@ -55,23 +52,23 @@ impl Runner {
             lease.state = State::Open;
         }
         lease.closing = None;
-        let latest = lease.asked.back().copied().unwrap_or(lease.deadline);
+        let latest = lease.asked.back().map_or(lease.deadline, |asked| asked.deadline);
         let deadline = extended(latest, now, length, &known.door);
         lease.renewals = lease.renewals.saturating_add(1);
         bump(&mut self.counters.renewed);
-        self.set_element(now, id, deadline);
+        self.set_element(now, id, Asked { deadline, again: false });
         Granted::Renewed(id)
     }
 
-    fn set_element(&mut self, now: Duration, id: LeaseId, deadline: Duration) {
-        let timeout = deadline.saturating_sub(now);
+    pub(super) fn set_element(&mut self, now: Duration, id: LeaseId, asked: Asked) {
+        let timeout = asked.deadline.saturating_sub(now);
         let Some(lease) = self.table.lease_mut(id) else {
             return;
         };
         let Held::Element(place) = lease.held.clone() else {
             return;
         };
-        lease.asked.push_back(deadline);
+        lease.asked.push_back(asked);
         let address = lease.address;
         self.effects.push_back(Effect::SetElement { lease: id, place, address, timeout });
     }
@@ -93,26 +90,12 @@ impl Runner {
         self.effects.push_back(Effect::DeleteElement { lease: id, place, address });
     }
 
-    /// Puts every open element into its set again, with the time it has left (somebody flushed the ruleset).
-    pub fn reassert(&mut self, now: Duration) {
-        for id in self.table.ids() {
-            let Some(lease) = self.table.lease(id) else {
-                continue;
-            };
-            let deadline = lease.asked.back().copied().unwrap_or(lease.deadline);
-            let open = matches!(lease.held, Held::Element(_)) && lease.state == State::Open;
-            if open && deadline > now.saturating_add(SHORTEST) {
-                self.set_element(now, id, deadline);
-            }
-        }
-    }
-
     /// The kernel did what it was asked for this lease.
     pub fn element_done(&mut self, now: Duration, id: LeaseId) {
         let Some(lease) = self.table.lease_mut(id) else {
             return;
         };
-        let Some(deadline) = lease.asked.pop_front() else {
+        let Some(Asked { deadline, again }) = lease.asked.pop_front() else {
             if matches!(lease.state, State::Deleting { .. }) {
                 self.closed(now, id);
                 self.dispatch(now);
@@ -126,8 +109,11 @@ impl Runner {
             return;
         }
         lease.state = State::Open;
+        lease.lost = false;
         let closing = lease.closing.is_some();
-        self.save(id);
+        if !again {
+            self.save(id);
+        }
         self.table.set_timer(id, Some(deadline));
         let for_ = deadline.saturating_sub(now);
         if first {
@@ -146,16 +132,19 @@ impl Runner {
         let Some(lease) = self.table.lease_mut(id) else {
             return;
         };
-        let setting = lease.asked.pop_front().is_some();
+        let asked = lease.asked.pop_front();
+        let (setting, again) = (asked.is_some(), asked.is_some_and(|asked| asked.again));
         let part = if setting { Part::Start } else { Part::Stop };
         let (state, deadline, more) = (lease.state, lease.deadline, !lease.asked.is_empty());
-        self.log_of(id, What::ElementFailed { part, fault: fault.to_owned() });
+        if !again {
+            self.log_of(id, What::ElementFailed { part, fault: fault.to_owned() });
+        }
         match state {
             State::Setting if setting && !more => {
                 self.counters.refuse(Reason::ElementFailed);
                 self.drop_lease(id);
             }
-            // The element keeps the timeout it had: sys replaces it in one transaction or not at all.
+            // The element keeps the timeout it had: sys replaces it in one transaction or not at all. One that was lost stays so.
             State::Open if setting => self.table.set_timer(id, Some(deadline)),
             State::Deleting { tries } if !setting => self.delete_failed(now, id, tries.saturating_add(1)),
             _ => {}

@@ -166,6 +166,7 @@ pub(super) fn lease(
         lenient: false,
         uncertain: false,
         asked: VecDeque::new(),
+        lost: false,
         renewals: 0,
     }
 }

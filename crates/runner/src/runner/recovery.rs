@@ -149,6 +149,7 @@ fn recovered(record: Record, due: Due, left: Duration) -> Lease {
         lenient,
         uncertain: lenient || record.phase != Phase::Open,
         asked: VecDeque::new(),
+        lost: false,
         renewals: 0,
     }
 }

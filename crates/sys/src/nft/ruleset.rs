@@ -125,7 +125,7 @@ impl Nft {
     }
 }
 
-fn chain(message: &Message<'_>) -> Option<Chain> {
+pub(super) fn chain(message: &Message<'_>) -> Option<Chain> {
     if message.kind != NEW_CHAIN {
         return None;
     }
@@ -137,7 +137,7 @@ fn chain(message: &Message<'_>) -> Option<Chain> {
     Some(Chain { name, hook, filters, drops: number(&attributes, 5) == Some(0) })
 }
 
-fn rule(message: &Message<'_>) -> Option<(ChainName, Rule)> {
+pub(super) fn rule(message: &Message<'_>) -> Option<(ChainName, Rule)> {
     if message.kind != NEW_RULE {
         return None;
     }

@@ -27,20 +27,24 @@ use super::silence::{self, SpaPort};
 use super::{
     Batch, DELETE_CHAIN, DELETE_RULE, DELETE_SET, Family, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, SetName,
 };
-use crate::netlink::{APPEND, CREATE};
+use crate::netlink::{APPEND, Builder, CREATE};
 
 /// The chain's name.
 const CHAIN: &str = "guard";
+/// All chains there may be.
+pub(super) const CHAINS: [&str; 2] = [CHAIN, silence::CHAIN];
 /// Before the host's own filter, which has priority 0.
 pub(super) const PRIORITY: i32 = -10;
 /// The hooks for what is for this host, and for what it sends.
 pub(super) const INPUT: u32 = 1;
 const OUTPUT: u32 = 3;
 /// Sets whose elements time out.
-const SET_TIMEOUT: u32 = 0x10;
+pub(super) const SET_TIMEOUT: u32 = 0x10;
 /// What `nft` shows the keys as.
 const TYPE_IPV4: u32 = 7;
 const TYPE_IPV6: u32 = 8;
+/// How all names of doors' sets begin.
+const PREFIX: &str = "door_";
 /// The longest part of a set's name that is taken from a door's.
 const LONGEST_NAME: usize = 100;
 
@@ -83,8 +87,34 @@ impl TableSpec {
         Some(SetName { family: Family::Inet, table: self.name.clone(), set: door.set(address.is_ipv6()) })
     }
 
-    pub(super) fn has_set(&self, set: &str) -> bool {
-        self.doors.iter().any(|door| [false, true].iter().any(|ipv6| door.set(*ipv6) == set))
+    /// All sets that elements go into.
+    pub fn all_sets(&self) -> impl Iterator<Item = SetName> + '_ {
+        let name = |set| SetName { family: Family::Inet, table: self.name.clone(), set };
+        self.sets().into_iter().map(move |(set, _)| name(set))
+    }
+
+    /// Whether a set of this name belongs to a door that is gone.
+    pub(super) fn is_stale(&self, set: &str) -> bool {
+        is_of_door(set) && !self.sets().iter().any(|(name, _)| name == set)
+    }
+
+    /// The sets' names, and what their elements are.
+    pub(super) fn sets(&self) -> Vec<(String, u32)> {
+        let of = |door: &DoorSpec| [(door.set(false), TYPE_IPV4), (door.set(true), TYPE_IPV6)];
+        self.doors.iter().flat_map(of).collect()
+    }
+
+    /// The chains' names and hooks.
+    pub(super) fn chains(&self) -> Vec<(&'static str, u32)> {
+        let silence = self.spa.is_some().then_some((silence::CHAIN, OUTPUT));
+        [Some((CHAIN, INPUT)), silence].into_iter().flatten().collect()
+    }
+
+    /// The rules in their order: chain and expressions.
+    pub(super) fn rules(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut rules = Rules(Vec::new());
+        self.write_rules(&mut rules);
+        rules.0
     }
 
     /// All of it in one transaction. Creating what exists changes nothing, so live elements stay; the rules are written
@@ -106,11 +136,15 @@ impl TableSpec {
             batch.builder.put_text(1, &self.name);
             batch.builder.put_text(2, set);
         }
-        for door in &self.doors {
-            self.write_set(batch, &door.set(false), TYPE_IPV4, 4);
-            self.write_set(batch, &door.set(true), TYPE_IPV6, 16);
+        for (set, kind) in self.sets() {
+            self.write_set(batch, &set, kind, if kind == TYPE_IPV4 { 4 } else { 16 });
         }
-        self.write_rules(batch);
+        for (chain, expressions) in self.rules() {
+            batch.message(NEW_RULE, CREATE | APPEND, Family::Inet);
+            batch.builder.put_text(1, &self.name);
+            batch.builder.put_text(2, chain);
+            batch.builder.nest(4, |list| list.put_bare(&expressions));
+        }
     }
 
     /// A chain's rules, or the chain itself.
@@ -146,34 +180,43 @@ impl TableSpec {
     }
 
     /// Every door's accepts stand before any drop: two doors may guard one port.
-    fn write_rules(&self, batch: &mut Batch) {
+    fn write_rules(&self, rules: &mut Rules) {
         if let Some(spa) = &self.spa {
-            spa.input().iter().for_each(|fill| self.rule(batch, CHAIN, fill));
-            spa.output().iter().for_each(|fill| self.rule(batch, silence::CHAIN, fill));
+            spa.input().iter().for_each(|fill| rules.add(CHAIN, fill));
+            spa.output().iter().for_each(|fill| rules.add(silence::CHAIN, fill));
         }
-        self.rule(batch, CHAIN, |rule| rule.established().accept());
-        self.rule(batch, CHAIN, |rule| rule.source_is_loopback().accept());
+        rules.add(CHAIN, |rule| rule.established().accept());
+        rules.add(CHAIN, |rule| rule.source_is_loopback().accept());
         for door in &self.doors {
             for (udp, first, last) in &door.ports {
                 for ipv6 in [false, true] {
                     let set = door.set(ipv6);
-                    self.rule(batch, CHAIN, |rule| {
+                    rules.add(CHAIN, |rule| {
                         rule.source_in(&set, ipv6).destination_ports(*udp, *first, *last).accept();
                     });
                 }
             }
         }
         for (udp, first, last) in self.doors.iter().flat_map(|door| &door.ports) {
-            self.rule(batch, CHAIN, |rule| rule.destination_ports(*udp, *first, *last).drop());
+            rules.add(CHAIN, |rule| rule.destination_ports(*udp, *first, *last).drop());
         }
     }
+}
 
-    fn rule(&self, batch: &mut Batch, chain: &str, fill: impl FnOnce(&mut Rule<'_>)) {
-        batch.message(NEW_RULE, CREATE | APPEND, Family::Inet);
-        batch.builder.put_text(1, &self.name);
-        batch.builder.put_text(2, chain);
-        batch.builder.nest(4, |list| fill(&mut Rule(list)));
+/// Rules as they are written, one behind the other.
+struct Rules(Vec<(&'static str, Vec<u8>)>);
+
+impl Rules {
+    fn add(&mut self, chain: &'static str, fill: impl FnOnce(&mut Rule<'_>)) {
+        let mut builder = Builder::default();
+        fill(&mut Rule(&mut builder));
+        self.0.push((chain, builder.into_attributes()));
     }
+}
+
+/// Whether a set's name is one that a door's set may have.
+pub(super) fn is_of_door(set: &str) -> bool {
+    set.starts_with(PREFIX)
 }
 
 /// A set's name for a door's, without the family. What nft would not take as a name is replaced, and a checksum of the
@@ -182,11 +225,11 @@ fn set_name(door: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let text: String = door.chars().map(|c| if plain(c) { c } else { '_' }).take(LONGEST_NAME).collect();
     if text == door {
-        return format!("door_{text}");
+        return format!("{PREFIX}{text}");
     }
     let sum =
         door.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("door_{text}_{sum:08x}")
+    format!("{PREFIX}{text}_{sum:08x}")
 }
 
 #[cfg(test)]

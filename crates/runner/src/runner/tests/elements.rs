@@ -1,7 +1,7 @@
 //! nftables doors: the kernel closes.
 
 use super::*;
-use crate::Reason;
+use crate::{Loss, Reason};
 
 fn open(runner: &mut Runner, now: Duration) {
     runner.grant(now, NFT, &Ask::by_sequence(client(1)));
@@ -100,8 +100,47 @@ fn after_a_flush_each_comes_back_with_the_time_it_has_left() {
     open(&mut runner, s(100));
     runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
-    runner.reassert(s(112));
-    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 18"]);
+    ended(&mut runner, s(100), 1, 0);
+    for id in [1, 2] {
+        runner.element_lost(s(112), LeaseId(id), Loss::Restore);
+    }
+    assert!(runner.lease(LeaseId(1)).unwrap().is_lost() && !runner.lease(LeaseId(2)).unwrap().is_lost());
+    runner.reassert(s(112), |_| false);
+    assert_eq!(effects(&mut runner), Vec::<String>::new(), "its set is not there yet");
+    runner.reassert(s(113), |_| true);
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 17"]);
+    runner.element_failed(s(113), LeaseId(1), "busy");
+    assert!(runner.lease(LeaseId(1)).unwrap().is_lost(), "and is asked for again");
+    runner.reassert(s(115), |_| true);
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 15"]);
+    runner.element_done(s(115), LeaseId(1));
+    assert_eq!(effects(&mut runner), Vec::<String>::new(), "nothing about the lease is new");
+    assert!(!runner.lease(LeaseId(1)).unwrap().is_lost());
+    assert_eq!(timeout(&mut runner, s(130))[..2], ["remove 1", "log closed Expired"]);
+}
+
+#[test]
+fn what_is_only_reported_or_was_taken_out_by_hand_is_over() {
+    for (loss, why) in [(Loss::Report, "Flushed"), (Loss::Removed, "Removed")] {
+        let mut runner = runner(doors());
+        open(&mut runner, s(100));
+        runner.element_lost(s(112), LeaseId(1), loss);
+        assert_eq!(effects(&mut runner), ["remove 1".to_owned(), format!("log closed {why}")]);
+        runner.reassert(s(112), |_| true);
+        assert_eq!(effects(&mut runner), Vec::<String>::new());
+        runner.grant(s(113), NFT, &Ask::by_sequence(client(1)));
+        assert_eq!(effects(&mut runner), ["set 2 192.0.2.1 for 30"], "a further knock opens anew");
+    }
+}
+
+#[test]
+fn a_knock_brings_a_lost_element_back_for_longer() {
+    let mut runner = runner(doors());
+    open(&mut runner, s(100));
+    runner.element_lost(s(110), LeaseId(1), Loss::Restore);
+    runner.grant(s(112), NFT, &Ask::by_sequence(client(1)));
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 30"]);
     runner.element_done(s(112), LeaseId(1));
-    assert_eq!(effects(&mut runner), ["put 1 Open till 130"]);
+    assert_eq!(effects(&mut runner), ["put 1 Open till 142", "log renewed 30"]);
+    assert!(!runner.lease(LeaseId(1)).unwrap().is_lost());
 }
