@@ -11,7 +11,7 @@ use aldaba_gate::knock::{FlagFilter, Mode};
 use aldaba_gate::spa::{AddressRule, Audience, Port, Transport, Window};
 use aldaba_gate::{DoorRule, Knock, KnockAction, SequenceSource};
 use aldaba_runner::door::{
-    Action, Commands, Door, Limits, NftAction, NftFamily, NftSet, PerFamily, Style, Template,
+    Action, Commands, Door, Established, Limits, NftAction, NftFamily, NftSet, PerFamily, Style, Template,
 };
 
 use crate::aldaba_toml::duration_text;
@@ -250,8 +250,9 @@ fn sequence(page: &mut Page, action: KnockAction, source: &SequenceSource, file:
 fn opening(page: &mut Page, door: &Door) {
     match &door.action {
         Action::LogOnly => page.key_if(door.style == Style::Native, "log-only", true),
-        Action::Nftables(NftAction { set: NftSet::Own { ports } }) => {
+        Action::Nftables(NftAction { set: NftSet::Own { ports, established } }) => {
             page.key("ports", list(ports, |range| quoted(&range.to_string())));
+            page.key_if(*established == Established::Cut, "established", quoted("cut"));
         }
         Action::Nftables(NftAction { set: NftSet::Named { family, table, set_v4, set_v6 } }) => {
             let family = match family {

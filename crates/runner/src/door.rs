@@ -111,10 +111,12 @@ pub struct NftAction {
 /// The set a door's elements go into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NftSet {
-    /// aldaba's own table guards these ports: members pass, established connections pass, the rest drops.
+    /// aldaba's own table guards these ports: members pass, established connections pass or do not, the rest drops.
     Own {
         /// The ports the door guards.
         ports: Vec<PortRange>,
+        /// What becomes of connections when the lease ends.
+        established: Established,
     },
     /// A set of the administrator's own ruleset.
     Named {
@@ -127,6 +129,15 @@ pub enum NftSet {
         /// Set for IPv6 addresses.
         set_v6: Option<String>,
     },
+}
+
+/// What becomes of a client's connections when its lease ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Established {
+    /// They stay.
+    Stay,
+    /// Nothing more of the client's gets in: the kernel sees to that, by the end of the element.
+    Cut,
 }
 
 /// A range of ports of one protocol, both ends included.

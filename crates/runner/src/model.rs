@@ -16,7 +16,8 @@ pub use world::World;
 use std::time::Duration;
 
 use crate::door::{
-    Action, Catalogue, Commands, Door, Limits, NftAction, NftFamily, NftSet, PerFamily, Style, Template,
+    Action, Catalogue, Commands, Door, Established, Limits, NftAction, NftFamily, NftSet, PerFamily, Style,
+    Template,
 };
 
 /// Runs the operations that these bytes stand for, then lets everything end, checking all the way.
@@ -45,7 +46,7 @@ pub fn catalogue(variant: u8) -> Catalogue {
     let mut doors = vec![
         command_door("native", Style::Native, "native", 30, Some(10)),
         command_door("knockd", Style::Knockd, "knockd", 10, None),
-        element_door("own", NftSet::Own { ports: Vec::new() }),
+        element_door("own", NftSet::Own { ports: Vec::new(), established: Established::Stay }),
         element_door("named", named_set()),
         command_door("at once", Style::Knockd, "at once", 0, None),
         without_stop(command_door("no stop", Style::Knockd, "no stop", 10, None)),

@@ -62,8 +62,8 @@ const TABLE: &str = "table inet aldaba {
 
 	chain guard {
 		type filter hook input priority filter - 10; policy accept;
-		ct state established,related accept
 		iifname \"lo\" accept
+		ct state established,related accept
 		ip saddr @door_ssh_v4 tcp dport 22 accept
 		ip6 saddr @door_ssh_v6 tcp dport 22 accept
 		ip saddr @door_mosh_v4 udp dport 60000-61000 accept
@@ -88,6 +88,32 @@ fn the_table_reads_as_intended() {
         firewall.remove_own_table("aldaba").unwrap();
         firewall.remove_own_table("aldaba").unwrap();
         assert_eq!(nft("list ruleset"), "");
+    });
+}
+
+#[test]
+fn doors_that_cut_connections_come_before_those_that_keep_them() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        let mut table = spec();
+        table.doors[1] = DoorSpec::new("mosh", [(true, 60_000, 61_000), (false, 23, 23)]).cutting(true);
+        firewall.ensure_own_table(&table).unwrap();
+        let expected = "\t\tiifname \"lo\" accept
+		udp dport 32768-65535 ct state established,related ct direction reply accept
+		ip saddr @door_mosh_v4 udp dport 60000-61000 accept
+		ip6 saddr @door_mosh_v6 udp dport 60000-61000 accept
+		ip saddr @door_mosh_v4 tcp dport 23 accept
+		ip6 saddr @door_mosh_v6 tcp dport 23 accept
+		udp dport 60000-61000 counter drop
+		tcp dport 23 counter drop
+		ct state established,related accept
+		ip saddr @door_ssh_v4 tcp dport 22 accept
+		ip6 saddr @door_ssh_v6 tcp dport 22 accept
+		tcp dport 22 counter drop
+";
+        let text = nft("-s list chain inet aldaba guard");
+        assert!(text.contains(expected), "{text}");
+        assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
     });
 }
 
@@ -215,8 +241,8 @@ fn only_what_others_do_to_ours_is_noticed_and_who_it_was() {
 const SILENT: &str = "table inet aldaba {
 	chain guard {
 		type filter hook input priority filter - 10; policy accept;
-INPUT		ct state established,related accept
-		iifname \"lo\" accept
+INPUT		iifname \"lo\" accept
+		ct state established,related accept
 	}
 
 	chain silence {

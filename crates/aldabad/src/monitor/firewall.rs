@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_config::{Policy, Receive, Spa};
-use aldaba_runner::door::{Action, Catalogue, NftAction, NftFamily, NftSet};
+use aldaba_runner::door::{Action, Catalogue, Established, NftAction, NftFamily, NftSet, Transport};
 use aldaba_runner::lease::Place;
 use aldaba_sys::nft::{DoorSpec, Nft, NftError, Ours, SetName, SpaPort, TableId, TableSpec};
 
@@ -164,13 +164,10 @@ fn own_doors(catalogue: &Catalogue) -> (Vec<DoorSpec>, bool) {
     for door in &catalogue.doors {
         let Action::Nftables(action) = &door.action else { continue };
         wanted = true;
-        if let NftSet::Own { ports } = &action.set {
-            doors.push(DoorSpec::new(
-                &door.name,
-                ports.iter().map(|range| {
-                    (range.transport == aldaba_runner::door::Transport::Udp, range.first, range.last)
-                }),
-            ));
+        if let NftSet::Own { ports, established } = &action.set {
+            let ports =
+                ports.iter().map(|range| (range.transport == Transport::Udp, range.first, range.last));
+            doors.push(DoorSpec::new(&door.name, ports).cutting(*established == Established::Cut));
         }
     }
     (doors, wanted)

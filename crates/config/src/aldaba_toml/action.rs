@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use aldaba_runner::door::{
-    Action, Commands, NftAction, NftFamily, NftSet, PerFamily, PortRange, Style, Template, Transport,
+    Action, Commands, Door, Established, NftAction, NftFamily, NftSet, PerFamily, PortRange, Style, Template,
+    Transport,
 };
 
+use super::daemon;
 use super::door::LONGEST;
 use super::table::{Table, Value};
 use super::values::{self, SetName};
@@ -20,6 +22,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The keys of each kind of action, as far as they are written.
 struct Keys<'d> {
     ports: Option<Value<'d>>,
+    established: Option<Value<'d>>,
     sets: [Option<Value<'d>>; 3],
     commands: [Option<Value<'d>>; 4],
     lines: [Option<Value<'d>>; 4],
@@ -32,6 +35,7 @@ impl<'d> Keys<'d> {
     fn take(table: &mut Table<'d>) -> Self {
         Self {
             ports: table.take("ports"),
+            established: table.take("established"),
             sets: ["set", "set-v4", "set-v6"].map(|name| table.take(name)),
             commands: ["start", "start-v6", "stop", "stop-v6"].map(|name| table.take(name)),
             lines: ["start-line", "start-line-v6", "stop-line", "stop-line-v6"].map(|name| table.take(name)),
@@ -75,7 +79,8 @@ pub(super) fn read(
     }
     if let Some(value) = &keys.ports {
         places.ports = Some(value.place.clone());
-        return ports(value, findings).map(|ports| nftables(NftSet::Own { ports }));
+        let established = established(keys.established.as_ref(), findings);
+        return ports(value, findings).map(|ports| nftables(NftSet::Own { ports, established }));
     }
     if keys.sets.iter().any(Option::is_some) {
         return sets(&keys, findings).map(nftables);
@@ -109,12 +114,62 @@ fn misplaced(keys: &Keys<'_>, style: Style, findings: &mut Findings) {
             );
         }
     }
+    if let Some(value) = keys.established.as_ref().filter(|_| keys.ports.is_none()) {
+        findings.add(not_ours(keys, value));
+    }
     let commands = keys.commands.iter().chain(&keys.lines).any(Option::is_some);
     if let Some(value) = keys.time_limit.as_ref().filter(|_| !commands) {
         findings.add(
             Diagnostic::error("wrong-key", &value.key, "time-limit is for doors with commands")
                 .help("remove the line"),
         );
+    }
+}
+
+/// Connections are aldaba's business only where its own table guards the ports.
+fn not_ours(keys: &Keys<'_>, value: &Value<'_>) -> Diagnostic {
+    let found = Diagnostic::error("wrong-key", &value.key, "established is for doors with ports");
+    if keys.sets.iter().any(Option::is_some) {
+        found.help(
+            "in your own ruleset: accept the set's members before `ct state established accept`, and drop the \
+             port's other packets right behind that",
+        )
+    } else if keys.kinds().iter().any(|kind| kind.name.starts_with("st")) {
+        found.help("open with ports = [\"22/tcp\"], or end the connections in the stop command: conntrack -D -s {ip}")
+    } else {
+        found.help("remove the line")
+    }
+}
+
+fn established(value: Option<&Value<'_>>, findings: &mut Findings) -> Established {
+    let choices = [("stay", Established::Stay), ("cut", Established::Cut)];
+    value.and_then(|value| daemon::choice(value, &choices, findings)).unwrap_or(Established::Stay)
+}
+
+/// One port cannot do both: of a connection nobody knows through which door it came.
+pub(super) fn one_word_for_each_port(doors: &[Door], places: &[DoorPlaces], findings: &mut Findings) {
+    let own = |(door, places): (&Door, &DoorPlaces)| match &door.action {
+        Action::Nftables(NftAction { set: NftSet::Own { ports, established } }) => {
+            Some((ports.clone(), *established, places.ports.clone()?))
+        }
+        _ => None,
+    };
+    let own: Vec<_> = doors.iter().zip(places).filter_map(own).collect();
+    for (index, (ports, established, place)) in own.iter().enumerate() {
+        let differs = |(others, other, _): &&(Vec<PortRange>, Established, Place)| {
+            other != established && others.iter().any(|a| ports.iter().any(|b| overlap(*a, *b)))
+        };
+        if let Some((_, _, before)) = own.iter().take(index).find(differs) {
+            findings.add(
+                Diagnostic::error(
+                    "established-differs",
+                    place,
+                    "one door of this port cuts connections, one does not",
+                )
+                .also(before, "the other is here")
+                .help("give both established = \"cut\", or neither"),
+            );
+        }
     }
 }
 

@@ -114,7 +114,7 @@ pub(super) fn read(
 /// The ports to wait for behind a door: those written for it, or those it guards; the first of each range.
 pub(crate) fn service_ports(written: Option<&[PortRange]>, action: &Action) -> Vec<Port> {
     let guarded = match action {
-        Action::Nftables(NftAction { set: NftSet::Own { ports } }) => ports.as_slice(),
+        Action::Nftables(NftAction { set: NftSet::Own { ports, .. } }) => ports.as_slice(),
         _ => &[],
     };
     let first = |range: &PortRange| {

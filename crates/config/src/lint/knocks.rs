@@ -92,7 +92,7 @@ const STRICT: &str = "in aldaba.toml doors are strict: any other port in between
 /// A port that is both a step and guarded: the knock goes through the closed door, and so does the connection.
 fn guarded_by_itself(subject: &Subject<'_>, sequence: &Sequence, at: &Place) -> Option<Diagnostic> {
     let Action::Nftables(action) = &subject.door.action else { return None };
-    let NftSet::Own { ports } = &action.set else { return None };
+    let NftSet::Own { ports, .. } = &action.set else { return None };
     let guarded = |step: &&Step| {
         ports.iter().any(|range| {
             let udp = range.transport == Transport::Udp;

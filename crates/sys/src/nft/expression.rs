@@ -77,6 +77,16 @@ impl Rule<'_> {
         self
     }
 
+    /// `ct direction reply`: of a connection that this host began.
+    pub(super) fn is_reply(&mut self) -> &mut Self {
+        self.expression("ct", |data| {
+            data.put_be32(1, REGISTER);
+            data.put_be32(2, 1);
+        });
+        self.compare(EQUAL, &[1]);
+        self
+    }
+
     /// `iifname "lo"`.
     pub(super) fn source_is_loopback(&mut self) -> &mut Self {
         let mut name = [0; 16];

@@ -6,8 +6,8 @@
 //!     set door_ssh_v6 { type ipv6_addr; flags timeout; }
 //!     chain guard {
 //!         type filter hook input priority filter - 10; policy accept;
-//!         ct state established,related accept
 //!         iifname "lo" accept
+//!         ct state established,related accept
 //!         ip saddr @door_ssh_v4 tcp dport 22 accept
 //!         ip6 saddr @door_ssh_v6 tcp dport 22 accept
 //!         tcp dport 22 counter drop
@@ -17,6 +17,19 @@
 //!
 //! With single packet authorization there are rules that keep its port silent ([`super::silence`]): first in `guard`, and in a
 //! chain for what leaves.
+//!
+//! A door that cuts connections at the end of a lease has its rules before the one for established connections, so that the end of the
+//! element is the end of the connection, with the daemon or without:
+//!
+//! ```text
+//!         ip saddr @door_ssh_v4 tcp dport 22 accept
+//!         ip6 saddr @door_ssh_v6 tcp dport 22 accept
+//!         tcp dport 22 counter drop
+//!         ct state established,related accept
+//! ```
+//!
+//! From port 32768 on, where the kernel takes the ports of this host's own connections from, what this host began itself still
+//! passes: `udp dport 32768-65535 ct state established,related ct direction reply accept`.
 //!
 //! It has no owner: it stays, and guards, when the daemon stops. What it accepts another table may still drop.
 
@@ -45,6 +58,8 @@ const TYPE_IPV4: u32 = 7;
 const TYPE_IPV6: u32 = 8;
 /// How all names of doors' sets begin.
 const PREFIX: &str = "door_";
+/// From here on the kernel takes local ports for connections that this host begins.
+const EPHEMERAL: u16 = 32_768;
 /// The longest part of a set's name that is taken from a door's.
 const LONGEST_NAME: usize = 100;
 
@@ -55,12 +70,21 @@ pub struct DoorSpec {
     set: String,
     /// Whether UDP, first and last port.
     ports: Vec<(bool, u16, u16)>,
+    /// Whether the end of a lease is the end of connections.
+    cuts: bool,
 }
 
 impl DoorSpec {
     /// A door of this name for these ports: whether UDP, first, last.
     pub fn new(name: &str, ports: impl IntoIterator<Item = (bool, u16, u16)>) -> Self {
-        Self { name: name.to_owned(), set: set_name(name), ports: ports.into_iter().collect() }
+        Self { name: name.to_owned(), set: set_name(name), ports: ports.into_iter().collect(), cuts: false }
+    }
+
+    /// The same, and whether the end of a lease is the end of connections.
+    #[must_use]
+    pub const fn cutting(mut self, cuts: bool) -> Self {
+        self.cuts = cuts;
+        self
     }
 
     fn set(&self, ipv6: bool) -> String {
@@ -185,21 +209,37 @@ impl TableSpec {
             spa.input().iter().for_each(|fill| rules.add(CHAIN, fill));
             spa.output().iter().for_each(|fill| rules.add(silence::CHAIN, fill));
         }
-        rules.add(CHAIN, |rule| rule.established().accept());
         rules.add(CHAIN, |rule| rule.source_is_loopback().accept());
-        for door in &self.doors {
-            for (udp, first, last) in &door.ports {
-                for ipv6 in [false, true] {
-                    let set = door.set(ipv6);
-                    rules.add(CHAIN, |rule| {
-                        rule.source_in(&set, ipv6).destination_ports(*udp, *first, *last).accept();
-                    });
-                }
+        let (cutting, keeping): (Vec<&DoorSpec>, Vec<&DoorSpec>) =
+            self.doors.iter().partition(|door| door.cuts);
+        for udp in [false, true] {
+            let high = |(is, _, last): &(bool, u16, u16)| *is == udp && *last >= EPHEMERAL;
+            if cutting.iter().flat_map(|door| &door.ports).any(high) {
+                rules.add(CHAIN, |rule| {
+                    rule.destination_ports(udp, EPHEMERAL, u16::MAX).established().is_reply().accept();
+                });
             }
         }
-        for (udp, first, last) in self.doors.iter().flat_map(|door| &door.ports) {
-            rules.add(CHAIN, |rule| rule.destination_ports(*udp, *first, *last).drop());
+        guard(rules, &cutting);
+        rules.add(CHAIN, |rule| rule.established().accept());
+        guard(rules, &keeping);
+    }
+}
+
+/// What lets these doors' members in, and nobody else.
+fn guard(rules: &mut Rules, doors: &[&DoorSpec]) {
+    for door in doors {
+        for (udp, first, last) in &door.ports {
+            for ipv6 in [false, true] {
+                let set = door.set(ipv6);
+                rules.add(CHAIN, |rule| {
+                    rule.source_in(&set, ipv6).destination_ports(*udp, *first, *last).accept();
+                });
+            }
         }
+    }
+    for (udp, first, last) in doors.iter().flat_map(|door| &door.ports) {
+        rules.add(CHAIN, |rule| rule.destination_ports(*udp, *first, *last).drop());
     }
 }
 
