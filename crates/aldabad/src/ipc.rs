@@ -183,6 +183,11 @@ pub enum FromWorker {
         /// How many since the last such message.
         refused: u64,
     },
+    /// It lives, and has taken everything it was told before this question.
+    Pong {
+        /// The question's number.
+        number: u32,
+    },
     /// A segment that a sequence looked at; only sent when [`ToWorker::Prepare`] asks for it.
     Hit {
         /// Where it came from, and from which port.
@@ -278,6 +283,11 @@ pub enum ToWorker {
         /// Of which.
         about: About,
     },
+    /// Say that you live.
+    Ping {
+        /// A number the answer carries.
+        number: u32,
+    },
     /// The next one-time sequence of a knock; `None`: there is none left.
     NextSequence {
         /// The knock.
@@ -336,6 +346,7 @@ impl FromWorker {
             Self::ShutOut { generation, lock, refused } => {
                 Writer::new(17).u32(generation).u8(lock).u64(refused)
             }
+            Self::Pong { number } => Writer::new(18).u32(number),
         };
         writer.bytes
     }
@@ -388,6 +399,7 @@ impl FromWorker {
             },
             16 => Self::RecallEnd { query: r.u32()?, seen: r.seen()? },
             17 => Self::ShutOut { generation: r.u32()?, lock: r.u8()?, refused: r.u64()? },
+            18 => Self::Pong { number: r.u32()? },
             _ => return Err(Malformed),
         };
         r.end(message)
@@ -428,6 +440,7 @@ impl ToWorker {
             Self::Store => Writer::new(10),
             Self::Listen => Writer::new(11),
             Self::Recall { query, about } => Writer::new(12).u32(*query).about(*about),
+            Self::Ping { number } => Writer::new(13).u32(*number),
         };
         writer.bytes
     }
@@ -453,6 +466,7 @@ impl ToWorker {
             10 => Self::Store,
             11 => Self::Listen,
             12 => Self::Recall { query: r.u32()?, about: r.about()? },
+            13 => Self::Ping { number: r.u32()? },
             9 => Self::NextSequence { place: r.place()?, sequence: r.sequence()? },
             _ => return Err(Malformed),
         };

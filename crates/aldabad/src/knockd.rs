@@ -15,7 +15,7 @@ use jiff::ZonedDateTime;
 
 use crate::face::{Face, Knockd};
 use crate::log::{Form, Log, aloud};
-use crate::monitor::{Monitor, Overrides, Setup};
+use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::run::state_folder;
 use crate::source::{Read, Source};
 use crate::state::knockd_folder;
@@ -72,6 +72,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     let face = Knockd { verbose, debug: options.debug, lookup: options.lookup };
     let control = read.loaded.policy.daemon.control.clone();
     let setup = Setup {
+        service: Service::of(surroundings),
         control,
         state_folder: knockd_folder(&base, source.path(), &interface),
         face: Face::Knockd(face),

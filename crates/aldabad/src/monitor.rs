@@ -11,8 +11,10 @@ mod effects;
 mod firewall;
 mod history;
 mod policy;
+mod pulse;
 mod reload;
 mod requests;
+mod service;
 mod spa;
 mod speech;
 mod start;
@@ -38,6 +40,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 pub use commands::spawn_as;
 pub use firewall::own_table;
 pub use policy::Overrides;
+pub use service::Service;
 pub use start::{Setup, StartError};
 pub use store::{has_store, make_store};
 
@@ -52,6 +55,7 @@ use control::{ClientId, Control};
 use firewall::Firewall;
 use history::History;
 use policy::InForce;
+use pulse::Pulse;
 use reload::Reloading;
 use spa::SpaHold;
 use speech::Speech;
@@ -75,6 +79,9 @@ pub struct Monitor {
     workers: Workers,
     captures: Captures,
     spa_hold: SpaHold,
+    /// Whether the worker answers.
+    pulse: Pulse,
+    service: Service,
     links: LinkWatch,
     clock: StepWatch,
     closer: Option<CloserHandle>,
@@ -144,6 +151,7 @@ impl Monitor {
         }
         self.handle_timeouts(now);
         self.perform(now);
+        self.tell_service(now);
     }
 
     fn wait(&self) -> Vec<Woken> {
@@ -189,6 +197,8 @@ impl Monitor {
             self.control.poll_timeout(),
             self.questions.poll_timeout(),
             self.truth.poll_timeout(),
+            self.pulse.poll_timeout(),
+            self.service.poll_timeout(),
             self.retry,
         ];
         timeouts.into_iter().flatten().min()
@@ -201,6 +211,7 @@ impl Monitor {
         self.handle_questions_timeout(now);
         self.handle_control_timeout(now);
         self.handle_truth_timeout(now);
+        self.feel_pulse(now);
         if self.workers.poll_timeout().is_some_and(|due| due <= now) {
             self.start_worker(now);
         }

@@ -11,7 +11,7 @@ use crate::cli::RunArgs;
 use crate::control;
 use crate::face::Face;
 use crate::log::{Form, Level, Log};
-use crate::monitor::{Monitor, Overrides, Setup};
+use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::source::Source;
 use crate::surroundings::Surroundings;
 use crate::wording::quoted;
@@ -51,6 +51,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     let configured = daemon.control.clone();
     let control = control::socket(args.control.as_deref(), configured, surroundings.runtime_folder());
     let setup = Setup {
+        service: Service::of(surroundings),
         face: Face::Aldabad,
         source,
         read,

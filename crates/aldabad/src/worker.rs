@@ -216,6 +216,7 @@ impl Worker {
                     return Err(End::Broken);
                 }
             }
+            ToWorker::Ping { number } => self.reporter.insist(FromWorker::Pong { number }),
             ToWorker::Recall { query, about } => self.recall(query, about),
             ToWorker::NextSequence { place, sequence } => {
                 // For a policy that has gone meanwhile it means nothing.

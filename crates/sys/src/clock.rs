@@ -18,6 +18,12 @@ pub fn boottime() -> Duration {
     duration(clock_gettime(ClockId::Boottime))
 }
 
+/// The clock the service manager reckons with: like [`boottime`], but it stands still while the machine sleeps.
+#[must_use]
+pub fn monotonic() -> Duration {
+    duration(clock_gettime(ClockId::Monotonic))
+}
+
 /// Time since 1970; zero where the clock stands before that.
 #[must_use]
 pub fn wall() -> Duration {

@@ -13,6 +13,7 @@ pub mod memfd;
 pub mod namespace;
 mod netlink;
 pub mod nft;
+pub mod notify;
 pub mod pnet_capture;
 pub mod poll;
 pub mod privileges;

@@ -7,9 +7,11 @@ use std::ffi::{CString, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use rustix::io::Errno;
+
+use crate::notify::VARIABLES;
 
 mod tree;
 
@@ -35,7 +37,7 @@ pub enum Program {
 pub enum Conduct {
     /// Fixed environment, directory `/`, no input, output captured.
     Confined,
-    /// The daemon's environment, directory, input and output.
+    /// The daemon's environment (without what its service manager has set for it alone), directory, input and output.
     AsTheDaemon,
 }
 
@@ -68,11 +70,15 @@ pub fn start(program: &Program, conduct: Conduct) -> io::Result<Child> {
     };
     actions.close_from_three()?;
     let mark = (conduct == Conduct::Confined).then(Mark::fresh);
-    let environment = mark.as_ref().map(|mark| {
-        let [path, locale] = ENVIRONMENT;
-        pointers(&[path, locale, mark.variable()])
-    });
-    let pid = spawn(&file, &words, environment.as_deref(), &actions)?;
+    let inherited = if mark.is_none() { inherited() } else { Vec::new() };
+    let environment = match &mark {
+        Some(mark) => {
+            let [path, locale] = ENVIRONMENT;
+            pointers(&[path, locale, mark.variable()])
+        }
+        None => pointers(&inherited),
+    };
+    let pid = spawn(&file, &words, &environment, &actions)?;
     Ok(Child { pid, output: output.map(|(ours, _)| ours), mark })
 }
 
@@ -117,6 +123,14 @@ fn resolve(name: &CString) -> io::Result<CString> {
     CString::new(file).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
+/// This process's environment as a command may have it.
+fn inherited() -> Vec<CString> {
+    let ours = std::env::vars_os().filter(|(name, _)| VARIABLES.iter().all(|kept| name != kept));
+    // Neither part of a variable can hold a zero.
+    ours.filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
+        .collect()
+}
+
 fn pointers<T: AsRef<std::ffi::CStr>>(words: &[T]) -> Vec<*mut libc::c_char> {
     let pointers = words.iter().map(|word| word.as_ref().as_ptr().cast_mut());
     pointers.chain(std::iter::once(std::ptr::null_mut())).collect()
@@ -125,14 +139,11 @@ fn pointers<T: AsRef<std::ffi::CStr>>(words: &[T]) -> Vec<*mut libc::c_char> {
 fn spawn(
     file: &CString,
     words: &[CString],
-    environment: Option<&[*mut libc::c_char]>,
+    environment: &[*mut libc::c_char],
     actions: &Actions,
 ) -> io::Result<u32> {
     let attributes = Attributes::new()?;
     let words = pointers(words);
-    // SAFETY: reads the pointer to the environment; no other thread of ours writes it.
-    let inherited = unsafe { environ };
-    let environment = environment.map_or(inherited.cast_const(), <[_]>::as_ptr);
     let mut pid = 0;
     // SAFETY: all pointers are valid for the call; both lists end with a null pointer.
     let result = unsafe {
@@ -142,7 +153,7 @@ fn spawn(
             &raw const actions.0,
             &raw const attributes.0,
             words.as_ptr(),
-            environment,
+            environment.as_ptr(),
         )
     };
     check(result)?;
@@ -150,7 +161,6 @@ fn spawn(
 }
 
 unsafe extern "C" {
-    static environ: *mut *mut libc::c_char;
     /// glibc 2.34, 2021.
     fn posix_spawn_file_actions_addclosefrom_np(
         actions: *mut libc::posix_spawn_file_actions_t,

@@ -39,6 +39,7 @@ fn from_worker() -> Vec<FromWorker> {
         },
         FromWorker::Rejected { from: six, refusal: Refusal::Address, id: KnockId([1; 8]), device: None },
         FromWorker::StoreFailed,
+        FromWorker::Pong { number: u32::MAX },
         FromWorker::Recalled {
             query: u32::MAX,
             age: 7,
@@ -74,6 +75,7 @@ fn to_worker() -> Vec<ToWorker> {
     vec![
         ToWorker::Prepare { generation: 1, keep_attempts: true, stages: false, hits: true, ipv4_only: true },
         ToWorker::Commit { generation: 1 },
+        ToWorker::Ping { number: 5 },
         ToWorker::Interface { index: 2, loopback: false, name: "eth0".into() },
         ToWorker::Interface { index: 2, loopback: true, name: "n".repeat(31) },
         ToWorker::Address { index: 2, address: "fe80::1".parse().unwrap() },

@@ -68,6 +68,11 @@ impl Captures {
         &self.watch
     }
 
+    /// Whether anything is captured now.
+    pub(super) fn is_capturing(&self) -> bool {
+        !self.rings.is_empty() || !self.prepared.is_empty()
+    }
+
     /// Captures elsewhere from the next look on.
     pub(super) fn set_watch(&mut self, watch: Watch) {
         if self.watch != watch {

@@ -19,6 +19,8 @@ pub(super) struct Firewall {
     made: Option<TableId>,
     /// Doors of the policy need it.
     wanted: bool,
+    /// The policy wants it and it is not there: what it is to guard stands open.
+    open: bool,
     /// The set of the administrator's own that was missing last, so that it is said once.
     missing: Option<SetName>,
 }
@@ -36,7 +38,12 @@ impl Firewall {
     /// Nothing is opened or made yet.
     pub(super) fn new(table: &str) -> Self {
         let table = TableSpec { name: table.to_owned(), doors: Vec::new(), spa: None };
-        Self { table, nft: None, made: None, wanted: false, missing: None }
+        Self { table, nft: None, made: None, wanted: false, open: false, missing: None }
+    }
+
+    /// Whether doors stand open because the table cannot be made.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Makes aldaba's own table what the policy wants it to be; elements of doors that stay do too. Whether somebody else
@@ -225,7 +232,9 @@ impl Monitor {
     }
 
     fn make_table(&mut self, now: Duration) {
-        match self.firewall.prepare(&self.policy.current().policy) {
+        let prepared = self.firewall.prepare(&self.policy.current().policy);
+        self.firewall.open = matches!(prepared, Err(NotPrepared::Doors(_)));
+        match prepared {
             Ok(true) => self.say_table_restored(now),
             Ok(false) => {}
             Err(NotPrepared::Doors(error)) => self.degraded(now, "firewall", &error),

@@ -61,6 +61,7 @@ impl Monitor {
         if self.stopping.is_some() {
             return Err(ReloadRefused { errors: 0, report: "the daemon is about to end\n".to_owned() });
         }
+        self.service.say_reloading();
         if self.face.is_knockd() {
             self.say_rereading();
         }

@@ -76,6 +76,7 @@ impl Monitor {
                 let what = SeenWhat::Refused(refusal);
                 self.handle_recalled(query, Seen { at, from, id: Some(id), device, again, what });
             }
+            FromWorker::Pong { number } => self.pulse.answer(number),
             FromWorker::RecallEnd { query, seen } => self.handle_recall_end(now, query, &seen),
             FromWorker::Hello { .. }
             | FromWorker::Rejected { .. }

@@ -23,7 +23,9 @@ use super::control::Control;
 use super::firewall::Firewall;
 use super::history::History;
 use super::policy::{InForce, Overrides};
+use super::pulse::Pulse;
 use super::reload::watch;
+use super::service::Service;
 use super::spa::SpaHold;
 use super::speech::Speech;
 use super::truth::Truth;
@@ -60,6 +62,8 @@ pub struct Setup {
     pub sandbox: bool,
     /// Where it answers the administrator, if anywhere.
     pub control: Option<PathBuf>,
+    /// Who is told that it works.
+    pub service: Service,
 }
 
 /// Why a daemon does not start.
@@ -105,7 +109,7 @@ fn kernel(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
 impl Monitor {
     /// Opens everything and waits until the worker serves.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { face, source, read, overrides, log, state_folder, sandbox, control } = setup;
+        let Setup { face, source, read, overrides, log, state_folder, sandbox, control, service } = setup;
         // Without it no later moment would be better: a daemon that runs and hears nothing helps nobody.
         CaptureSocket::permitted().map_err(kernel("cannot capture packets"))?;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
@@ -141,6 +145,8 @@ impl Monitor {
             workers: Workers::new(program, identity, sandbox),
             captures,
             spa_hold: SpaHold::default(),
+            pulse: Pulse::new(service.watchdog()),
+            service,
             links,
             clock,
             closer: None,
@@ -252,6 +258,7 @@ impl Monitor {
         let changes = self.captures.tell_all(&mut self.workers);
         self.say_changes(now, changes);
         self.workers.set_serving();
+        self.pulse.begin(now);
         if !self.face.is_knockd() {
             let pid = self.workers.pid().unwrap_or_default();
             let confined = if self.workers.kept_uid() { " confined=no" } else { "" };
@@ -261,6 +268,7 @@ impl Monitor {
 
     /// A worker has ended; the next one is planned.
     pub(super) fn worker_ended(&mut self, now: Duration, how: &str) {
+        self.pulse.end();
         let again = self.workers.poll_timeout().map_or(Duration::ZERO, |due| due.saturating_sub(now));
         let line = format!("worker-ended {how} again-in={}", crate::wording::short(again));
         self.speech.tell(Level::Error, line);
@@ -296,6 +304,7 @@ impl Monitor {
         }
         if changes.needs_new_worker && self.workers.is_living() {
             self.workers.replace(now);
+            self.pulse.end();
         }
     }
 }

@@ -21,6 +21,8 @@ impl Monitor {
             return;
         }
         self.stopping = Some(signal);
+        self.service.say_stopping();
+        self.pulse.end();
         self.workers.dismiss();
         let what = match self.policy.current().policy.daemon.on_exit {
             OnExit::Close => OnShutdown::Close { grace: GRACE },

@@ -1,0 +1,144 @@
+//! Whether the worker lives: it is asked now and then, and one that does not answer in time is ended like one that has
+//! died. Nobody waits for the answer. Pure: the time is an argument.
+
+use std::time::Duration;
+
+/// How often it is asked.
+const EVERY: Duration = Duration::from_secs(5);
+/// How long it may be silent. It is busy for a second at most, with a policy of 100,000 devices.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The questions to one worker.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    every: Duration,
+    patience: Duration,
+    /// When the next question is due; `None`: no worker serves.
+    next: Option<Duration>,
+    /// The last question's number, and since when it is unanswered.
+    asked: u32,
+    open: Option<Duration>,
+    /// The worker that serves has answered once: it has taken all it was given before.
+    answered: bool,
+}
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beat {
+    /// Ask it, with this number.
+    Ask(u32),
+    /// It does not answer: end it.
+    Silent,
+}
+
+impl Pulse {
+    /// A service manager that restarts a silent daemon after `watchdog` must not be quicker than we are.
+    pub(super) fn new(watchdog: Option<Duration>) -> Self {
+        let watchdog = watchdog.unwrap_or(Duration::MAX);
+        Self {
+            every: EVERY.min(watchdog / 8),
+            patience: PATIENCE.min(watchdog / 4),
+            next: None,
+            asked: 0,
+            open: None,
+            answered: false,
+        }
+    }
+
+    /// A worker serves from now on: the first question follows at once.
+    pub(super) const fn begin(&mut self, now: Duration) {
+        self.next = Some(now);
+        self.open = None;
+        self.answered = false;
+    }
+
+    /// None serves any more.
+    pub(super) const fn end(&mut self) {
+        self.next = None;
+        self.open = None;
+        self.answered = false;
+    }
+
+    /// It answered. An answer to another question than the last says nothing.
+    pub(super) fn answer(&mut self, number: u32) {
+        if self.open.is_some() && number == self.asked {
+            self.open = None;
+            self.answered = true;
+        }
+    }
+
+    /// Whether a worker serves that has answered, and in time up to now.
+    pub(super) fn is_alive(&self, now: Duration) -> bool {
+        self.answered && self.open.is_none_or(|since| now < since.saturating_add(self.patience))
+    }
+
+    /// When [`Pulse::beat`] has something to say.
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        match self.open {
+            Some(since) => Some(since.saturating_add(self.patience)),
+            None => self.next,
+        }
+    }
+
+    /// What is due now.
+    pub(super) fn beat(&mut self, now: Duration) -> Option<Beat> {
+        if self.poll_timeout().is_none_or(|due| now < due) {
+            return None;
+        }
+        if self.open.is_some() {
+            self.end();
+            return Some(Beat::Silent);
+        }
+        self.asked = self.asked.wrapping_add(1);
+        self.open = Some(now);
+        self.next = Some(now.saturating_add(self.every));
+        Some(Beat::Ask(self.asked))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn one_that_answers_is_asked_again_and_one_that_does_not_is_ended() {
+        let mut pulse = Pulse::new(None);
+        assert_eq!((pulse.beat(at(1)), pulse.poll_timeout()), (None, None), "there is no worker");
+        pulse.begin(at(1));
+        assert_eq!(pulse.beat(at(1)), Some(Beat::Ask(1)));
+        assert!(!pulse.is_alive(at(1)), "it has said nothing yet");
+        pulse.answer(7);
+        assert!(!pulse.is_alive(at(2)), "that was no answer to this question");
+        pulse.answer(1);
+        assert!(pulse.is_alive(at(2)));
+        assert_eq!((pulse.beat(at(5)), pulse.poll_timeout()), (None, Some(at(6))));
+        assert_eq!(pulse.beat(at(6)), Some(Beat::Ask(2)));
+        assert!(pulse.is_alive(at(25)));
+        assert!(!pulse.is_alive(at(26)));
+        assert_eq!(pulse.beat(at(26)), Some(Beat::Silent));
+        assert_eq!((pulse.beat(at(60)), pulse.poll_timeout()), (None, None), "that worker is gone");
+    }
+
+    #[test]
+    fn the_next_worker_begins_anew() {
+        let mut pulse = Pulse::new(None);
+        pulse.begin(at(1));
+        assert_eq!(pulse.beat(at(1)), Some(Beat::Ask(1)));
+        pulse.begin(at(2));
+        assert_eq!(pulse.beat(at(2)), Some(Beat::Ask(2)));
+        pulse.answer(1);
+        assert!(!pulse.is_alive(at(2)), "the one before said that");
+    }
+
+    #[test]
+    fn a_worker_is_replaced_before_the_service_manager_loses_patience() {
+        for watchdog in [at(1), at(4), at(60), at(3600)] {
+            let pulse = Pulse::new(Some(watchdog));
+            assert!(pulse.every + pulse.patience < watchdog / 2, "{watchdog:?}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The daemon as a service: what its manager hears, and what commands must not hear.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "real daemons take real time, every wait is bounded; tests fail by panicking"
+)]
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use aldaba_tests::program::binary;
+use aldaba_tests::{Hosts, Program, cannot_run, until};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A service manager that listens, and its daemon.
+struct Service {
+    manager: UnixDatagram,
+    daemon: Program,
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+}
+
+const NATIVE: &str = "interfaces = [\"srv0\"]\n[[door]]\nname = \"web\"\nsequence = \"7000,8000\"\n\
+                      ports = [\"4000/tcp\"]\nlease = \"60s\"\n";
+
+fn service(name: &str, config: &str) -> Option<Service> {
+    if cannot_run().is_some() {
+        return None;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().unwrap());
+    std::fs::write(dir.path().join(name), config.replace("DIR", dir.path().to_str().unwrap())).unwrap();
+    let manager = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let notify = format!("NOTIFY_SOCKET={}", path("notify"));
+    let (program, config, state, control) =
+        (binary("aldabad"), path(name), path("state"), path("control.sock"));
+    let words = [
+        &["env", &notify, "WATCHDOG_USEC=4000000", program.to_str().unwrap(), "run", "--config", &config],
+        &["--state-dir", &state, "--control", &control][..],
+    ];
+    let daemon = Program::start(&hosts, &words.concat(), &dir.path().join("output"));
+    Some(Service { manager, daemon, hosts, dir })
+}
+
+impl Service {
+    /// What the manager hears until this comes, with it.
+    fn hears(&self, what: &str, limit: Duration) -> Vec<String> {
+        let (start, mut heard, mut words) = (Instant::now(), Vec::new(), [0; 1024]);
+        while start.elapsed() < limit {
+            if let Ok(length) = self.manager.recv(&mut words) {
+                heard.push(String::from_utf8_lossy(&words[..length]).into_owned());
+                if heard.last().unwrap().contains(what) {
+                    return heard;
+                }
+            }
+        }
+        panic!("no {what} after {limit:?}, but {heard:?}\n{}", self.daemon.said());
+    }
+
+    fn worker(&self) -> Pid {
+        let is_worker = |pid: &u32| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            name.starts_with("aldabad: worker")
+        };
+        let worker = self.daemon.children().into_iter().find(is_worker).expect("a worker");
+        Pid::from_raw(i32::try_from(worker).unwrap()).unwrap()
+    }
+}
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn the_manager_hears_when_it_works_reloads_and_ends() {
+    let Some(mut service) = service("aldaba.toml", NATIVE) else { return };
+    let ready = service.hears("READY=1", SOON).pop().unwrap();
+    assert!(ready.contains("STATUS=1 doors on srv0, 0 leases"), "{ready}");
+    // It was no promise: the port is guarded and a knock opens.
+    let _listener = service.hosts.listen(4000);
+    assert!(!service.hosts.reachable(4000));
+    service.hosts.wait_for_link();
+    service.hosts.knock(&[7000, 8000]);
+    service.daemon.wait_for("opened door=web");
+    service.hears("1 leases", SOON);
+    service.daemon.signal(Signal::HUP);
+    let reloading = service.hears("RELOADING=1", SOON).pop().unwrap();
+    let micros = reloading.split("MONOTONIC_USEC=").nth(1).expect(&reloading);
+    assert!(micros.parse::<u64>().is_ok(), "{reloading}");
+    service.hears("READY=1", SOON);
+    std::fs::write(service.dir.path().join("aldaba.toml"), "nonsense").unwrap();
+    service.daemon.signal(Signal::HUP);
+    service.hears("RELOADING=1", SOON);
+    service.hears("READY=1", SOON);
+    assert!(service.daemon.stop().success());
+    service.hears("STOPPING=1", SOON);
+}
+
+/// R23: a worker that does nothing more is no sign of life, and is replaced without anybody's help.
+#[test]
+fn r23_a_worker_that_hangs_is_replaced_and_gives_no_sign_of_life() {
+    let Some(service) = service("aldaba.toml", NATIVE) else { return };
+    service.hears("READY=1", SOON);
+    service.hears("WATCHDOG=1", SOON);
+    kill_process(service.worker(), Signal::STOP).unwrap();
+    let stopped = Instant::now();
+    service.daemon.wait_for("worker-ended why=silent");
+    println!("figure: R23 a worker that hangs is replaced after {} ms", stopped.elapsed().as_millis());
+    service.daemon.wait_until("a new worker", |said| said.matches("worker-started").count() == 2);
+    service.hears("WATCHDOG=1", SOON);
+    service.hosts.wait_for_link();
+    service.hosts.knock(&[7000, 8000]);
+    service.daemon.wait_for("opened door=web");
+    // Held down for good, it is not covered up: every new worker hangs too.
+    let end = Instant::now() + Duration::from_millis(4500);
+    let mut signs = Vec::new();
+    let mut words = [0; 1024];
+    while Instant::now() < end {
+        for worker in service.daemon.children() {
+            kill_process(Pid::from_raw(i32::try_from(worker).unwrap()).unwrap(), Signal::STOP).ok();
+        }
+        if let Ok(length) = service.manager.recv(&mut words)
+            && words[..length].starts_with(b"WATCHDOG")
+        {
+            signs.push(Instant::now());
+        }
+    }
+    assert!(signs.last().is_none_or(|last| end - *last > Duration::from_secs(2)), "{signs:?}");
+}
+
+/// Doors of knockd.conf have the daemon's environment, but they do not speak in its name.
+#[test]
+fn commands_do_not_find_the_way_to_the_manager() {
+    let config =
+        "[options]\n interface = srv0\n[web]\n sequence = 7000,8000\n command = env > DIR/environment\n";
+    let Some(service) = service("knockd.conf", config) else { return };
+    service.hears("READY=1", SOON);
+    service.hosts.wait_for_link();
+    service.hosts.knock(&[7000, 8000]);
+    let seen = service.dir.path().join("environment");
+    let seen = || std::fs::read_to_string(Path::new(&seen)).unwrap_or_default();
+    assert!(until(SOON, || seen().contains("PATH=")).is_some(), "{}", service.daemon.said());
+    assert!(!seen().contains("NOTIFY_SOCKET") && !seen().contains("WATCHDOG"), "{}", seen());
+}
