@@ -20,6 +20,7 @@ impl World {
                 assert!(!timeout.is_zero(), "a timeout of zero is for ever to the kernel");
                 if self.refused() {
                     self.runner.element_failed(self.now, lease, "refused");
+                    self.looks = true;
                 } else {
                     let (of, till) = ((name(&place), address), self.now.saturating_add(timeout));
                     self.check_earned(&of, till);

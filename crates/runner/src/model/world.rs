@@ -47,6 +47,8 @@ pub struct World {
     pub(super) earned: BTreeMap<(String, IpAddr), Duration>,
     /// A knock is being answered.
     pub(super) knocking: bool,
+    /// The kernel has refused an element: the monitor looks at the firewall next.
+    pub(super) looks: bool,
     pub(super) seen: BTreeMap<LeaseId, Seen>,
     /// Records whose last write or removal failed: the journal may differ from the table there.
     pub(super) behind: BTreeSet<LeaseId>,
@@ -71,6 +73,7 @@ impl World {
             elements: BTreeMap::new(),
             earned: BTreeMap::new(),
             knocking: false,
+            looks: false,
             seen: BTreeMap::new(),
             behind: BTreeSet::new(),
             ending: false,
@@ -123,6 +126,10 @@ impl World {
             Operation::Remove(which) => self.remove_one(which),
         }
         self.settle();
+        if std::mem::take(&mut self.looks) {
+            self.notice_losses(Loss::Removed);
+            self.settle();
+        }
         if self.dies_after.is_none() {
             self.check_at_rest();
         }
@@ -132,7 +139,7 @@ impl World {
     fn notice_losses(&mut self, loss: Loss) {
         let is_missing = |lease: &&Lease| {
             let place = place(lease.held()).map(|place| (name(place), lease.address()));
-            place.is_some_and(|place| !self.elements.contains_key(&place))
+            !lease.is_lost() && place.is_some_and(|place| !self.elements.contains_key(&place))
         };
         let missing: Vec<LeaseId> = self.runner.leases().filter(is_missing).map(Lease::id).collect();
         for id in missing {
