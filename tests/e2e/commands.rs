@@ -293,3 +293,45 @@ fn the_worker_is_another_user_without_capabilities() {
     assert_eq!(field("Seccomp:"), ["2"]);
     assert!(field("Groups:").is_empty());
 }
+
+/// R8: the start program is not there at the start, then is; it fails, then does not.
+#[test]
+fn r8_a_command_that_is_missing_or_fails_is_loud_and_works_when_it_is_back() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(scene) = scene_with(|dir| {
+        let program = dir.join("opener");
+        config(dir, "60s", "").replace("/usr/bin/touch", &program.display().to_string())
+    }) else {
+        return;
+    };
+    let program = scene.dir.path().join("opener");
+    let install = |text: &str| {
+        // Renamed into its place: a program that is being written cannot be started.
+        let new = scene.dir.path().join("new");
+        std::fs::write(&new, text).expect("written");
+        std::fs::set_permissions(&new, PermissionsExt::from_mode(0o755)).expect("its mode");
+        std::fs::rename(&new, &program).expect("renamed");
+    };
+    let knock = || scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("degraded what=command error=\"there is no program ");
+    knock();
+    scene.daemon.wait_for("command-failed door=web address=10.9.0.2 part=start not-started error=");
+    install("#!/bin/sh\nexit 3\n");
+    scene.daemon.wait_for("program-found path=");
+    knock();
+    scene.daemon.wait_for("command-failed door=web address=10.9.0.2 part=start status=3");
+    // What may have been opened half is closed.
+    scene.daemon.wait_for("part=stop line=");
+    scene.daemon.wait_until("nothing is left to close", |said| {
+        said.contains("cannot-close") || said.contains("close-failed")
+    });
+    install("#!/bin/sh\nexec /usr/bin/touch \"$1\"\n");
+    assert!(!scene.is_open());
+    let opened = until(Duration::from_secs(5), || {
+        knock();
+        scene.is_open()
+    });
+    assert!(opened.is_some(), "{}", scene.daemon.said());
+    let said = scene.daemon.said();
+    assert_eq!(said.matches("degraded what=command").count(), 1, "{said}");
+}

@@ -196,8 +196,9 @@ fn elements_go_into_a_set_of_the_administrators_own() {
     assert!(same.is_some(), "nothing else was touched: {}", ruleset());
 }
 
+/// R8: the firewall has not what a door needs.
 #[test]
-fn a_set_that_is_missing_is_named_at_the_start_and_may_come_later() {
+fn r8_a_set_that_is_missing_is_named_at_the_start_and_may_come_later() {
     if cannot_run().is_some() {
         return;
     }
@@ -206,6 +207,10 @@ fn a_set_that_is_missing_is_named_at_the_start_and_may_come_later() {
     let config = SSH.replace(r#"ports = ["2222/tcp"]"#, "set = \"inet filter ssh_open\"");
     let daemon = Program::aldabad(&hosts, dir.path(), &config);
     daemon.wait_for("degraded what=firewall error=\"there is no set inet filter ssh_open:");
+    hosts.knock(&[7000, 8000, 9000]);
+    daemon.wait_for(
+        "element-failed door=ssh address=10.9.0.2 part=start error=\"there is no such table or set\"",
+    );
     let set = "add table inet filter; add set inet filter ssh_open { type ipv4_addr; flags timeout; }";
     hosts.on_server(&["nft", set]);
     hosts.knock(&[7000, 8000, 9000]);

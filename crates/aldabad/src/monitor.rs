@@ -11,6 +11,7 @@ mod effects;
 mod firewall;
 mod history;
 mod policy;
+mod programs;
 mod pulse;
 mod reload;
 mod requests;
@@ -24,6 +25,7 @@ mod truth;
 mod why;
 mod workers;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,6 +78,8 @@ pub struct Monitor {
     commands: Commands,
     firewall: Firewall,
     truth: Truth,
+    /// Programs of commands that were not there last, so that it is said once.
+    missing_programs: BTreeSet<String>,
     workers: Workers,
     captures: Captures,
     spa_hold: SpaHold,

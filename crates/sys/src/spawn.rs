@@ -109,6 +109,13 @@ fn words(program: &Program) -> io::Result<(CString, Vec<CString>)> {
     }
 }
 
+/// Whether there is a program of this name that can be started.
+#[must_use]
+pub fn is_there(name: &str) -> bool {
+    let file = CString::new(name).ok().and_then(|name| resolve(&name).ok());
+    file.is_some_and(|file| rustix::fs::access(&file, rustix::fs::Access::EXEC_OK).is_ok())
+}
+
 /// The file of a program's name: the search path is the fixed one, whatever the daemon's environment says.
 fn resolve(name: &CString) -> io::Result<CString> {
     let name_text = name.to_string_lossy();

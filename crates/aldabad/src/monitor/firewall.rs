@@ -211,6 +211,7 @@ impl Monitor {
         // Before the look: what changes after it is noticed.
         self.watch_firewall(now);
         self.look_for_sets(now);
+        self.look_for_programs(now);
         if self.firewall.is_used() {
             self.look_at_leases(now);
         }

@@ -1,5 +1,6 @@
 //! How the monitor comes to be: everything opened, the worker serving, overdue leases taken over.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -142,6 +143,7 @@ impl Monitor {
             commands: Commands::default(),
             firewall,
             truth: Truth::default(),
+            missing_programs: BTreeSet::new(),
             workers: Workers::new(program, identity, sandbox),
             captures,
             spa_hold: SpaHold::default(),
