@@ -13,6 +13,7 @@ use crate::policy::{Daemon, Interfaces, Log, Policy};
 use crate::{Options, suggest};
 
 mod door;
+pub(crate) mod foreign;
 mod lines;
 mod number;
 mod target;
@@ -210,14 +211,10 @@ impl Reader<'_> {
             return;
         }
         let found = Diagnostic::error("no-value", at, "a directive needs `=` and a value");
-        let found = if name.starts_with(';') {
-            found.help("a comment begins with #")
-        } else if name.starts_with('[') {
-            found.help("a section's line ends with its bracket: nothing may follow")
-        } else if is_door_directive(upper) || is_in(&OPTION_DIRECTIVES, upper) {
+        let found = if is_door_directive(upper) || is_in(&OPTION_DIRECTIVES, upper) {
             found.help(format!("write {name} = VALUE"))
         } else {
-            found.help("a long command has to stand on one line; there is no continuation with a backslash")
+            found.help(foreign::advice(name))
         };
         self.findings.add(found.knockd(syntax_error(line)));
     }
@@ -241,6 +238,7 @@ impl Reader<'_> {
 
     fn option(&mut self, upper: &str, text: &str, place: Place) {
         let path = (!text.is_empty()).then(|| PathBuf::from(cut(text, LONGEST_LINE)));
+        self.findings.list.extend(foreign::comment(text, &place));
         match upper {
             "LOGFILE" => self.log.file = path,
             "PIDFILE" => self.pid_file = path,

@@ -4,6 +4,7 @@ use aldaba_gate::knock::grammar::{self, Leniency, LeniencyKind, SequenceError, S
 use aldaba_gate::knock::{FlagError, Sequence, Step};
 
 use crate::diagnostic::{Diagnostic, Place};
+use crate::knockd::foreign::{FILL_IN, is_placeholder};
 use crate::plan::Findings;
 use crate::suggest;
 
@@ -12,7 +13,7 @@ pub(crate) fn knockd(text: &str, place: &Place, door: &str, findings: &mut Findi
     match grammar::knockd(text) {
         Ok((sequence, leniencies)) => {
             for leniency in &leniencies {
-                findings.lenient(guessed(leniency, place));
+                findings.lenient(guessed(leniency, text, place));
             }
             Some(sequence)
         }
@@ -34,7 +35,7 @@ pub(crate) fn with_port_zero(text: &str, place: &Place, findings: &mut Findings)
     match grammar::knockd(text) {
         Ok((sequence, odd)) if odd.iter().all(|one| one.kind == LeniencyKind::PortZero) => {
             for leniency in &odd {
-                findings.add(guessed(leniency, place));
+                findings.add(guessed(leniency, text, place));
             }
             Some(sequence)
         }
@@ -64,6 +65,7 @@ fn refused(error: &SequenceError, text: &str, place: &Place) -> Diagnostic {
         SequenceErrorKind::UnknownProtocol if part.is_empty() => {
             found.help("write :tcp or :udp, or leave the colon out for tcp")
         }
+        SequenceErrorKind::UnknownProtocol if is_placeholder(text) => found.help(FILL_IN),
         SequenceErrorKind::UnknownProtocol => {
             found.help("write PORT:udp for UDP; without a protocol it is TCP")
         }
@@ -97,7 +99,8 @@ fn with_blanks<'t>(error: &SequenceError, text: &'t str) -> &'t str {
     text.get(begin..end).unwrap_or_default()
 }
 
-fn guessed(leniency: &Leniency, place: &Place) -> Diagnostic {
+fn guessed(leniency: &Leniency, text: &str, place: &Place) -> Diagnostic {
+    let part = text.get(leniency.span.clone()).unwrap_or_default();
     let at = place.part(leniency.span.clone());
     let found = Diagnostic::warning("odd-port", &at, leniency.kind.to_string())
         .label(format!("read as {}", leniency.understood));
@@ -106,6 +109,7 @@ fn guessed(leniency: &Leniency, place: &Place) -> Diagnostic {
         LeniencyKind::TrailingText => {
             found.help("write each port alone; there are no ranges, and a comment needs a line of its own")
         }
+        LeniencyKind::NotANumber if is_placeholder(part) => found.help(FILL_IN),
         LeniencyKind::NotANumber => found.help("write ports as numbers, without quotes, names or a !"),
         _ => found.help("write ports from 1 to 65535"),
     }
@@ -125,6 +129,8 @@ pub(crate) fn bad_flag(text: &str, place: &Place, error: &FlagError) -> Diagnost
     let bare = word.trim_start_matches('!').to_ascii_lowercase();
     if text.is_empty() {
         found
+    } else if is_placeholder(text) {
+        found.help(FILL_IN)
     } else if text.contains('#') {
         found.help("a comment needs a line of its own")
     } else if word.contains(' ') && flags.contains(&bare.trim().trim_start_matches("! ")) {

@@ -11,6 +11,7 @@ use aldaba_gate::knock::{FlagFilter, Mode, Sequence};
 use aldaba_gate::{DoorId, DoorRule, Knock, KnockAction, SequenceSource};
 use aldaba_runner::door::{Action, Commands, Door, PerFamily, Style, Template};
 
+use super::foreign::{FILL_IN, is_placeholder};
 use super::lines::Line;
 use super::number::{Slip, SlipKind, number};
 use super::target::{Target, target};
@@ -266,6 +267,7 @@ fn odd_seconds(text: &str, at: &At<'_>, value: i32, slip: &Slip) -> Diagnostic {
         SlipKind::TooLarge => (format!("{shown:?} does not fit 32 bits and is read as {value}"), ""),
     };
     let help = match (slip.kind, value) {
+        _ if is_placeholder(text) => FILL_IN,
         (SlipKind::Trailing, _) => "write whole seconds alone; a comment needs a line of its own",
         (SlipKind::Negative, _) => "write whole seconds; without the line the default counts",
         _ => "write whole seconds, or leave the line out for the default",
