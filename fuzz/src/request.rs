@@ -13,6 +13,7 @@ use aldaba_gate::knock::{Protocol, Sequence, Step};
 use aldaba_gate::spa::{KnockId, Malformed, Refusal};
 use aldaba_runner::{Ask, DoorId, Effect, Granted, Owner, Reason, Runner, model};
 use aldabad::control::About;
+use aldabad::counts::{PAGE, PAGES};
 use aldabad::ipc::{FromWorker, Place, SIZE, Seen, ToWorker};
 
 /// When the runner is asked.
@@ -123,6 +124,7 @@ fn datagrams_come_back(place: Place, from: IpAddr, data: &[u8]) {
         FromWorker::Hello { from, device, id, offset },
         FromWorker::Recalled { query, age, from, refusal: clock, id, device: Some(device), again: query },
         FromWorker::RecallEnd { query, seen },
+        FromWorker::Counted { query, page: byte(0) % PAGES, values: [age; PAGE] },
     ] {
         assert_eq!(FromWorker::decode(&message.encode()), Ok(message));
     }

@@ -52,6 +52,7 @@ fn manuals_know_every_option() {
         ("aldaba.1", "aldaba", &["hello", "--help"]),
         ("aldaba.1", "aldaba", &["connect", "--help"]),
         ("aldabad.8", "aldabad", &["why", "--help"]),
+        ("aldabad.8", "aldabad", &["status", "--help"]),
         ("aldaba.1", "aldaba", &["knock", "--help"]),
         ("aldaba.1", "aldaba", &["keygen", "--help"]),
         ("aldaba.1", "aldaba", &["pubkey", "--help"]),

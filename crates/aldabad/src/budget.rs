@@ -13,11 +13,13 @@ pub struct Budget {
     tokens: u32,
     refilled: Duration,
     left_out: u64,
+    /// All that was ever left out.
+    total: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { tokens: BURST, refilled: Duration::ZERO, left_out: 0 }
+        Self { tokens: BURST, refilled: Duration::ZERO, left_out: 0, total: 0 }
     }
 }
 
@@ -26,7 +28,7 @@ impl Budget {
     pub fn take(&mut self, now: Duration) -> bool {
         self.refill(now);
         if self.tokens == 0 {
-            self.left_out = self.left_out.saturating_add(1);
+            self.leave_out(1);
             return false;
         }
         self.tokens -= 1;
@@ -42,6 +44,13 @@ impl Budget {
     /// Counts what was not even put together.
     pub fn leave_out(&mut self, lines: u64) {
         self.left_out = self.left_out.saturating_add(lines);
+        self.total = self.total.saturating_add(lines);
+    }
+
+    /// How many were left out since the beginning.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
     }
 
     /// How many were left out since the last time this was asked with room to say so.

@@ -10,6 +10,7 @@ use crate::control::{self, About};
 use crate::firewall::FirewallArgs;
 use crate::init::InitArgs;
 use crate::rotate::RotateArgs;
+use crate::status::StatusArgs;
 use crate::surroundings::Surroundings;
 use crate::users::UserArgs;
 
@@ -34,6 +35,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Say what became of a knock: of an address, or of a datagram by the id its client shows
     Why(WhyArgs),
+    /// Say how the running daemon is, and what does not work at this moment
+    Status(StatusArgs),
     /// Make the running daemon read its configuration again, and say what came of it
     Reload(AskArgs),
     /// Make what a server of key holders needs: keys, registry, stores, configuration

@@ -4,6 +4,8 @@
 //! ([`aldaba_sys::local`]), what is answered the monitor's.
 
 mod ask;
+mod lease;
+mod status;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +14,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use ask::{ControlError, ask};
-pub use why::{About, Datagrams, DoorEvent, Knock, Lease, LeaseState, What, Why, parse_id};
+pub use lease::{Lease, LeaseState};
+pub use status::{
+    Attempts, Commands, Configuration, Confined, DatagramCounts, DatagramStatus, Degraded, Firewall,
+    FirewallState, Interface, InterfaceState, Journal, JournalState, LeaseCounts, LogStatus, Numbers,
+    Packets, Status, StoreState, Worker,
+};
+pub use why::{About, Datagrams, DoorEvent, Knock, What, Why, parse_id};
 
 /// The version of this protocol. A daemon answers no other.
 pub const VERSION: u16 = 1;
@@ -33,6 +41,8 @@ pub enum Request {
     Reload,
     /// What became of a knock.
     Why(About),
+    /// How the daemon is.
+    Status,
 }
 
 /// What it answers.
@@ -45,6 +55,8 @@ pub enum Answer {
     ReloadRefused(ReloadRefused),
     /// What became of it.
     Why(Why),
+    /// How the daemon is.
+    Status(Box<Status>),
     /// The request was not carried out.
     Error(Trouble),
 }

@@ -13,6 +13,7 @@ use aldaba_gate::spa::{KnockId, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 
 use crate::control::About;
+use crate::counts::PAGE;
 use wire::{Reader, Writer};
 
 /// Length of every message in bytes.
@@ -188,6 +189,15 @@ pub enum FromWorker {
         /// The question's number.
         number: u32,
     },
+    /// A page of what it has counted; asked for by [`ToWorker::Count`].
+    Counted {
+        /// Which question it answers.
+        query: u32,
+        /// Which page, below [`crate::counts::PAGES`].
+        page: u8,
+        /// Its numbers ([`crate::counts::Counts`]).
+        values: [u64; PAGE],
+    },
     /// A segment that a sequence looked at; only sent when [`ToWorker::Prepare`] asks for it.
     Hit {
         /// Where it came from, and from which port.
@@ -288,6 +298,11 @@ pub enum ToWorker {
         /// A number the answer carries.
         number: u32,
     },
+    /// Tell what has been counted, all pages.
+    Count {
+        /// A number the answers carry.
+        query: u32,
+    },
     /// The next one-time sequence of a knock; `None`: there is none left.
     NextSequence {
         /// The knock.
@@ -347,6 +362,9 @@ impl FromWorker {
                 Writer::new(17).u32(generation).u8(lock).u64(refused)
             }
             Self::Pong { number } => Writer::new(18).u32(number),
+            Self::Counted { query, page, values } => {
+                values.into_iter().fold(Writer::new(19).u32(query).u8(page), Writer::u64)
+            }
         };
         writer.bytes
     }
@@ -400,6 +418,7 @@ impl FromWorker {
             16 => Self::RecallEnd { query: r.u32()?, seen: r.seen()? },
             17 => Self::ShutOut { generation: r.u32()?, lock: r.u8()?, refused: r.u64()? },
             18 => Self::Pong { number: r.u32()? },
+            19 => Self::Counted { query: r.u32()?, page: r.page()?, values: r.values()? },
             _ => return Err(Malformed),
         };
         r.end(message)
@@ -441,6 +460,7 @@ impl ToWorker {
             Self::Listen => Writer::new(11),
             Self::Recall { query, about } => Writer::new(12).u32(*query).about(*about),
             Self::Ping { number } => Writer::new(13).u32(*number),
+            Self::Count { query } => Writer::new(14).u32(*query),
         };
         writer.bytes
     }
@@ -467,6 +487,7 @@ impl ToWorker {
             11 => Self::Listen,
             12 => Self::Recall { query: r.u32()?, about: r.about()? },
             13 => Self::Ping { number: r.u32()? },
+            14 => Self::Count { query: r.u32()? },
             9 => Self::NextSequence { place: r.place()?, sequence: r.sequence()? },
             _ => return Err(Malformed),
         };

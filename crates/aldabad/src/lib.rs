@@ -9,6 +9,7 @@ pub mod check;
 pub mod cli;
 pub mod closer;
 pub mod control;
+pub mod counts;
 mod demo;
 pub mod face;
 pub mod firewall;
@@ -28,6 +29,7 @@ pub mod run;
 pub mod site;
 pub mod source;
 pub mod state;
+pub mod status;
 pub mod surroundings;
 pub mod users;
 pub mod watch;
@@ -55,6 +57,7 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Run(args) => run::run(args, &surroundings),
         Command::Check(args) => check::run(&args, surroundings.uid),
         Command::Why(args) => why::run(&args, &surroundings),
+        Command::Status(args) => status::run(&args, &surroundings),
         Command::Reload(args) => reload::run(&args, &surroundings),
         Command::Init(args) => init::run(&args, surroundings.uid),
         Command::Firewall(args) => firewall::run(&args, surroundings.uid),

@@ -7,8 +7,10 @@ mod admission;
 mod captures;
 mod commands;
 mod control;
+mod drops;
 mod effects;
 mod firewall;
+mod health;
 mod history;
 mod policy;
 mod programs;
@@ -19,6 +21,7 @@ mod service;
 mod spa;
 mod speech;
 mod start;
+mod status;
 mod stop;
 mod store;
 mod truth;
@@ -55,12 +58,14 @@ use captures::Captures;
 use commands::Commands;
 use control::{ClientId, Control};
 use firewall::Firewall;
+use health::Health;
 use history::History;
 use policy::InForce;
 use pulse::Pulse;
 use reload::Reloading;
 use spa::SpaHold;
 use speech::Speech;
+use status::Surveys;
 use truth::Truth;
 use why::Questions;
 use workers::Workers;
@@ -96,6 +101,8 @@ pub struct Monitor {
     reloading: Vec<Reloading>,
     history: History,
     questions: Questions,
+    surveys: Surveys,
+    health: Health,
     /// Where leases are kept when the policy needs that.
     state_folder: PathBuf,
     pid_file: Option<PidFile>,
@@ -203,6 +210,8 @@ impl Monitor {
             self.truth.poll_timeout(),
             self.pulse.poll_timeout(),
             self.service.poll_timeout(),
+            self.surveys.poll_timeout(),
+            self.captures.poll_timeout(),
             self.retry,
         ];
         timeouts.into_iter().flatten().min()
@@ -213,6 +222,10 @@ impl Monitor {
         self.commands.handle_timeout(now);
         self.speech.handle_timeout(now);
         self.handle_questions_timeout(now);
+        self.handle_surveys_timeout(now);
+        if self.captures.poll_timeout().is_none_or(|due| due <= now) {
+            self.look_for_drops(now);
+        }
         self.handle_control_timeout(now);
         self.handle_truth_timeout(now);
         self.feel_pulse(now);

@@ -8,6 +8,9 @@ use std::net::IpAddr;
 
 use aldaba_sys::route::Interface;
 
+/// The word for all interfaces.
+pub const ANY: &str = "any";
+
 /// A network device, as the kernel lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -62,10 +65,19 @@ pub struct View {
 }
 
 impl Watch {
+    /// Whether this name is captured on.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        match self {
+            Self::All => name == ANY,
+            Self::Named(names) => names.iter().any(|named| named == name),
+        }
+    }
+
     /// From a list of names; `any` is knockd's word for all of them.
     #[must_use]
     pub fn of(names: &[String]) -> Self {
-        if names.iter().any(|name| name == "any") { Self::All } else { Self::Named(names.to_vec()) }
+        if names.iter().any(|name| name == ANY) { Self::All } else { Self::Named(names.to_vec()) }
     }
 }
 

@@ -6,6 +6,8 @@ mod words;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+pub(crate) use words::span;
+
 use crate::cli::WhyArgs;
 use crate::control::{self, Answer, Request, Why};
 use crate::surroundings::Surroundings;

@@ -30,6 +30,7 @@ use records::Records;
 use reporter::Reporter;
 
 use crate::control::About;
+use crate::counts::Counts;
 use crate::ipc::{FromWorker, Seen, ToWorker};
 use crate::source::LARGEST_POLICY;
 
@@ -108,6 +109,12 @@ fn hear_datagrams(now: Duration, socket: BorrowedFd<'_>, gate: &mut Gate, report
         let payload = buffer.get(..length).unwrap_or_default();
         gate.datagram(now, from.ip().to_canonical(), payload, reporter);
     }
+}
+
+/// For how many microseconds nothing is known to be new.
+fn guard_left(gate: &Gate) -> u64 {
+    let wall = u64::try_from(clock::wall().as_micros()).unwrap_or(u64::MAX);
+    gate.guarded_until().map_or(0, |until| until.0.saturating_sub(wall))
 }
 
 /// Takes what it was given, then locks itself in.
@@ -218,6 +225,7 @@ impl Worker {
             }
             ToWorker::Ping { number } => self.reporter.insist(FromWorker::Pong { number }),
             ToWorker::Recall { query, about } => self.recall(query, about),
+            ToWorker::Count { query } => self.count(query),
             ToWorker::NextSequence { place, sequence } => {
                 // For a policy that has gone meanwhile it means nothing.
                 let current = place.generation == self.reporter.generation();
@@ -235,10 +243,24 @@ impl Worker {
         if let Some(gate) = &self.gate {
             let counters = gate.counters();
             (seen.datagrams, seen.foreign) = (counters.datagrams, counters.foreign);
-            let wall = u64::try_from(clock::wall().as_micros()).unwrap_or(u64::MAX);
-            seen.guard_left = gate.guarded_until().map_or(0, |until| until.0.saturating_sub(wall));
+            seen.guard_left = guard_left(gate);
         }
         self.reporter.recall(query, about, seen);
+    }
+
+    /// What has been counted, for an administrator who asks.
+    fn count(&mut self, query: u32) {
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let counts = self.gate.as_ref().map_or_else(Counts::default, |gate| Counts {
+            gate: *gate.counters(),
+            attempts: number(gate.attempts()),
+            attempts_room: number(gate.attempts_room()),
+            attempts_displaced: gate.attempts_displaced(),
+            networks: number(gate.networks()),
+            waiting: number(self.reporter.waiting()),
+            guard_left: guard_left(gate),
+        });
+        self.reporter.count(query, &counts);
     }
 
     fn use_store(&mut self, now: Duration) {

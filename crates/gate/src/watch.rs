@@ -10,6 +10,7 @@ use aldaba_knock::{
 use aldaba_packet::{Frame, Refused, Segment, Transport};
 use aldaba_spa::{DeviceId, KnockId, Moment, Rejected, Server, Store, Timestamp};
 
+use crate::counters::bump;
 use crate::needs::current;
 use crate::scopes::Scopes;
 use crate::spa_path::{Spa, SpaRules};
@@ -143,6 +144,7 @@ impl Gate {
             Ok(segment) => self.segment(now, index, &segment, events),
             Err(refused) => {
                 self.counters.refused = self.counters.refused.saturating_add(1);
+                bump(&mut self.counters.refused_by, refused.index());
                 Verdict::Refused(refused)
             }
         }
@@ -158,6 +160,7 @@ impl Gate {
     ) -> Verdict {
         if let Err(dropped) = self.admissible(index, segment) {
             self.counters.dropped = self.counters.dropped.saturating_add(1);
+            bump(&mut self.counters.dropped_by, dropped.index());
             return Verdict::Dropped(dropped);
         }
         if let Some(payload) = self.datagram_of(index, segment) {
@@ -243,8 +246,12 @@ impl Gate {
                     None => events.hello(from, admitted.device, admitted.id, offset),
                 }
             }
-            Err(rejected) if rejected.id.is_some() => events.rejected(from, &rejected),
-            Err(_) => {
+            Err(rejected) if rejected.id.is_some() => {
+                bump(&mut self.counters.rejected_by, rejected.refusal.index());
+                events.rejected(from, &rejected);
+            }
+            Err(rejected) => {
+                bump(&mut self.counters.rejected_by, rejected.refusal.index());
                 self.counters.foreign = self.counters.foreign.saturating_add(1);
                 events.foreign(from);
             }
@@ -255,6 +262,24 @@ impl Gate {
     #[must_use]
     pub fn attempts(&self) -> usize {
         self.tracker.attempts()
+    }
+
+    /// How many there is room for.
+    #[must_use]
+    pub const fn attempts_room(&self) -> usize {
+        self.tracker.room()
+    }
+
+    /// Attempts that were in time and had to make room for others.
+    #[must_use]
+    pub const fn attempts_displaced(&self) -> u64 {
+        self.tracker.displaced()
+    }
+
+    /// How many networks of admitted devices are remembered, of the lock that has most.
+    #[must_use]
+    pub fn networks(&self) -> usize {
+        self.spa.as_ref().map_or(0, |spa| spa.server().networks())
     }
 
     /// What became of the frames so far.
@@ -270,6 +295,7 @@ impl Gate {
             Outcome::Advanced => &mut self.counters.advanced,
             Outcome::Completed => &mut self.counters.completed,
             Outcome::Broken | Outcome::Cancelled => &mut self.counters.broken,
+            Outcome::TableFull => &mut self.counters.table_full,
             _ => &mut self.counters.ignored,
         };
         *counter = counter.saturating_add(1);

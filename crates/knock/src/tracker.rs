@@ -147,6 +147,12 @@ impl Tracker {
         self.table.under_way()
     }
 
+    /// How many there is room for.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.table.room_for()
+    }
+
     /// Attempts that were under way and in time and had to make room for others, since the tracker was made.
     #[must_use]
     pub const fn displaced(&self) -> u64 {

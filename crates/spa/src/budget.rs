@@ -43,7 +43,7 @@ impl Bucket {
 }
 
 /// The most networks a lock remembers.
-const NETWORKS: usize = 4096;
+pub(crate) const NETWORKS: usize = 4096;
 /// For how long.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
@@ -78,6 +78,11 @@ impl Budget {
     fn is_admitted(&self, now: Duration, source: IpAddr) -> bool {
         let since = self.admitted.get(&network(source));
         since.is_some_and(|since| now.saturating_sub(*since) < REMEMBERED)
+    }
+
+    /// How many networks it remembers.
+    pub(crate) fn networks(&self) -> usize {
+        self.admitted.len()
     }
 
     /// Somebody was admitted from here.

@@ -72,6 +72,62 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// How many kinds [`Refusal::index`] tells apart.
+    pub const COUNT: usize = 21;
+
+    /// A name for each kind, for counters; what [`Refusal::name`] says.
+    pub const NAMES: [&'static str; Self::COUNT] = [
+        "length",
+        "tag",
+        "repeated",
+        "budget",
+        "ephemeral",
+        "sealed-key",
+        "unknown-device",
+        "invalid-device",
+        "forged",
+        "malformed",
+        "clock",
+        "old",
+        "replay",
+        "guard",
+        "rate",
+        "store",
+        "door",
+        "network",
+        "relayed",
+        "unbound",
+        "address",
+    ];
+
+    /// The kind as an index below [`Refusal::COUNT`], in the order of the steps.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Length => 0,
+            Self::Tag => 1,
+            Self::Repeated => 2,
+            Self::Budget => 3,
+            Self::Ephemeral => 4,
+            Self::SealedKey => 5,
+            Self::UnknownDevice => 6,
+            Self::InvalidDevice => 7,
+            Self::Forged => 8,
+            Self::Malformed(_) => 9,
+            Self::Clock { .. } => 10,
+            Self::Old => 11,
+            Self::Replay => 12,
+            Self::Guard => 13,
+            Self::Rate => 14,
+            Self::Store => 15,
+            Self::Door => 16,
+            Self::Network => 17,
+            Self::Relayed => 18,
+            Self::Unbound => 19,
+            Self::Address => 20,
+        }
+    }
+
     /// The step of spec/spa.md, section 8, at which it was refused.
     #[must_use]
     pub const fn step(self) -> u8 {
@@ -125,5 +181,40 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_leads_to_the_name() {
+        let clock = Refusal::Clock { offset: 1, used: false };
+        let all = [
+            Refusal::Length,
+            Refusal::Tag,
+            Refusal::Repeated,
+            Refusal::Budget,
+            Refusal::Ephemeral,
+            Refusal::SealedKey,
+            Refusal::UnknownDevice,
+            Refusal::InvalidDevice,
+            Refusal::Forged,
+            Refusal::Malformed(Malformed::Flags),
+            clock,
+            Refusal::Old,
+            Refusal::Replay,
+            Refusal::Guard,
+            Refusal::Rate,
+            Refusal::Store,
+            Refusal::Door,
+            Refusal::Network,
+            Refusal::Relayed,
+            Refusal::Unbound,
+            Refusal::Address,
+        ];
+        assert_eq!(all.map(Refusal::name), Refusal::NAMES);
+        assert!((0..).zip(all).all(|(index, refusal)| refusal.index() == index));
     }
 }

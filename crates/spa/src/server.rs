@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::budget::{Bucket, Budget};
+use crate::budget::{Bucket, Budget, NETWORKS};
 use crate::open::Authentic;
 use crate::seen::{Keyed, Seen};
 use crate::{
@@ -188,6 +188,15 @@ impl Server {
     #[must_use]
     pub const fn served(&self) -> &Served {
         &self.served
+    }
+
+    /// The most networks of admitted devices that are remembered of each lock.
+    pub const NETWORKS: usize = NETWORKS;
+
+    /// How many networks are remembered of the lock that has most.
+    #[must_use]
+    pub fn networks(&self) -> usize {
+        self.budgets.iter().map(Budget::networks).max().unwrap_or_default()
     }
 
     /// The replay store was lost: what this guard covers is not known to be new.

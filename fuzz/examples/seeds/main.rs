@@ -14,6 +14,7 @@ use aldaba_gate::knock::{Outcome, Protocol};
 use aldaba_gate::spa::{KnockId, Malformed, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 use aldabad::control::About;
+use aldabad::counts::PAGE;
 use aldabad::ipc::{CaptureOn, FromWorker, Place, Seen, ToWorker};
 
 fn main() -> io::Result<()> {
@@ -91,6 +92,7 @@ fn messages() -> Vec<Vec<u8>> {
             device: Some([7; 32]),
             again: 2,
         },
+        FromWorker::Counted { query: 1, page: 3, values: [7; PAGE] },
         FromWorker::RecallEnd {
             query: 1,
             seen: Seen { datagrams: 9, foreign: 2, foreign_age: Some(1_000_000), guard_left: 0 },
@@ -109,6 +111,7 @@ fn messages() -> Vec<Vec<u8>> {
         ToWorker::CaptureGone { capture: 1 },
         ToWorker::NextSequence { place, sequence: "7000,8000:udp".parse().ok() },
         ToWorker::NextSequence { place, sequence: None },
+        ToWorker::Count { query: 1 },
         ToWorker::Store,
         ToWorker::Listen,
     ];

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use aldaba_gate::spa::KnockId;
 use serde::{Deserialize, Serialize};
 
+use super::Lease;
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -131,37 +133,6 @@ pub struct DoorEvent {
     /// Its further fields, as the log has them.
     #[serde(default)]
     pub fields: String,
-}
-
-/// A lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Lease {
-    /// The door's name.
-    pub door: String,
-    /// For whom.
-    pub address: IpAddr,
-    /// The device that holds it, if one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
-    /// Where it stands.
-    pub state: LeaseState,
-    /// Milliseconds to its end.
-    pub left_ms: u64,
-}
-
-/// Where a lease stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LeaseState {
-    /// The door is being opened.
-    Opening,
-    /// It is open.
-    Open,
-    /// It is being closed.
-    Closing,
-    /// It could not be closed, and nothing more is tried.
-    CannotClose,
 }
 
 /// What holds for all datagrams.

@@ -1,6 +1,7 @@
 use aldaba_gate::knock::Step;
 
 use super::*;
+use crate::counts::PAGES;
 
 fn place() -> Place {
     Place { generation: 7, door: DoorId(3), knock: 1 }
@@ -50,6 +51,7 @@ fn from_worker() -> Vec<FromWorker> {
             again: 4,
         },
         FromWorker::ShutOut { generation: 3, lock: 7, refused: u64::MAX },
+        FromWorker::Counted { query: 1, page: PAGES - 1, values: [u64::MAX; PAGE] },
         FromWorker::RecallEnd { query: 0, seen: Seen::default() },
         FromWorker::RecallEnd {
             query: 1,
@@ -60,12 +62,6 @@ fn from_worker() -> Vec<FromWorker> {
             protocol: Protocol::Udp,
             destination: (six, 7000),
             outcome: Outcome::Completed,
-        },
-        FromWorker::Hit {
-            source: (six, 1),
-            protocol: Protocol::Tcp,
-            destination: (source, 65_535),
-            outcome: Outcome::Ignored,
         },
     ]
 }
@@ -88,6 +84,7 @@ fn to_worker() -> Vec<ToWorker> {
         ToWorker::Listen,
         ToWorker::Recall { query: 5, about: About::Id(KnockId([255; 8])) },
         ToWorker::Recall { query: 6, about: About::Address("192.0.2.7".parse().unwrap()) },
+        ToWorker::Count { query: 7 },
         ToWorker::NextSequence { place: place(), sequence: None },
         ToWorker::NextSequence { place: place(), sequence: Some(Sequence::try_from(long).unwrap()) },
     ]
@@ -136,4 +133,11 @@ fn what_decodes_encodes_to_the_same_bytes() {
 fn a_name_that_does_not_fit_is_refused() {
     let message = ToWorker::Interface { index: 1, loopback: false, name: "n".repeat(32) };
     assert_eq!(ToWorker::decode(&message.encode()), Err(Malformed));
+}
+
+#[test]
+fn a_page_that_does_not_exist_is_refused() {
+    let mut bytes = FromWorker::Counted { query: 1, page: 0, values: [0; PAGE] }.encode();
+    bytes[5] = PAGES;
+    assert_eq!(FromWorker::decode(&bytes), Err(Malformed));
 }

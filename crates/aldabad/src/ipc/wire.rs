@@ -8,6 +8,7 @@ use aldaba_gate::{DoorId, KnockAction};
 
 use super::{Malformed, Place, SIZE, Seen};
 use crate::control::About;
+use crate::counts::{PAGE, PAGES};
 
 /// Outcomes in the order of their numbers, from 1.
 const OUTCOMES: [Outcome; 9] = [
@@ -263,6 +264,18 @@ impl<'a> Reader<'a> {
 
     pub(super) fn step(&mut self) -> Result<Step, Malformed> {
         Ok(Step { protocol: self.protocol()?, port: self.u16()? })
+    }
+
+    pub(super) fn page(&mut self) -> Result<u8, Malformed> {
+        self.u8().and_then(|page| if page < PAGES { Ok(page) } else { Err(Malformed) })
+    }
+
+    pub(super) fn values(&mut self) -> Result<[u64; PAGE], Malformed> {
+        let mut values = [0; PAGE];
+        for value in &mut values {
+            *value = self.u64()?;
+        }
+        Ok(values)
     }
 
     pub(super) fn name(&mut self) -> Result<String, Malformed> {

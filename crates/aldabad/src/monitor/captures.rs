@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use aldaba_config::Capture;
 use aldaba_gate::Needs;
@@ -10,9 +11,11 @@ use aldaba_sys::capture::{CaptureSocket, RingSize, Target};
 use aldaba_sys::filter::{FilterSpec, PortSet};
 use aldaba_sys::pnet_capture::PreparedSocket;
 
+use super::drops::Drops;
 use super::workers::{PnetSocket, Workers};
+use crate::control::{Interface, InterfaceState};
 use crate::ipc::{CaptureOn, ToWorker};
-use crate::watch::{Follower, Link, View, Watch};
+use crate::watch::{ANY, Follower, Link, View, Watch};
 
 /// What the sockets and the worker know, and what they ought to.
 #[derive(Debug)]
@@ -23,9 +26,22 @@ pub(super) struct Captures {
     filter: FilterSpec,
     /// What the worker has been told, by interface index.
     views: BTreeMap<u32, View>,
-    rings: BTreeMap<CaptureKey, (u32, CaptureSocket)>,
+    rings: BTreeMap<CaptureKey, OpenRing>,
     prepared: BTreeMap<u32, PreparedSocket>,
     next: u32,
+    /// Captures that could not be opened, and why.
+    failed: BTreeMap<CaptureKey, String>,
+    drops: Drops,
+}
+
+/// A capture with a ring.
+#[derive(Debug)]
+struct OpenRing {
+    /// Its number.
+    capture: u32,
+    /// Of the interface, which may be gone.
+    name: String,
+    socket: CaptureSocket,
 }
 
 /// What a ring is bound to, in an order.
@@ -60,6 +76,8 @@ impl Captures {
             rings: BTreeMap::new(),
             prepared: BTreeMap::new(),
             next: 0,
+            failed: BTreeMap::new(),
+            drops: Drops::default(),
         }
     }
 
@@ -88,7 +106,7 @@ impl Captures {
             return Ok(());
         }
         self.filter = filter;
-        for (_, socket) in self.rings.values_mut() {
+        for OpenRing { socket, .. } in self.rings.values() {
             socket.replace_filter(&self.filter)?;
         }
         for socket in self.prepared.values() {
@@ -129,8 +147,9 @@ impl Captures {
             Watch::Named(_) => self.views.keys().map(|index| CaptureKey::Interface(*index)).collect(),
         };
         let old: Vec<CaptureKey> = self.rings.keys().filter(|key| !wanted.contains(key)).copied().collect();
+        self.failed.retain(|key, _| wanted.contains(key));
         for key in old {
-            if let Some((capture, _)) = self.rings.remove(&key) {
+            if let Some(capture) = self.retire(key) {
                 workers.tell(&ToWorker::CaptureGone { capture }, &[]);
             }
         }
@@ -138,18 +157,32 @@ impl Captures {
             if !self.rings.contains_key(&key)
                 && let Err(error) = self.open_ring(key, workers)
             {
-                changes.failed.push((self.name_of(key), error.to_string()));
+                changes.failed.push((self.name_of(key), error));
             }
         }
     }
 
-    fn open_ring(&mut self, key: CaptureKey, workers: &mut Workers) -> io::Result<()> {
-        let socket = CaptureSocket::open(key.target(), &self.filter, RingSize::DEFAULT)?;
+    fn open_ring(&mut self, key: CaptureKey, workers: &mut Workers) -> Result<(), String> {
+        let socket = match CaptureSocket::open(key.target(), &self.filter, RingSize::DEFAULT) {
+            Ok(socket) => socket,
+            Err(error) => {
+                self.failed.insert(key, error.to_string());
+                return Err(error.to_string());
+            }
+        };
+        self.failed.remove(&key);
         let capture = self.next;
         self.next = self.next.wrapping_add(1);
         tell_ring(capture, key, &socket, workers);
-        self.rings.insert(key, (capture, socket));
+        self.rings.insert(key, OpenRing { capture, name: self.name_of(key), socket });
         Ok(())
+    }
+
+    /// Drops a capture, and keeps what it has counted; its number.
+    fn retire(&mut self, key: CaptureKey) -> Option<u32> {
+        let ring = self.rings.remove(&key)?;
+        self.drops.retire(&ring.name, ring.socket.statistics().unwrap_or_default());
+        Some(ring.capture)
     }
 
     fn follow_with_pnet(&mut self, changes: &mut Changes) {
@@ -159,6 +192,7 @@ impl Captures {
             self.prepared.remove(&index);
             changes.needs_new_worker = true;
         }
+        self.failed.clear();
         for (index, view) in &self.views {
             if self.prepared.contains_key(index) {
                 continue;
@@ -168,7 +202,10 @@ impl Captures {
                     self.prepared.insert(*index, socket);
                     changes.needs_new_worker = true;
                 }
-                Err(error) => changes.failed.push((view.name.clone(), error.to_string())),
+                Err(error) => {
+                    self.failed.insert(CaptureKey::Interface(*index), error.to_string());
+                    changes.failed.push((view.name.clone(), error.to_string()));
+                }
             }
         }
     }
@@ -192,7 +229,9 @@ impl Captures {
         for view in self.views.values() {
             tell_view(view, workers);
         }
-        self.rings.clear();
+        for key in self.rings.keys().copied().collect::<Vec<_>>() {
+            self.retire(key);
+        }
         let mut changes = Changes::default();
         if self.kind == Capture::Ring {
             self.follow_with_rings(workers, &mut changes);
@@ -202,15 +241,87 @@ impl Captures {
 
     /// Opens a capture anew that stopped for good.
     pub(super) fn reopen(&mut self, capture: u32, workers: &mut Workers) -> Option<String> {
-        let key = *self.rings.iter().find(|(_, (number, _))| *number == capture)?.0;
-        self.rings.remove(&key);
+        let key = *self.rings.iter().find(|(_, ring)| ring.capture == capture)?.0;
+        self.retire(key);
         workers.tell(&ToWorker::CaptureGone { capture }, &[]);
-        self.open_ring(key, workers).err().map(|error| error.to_string())
+        self.open_ring(key, workers).err()
+    }
+
+    /// Reads the kernel's counters.
+    fn read_counters(&mut self) {
+        for ring in self.rings.values() {
+            if let Ok(counted) = ring.socket.statistics() {
+                self.drops.note(&ring.name, counted);
+            }
+        }
+    }
+
+    /// When the kernel's counters are to be looked at.
+    pub(super) const fn poll_timeout(&self) -> Option<Duration> {
+        self.drops.poll_timeout()
+    }
+
+    /// Looks at them: what was dropped since the last time, by interface.
+    pub(super) fn poll_drops(&mut self, now: Duration) -> Vec<(String, u64)> {
+        self.read_counters();
+        let watch = &self.watch;
+        self.drops.pulse(now, |name| watch.is_named(name))
+    }
+
+    /// Every interface of the configuration: whether it is there, and what the kernel has counted.
+    pub(super) fn interfaces(&mut self, links: &[Link]) -> Vec<Interface> {
+        self.read_counters();
+        let names = match &self.watch {
+            Watch::All => vec![ANY.to_owned()],
+            Watch::Named(names) => names.clone(),
+        };
+        names.into_iter().map(|name| self.interface(name, links)).collect()
+    }
+
+    fn interface(&self, name: String, links: &[Link]) -> Interface {
+        let (capture, counted) = match self.kind {
+            Capture::Ring => ("ring", Some(self.drops.of(&name))),
+            Capture::Pnet => ("pnet", None),
+        };
+        Interface {
+            state: self.state_of(&name, links),
+            name,
+            capture: capture.to_owned(),
+            packets: counted.map(|counted| counted.packets),
+            drops: counted.map(|counted| counted.drops),
+        }
+    }
+
+    fn state_of(&self, name: &str, links: &[Link]) -> InterfaceState {
+        let view = self.views.values().find(|view| view.name == name);
+        let key = match (&self.watch, view) {
+            (Watch::All, _) => CaptureKey::Any,
+            (Watch::Named(_), Some(view)) => CaptureKey::Interface(view.index),
+            (Watch::Named(_), None) => return InterfaceState::Gone,
+        };
+        let is_down = |view: &View| links.iter().any(|link| link.index == view.index && !link.up);
+        if self.failed.contains_key(&key) {
+            InterfaceState::NotCaptured
+        } else if key != CaptureKey::Any && view.is_some_and(is_down) {
+            InterfaceState::Down
+        } else {
+            InterfaceState::Found
+        }
+    }
+
+    /// Captures that could not be opened, by the interface's name, and why.
+    pub(super) fn failed(&self) -> impl Iterator<Item = (String, &str)> {
+        self.failed.iter().map(|(key, error)| (self.name_of(*key), error.as_str()))
+    }
+
+    /// Packets the kernel has dropped on an interface within the last minute or two.
+    pub(super) fn dropped_lately(&self, name: &str) -> u64 {
+        self.drops.lately(name)
     }
 
     fn name_of(&self, key: CaptureKey) -> String {
         match key {
-            CaptureKey::Any => "any".to_owned(),
+            CaptureKey::Any => ANY.to_owned(),
             CaptureKey::Interface(index) => {
                 self.views.get(&index).map_or_else(|| index.to_string(), |view| view.name.clone())
             }

@@ -161,6 +161,7 @@ impl Monitor {
         match self.control.advance(now, id) {
             Some(Request::Reload) => self.handle_reload(now, id),
             Some(Request::Why(about)) => self.handle_why(now, id, about),
+            Some(Request::Status) => self.handle_status(now, id),
             None => {}
         }
     }

@@ -27,9 +27,13 @@ impl Monitor {
             }
             Effect::JournalPut(record) => self.put(now, &record),
             Effect::JournalRemove(lease) => {
-                let removed = self.keeper.as_mut().is_none_or(|keeper| keeper.remove(lease).is_ok());
-                if !removed {
-                    self.runner.journal_failed(now, lease);
+                let Some(keeper) = &mut self.keeper else { return };
+                match keeper.remove(lease) {
+                    Ok(()) => self.health.clear("journal"),
+                    Err(error) => {
+                        self.health.note(now, "journal", &error.to_string());
+                        self.runner.journal_failed(now, lease);
+                    }
                 }
             }
             Effect::Spawn { job, lease, part, style, command, time_limit, .. } => {
@@ -75,9 +79,14 @@ impl Monitor {
             None => Ok(()),
         };
         match put {
-            Ok(()) if needs_closer => self.guard_leases(),
-            Ok(()) => {}
+            Ok(()) => {
+                self.health.clear("journal");
+                if needs_closer {
+                    self.guard_leases();
+                }
+            }
             Err(error) => {
+                self.health.note(now, "journal", &error);
                 self.speech.tell(Level::Error, format!("journal-error error={}", wording::quoted(&error)));
                 self.runner.journal_failed(now, record.id);
             }
@@ -96,8 +105,12 @@ impl Monitor {
             file: self.speech.log().file().map(ToOwned::to_owned),
         };
         match CloserHandle::start(self.workers.program(), keeper.folder(), &log) {
-            Ok(closer) => self.closer = Some(closer),
+            Ok(closer) => {
+                self.health.clear("closer");
+                self.closer = Some(closer);
+            }
             Err(error) => {
+                self.health.note(clock::boottime(), "closer", &error.to_string());
                 let line = format!("degraded what=closer error={}", wording::quoted(&error.to_string()));
                 self.speech.tell(Level::Error, line);
             }

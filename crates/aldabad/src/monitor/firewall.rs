@@ -115,6 +115,11 @@ impl Firewall {
         named_sets(catalogue).find(|set| matches!(self.open().and_then(|nft| nft.has_set(set)), Ok(false)))
     }
 
+    /// aldaba's own table, where it has been made.
+    pub(super) fn own_table_name(&self) -> Option<&str> {
+        self.made.map(|_| self.table.name.as_str())
+    }
+
     /// Puts an address into a set, or prolongs it there.
     pub(super) fn set(&mut self, place: &Place, address: IpAddr, timeout: Duration) -> Result<(), String> {
         let set = self.name(place, address)?;
@@ -220,6 +225,9 @@ impl Monitor {
     /// A door whose set is not there opens for nobody: better said now than at the first knock. The ruleset may come later.
     fn look_for_sets(&mut self, now: Duration) {
         let missing = self.firewall.missing_set(&self.policy.current().policy.catalogue);
+        if let Some(set) = &missing {
+            self.health.note(now, "firewall", &format!("there is no set {set}"));
+        }
         match &missing {
             Some(_) if self.firewall.missing == missing => self.try_again(now),
             Some(set) => self.degraded(
@@ -235,13 +243,21 @@ impl Monitor {
     fn make_table(&mut self, now: Duration) {
         let prepared = self.firewall.prepare(&self.policy.current().policy);
         self.firewall.open = matches!(prepared, Err(NotPrepared::Doors(_)));
+        if prepared.is_ok() {
+            self.health.clear("firewall");
+            self.health.clear("silence");
+        }
         match prepared {
             Ok(true) => self.say_table_restored(now),
             Ok(false) => {}
-            Err(NotPrepared::Doors(error)) => self.degraded(now, "firewall", &error),
+            Err(NotPrepared::Doors(error)) => {
+                self.health.note(now, "firewall", &error);
+                self.degraded(now, "firewall", &error);
+            }
             Err(NotPrepared::Silence) => {
                 let error = "this kernel has no nftables: no other firewall may reject datagrams to the port of [spa], \
                              only drop them";
+                self.health.note(now, "silence", error);
                 let line = format!("degraded what=silence error={}", crate::wording::quoted(error));
                 self.speech.tell(crate::log::Level::Warning, line);
             }

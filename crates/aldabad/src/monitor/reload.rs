@@ -8,6 +8,7 @@ use std::time::Duration;
 use aldaba_config::{Interfaces, Paint};
 use aldaba_gate::Needs;
 use aldaba_runner::door::Style;
+use aldaba_sys::clock;
 
 use super::Monitor;
 use super::control::ClientId;
@@ -102,6 +103,9 @@ impl Monitor {
 
     fn reload_refused(&mut self, errors: usize, report: String) -> ReloadRefused {
         self.speech.tell(Level::Error, format!("reload-refused errors={errors}"));
+        let error =
+            format!("the configuration as it stands now has errors ({errors}): an older one is in force");
+        self.health.note(clock::boottime(), "reload-refused", &error);
         for line in report.lines().filter(|line| !line.is_empty()) {
             self.speech.tell(Level::Error, format!("  {line}"));
         }
@@ -132,8 +136,14 @@ impl Monitor {
             ipv4_only: self.policy.overrides().ipv4_only,
         };
         match sealed {
-            Ok(sealed) => self.workers.tell(&message, &[sealed.as_fd()]),
-            Err(error) => self.speech.tell(Level::Error, format!("degraded what=policy error={error}")),
+            Ok(sealed) => {
+                self.health.clear("policy");
+                self.workers.tell(&message, &[sealed.as_fd()]);
+            }
+            Err(error) => {
+                self.health.note(clock::boottime(), "policy", &error.to_string());
+                self.speech.tell(Level::Error, format!("degraded what=policy error={error}"));
+            }
         }
     }
 
@@ -162,6 +172,8 @@ impl Monitor {
 
     /// What a new policy changes outside the runner's leases.
     pub(super) fn put_into_force(&mut self, now: Duration) {
+        self.health.in_force = now;
+        self.health.clear("reload-refused");
         let policy = &self.policy.current().policy;
         let (catalogue, daemon) = (policy.catalogue.clone(), policy.daemon.clone());
         let doors = catalogue.doors.len();
@@ -186,8 +198,12 @@ impl Monitor {
     /// The sockets' filter for the sequences that are current now.
     pub(super) fn refresh_filter(&mut self) {
         let needs = Needs::of(&self.policy.current().rules());
-        if let Err(error) = self.captures.set_needs(&needs) {
-            self.speech.tell(Level::Error, format!("degraded what=filter error={error}"));
+        match self.captures.set_needs(&needs) {
+            Ok(()) => self.health.clear("filter"),
+            Err(error) => {
+                self.health.note(clock::boottime(), "filter", &error.to_string());
+                self.speech.tell(Level::Error, format!("degraded what=filter error={error}"));
+            }
         }
     }
 
@@ -203,9 +219,13 @@ impl Monitor {
         if self.face.is_knockd() {
             self.say_reopening(old.as_deref(), &file);
         }
-        if let Err(error) = self.speech.log().use_file(&file) {
-            let line = format!("degraded what=log error=\"{}: {error}\"", file.display());
-            self.speech.tell(Level::Error, line);
+        match self.speech.log().use_file(&file) {
+            Ok(()) => self.health.clear("log"),
+            Err(error) => {
+                let error = format!("{}: {error}", file.display());
+                self.health.note(clock::boottime(), "log", &error);
+                self.speech.tell(Level::Error, format!("degraded what=log error=\"{error}\""));
+            }
         }
     }
 

@@ -62,6 +62,7 @@ impl Monitor {
             }
             FromWorker::LeftOut { events } => self.speech.left_out(events),
             FromWorker::Overrun { requests } => {
+                self.health.requests_lost = self.health.requests_lost.saturating_add(requests);
                 self.speech.tell(Level::Warning, format!("requests-lost requests={requests}"));
             }
             FromWorker::Hit { source, protocol, destination, outcome } => {
@@ -77,6 +78,7 @@ impl Monitor {
                 self.handle_recalled(query, Seen { at, from, id: Some(id), device, again, what });
             }
             FromWorker::Pong { number } => self.pulse.answer(number),
+            FromWorker::Counted { query, page, values } => self.handle_counted(now, query, page, &values),
             FromWorker::RecallEnd { query, seen } => self.handle_recall_end(now, query, &seen),
             FromWorker::Hello { .. }
             | FromWorker::Rejected { .. }

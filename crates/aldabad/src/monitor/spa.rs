@@ -56,6 +56,26 @@ impl Part {
     }
 }
 
+impl SpaHold {
+    /// Whether the store has failed, and nothing has worked since.
+    pub(super) const fn is_failing(&self) -> bool {
+        self.failing.is_some()
+    }
+
+    /// Whether the worker has a store.
+    pub(super) const fn has_store(&self) -> bool {
+        self.store.ready().is_some()
+    }
+
+    /// What does not work now, and why.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let failing = "it does not take records: nobody gets in by datagram until it works again";
+        let failing = self.failing.map(|_| (Part::Store.name(), failing.to_owned()));
+        let parts = [Part::Store, Part::Port, Part::Gateways].into_iter().zip(&self.said);
+        failing.into_iter().chain(parts.filter_map(|(part, said)| Some((part.name(), said.clone()?))))
+    }
+}
+
 /// A socket on the port, in either case: a port without one is answered by the kernel. One that is there already only learns
 /// what it is to take.
 fn socket(kept: Option<(u16, Receive, OwnedFd)>, port: u16, receive: Receive) -> std::io::Result<OwnedFd> {
@@ -221,6 +241,7 @@ impl Monitor {
         let keys = current.policy.spa.as_ref().and_then(|spa| spa.locks.get(usize::from(lock)));
         // Of a policy that has gone meanwhile the numbers mean nothing.
         let Some(keys) = keys.filter(|_| current.generation == generation) else { return };
+        self.health.note_shut_out(now, lock);
         let line = wording::shut_out(lock, &keys.secret.public(), keys.audience.as_str(), refused);
         self.speech.tell_limited(now, line);
     }

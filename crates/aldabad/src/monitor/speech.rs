@@ -11,6 +11,7 @@ use aldaba_runner::event::{Event, What};
 use aldaba_sys::clock;
 
 use crate::budget::Budget;
+use crate::control::Numbers;
 use crate::log::{Level, Log};
 use crate::names::{Name, Names};
 use crate::wording::{self, Line};
@@ -24,6 +25,8 @@ pub(super) struct Speech {
     log: Log,
     style: Style,
     refusals: Budget,
+    /// Stage lines that the worker has left out.
+    stages_left_out: u64,
     names: Option<Names>,
     /// In their order: one without an address waits behind one that waits for its name.
     waiting: VecDeque<(Line, Option<IpAddr>)>,
@@ -38,6 +41,7 @@ impl Speech {
             log,
             style,
             refusals: Budget::default(),
+            stages_left_out: 0,
             names: None,
             waiting: VecDeque::new(),
             patience: None,
@@ -201,8 +205,15 @@ impl Speech {
 
     /// Stage lines the worker left out.
     pub(super) fn left_out(&mut self, events: u64) {
+        self.stages_left_out = self.stages_left_out.saturating_add(events);
         let line = wording::left_out(events, self.style);
         self.say(line);
+    }
+
+    /// How many lines were left out since the start, by kind.
+    pub(super) fn left_out_so_far(&self) -> Numbers {
+        let kinds = [("refusals", self.refusals.total()), ("stages", self.stages_left_out)];
+        kinds.into_iter().map(|(kind, lines)| (kind.to_owned(), lines)).collect()
     }
 
     /// Says how many refusals were left out, when it is time.

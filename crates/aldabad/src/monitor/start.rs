@@ -22,6 +22,7 @@ use super::captures::{Captures, Changes};
 use super::commands::Commands;
 use super::control::Control;
 use super::firewall::Firewall;
+use super::health::Health;
 use super::history::History;
 use super::policy::{InForce, Overrides};
 use super::pulse::Pulse;
@@ -29,6 +30,7 @@ use super::reload::watch;
 use super::service::Service;
 use super::spa::SpaHold;
 use super::speech::Speech;
+use super::status::Surveys;
 use super::truth::Truth;
 use super::why::Questions;
 use super::workers::Workers;
@@ -158,6 +160,8 @@ impl Monitor {
             reloading: Vec::new(),
             history: History::default(),
             questions: Questions::default(),
+            surveys: Surveys::default(),
+            health: Health::new(clock::boottime()),
             state_folder,
             pid_file: None,
             retry: None,
@@ -200,10 +204,16 @@ impl Monitor {
             return Ok(());
         }
         match open(&self.state_folder) {
-            Ok(keeper) => self.keeper = Some(keeper),
+            Ok(keeper) => {
+                self.health.clear("state");
+                self.keeper = Some(keeper);
+            }
             Err(error @ KeeperError::Locked { .. }) => return Err(error.into()),
             Err(error) if need == Need::Durable => return Err(error.into()),
-            Err(error) => self.speech.tell(Level::Warning, format!("degraded what=state error=\"{error}\"")),
+            Err(error) => {
+                self.health.note(clock::boottime(), "state", &error.to_string());
+                self.speech.tell(Level::Warning, format!("degraded what=state error=\"{error}\""));
+            }
         }
         Ok(())
     }
@@ -211,6 +221,7 @@ impl Monitor {
     /// The same at a reload: the daemon goes on without, and each opening that needs the journal is refused.
     pub(super) fn open_keeper_if_needed(&mut self) {
         if let Err(error) = self.open_keeper(Keeper::open) {
+            self.health.note(clock::boottime(), "state", &error.to_string());
             self.speech.tell(Level::Error, format!("degraded what=state error=\"{error}\""));
         }
     }
@@ -283,14 +294,27 @@ impl Monitor {
     /// Looks at the network interfaces and follows what changed.
     pub(super) fn follow_links(&mut self, now: Duration) {
         let links = match self.links.poll() {
-            Ok(interfaces) => interfaces.iter().map(Link::from).collect::<Vec<Link>>(),
+            Ok(interfaces) => {
+                self.health.clear("interfaces");
+                interfaces.iter().map(Link::from).collect::<Vec<Link>>()
+            }
             Err(error) => {
+                self.health.note(now, "interfaces", &error.to_string());
                 self.degraded(now, "interfaces", &error.to_string());
                 return;
             }
         };
         let changes = self.captures.follow(&links, &mut self.workers);
         self.say_changes(now, changes);
+    }
+
+    /// Says what the kernel has dropped because the worker did not keep up: once a minute while it lasts.
+    pub(super) fn look_for_drops(&mut self, now: Duration) {
+        for (name, packets) in self.captures.poll_drops(now) {
+            let line =
+                format!("packets-dropped interface={} packets={packets}", crate::wording::quoted(&name));
+            self.speech.tell(Level::Warning, line);
+        }
     }
 
     fn say_changes(&mut self, now: Duration, changes: Changes) {

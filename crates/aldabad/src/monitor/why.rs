@@ -239,7 +239,7 @@ fn datagrams(port: u16, seen: Option<&ipc::Seen>) -> Datagrams {
     }
 }
 
-const fn state_of(state: State) -> LeaseState {
+pub(super) const fn state_of(state: State) -> LeaseState {
     match state {
         State::Waiting | State::Starting { .. } | State::Setting => LeaseState::Opening,
         State::Open => LeaseState::Open,
@@ -250,6 +250,6 @@ const fn state_of(state: State) -> LeaseState {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,6 +10,7 @@ use aldaba_sys::privileges::Identity;
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{self, Program, Started, Surroundings};
 
+use crate::control::Confined;
 use crate::ipc::{FromWorker, SIZE, ToWorker};
 use crate::role::Role;
 use crate::worker::Confinement;
@@ -31,6 +32,8 @@ pub(super) struct Workers {
     identity: Identity,
     sandbox: bool,
     living: Option<Living>,
+    /// How many were started.
+    started: u64,
     pause: Duration,
     /// When to start the next one.
     due: Option<Duration>,
@@ -68,7 +71,7 @@ pub(super) enum Heard {
 impl Workers {
     /// Starts none yet.
     pub(super) const fn new(program: Program, identity: Identity, sandbox: bool) -> Self {
-        Self { program, identity, sandbox, living: None, pause: SHORTEST_PAUSE, due: None }
+        Self { program, identity, sandbox, living: None, started: 0, pause: SHORTEST_PAUSE, due: None }
     }
 
     /// The program workers are started from.
@@ -92,6 +95,7 @@ impl Workers {
             surroundings: Surroundings::StandardError,
             descriptors: &descriptors,
         })?;
+        self.started = self.started.saturating_add(1);
         self.living = Some(Living {
             process,
             channel: ours,
@@ -102,6 +106,20 @@ impl Workers {
             deaf: false,
         });
         Ok(())
+    }
+
+    /// How many have taken the place of others.
+    pub(super) const fn restarts(&self) -> u64 {
+        self.started.saturating_sub(1)
+    }
+
+    /// How one is confined.
+    pub(super) fn confined(&self) -> Confined {
+        match (self.sandbox, self.kept_uid()) {
+            (false, _) => Confined::NoSandbox,
+            (true, true) => Confined::SameUser,
+            (true, false) => Confined::Fully,
+        }
     }
 
     /// Whether one lives.

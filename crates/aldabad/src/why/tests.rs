@@ -197,6 +197,6 @@ fn times_are_said_in_two_units() {
         (14_400_000, "4 h"),
         (90_061_000, "1 d 1 h"),
     ] {
-        assert_eq!(words::span(millis), said);
+        assert_eq!(span(millis), said);
     }
 }

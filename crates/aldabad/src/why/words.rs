@@ -169,7 +169,7 @@ fn off(offset_us: i64) -> String {
 }
 
 /// A length of time as people say it: the two largest units.
-pub(super) fn span(millis: u64) -> String {
+pub(crate) fn span(millis: u64) -> String {
     let seconds = millis / 1000;
     let units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
     let largest = units.iter().position(|(_, size)| seconds >= *size);

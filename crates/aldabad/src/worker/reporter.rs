@@ -15,6 +15,7 @@ use super::recent::{Noted, Recent};
 use super::shortage::Shortage;
 use crate::budget::Budget;
 use crate::control::About;
+use crate::counts::{Counts, PAGES};
 use crate::ipc::{FromWorker, Place, SIZE, Seen};
 use crate::replay::Replay;
 
@@ -156,6 +157,18 @@ impl Reporter {
         }
         let foreign_age = self.recent.last_foreign(about).map(age);
         self.insist(FromWorker::RecallEnd { query, seen: Seen { foreign_age, ..seen } });
+    }
+
+    /// How many messages wait for room in the channel.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Answers a question for what was counted.
+    pub(super) fn count(&mut self, query: u32, counts: &Counts) {
+        for page in 0..PAGES {
+            self.insist(FromWorker::Counted { query, page, values: counts.page(page) });
+        }
     }
 
     /// Whether it went out. A channel that is gone ends the worker in its loop, not here.

@@ -144,6 +144,11 @@ fn what_concerns_nobody_here_is_dropped_with_a_reason() {
     scene.index = 3;
     assert_eq!(scene.syn(7000), Verdict::Dropped(Dropped::UnknownInterface));
     assert_eq!(scene.opened(), 0);
+    let counters = scene.gate.counters();
+    assert_eq!(counters.dropped_by[Dropped::NotForUs.index()], 1);
+    assert_eq!(counters.dropped_by[Dropped::UnknownInterface.index()], 1);
+    assert_eq!(counters.dropped_by.iter().sum::<u64>(), counters.dropped);
+    assert_eq!(counters.refused_by.iter().sum::<u64>(), counters.refused);
 }
 
 #[test]

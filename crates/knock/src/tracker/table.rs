@@ -220,6 +220,10 @@ impl Table {
         self.displaced
     }
 
+    pub(super) const fn room_for(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) const fn under_way(&self) -> usize {
         self.under_way
     }

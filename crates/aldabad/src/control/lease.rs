@@ -1,0 +1,36 @@
+//! Leases, as the daemon tells of them.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lease {
+    /// The door's name.
+    pub door: String,
+    /// For whom.
+    pub address: IpAddr,
+    /// The device that holds it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Where it stands.
+    pub state: LeaseState,
+    /// Milliseconds to its end.
+    pub left_ms: u64,
+}
+
+/// Where a lease stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseState {
+    /// The door is being opened.
+    Opening,
+    /// It is open.
+    Open,
+    /// It is being closed.
+    Closing,
+    /// It could not be closed, and nothing more is tried.
+    CannotClose,
+}
