@@ -26,6 +26,12 @@ sequence = "7100,8100,9100"
 start = ["true", "{ip}"]
 stop = ["false", "{ip}"]
 lease = "1s"
+
+[[door]]
+name = "bad"
+sequence = "7200,8200,9200"
+start = ["false", "{ip}"]
+stop = ["true", "{ip}"]
 "#;
 
 /// A daemon, asked from outside.
@@ -160,4 +166,83 @@ fn a_door_that_does_not_close_is_the_loudest_line() {
     assert_eq!((&first["door"], &first["address"]), (&"web".into(), &CLIENT.to_string().into()));
     let said = text(&scene.asked(&["status"]).stdout);
     assert!(said.lines().nth(1).expect("a line").contains("[close-failed] door web for 10.9.0.2"), "{said}");
+}
+
+#[test]
+fn who_is_inside_is_shown_and_closed_by_hand() {
+    let Some(scene) = Scene::new() else { return };
+    assert_eq!(text(&scene.asked(&["leases"]).stdout), "no door is open for anybody\n");
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+    let opened = scene.asked(&["open", "::ffff:10.9.7.7", "ssh", "--for", "10m"]);
+    let said = text(&opened.stdout);
+    assert_eq!(said, "door ssh is open for 10.9.7.7, for 10 min\n", "{}", text(&opened.stderr));
+    let again = text(&scene.asked(&["open", "10.9.7.7", "ssh"]).stdout);
+    assert!(again.starts_with("door ssh stays open for 10.9.7.7, for "), "{again}{}", scene.daemon.said());
+    let table = text(&scene.asked(&["leases"]).stdout);
+    assert!(table.lines().nth(1).is_some_and(|line| line.starts_with("ssh   10.9.0.2  -")), "{table}");
+    assert!(table.contains("10.9.7.7  by hand, uid 0  open   "), "{table}");
+    let set = scene.hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
+    assert!(set.contains("10.9.0.2") && set.contains("10.9.7.7"), "{set}");
+    let closed = scene.asked(&["close", "::ffff:10.9.0.2"]);
+    assert_eq!(
+        (text(&closed.stdout).as_str(), closed.status.code()),
+        ("closed: door ssh for 10.9.0.2\n", Some(0))
+    );
+    let set = scene.hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
+    assert!(!set.contains("10.9.0.2") && set.contains("10.9.7.7"), "closed when it says so:\n{set}");
+    assert_eq!(text(&scene.asked(&["close", "10.9.0.2"]).stdout), "nothing is open for 10.9.0.2\n");
+    assert_eq!(text(&scene.asked(&["close", "10.9.7.7", "ssh"]).stdout), "closed: door ssh for 10.9.7.7\n");
+    for line in [
+        "open-by-hand door=ssh address=10.9.7.7 uid=0 for=600s\n",
+        "close-by-hand address=10.9.0.2 uid=0 leases=1\n",
+        "closed door=ssh address=10.9.0.2 why=asked\n",
+        "close-by-hand address=10.9.7.7 door=ssh uid=0 leases=1\n",
+    ] {
+        assert!(scene.daemon.said().contains(line), "{line} is not in\n{}", scene.daemon.said());
+    }
+    let why = text(&scene.asked(&["why", "10.9.7.7"]).stdout);
+    assert!(why.contains("door ssh: opened by hand for 10.9.7.7 (uid=0)"), "{why}");
+}
+
+#[test]
+fn what_cannot_be_done_by_hand_says_why_and_what_to_do() {
+    let Some(scene) = Scene::new() else { return };
+    for (words, wrong, help) in [
+        (&["open", "10.9.7.7", "shs"][..], "there is no door \"shs\"", "did you mean ssh?"),
+        (&["close", "10.9.7.7", "attic"], "there is no door \"attic\"", "--explain lists the doors"),
+        (
+            &["open", "10.9.7.7", "ssh", "--for", "2h"],
+            "door ssh may be open for 1s to 3600s at a time",
+            "`max-lease`",
+        ),
+        (&["open", "127.0.0.1", "ssh"], "no client has this address", "sees the client"),
+        (&["open", "10.9.0.1", "ssh"], "no client has this address", "sees the client"),
+        (
+            &["open", "10.9.7.7", "bad"],
+            "door bad is not open for 10.9.7.7: its start command failed, status=1",
+            "the daemon's log",
+        ),
+    ] {
+        let refused = scene.asked(words);
+        let said = text(&refused.stderr);
+        assert_eq!(
+            (text(&refused.stdout).as_str(), refused.status.code()),
+            ("", Some(1)),
+            "{words:?}: {said}"
+        );
+        assert!(
+            said.contains(wrong) && said.contains("\n  help: ") && said.contains(help),
+            "{words:?}: {said}"
+        );
+    }
+    // A stop command that fails is no secret, and neither is that it is tried again.
+    assert!(text(&scene.asked(&["open", "10.9.7.7", "web", "--for", "30s"]).stdout).contains("for 30 s"));
+    let stuck = scene.asked(&["close", "10.9.7.7"]);
+    let said = text(&stuck.stderr);
+    let wanted =
+        "NOT CLOSED: door web for 10.9.7.7: its stop command failed, status=1; it is tried again in 1s";
+    assert!(said.contains(wanted) && stuck.status.code() == Some(1), "{said}");
+    let table = text(&scene.asked(&["leases"]).stdout);
+    assert!(table.contains("closing"), "{table}");
 }

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::control::{self, About};
 use crate::firewall::FirewallArgs;
+use crate::hand::{CloseArgs, LeasesArgs, OpenArgs};
 use crate::init::InitArgs;
 use crate::rotate::RotateArgs;
 use crate::status::StatusArgs;
@@ -37,6 +38,12 @@ pub enum Command {
     Why(WhyArgs),
     /// Say how the running daemon is, and what does not work at this moment
     Status(StatusArgs),
+    /// Show who is inside: every door that is open, for whom, and for how long
+    Leases(LeasesArgs),
+    /// Open a door by hand
+    Open(OpenArgs),
+    /// Close by hand whatever is open for an address, or one door
+    Close(CloseArgs),
     /// Make the running daemon read its configuration again, and say what came of it
     Reload(AskArgs),
     /// Make what a server of key holders needs: keys, registry, stores, configuration

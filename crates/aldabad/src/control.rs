@@ -4,6 +4,7 @@
 //! ([`aldaba_sys::local`]), what is answered the monitor's.
 
 mod ask;
+mod hand;
 mod lease;
 mod status;
 mod why;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use ask::{ControlError, ask};
+pub use hand::{Close, Closed, Leases, NotClosed, Open, Opened};
 pub use lease::{Lease, LeaseState};
 pub use status::{
     Attempts, Commands, Configuration, Confined, DatagramCounts, DatagramStatus, Degraded, Firewall,
@@ -43,6 +45,12 @@ pub enum Request {
     Why(About),
     /// How the daemon is.
     Status,
+    /// Who is inside.
+    Leases,
+    /// Close what is open for an address, and answer when it is closed or has failed.
+    Close(Close),
+    /// Open a door for an address, and answer when it is open or has failed.
+    Open(Open),
 }
 
 /// What it answers.
@@ -57,6 +65,12 @@ pub enum Answer {
     Why(Why),
     /// How the daemon is.
     Status(Box<Status>),
+    /// Who is inside.
+    Leases(Leases),
+    /// What was closed, and what was not.
+    Closed(Closed),
+    /// The door is open.
+    Opened(Opened),
     /// The request was not carried out.
     Error(Trouble),
 }
@@ -89,6 +103,9 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// The same for people.
     pub text: String,
+    /// The next step, if there is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub help: String,
 }
 
 /// Kinds of trouble.
@@ -101,6 +118,8 @@ pub enum TroubleKind {
     Malformed,
     /// The user who asks may not.
     NotAllowed,
+    /// It may not be done, or did not succeed.
+    Refused,
     /// It could not be done in time, or the daemon is going down.
     NotDone,
 }
@@ -109,7 +128,7 @@ impl TroubleKind {
     /// With this text, as an answer.
     #[must_use]
     pub fn answer(self, text: impl Into<String>) -> Answer {
-        Answer::Error(Trouble { kind: self, text: text.into() })
+        Answer::Error(Trouble { kind: self, text: text.into(), help: String::new() })
     }
 }
 

@@ -13,6 +13,7 @@ pub mod counts;
 mod demo;
 pub mod face;
 pub mod firewall;
+pub mod hand;
 pub mod init;
 pub mod ipc;
 pub mod keeper;
@@ -58,6 +59,9 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Check(args) => check::run(&args, surroundings.uid),
         Command::Why(args) => why::run(&args, &surroundings),
         Command::Status(args) => status::run(&args, &surroundings),
+        Command::Leases(args) => hand::leases(&args, &surroundings),
+        Command::Open(args) => hand::open(&args, &surroundings),
+        Command::Close(args) => hand::close(&args, &surroundings),
         Command::Reload(args) => reload::run(&args, &surroundings),
         Command::Init(args) => init::run(&args, surroundings.uid),
         Command::Firewall(args) => firewall::run(&args, surroundings.uid),

@@ -10,6 +10,7 @@ mod control;
 mod drops;
 mod effects;
 mod firewall;
+mod hands;
 mod health;
 mod history;
 mod policy;
@@ -58,6 +59,7 @@ use captures::Captures;
 use commands::Commands;
 use control::{ClientId, Control};
 use firewall::Firewall;
+use hands::Hands;
 use health::Health;
 use history::History;
 use policy::InForce;
@@ -102,6 +104,7 @@ pub struct Monitor {
     history: History,
     questions: Questions,
     surveys: Surveys,
+    hands: Hands,
     health: Health,
     /// Where leases are kept when the policy needs that.
     state_folder: PathBuf,
@@ -163,6 +166,7 @@ impl Monitor {
         self.handle_timeouts(now);
         self.perform(now);
         self.tell_service(now);
+        self.settle_hands(now);
     }
 
     fn wait(&self) -> Vec<Woken> {
@@ -211,6 +215,7 @@ impl Monitor {
             self.pulse.poll_timeout(),
             self.service.poll_timeout(),
             self.surveys.poll_timeout(),
+            self.hands.poll_timeout(),
             self.captures.poll_timeout(),
             self.retry,
         ];

@@ -276,7 +276,9 @@ pub const fn reason_name(reason: Reason) -> &'static str {
     }
 }
 
-fn outcome_text(outcome: Outcome) -> String {
+/// How a command ended, in our words.
+#[must_use]
+pub fn outcome_text(outcome: Outcome) -> String {
     match outcome {
         Outcome::Exited(code) => format!("status={code}"),
         Outcome::Signalled(signal) => format!("signal={signal}"),

@@ -32,6 +32,7 @@ pub use policy::{
     AfterFlush, Capture, Current, Daemon, Interfaces, LockFiles, Log, OnExit, OneTime, Policy, Receive, Spa,
     SpaFiles,
 };
+pub use suggest::nearest;
 
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 //! "Did you mean …?": the nearest of the names that would have been right.
 
 /// The known name a mistyped one most likely stands for.
-pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = normal(typed);
     known
         .into_iter()

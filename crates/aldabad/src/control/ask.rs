@@ -83,7 +83,7 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Answer, ControlError> {
         return Err(ControlError::Ended { socket: socket.to_owned() });
     }
     match Answer::parse(&line) {
-        Ok(Answer::Error(Trouble { kind, text })) => Err(trouble(socket, kind, &text)),
+        Ok(Answer::Error(Trouble { kind, text, help })) => Err(trouble(socket, kind, &text, &help)),
         Ok(answer) => Ok(answer),
         Err(Unreadable::Version(theirs)) => Err(ControlError::OtherVersion(format!(
             "the daemon speaks version {theirs}, this program {VERSION}"
@@ -108,12 +108,15 @@ fn exchange(socket: &Path, request: &Request) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn trouble(socket: &Path, kind: TroubleKind, text: &str) -> ControlError {
+fn trouble(socket: &Path, kind: TroubleKind, text: &str, help: &str) -> ControlError {
     let text = printable(text);
     match kind {
         TroubleKind::NotAllowed => ControlError::NotAllowed { socket: socket.to_owned() },
         TroubleKind::Version | TroubleKind::Malformed => ControlError::OtherVersion(text),
-        TroubleKind::NotDone => ControlError::Refused(text),
+        TroubleKind::Refused if !help.is_empty() => {
+            ControlError::Refused(format!("{text}\n  help: {}", printable(help)))
+        }
+        TroubleKind::Refused | TroubleKind::NotDone => ControlError::Refused(text),
     }
 }
 

@@ -15,6 +15,9 @@ pub struct Lease {
     /// The device that holds it, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// The user who opened it by hand, in this life of the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// Where it stands.
     pub state: LeaseState,
     /// Milliseconds to its end.

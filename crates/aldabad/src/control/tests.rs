@@ -71,3 +71,29 @@ fn the_nearest_word_on_the_socket_counts() {
     assert_eq!(of(None, None, Some("/c")), Path::new("/c/control.sock"));
     assert_eq!(of(None, None, None), Path::new(SOCKET));
 }
+
+#[test]
+fn what_is_done_by_hand_has_the_words_of_the_specification() {
+    let address = [192, 0, 2, 7].into();
+    for (request, words) in [
+        (Request::Status, r#""status""#),
+        (Request::Leases, r#""leases""#),
+        (
+            Request::Open(Open { address, door: "ssh".to_owned(), seconds: Some(600) }),
+            r#"{"open":{"address":"192.0.2.7","door":"ssh","seconds":600}}"#,
+        ),
+        (Request::Close(Close { address, door: None }), r#"{"close":{"address":"192.0.2.7"}}"#),
+    ] {
+        let line = request.to_line();
+        assert_eq!(String::from_utf8_lossy(&line), format!("{{\"version\":1,\"ask\":{words}}}\n"));
+        assert_eq!(Request::parse(line.trim_ascii_end()), Ok(request));
+    }
+    let closed = Closed {
+        address,
+        doors: vec!["ssh".to_owned()],
+        failed: vec![NotClosed { door: "web".to_owned(), error: "x".to_owned() }],
+    };
+    let line = Answer::Closed(closed).to_line();
+    let words = r#"{"closed":{"address":"192.0.2.7","doors":["ssh"],"failed":[{"door":"web","error":"x"}]}}"#;
+    assert_eq!(String::from_utf8_lossy(&line), format!("{{\"version\":1,\"answer\":{words}}}\n"));
+}

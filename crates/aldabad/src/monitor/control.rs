@@ -91,7 +91,7 @@ impl Control {
             Some(Ok(Some(peer))) => {
                 self.last = self.last.wrapping_add(1);
                 let may_ask = peer.uid == 0 || peer.uid == self.own_uid;
-                let mut client = Client::new(now, peer.stream);
+                let mut client = Client::new(now, peer.stream, peer.uid);
                 if !may_ask {
                     let text = format!("user {} may not ask this daemon", peer.uid);
                     client.answer(now, &TroubleKind::NotAllowed.answer(text));
@@ -129,6 +129,12 @@ impl Control {
         }
     }
 
+    /// The user who asks, as the kernel says.
+    pub(super) fn uid_of(&self, id: ClientId) -> u32 {
+        let client = self.clients.iter().find(|(known, _)| *known == id);
+        client.map_or(u32::MAX, |(_, client)| client.uid())
+    }
+
     /// Lets those go who took too long.
     fn handle_timeout(&mut self, now: Duration) {
         self.clients.retain_mut(|(_, client)| client.handle_timeout(now) != Progress::Over);
@@ -162,6 +168,9 @@ impl Monitor {
             Some(Request::Reload) => self.handle_reload(now, id),
             Some(Request::Why(about)) => self.handle_why(now, id, about),
             Some(Request::Status) => self.handle_status(now, id),
+            Some(Request::Leases) => self.handle_leases(now, id),
+            Some(Request::Close(close)) => self.handle_close(now, id, close),
+            Some(Request::Open(open)) => self.handle_open(now, id, open),
             None => {}
         }
     }

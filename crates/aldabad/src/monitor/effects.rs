@@ -23,6 +23,7 @@ impl Monitor {
         match effect {
             Effect::Log(event) => {
                 self.history.note_event(now, &event);
+                self.hands.note(&event, &self.runner);
                 self.speech.event(now, &event);
             }
             Effect::JournalPut(record) => self.put(now, &record),

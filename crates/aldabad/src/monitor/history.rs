@@ -116,6 +116,20 @@ impl History {
         push(&mut self.doors, DOORS, happened);
     }
 
+    /// An administrator's hand is at a door.
+    pub(super) fn note_hand(
+        &mut self,
+        now: Duration,
+        door: &str,
+        address: IpAddr,
+        event: &'static str,
+        uid: u32,
+    ) {
+        let happened =
+            Happened { at: now, door: Arc::from(door), address, event, fields: format!("uid={uid}") };
+        push(&mut self.doors, DOORS, happened);
+    }
+
     /// What came in of this, in no order; an address counts as sender and as the one a door was opened for.
     pub(super) fn of(&self, about: About) -> impl Iterator<Item = &Seen> {
         let concerns = move |seen: &&Seen| match about {

@@ -22,6 +22,7 @@ use super::captures::{Captures, Changes};
 use super::commands::Commands;
 use super::control::Control;
 use super::firewall::Firewall;
+use super::hands::Hands;
 use super::health::Health;
 use super::history::History;
 use super::policy::{InForce, Overrides};
@@ -161,6 +162,7 @@ impl Monitor {
             history: History::default(),
             questions: Questions::default(),
             surveys: Surveys::default(),
+            hands: Hands::default(),
             health: Health::new(clock::boottime()),
             state_folder,
             pid_file: None,

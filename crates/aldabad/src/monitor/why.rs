@@ -9,7 +9,7 @@ use aldaba_runner::lease::State;
 use super::Monitor;
 use super::control::ClientId;
 use super::history::{Happened, Seen, SeenWhat};
-use crate::control::{About, Answer, Datagrams, DoorEvent, Knock, Lease, LeaseState, TroubleKind, What, Why};
+use crate::control::{About, Answer, Datagrams, DoorEvent, Knock, LeaseState, TroubleKind, What, Why};
 use crate::ipc::{self, ToWorker};
 
 /// How long the worker may take; then what the monitor knows is told alone.
@@ -107,13 +107,7 @@ impl Monitor {
             About::Id(_) => addresses.contains(&address),
         };
         let leases = self.runner.leases().filter(|lease| concerns(lease.address()));
-        let leases = leases.take(TOLD).map(|lease| Lease {
-            door: lease.door().to_string(),
-            address: lease.address(),
-            device: lease.owner().and_then(|owner| self.known_name(owner.0)),
-            state: state_of(lease.state()),
-            left_ms: millis(lease.deadline().saturating_sub(now)),
-        });
+        let leases = leases.take(TOLD).map(|lease| self.told_lease(now, lease));
         Why {
             about,
             leases: leases.collect(),
@@ -185,7 +179,7 @@ impl Monitor {
         }
     }
 
-    fn known_name(&self, key: [u8; 32]) -> Option<String> {
+    pub(super) fn known_name(&self, key: [u8; 32]) -> Option<String> {
         Some(self.device_name(Some(key))).filter(|name| name != "?")
     }
 }

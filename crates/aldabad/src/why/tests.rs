@@ -48,6 +48,7 @@ fn an_open_door_is_told_from_knock_to_now() {
         door: "ssh".to_owned(),
         address: client(),
         device: Some("alice/laptop".to_owned()),
+        uid: None,
         state: LeaseState::Open,
         left_ms: 12_400,
     };
@@ -85,6 +86,7 @@ fn a_closed_door_and_one_that_stays_open_have_their_own_next_step() {
         door: "ssh".to_owned(),
         address: client(),
         device: None,
+        uid: None,
         state: LeaseState::CannotClose,
         left_ms: 0,
     };

@@ -134,13 +134,15 @@ fn door(event: &DoorEvent) -> String {
         "closed" => format!("door {door}: closed for {address} ({})", field("why=")),
         "refused" => format!("door {door}: not opened for {address} ({})", field("why=")),
         "knocked" => format!("door {door}: only logs; nothing is opened"),
+        "open-by-hand" => format!("door {door}: opened by hand for {address} ({fields})"),
+        "close-by-hand" => format!("door {door}: closed by hand for {address} ({fields})"),
         "taken-over" => format!("door {door}: open for {address} since before the daemon's start"),
         _ => format!("door {door}: {event} for {address} {fields}").trim_end().to_owned(),
     }
 }
 
 fn lease(lease: &Lease) -> String {
-    let Lease { door, address, device, state, left_ms } = lease;
+    let Lease { door, address, device, state, left_ms, .. } = lease;
     let holder = device.as_deref().map(|device| format!(", held by {device}")).unwrap_or_default();
     let state = match state {
         LeaseState::Opening => "being opened".to_owned(),

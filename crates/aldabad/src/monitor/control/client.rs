@@ -40,14 +40,20 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Client {
     stream: UnixStream,
+    uid: u32,
     state: State,
     deadline: Duration,
 }
 
 impl Client {
     /// Has connected just now. The stream must not block.
-    pub(super) fn new(now: Duration, stream: UnixStream) -> Self {
-        Self { stream, state: State::Asking(Vec::new()), deadline: now.saturating_add(TO_ASK) }
+    pub(super) fn new(now: Duration, stream: UnixStream, uid: u32) -> Self {
+        Self { stream, uid, state: State::Asking(Vec::new()), deadline: now.saturating_add(TO_ASK) }
+    }
+
+    /// The user who asks.
+    pub(super) const fn uid(&self) -> u32 {
+        self.uid
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -160,7 +166,7 @@ mod tests {
     fn pair() -> (Client, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (Client::new(NOW, ours), theirs)
+        (Client::new(NOW, ours, 0), theirs)
     }
 
     fn heard(stream: UnixStream) -> String {
