@@ -1,13 +1,16 @@
 //! `aldabad status`: what it says of a daemon that is well, and of one that is not.
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aldaba_tests::hosts::CLIENT;
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, Wire, cannot_run, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -24,7 +27,7 @@ lease = "30s"
 name = "web"
 sequence = "7100,8100,9100"
 start = ["true", "{ip}"]
-stop = ["false", "{ip}"]
+stop = ["test", "-e", "MENDED"]
 lease = "1s"
 
 [[door]]
@@ -43,12 +46,18 @@ struct Scene {
 
 impl Scene {
     fn new() -> Option<Self> {
+        Self::with(CONFIG)
+    }
+
+    fn with(config: &str) -> Option<Self> {
         if cannot_run().is_some() {
             return None;
         }
         let hosts = Hosts::new();
         let dir = tempfile::tempdir().expect("a folder");
-        let daemon = Program::aldabad(&hosts, dir.path(), CONFIG);
+        let mended = dir.path().join("mended");
+        let config = config.replace("MENDED", mended.to_str().expect("plain"));
+        let daemon = Program::aldabad(&hosts, dir.path(), &config);
         Some(Self { hosts, dir, daemon })
     }
 
@@ -66,6 +75,16 @@ impl Scene {
         let status = self.status();
         let all = status["degraded"].as_array().expect("a list").iter();
         all.map(|one| one["what"].as_str().expect("a name").to_owned()).collect()
+    }
+
+    fn config(&self) -> String {
+        let mended = self.dir.path().join("mended");
+        CONFIG.replace("MENDED", mended.to_str().expect("plain"))
+    }
+
+    fn worker(&self) -> Pid {
+        let pid = self.status()["worker"]["pid"].as_i64();
+        pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).expect("a worker")
     }
 
     fn becomes(&self, wanted: &[&str]) {
@@ -120,7 +139,7 @@ fn what_is_degraded_is_told_while_it_lasts() {
     std::fs::write(scene.dir.path().join("aldaba.toml"), "nonsense").expect("written");
     assert_eq!(scene.asked(&["reload"]).status.code(), Some(2));
     scene.becomes(&["reload-refused"]);
-    std::fs::write(scene.dir.path().join("aldaba.toml"), CONFIG).expect("written");
+    std::fs::write(scene.dir.path().join("aldaba.toml"), scene.config()).expect("written");
     assert_eq!(scene.asked(&["reload"]).status.code(), Some(0));
     scene.becomes(&[]);
     // The interface goes, and comes back.
@@ -135,23 +154,21 @@ fn what_is_degraded_is_told_while_it_lasts() {
     scene.hosts.plug();
     scene.becomes(&[]);
     // The worker is killed; the numbers of the kernel stay.
-    let worker =
-        scene.status()["worker"]["pid"].as_i64().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    kill_process(worker.expect("a worker"), Signal::KILL).expect("killed");
+    let worker = scene.worker();
+    kill_process(worker, Signal::KILL).expect("killed");
     let again = until(Duration::from_secs(5), || scene.status()["worker"]["restarts"] == 1);
     assert!(again.is_some(), "{}", scene.status());
     // One that hangs is waited for only briefly, and the rest is told.
     scene.becomes(&[]);
-    let worker =
-        scene.status()["worker"]["pid"].as_i64().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    kill_process(worker.expect("a worker"), Signal::STOP).expect("stopped");
+    let worker = scene.worker();
+    kill_process(worker, Signal::STOP).expect("stopped");
     let status = scene.status();
     assert_eq!(
         (&status["worker"]["answered"], &status["packets"]),
         (&false.into(), &Value::Null),
         "{status}"
     );
-    kill_process(worker.expect("a worker"), Signal::CONT).expect("it goes on");
+    kill_process(worker, Signal::CONT).expect("it goes on");
 }
 
 #[test]
@@ -166,6 +183,24 @@ fn a_door_that_does_not_close_is_the_loudest_line() {
     assert_eq!((&first["door"], &first["address"]), (&"web".into(), &CLIENT.to_string().into()));
     let said = text(&scene.asked(&["status"]).stdout);
     assert!(said.lines().nth(1).expect("a line").contains("[close-failed] door web for 10.9.0.2"), "{said}");
+    // Each close by hand is one more attempt; after the sixth it is given up.
+    let given_up = until(Duration::from_secs(5), || {
+        text(&scene.asked(&["close", "10.9.0.2"]).stderr).contains("status=1; nothing more is tried")
+    });
+    assert!(given_up.is_some(), "{}", scene.daemon.said());
+    scene.becomes(&["cannot-close", "interface-gone"]);
+    let said = text(&scene.asked(&["status"]).stdout);
+    assert!(
+        said.lines().nth(1).expect("a line").starts_with("  ! A DOOR STAYS OPEN [cannot-close] door web"),
+        "{said}"
+    );
+    let table = text(&scene.asked(&["leases"]).stdout);
+    assert!(table.contains("CANNOT CLOSE"), "{table}");
+    // Mended, it is closed by hand.
+    std::fs::write(scene.dir.path().join("mended"), "").expect("written");
+    let closed = scene.asked(&["close", "10.9.0.2", "web"]);
+    assert_eq!(text(&closed.stdout), "closed: door web for 10.9.0.2\n", "{}", text(&closed.stderr));
+    scene.becomes(&["interface-gone"]);
 }
 
 #[test]
@@ -192,7 +227,13 @@ fn who_is_inside_is_shown_and_closed_by_hand() {
     let set = scene.hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
     assert!(!set.contains("10.9.0.2") && set.contains("10.9.7.7"), "closed when it says so:\n{set}");
     assert_eq!(text(&scene.asked(&["close", "10.9.0.2"]).stdout), "nothing is open for 10.9.0.2\n");
-    assert_eq!(text(&scene.asked(&["close", "10.9.7.7", "ssh"]).stdout), "closed: door ssh for 10.9.7.7\n");
+    // The daemon itself takes an address however it is written.
+    let mut raw = UnixStream::connect(scene.dir.path().join("control.sock")).expect("connected");
+    let line = r#"{"version":1,"ask":{"close":{"address":"::ffff:10.9.7.7","door":"ssh"}}}"#;
+    raw.write_all(format!("{line}\n").as_bytes()).expect("sent");
+    let mut answer = String::new();
+    raw.read_to_string(&mut answer).expect("answered");
+    assert!(answer.contains(r#"{"closed":{"address":"10.9.7.7","doors":["ssh"],"failed":[]}}"#), "{answer}");
     for line in [
         "open-by-hand door=ssh address=10.9.7.7 uid=0 for=600s\n",
         "close-by-hand address=10.9.0.2 uid=0 leases=1\n",
@@ -245,4 +286,120 @@ fn what_cannot_be_done_by_hand_says_why_and_what_to_do() {
     assert!(said.contains(wanted) && stuck.status.code() == Some(1), "{said}");
     let table = text(&scene.asked(&["leases"]).stdout);
     assert!(table.contains("closing"), "{table}");
+}
+
+/// A second or more of SYNs from ever new sources to the first port of a sequence.
+fn flood(hosts: &Hosts, each_second: u32, time: Duration) -> u64 {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| hosts.as_client(|| Wire::open().flood(&[7000], each_second, &stop)));
+        std::thread::sleep(time);
+        stop.store(true, Ordering::Relaxed);
+        sending.join().expect("it sends")
+    })
+}
+
+/// The sum of the numbers behind this field in lines that begin so.
+fn sum(said: &str, begin: &str, field: &str) -> u64 {
+    let lines = said.lines().filter(|line| line.starts_with(begin));
+    let numbers = lines.filter_map(|line| line.split_once(field)?.1.split(' ').next()?.parse::<u64>().ok());
+    numbers.sum()
+}
+
+/// Hazard R10.
+#[test]
+fn r10_junk_costs_few_lines_and_an_honest_count() {
+    let config = CONFIG.replacen("\n[[door]]", "\n[log]\nstages = true\n\n[[door]]", 1);
+    let Some(scene) = Scene::with(&config) else { return };
+    let sent = flood(&scene.hosts, 20_000, Duration::from_secs(3));
+    // Every SYN that arrived began an attempt, and each of those is a line, or counted.
+    let all = || scene.status()["packets"]["sequences"]["started"].as_u64().expect("a number");
+    let counted = until(Duration::from_secs(8), || {
+        let said = scene.daemon.said();
+        let lines = said.lines().filter(|line| line.starts_with("stage ")).count() as u64;
+        lines + sum(&said, "stages-left-out ", "lines=") == all()
+    });
+    let (said, all) = (scene.daemon.said(), all());
+    assert!(counted.is_some(), "{all} of {sent} arrived:\n{said}");
+    assert!(all > 20_000, "{all} of {sent}");
+    let lines = said.lines().count();
+    assert!(lines <= 100, "{lines} lines:\n{said}");
+    let left_out = scene.status()["log"]["left-out"]["stages"].as_u64().expect("a number");
+    assert_eq!(left_out, sum(&said, "stages-left-out ", "lines="));
+    println!("figure: R10 {lines} lines for {all} junk packets, {left_out} counted as left out");
+}
+
+/// Hazard R12, its last part.
+#[test]
+fn r12_packets_the_kernel_drops_are_counted_and_exported() {
+    let Some(scene) = Scene::new() else { return };
+    scene.becomes(&[]);
+    let worker = scene.worker();
+    kill_process(worker, Signal::STOP).expect("stopped");
+    let sent = flood(&scene.hosts, 40_000, Duration::from_secs(1));
+    kill_process(worker, Signal::CONT).expect("it goes on");
+    let drops = || scene.status()["interfaces"][0]["drops"].as_u64().expect("a number");
+    assert!(until(Duration::from_secs(5), || drops() > 0).is_some(), "{sent} sent: {}", scene.status());
+    scene.becomes(&["packets-dropped"]);
+    let status = scene.status();
+    let (packets, dropped) = (status["interfaces"][0]["packets"].as_u64(), drops());
+    assert!(packets > Some(dropped), "{status}");
+    let metrics = text(&scene.asked(&["status", "--metrics"]).stdout);
+    let line = format!("\naldaba_capture_drops_total{{interface=\"srv0\"}} {dropped}\n");
+    assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    println!("figure: R12 {dropped} drops of {sent} packets exported");
+}
+
+/// A small disk under the state folder, full from the moment it is told.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(on: &Path) -> Self {
+        std::fs::create_dir(on).expect("a folder");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs"]).arg(on).status();
+        assert!(mounted.expect("mount runs").success());
+        Self(on.to_owned())
+    }
+
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.0.join("filling")).expect("a file");
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.0.join("filling")).expect("removed");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_is_degraded_until_it_can() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let disk = SmallDisk::mount(&dir.path().join("state"));
+    let daemon = Program::aldabad(&hosts, dir.path(), &CONFIG.replace("MENDED", "/"));
+    let scene = Scene { hosts, dir, daemon };
+    disk.fill();
+    let full = until(Duration::from_secs(5), || {
+        !scene.asked(&["open", "10.9.7.7", "web", "--for", "30s"]).status.success()
+    });
+    assert!(full.is_some(), "{}", scene.daemon.said());
+    let status = scene.status();
+    assert_eq!(status["degraded"][0]["what"], "journal", "{status}");
+    assert_eq!(status["journal"]["state"], "failing");
+    let refused = scene.asked(&["open", "10.9.7.8", "web"]);
+    assert!(text(&refused.stderr).contains("journal-not-durable"), "{}", text(&refused.stderr));
+    disk.empty();
+    let opened = until(Duration::from_secs(8), || scene.asked(&["open", "10.9.7.9", "web"]).status.success());
+    assert!(opened.is_some(), "{}", scene.daemon.said());
+    scene.becomes(&[]);
+    drop(disk);
 }

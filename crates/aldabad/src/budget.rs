@@ -10,6 +10,8 @@ const REFILL: Duration = Duration::from_secs(1);
 /// A budget of lines.
 #[derive(Debug, Clone)]
 pub struct Budget {
+    burst: u32,
+    each_second: u32,
     tokens: u32,
     refilled: Duration,
     left_out: u64,
@@ -19,11 +21,17 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { tokens: BURST, refilled: Duration::ZERO, left_out: 0, total: 0 }
+        Self::new(BURST, 1)
     }
 }
 
 impl Budget {
+    /// So many lines at once, and then so many a second.
+    #[must_use]
+    pub const fn new(burst: u32, each_second: u32) -> Self {
+        Self { burst, each_second, tokens: burst, refilled: Duration::ZERO, left_out: 0, total: 0 }
+    }
+
     /// Whether a line may be said now; if not it is counted as left out.
     pub fn take(&mut self, now: Duration) -> bool {
         self.refill(now);
@@ -72,8 +80,9 @@ impl Budget {
     fn refill(&mut self, now: Duration) {
         let passed = now.saturating_sub(self.refilled).as_secs();
         if passed > 0 {
-            let tokens = u64::from(self.tokens).saturating_add(passed).min(u64::from(BURST));
-            self.tokens = u32::try_from(tokens).unwrap_or(BURST);
+            let new = passed.saturating_mul(self.each_second.into());
+            let tokens = u64::from(self.tokens).saturating_add(new).min(u64::from(self.burst));
+            self.tokens = u32::try_from(tokens).unwrap_or(self.burst);
             self.refilled = now;
         }
     }

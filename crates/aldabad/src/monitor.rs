@@ -13,6 +13,7 @@ mod firewall;
 mod hands;
 mod health;
 mod history;
+mod limits;
 mod policy;
 mod programs;
 mod pulse;

@@ -150,10 +150,18 @@ impl Monitor {
     /// The worker has built a policy: both switch.
     pub(super) fn worker_prepared(&mut self, now: Duration, generation: u32) {
         if generation == self.policy.current().generation {
-            self.serve(now, generation);
+            // Said again it would begin everything anew, as often as a worker that lies likes.
+            if self.workers.is_serving() {
+                self.end_worker(now);
+            } else {
+                self.serve(now, generation);
+            }
         } else if self.policy.switch(generation) {
             self.workers.tell(&ToWorker::Commit { generation }, &[]);
             self.put_into_force(now);
+        } else if !self.workers.is_serving() {
+            // A reload came while a new worker was at the policy before.
+            self.prepare_worker_again();
         }
     }
 

@@ -9,6 +9,7 @@ use aldaba_runner::Ask;
 use super::Monitor;
 use super::admission::Told;
 use super::history::{Seen, SeenWhat};
+use super::limits::Kind;
 use super::workers::Heard;
 use crate::ipc::{FromWorker, Place, ToWorker};
 use crate::log::Level;
@@ -34,39 +35,22 @@ impl Monitor {
 
     fn handle_message(&mut self, now: Duration, message: FromWorker) {
         match message {
-            FromWorker::Ready { kept_uid } => self.worker_ready(kept_uid),
+            FromWorker::Ready { kept_uid } => self.worker_ready(now, kept_uid),
             FromWorker::Prepared { generation } => self.worker_prepared(now, generation),
             FromWorker::Unfit { generation } => self.worker_refuses(now, generation),
             FromWorker::Request { place, action, source } => self.handle_request(now, place, action, source),
-            FromWorker::Stage { place, stage, source } => {
-                if let Some(door) = self.policy.door(place) {
-                    let door_name = self.policy.name(door).to_owned();
-                    self.history.note(Seen::by_sequence(
-                        now,
-                        source,
-                        SeenWhat::Step { door: door_name, stage },
-                    ));
-                    self.speech.stage(source, self.policy.name(door), stage);
-                }
-            }
-            FromWorker::Expired { place, stage, source } => {
-                if let Some(door) = self.policy.door(place) {
-                    let door_name = self.policy.name(door).to_owned();
-                    self.history.note(Seen::by_sequence(
-                        now,
-                        source,
-                        SeenWhat::Expired { door: door_name, stage },
-                    ));
-                    self.speech.expired(source, self.policy.name(door), stage);
-                }
-            }
+            FromWorker::Stage { place, stage, source } => self.handle_step(now, place, stage, source, false),
+            FromWorker::Expired { place, stage, source } => self.handle_step(now, place, stage, source, true),
             FromWorker::LeftOut { events } => self.speech.left_out(events),
             FromWorker::Overrun { requests } => {
                 self.health.requests_lost = self.health.requests_lost.saturating_add(requests);
-                self.speech.tell(Level::Warning, format!("requests-lost requests={requests}"));
+                let line = format!("requests-lost requests={requests}");
+                self.report(now, Level::Warning, line);
             }
             FromWorker::Hit { source, protocol, destination, outcome } => {
-                crate::knockd::print_hit(source, protocol, destination, outcome);
+                if self.speech.may_say(now, Kind::Stages) {
+                    crate::knockd::print_hit(source, protocol, destination, outcome);
+                }
             }
             FromWorker::Admitted { place, action, source: address, from, device, id, seconds, offset } => {
                 let told = Told { place, action, address, from, device, id, seconds };
@@ -88,21 +72,44 @@ impl Monitor {
             }
             FromWorker::CaptureFailed { capture } => {
                 if let Some(error) = self.captures.reopen(capture, &mut self.workers) {
-                    self.degraded(now, "capture", &error);
+                    let line = format!("degraded what=capture error={}", wording::quoted(&error));
+                    self.report(now, Level::Warning, line);
+                    self.try_again(now);
                 }
             }
         }
     }
 
+    /// A source has come to this stage, or ran out of time there.
+    fn handle_step(&mut self, now: Duration, place: Place, stage: u8, source: IpAddr, expired: bool) {
+        let Some(door) = self.policy.door(place) else { return };
+        let name = self.policy.name(door).to_owned();
+        if expired {
+            self.speech.expired(now, source, &name, stage);
+            let what = SeenWhat::Expired { door: name, stage };
+            self.history.note(Seen::by_sequence(now, source, what));
+        } else {
+            self.speech.stage(now, source, &name, stage);
+            let what = SeenWhat::Step { door: name, stage };
+            self.history.note(Seen::by_sequence(now, source, what));
+        }
+    }
+
+    /// What the worker says of itself, as often as it may.
+    pub(super) fn report(&mut self, now: Duration, level: Level, line: String) {
+        self.speech.tell_limited(now, Kind::Reports, wording::Line::new(level, line));
+    }
+
     fn handle_request(&mut self, now: Duration, place: Place, action: KnockAction, source: IpAddr) {
         let Some(door) = self.policy.door(place) else {
-            self.speech.tell_limited(now, wording::request_refused("?", source, "no-such-door"));
+            let line = wording::request_refused("?", source, "no-such-door");
+            self.speech.tell_limited(now, Kind::Refusals, line);
             return;
         };
         // The worker may ask only for what one of the door's own knocks does.
         if self.knock_action(door, place.knock) != Some(action) {
-            self.speech
-                .tell_limited(now, wording::request_refused(self.policy.name(door), source, "no-such-knock"));
+            let line = wording::request_refused(self.policy.name(door), source, "no-such-knock");
+            self.speech.tell_limited(now, Kind::Refusals, line);
             return;
         }
         let what = SeenWhat::Sequence {
@@ -110,7 +117,7 @@ impl Monitor {
             close: action == KnockAction::Close,
         };
         self.history.note(Seen::by_sequence(now, source, what));
-        self.speech.complete(source, self.policy.name(door));
+        self.speech.complete(now, source, self.policy.name(door));
         if self.use_up(door, place.knock).is_err() {
             return;
         }

@@ -15,6 +15,7 @@ use aldaba_sys::route::Gateways;
 use super::Monitor;
 use super::admission::{Allowed, Judge, Told};
 use super::history::{Seen, SeenWhat};
+use super::limits::Kind;
 use super::store::{Opened, StoreHold, wall};
 use crate::ipc::{FromWorker, ToWorker};
 use crate::keeper::Keeper;
@@ -215,17 +216,18 @@ impl Monitor {
     pub(super) fn handle_spa(&mut self, now: Duration, message: &FromWorker) {
         match *message {
             FromWorker::Hello { from, device, id, offset } => {
-                self.store_works();
+                self.store_works(now);
                 let what = SeenWhat::Hello { offset };
                 self.history.note(Seen::by_device(now, from, id, Some(device), what));
                 let name = self.device_name(Some(device));
-                self.speech.tell(Level::Notice, format!("hello device={name} address={from} id={id}"));
+                let line = format!("hello device={name} address={from} id={id}");
+                self.speech.tell_limited(now, Kind::Requests, wording::Line::new(Level::Notice, line));
             }
             FromWorker::Rejected { from, refusal, id, device } => {
                 let what = SeenWhat::Refused(refusal);
                 self.history.note(Seen::by_device(now, from, id, device, what));
                 let line = self.rejected_line(from, refusal, id, device);
-                self.speech.tell(Level::Warning, line);
+                self.speech.tell_limited(now, Kind::Rejected, wording::Line::new(Level::Warning, line));
             }
             FromWorker::StoreFailed => self.store_failed(now),
             FromWorker::ShutOut { generation, lock, refused } => {
@@ -243,7 +245,7 @@ impl Monitor {
         let Some(keys) = keys.filter(|_| current.generation == generation) else { return };
         self.health.note_shut_out(now, lock);
         let line = wording::shut_out(lock, &keys.secret.public(), keys.audience.as_str(), refused);
-        self.speech.tell_limited(now, line);
+        self.speech.tell_limited(now, Kind::Refusals, line);
     }
 
     /// Said at once, and then once a minute while it lasts; of a store the worker does not have yet it was said why.
@@ -255,14 +257,14 @@ impl Monitor {
         if due {
             self.spa_hold.failing = Some(now);
             let error = "the replay store failed: nobody gets in by datagram until it works again";
-            self.speech.tell(Level::Error, format!("degraded what=replay-store error={}", quoted(error)));
+            self.report(now, Level::Error, format!("degraded what=replay-store error={}", quoted(error)));
         }
     }
 
     /// What was admitted was made durable before.
-    fn store_works(&mut self) {
+    fn store_works(&mut self, now: Duration) {
         if self.spa_hold.failing.take().is_some() {
-            self.speech.tell(Level::Notice, "replay-store-works".to_owned());
+            self.report(now, Level::Notice, "replay-store-works".to_owned());
         }
     }
 
@@ -281,7 +283,7 @@ impl Monitor {
 
     /// A request the worker has admitted. It is believed nothing that this policy does not allow.
     pub(super) fn handle_admitted(&mut self, now: Duration, told: &Told, offset: i64) {
-        self.store_works();
+        self.store_works(now);
         let Told { from, id, action, .. } = *told;
         let name = self.device_name(Some(told.device));
         let seen = |what| Seen::by_device(now, from, id, Some(told.device), what);
@@ -290,7 +292,7 @@ impl Monitor {
             Err(why) => {
                 self.history.note(seen(SeenWhat::NotAllowed(why)));
                 let line = format!("request-refused device={name} address={from} id={id} why={why}");
-                self.speech.tell_limited(now, wording::Line::new(Level::Error, line));
+                self.speech.tell_limited(now, Kind::Refusals, wording::Line::new(Level::Error, line));
                 return;
             }
         };
@@ -299,7 +301,7 @@ impl Monitor {
         self.history.note(seen(SeenWhat::Admitted { door: door_name, close, address, offset }));
         let door_name = quoted(self.policy.name(door));
         let line = format!("{verb} door={door_name} address={address} device={name} from={from} id={id}");
-        self.speech.tell(Level::Notice, line);
+        self.speech.tell_limited(now, Kind::Requests, wording::Line::new(Level::Notice, line));
         let door = aldaba_runner::DoorId(door.0);
         match action {
             KnockAction::Open => {

@@ -10,7 +10,7 @@ use aldaba_runner::door::Style;
 use aldaba_runner::event::{Event, What};
 use aldaba_sys::clock;
 
-use crate::budget::Budget;
+use super::limits::{Kind, Limits};
 use crate::control::Numbers;
 use crate::log::{Level, Log};
 use crate::names::{Name, Names};
@@ -24,9 +24,7 @@ const WAITING: usize = 1024;
 pub(super) struct Speech {
     log: Log,
     style: Style,
-    refusals: Budget,
-    /// Stage lines that the worker has left out.
-    stages_left_out: u64,
+    limits: Limits,
     names: Option<Names>,
     /// In their order: one without an address waits behind one that waits for its name.
     waiting: VecDeque<(Line, Option<IpAddr>)>,
@@ -37,15 +35,7 @@ pub(super) struct Speech {
 impl Speech {
     /// A voice in this log; `style` chooses the words.
     pub(super) fn new(log: Log, style: Style) -> Self {
-        Self {
-            log,
-            style,
-            refusals: Budget::default(),
-            stages_left_out: 0,
-            names: None,
-            waiting: VecDeque::new(),
-            patience: None,
-        }
+        Self { log, style, limits: Limits::default(), names: None, waiting: VecDeque::new(), patience: None }
     }
 
     /// Writes names beside addresses from now on (`knockd -l`).
@@ -143,10 +133,15 @@ impl Speech {
     }
 
     /// A line a stranger can cause any number of: limited, and the rest counted.
-    pub(super) fn tell_limited(&mut self, now: Duration, line: Line) {
-        if self.refusals.take(now) {
+    pub(super) fn tell_limited(&mut self, now: Duration, kind: Kind, line: Line) {
+        if self.limits.take(now, kind) {
             self.say(line);
         }
+    }
+
+    /// Whether one more of these may be written now; if not it is counted.
+    pub(super) fn may_say(&mut self, now: Duration, kind: Kind) -> bool {
+        self.limits.take(now, kind)
     }
 
     /// An event of the runner.
@@ -157,7 +152,9 @@ impl Speech {
         };
         let Some(line) = line else { return };
         if matches!(event.what, What::Refused { .. }) {
-            self.tell_limited(now, line);
+            self.tell_limited(now, Kind::Refusals, line);
+        } else if !self.limits.take(now, Kind::Doors) {
+            // Counted.
         } else if line.text.starts_with(&event.address.to_string()) {
             self.say_of(event.address, line);
         } else {
@@ -166,7 +163,10 @@ impl Speech {
     }
 
     /// A source has reached a stage of a door's sequence.
-    pub(super) fn stage(&mut self, source: IpAddr, door: &str, stage: u8) {
+    pub(super) fn stage(&mut self, now: Duration, source: IpAddr, door: &str, stage: u8) {
+        if !self.limits.take(now, Kind::Stages) {
+            return;
+        }
         let line = match self.style {
             Style::Knockd => wording::knockd_stage(&source.to_string(), door, stage),
             Style::Native => wording::stage(source, door, stage),
@@ -175,7 +175,10 @@ impl Speech {
     }
 
     /// A source's attempt ran out of time.
-    pub(super) fn expired(&mut self, source: IpAddr, door: &str, stage: u8) {
+    pub(super) fn expired(&mut self, now: Duration, source: IpAddr, door: &str, stage: u8) {
+        if !self.limits.take(now, Kind::Stages) {
+            return;
+        }
         let line = match self.style {
             Style::Knockd => wording::knockd_expired(&source.to_string(), door, stage),
             Style::Native => wording::expired(source, door, stage),
@@ -184,8 +187,8 @@ impl Speech {
     }
 
     /// A sequence is complete; only knockd says so apart from what follows.
-    pub(super) fn complete(&mut self, source: IpAddr, door: &str) {
-        if self.style == Style::Knockd {
+    pub(super) fn complete(&mut self, now: Duration, source: IpAddr, door: &str) {
+        if self.style == Style::Knockd && self.limits.take(now, Kind::Doors) {
             let line = wording::knockd_open(&source.to_string(), door);
             self.say_of(source, line);
         }
@@ -205,28 +208,29 @@ impl Speech {
 
     /// Stage lines the worker left out.
     pub(super) fn left_out(&mut self, events: u64) {
-        self.stages_left_out = self.stages_left_out.saturating_add(events);
-        let line = wording::left_out(events, self.style);
-        self.say(line);
+        self.limits.leave_out(Kind::Stages, events);
     }
 
     /// How many lines were left out since the start, by kind.
     pub(super) fn left_out_so_far(&self) -> Numbers {
-        let kinds = [("refusals", self.refusals.total()), ("stages", self.stages_left_out)];
-        kinds.into_iter().map(|(kind, lines)| (kind.to_owned(), lines)).collect()
+        self.limits.totals()
     }
 
-    /// Says how many refusals were left out, when it is time.
+    /// Says how many lines were left out, when it is time.
     pub(super) fn handle_timeout(&mut self, now: Duration) {
-        if let Some(lines) = self.refusals.poll_left_out(now) {
-            self.tell(Level::Warning, format!("refusals-left-out lines={lines}"));
+        while let Some((kind, lines)) = self.limits.poll(now) {
+            let line = match kind {
+                Kind::Stages => wording::left_out(lines, self.style),
+                _ => Line::new(Level::Warning, format!("{}-left-out lines={lines}", kind.name())),
+            };
+            self.say(line);
         }
         self.say_waiting(now);
     }
 
     /// When [`Speech::handle_timeout`] has something to say.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        [self.refusals.poll_timeout(), self.patience].into_iter().flatten().min()
+        [self.limits.poll_timeout(), self.patience].into_iter().flatten().min()
     }
 }
 

@@ -256,11 +256,25 @@ impl Monitor {
     }
 
     /// The worker has locked itself in: it gets the policy and everything else.
-    pub(super) fn worker_ready(&mut self, kept_uid: bool) {
-        self.workers.set_kept_uid(kept_uid);
+    pub(super) fn worker_ready(&mut self, now: Duration, kept_uid: bool) {
+        if self.workers.set_ready(kept_uid) {
+            self.prepare_worker_again();
+        } else {
+            self.end_worker(now);
+        }
+    }
+
+    /// Hands the policy in force to a worker that has none.
+    pub(super) fn prepare_worker_again(&mut self) {
         let current = self.policy.current();
         let (generation, sealed) = (current.generation, current.sealed.try_clone());
         self.prepare_worker(generation, sealed);
+    }
+
+    /// It has said what makes no sense in its state.
+    pub(super) fn end_worker(&mut self, now: Duration) {
+        self.workers.end(now);
+        self.worker_ended(now, "why=lost");
     }
 
     /// The worker has built the policy that is in force: it serves from now on.

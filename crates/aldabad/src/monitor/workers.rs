@@ -46,8 +46,8 @@ struct Living {
     since: Duration,
     /// Messages that wait for room in the channel.
     waiting: VecDeque<([u8; SIZE], Vec<OwnedFd>)>,
-    /// It runs under the monitor's own uid, which it may not change.
-    kept_uid: bool,
+    /// It has locked itself in, and runs under the monitor's own uid, which it may not change, or does not.
+    kept_uid: Option<bool>,
     /// It has the policy in force and everything else.
     serving: bool,
     /// Too many waited, or the channel broke: to be ended.
@@ -101,7 +101,7 @@ impl Workers {
             channel: ours,
             since: now,
             waiting: VecDeque::new(),
-            kept_uid: false,
+            kept_uid: None,
             serving: false,
             deaf: false,
         });
@@ -139,16 +139,15 @@ impl Workers {
         }
     }
 
-    /// It has said whether it kept the monitor's uid.
-    pub(super) const fn set_kept_uid(&mut self, kept_uid: bool) {
-        if let Some(living) = &mut self.living {
-            living.kept_uid = kept_uid;
-        }
+    /// It is ready, and has said whether it kept the monitor's uid. No: it was ready before.
+    pub(super) const fn set_ready(&mut self, kept_uid: bool) -> bool {
+        let Some(living) = &mut self.living else { return false };
+        living.kept_uid.replace(kept_uid).is_none()
     }
 
     /// Whether it kept the monitor's uid.
     pub(super) fn kept_uid(&self) -> bool {
-        self.living.as_ref().is_some_and(|living| living.kept_uid)
+        self.living.as_ref().is_some_and(|living| living.kept_uid == Some(true))
     }
 
     /// The process number of the one that lives.
