@@ -46,8 +46,18 @@ impl Program {
         Self::aldabad_again(hosts, dir)
     }
 
+    /// The same with more words on its command line.
+    pub fn aldabad_with(hosts: &Hosts, dir: &Path, config: &str, more: &[&str]) -> Self {
+        std::fs::write(dir.join("aldaba.toml"), config).unwrap();
+        Self::run_aldabad(hosts, dir, more)
+    }
+
     /// Starts `aldabad run` with the configuration that is there.
     pub fn aldabad_again(hosts: &Hosts, dir: &Path) -> Self {
+        Self::run_aldabad(hosts, dir, &[])
+    }
+
+    fn run_aldabad(hosts: &Hosts, dir: &Path, more: &[&str]) -> Self {
         let (program, config) = (binary("aldabad"), dir.join("aldaba.toml"));
         let (state, control) = (dir.join("state"), dir.join("control.sock"));
         let words = [
@@ -62,7 +72,7 @@ impl Program {
         ];
         let output = dir.join("output");
         let before = read(&output).matches("started version=").count();
-        let program = Self::start(hosts, &words, &output);
+        let program = Self::start(hosts, &[&words[..], more].concat(), &output);
         program.wait_until("it starts", |text| text.matches("started version=").count() > before);
         program
     }

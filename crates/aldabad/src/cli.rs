@@ -10,6 +10,7 @@ use crate::control::{self, About};
 use crate::firewall::FirewallArgs;
 use crate::hand::{CloseArgs, LeasesArgs, OpenArgs};
 use crate::init::InitArgs;
+use crate::reap::ReapArgs;
 use crate::rotate::RotateArgs;
 use crate::status::StatusArgs;
 use crate::surroundings::Surroundings;
@@ -46,6 +47,8 @@ pub enum Command {
     Close(CloseArgs),
     /// Make the running daemon read its configuration again, and say what came of it
     Reload(AskArgs),
+    /// End what a daemon that is gone has left open, each at its time
+    Reap(ReapArgs),
     /// Make what a server of key holders needs: keys, registry, stores, configuration
     Init(InitArgs),
     /// Guard ports without the daemon, or no longer
@@ -73,6 +76,9 @@ pub struct RunArgs {
     /// Answer `aldabad reload` and its like at this socket [default: the configuration's `control`, or /run/aldaba/control.sock]
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
+    /// At the end, keep leases for the next start or `aldabad reap`, unless the configuration's `on-exit` says otherwise
+    #[arg(long)]
+    pub keep: bool,
     /// Run a worker that could not be confined (seccomp missing), loudly
     #[arg(long)]
     pub insecure_no_sandbox: bool,

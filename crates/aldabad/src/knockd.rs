@@ -76,7 +76,11 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
         control,
         state_folder: knockd_folder(&base, source.path(), &interface),
         face: Face::Knockd(face),
-        overrides: Overrides { interfaces: vec![interface.clone()], ipv4_only: options.only_ipv4 },
+        overrides: Overrides {
+            interfaces: vec![interface.clone()],
+            ipv4_only: options.only_ipv4,
+            keep: false,
+        },
         source,
         read,
         log,

@@ -22,6 +22,7 @@ pub mod log;
 pub mod monitor;
 mod names;
 pub mod one_time;
+mod reap;
 pub mod reload;
 pub mod replay;
 pub mod role;
@@ -63,6 +64,7 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Open(args) => hand::open(&args, &surroundings),
         Command::Close(args) => hand::close(&args, &surroundings),
         Command::Reload(args) => reload::run(&args, &surroundings),
+        Command::Reap(args) => reap::run(&args, &surroundings),
         Command::Init(args) => init::run(&args, surroundings.uid),
         Command::Firewall(args) => firewall::run(&args, surroundings.uid),
         Command::Rotate(args) => rotate::run(&args, &surroundings),

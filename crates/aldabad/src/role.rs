@@ -2,6 +2,7 @@
 //! monitor's own descriptor under another name, so that they begin with an address space that holds nothing.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt as _;
 
 /// A part a process can play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,14 @@ impl Role {
             Self::Worker => "aldabad: worker",
             Self::Closer => "aldabad: closer",
         }
+    }
+
+    /// The role of another process, as process lists show it.
+    #[must_use]
+    pub fn of_process(pid: u32) -> Option<Self> {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let name = words.split(|byte| *byte == 0).next()?.to_vec();
+        Self::of(&[OsString::from_vec(name)])
     }
 
     /// The role this process was started for, if the monitor started it.

@@ -47,7 +47,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     open_log(&mut log, &daemon.log);
     let state_folder =
         state_folder(args.state_dir, surroundings.state_directory.as_deref(), daemon.state_dir.as_deref());
-    let overrides = Overrides { interfaces: args.interface, ipv4_only: false };
+    let overrides = Overrides { interfaces: args.interface, ipv4_only: false, keep: args.keep };
     let configured = daemon.control.clone();
     let control = control::socket(args.control.as_deref(), configured, surroundings.runtime_folder());
     let setup = Setup {

@@ -113,7 +113,11 @@ fn daemon(page: &mut Page, policy: &Policy) {
             page.key(key, path(value));
         }
     }
-    page.key_if(*on_exit == OnExit::Keep, "on-exit", quoted("keep"));
+    match on_exit {
+        Some(OnExit::Keep) => page.key_if(true, "on-exit", quoted("keep")),
+        Some(OnExit::Close) => page.key_if(true, "on-exit", quoted("close")),
+        None => {}
+    }
     if log != &crate::Log::default() {
         page.line("\n[log]");
         page.key_if(log.syslog, "syslog", true);

@@ -24,7 +24,7 @@ mod sequence;
 mod suggest;
 
 pub use bundle::{Bundle, BundleError};
-pub use control::control_socket;
+pub use control::{control_socket, state_dir};
 pub use diagnostic::{Diagnostic, Paint, Place, Report, Severity, Source};
 pub use explain::explain;
 pub use files::{Disk, FileBytes, FileFacts, Files, LARGEST_FILE};

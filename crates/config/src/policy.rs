@@ -110,7 +110,7 @@ pub struct Daemon {
     /// Where the journal lives; `None`: the default for the name it was started by.
     pub state_dir: Option<PathBuf>,
     /// What happens to open doors when it is told to stop.
-    pub on_exit: OnExit,
+    pub on_exit: Option<OnExit>,
     /// Where it writes what it does.
     pub log: Log,
     /// The file with the daemon's process number; `None`: not named here.
@@ -130,7 +130,7 @@ impl Default for Daemon {
             capture: Capture::Ring,
             user: None,
             state_dir: None,
-            on_exit: OnExit::Close,
+            on_exit: None,
             log: Log::default(),
             pid_file: None,
             control: None,

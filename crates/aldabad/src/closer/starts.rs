@@ -11,7 +11,7 @@ const MOST: usize = 64;
 
 /// Leases whose start command has not ended, with a descriptor of its process.
 #[derive(Debug, Default)]
-pub(super) struct Starts(Vec<(LeaseId, OwnedFd)>);
+pub(crate) struct Starts(Vec<(LeaseId, OwnedFd)>);
 
 /// What the monitor says of a start command; its process's descriptor goes beside it.
 pub(super) fn message(lease: LeaseId) -> [u8; 8] {

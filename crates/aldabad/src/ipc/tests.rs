@@ -12,7 +12,7 @@ fn from_worker() -> Vec<FromWorker> {
     let six: IpAddr = "2001:db8::7".parse().unwrap();
     vec![
         FromWorker::Ready { kept_uid: true },
-        FromWorker::Prepared { generation: 9 },
+        FromWorker::Pong { number: u32::MAX },
         FromWorker::Unfit { generation: u32::MAX },
         FromWorker::Request { place: place(), action: KnockAction::Open, source },
         FromWorker::Request { place: place(), action: KnockAction::Close, source: six },
@@ -40,7 +40,6 @@ fn from_worker() -> Vec<FromWorker> {
         },
         FromWorker::Rejected { from: six, refusal: Refusal::Address, id: KnockId([1; 8]), device: None },
         FromWorker::StoreFailed,
-        FromWorker::Pong { number: u32::MAX },
         FromWorker::Recalled {
             query: u32::MAX,
             age: 7,

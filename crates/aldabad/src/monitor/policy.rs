@@ -20,6 +20,8 @@ pub struct Overrides {
     pub interfaces: Vec<String>,
     /// IPv6 is not looked at.
     pub ipv4_only: bool,
+    /// Doors stay open at the end where the configuration does not say otherwise.
+    pub keep: bool,
 }
 
 /// A policy with everything that belongs to it.

@@ -24,7 +24,8 @@ impl Monitor {
         self.service.say_stopping();
         self.pulse.end();
         self.workers.dismiss();
-        let what = match self.policy.current().policy.daemon.on_exit {
+        let usual = if self.policy.overrides().keep { OnExit::Keep } else { OnExit::Close };
+        let what = match self.policy.current().policy.daemon.on_exit.unwrap_or(usual) {
             OnExit::Close => OnShutdown::Close { grace: GRACE },
             OnExit::Keep => OnShutdown::Keep,
         };

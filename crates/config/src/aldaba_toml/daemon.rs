@@ -119,7 +119,7 @@ impl Settings {
         }
         if let Some(value) = self.take(table, "", "on-exit", findings) {
             let choices = [("close", OnExit::Close), ("keep", OnExit::Keep)];
-            self.daemon.on_exit = choice(&value, &choices, findings).unwrap_or(OnExit::Close);
+            self.daemon.on_exit = choice(&value, &choices, findings);
         }
     }
 

@@ -1,0 +1,158 @@
+//! `aldabad reap`: ends what a daemon that is gone has left open, each lease at its deadline, also when the closer was killed with
+//! it (docs/reliability.md, R1). What is overdue is closed now; for the rest the service manager is asked to run this again at
+//! the next deadline, or it is waited for here. A daemon that runs owns its leases: then nothing is done.
+
+mod timer;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aldaba_config::Disk;
+use aldaba_sys::clock;
+use clap::Args;
+
+use crate::cli::DEFAULT_CONFIG;
+use crate::closer::overdue::{Failing, Overdue, Turn};
+use crate::closer::starts::Starts;
+use crate::log::{Form, Log};
+use crate::role::Role;
+use crate::run::state_folder;
+use crate::site::Failed;
+use crate::surroundings::Surroundings;
+
+/// The journal's name in a state folder.
+const JOURNAL: &str = "leases.redb";
+/// How soon a stop command that failed is run again.
+const FAILED: Duration = Duration::from_secs(30);
+/// How long somebody who has the lock may be about to end: a daemon whose end was seen already.
+const DYING: Duration = Duration::from_millis(2500);
+/// How long a closer is waited for. It does the same, but may be killed when this command has ended.
+const CLOSING: Duration = Duration::from_secs(60);
+/// How soon it is looked again whether the lock is free.
+const LOOK: Duration = Duration::from_millis(50);
+/// The longest rest: its clock stands still while the machine sleeps, and that of deadlines does not.
+const SLICE: Duration = Duration::from_secs(5);
+
+/// `aldabad reap`.
+#[derive(Debug, Clone, Args)]
+pub struct ReapArgs {
+    /// The configuration the daemon was started with: it may say where leases are kept
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Where leases are kept; those of each knockd in a folder of its own there [default: as for `aldabad run`]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Stay until the last lease has ended, in place of a timer of systemd's
+    #[arg(long)]
+    wait: bool,
+    /// The program that arms a timer, with the options of `systemd-run`
+    #[arg(long, value_name = "PROGRAM", default_value = "systemd-run", conflicts_with = "wait")]
+    timer: PathBuf,
+}
+
+/// Runs the command.
+#[must_use]
+pub(crate) fn run(args: &ReapArgs, surroundings: &Surroundings) -> ExitCode {
+    let configured = aldaba_config::state_dir(&args.config, &mut Disk);
+    let systemd = surroundings.state_directory.as_deref();
+    let base = state_folder(args.state_dir.clone(), systemd, configured.as_deref());
+    reap(args, &base, surroundings).map_or_else(|failed| failed.told(), |()| ExitCode::SUCCESS)
+}
+
+fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(), Failed> {
+    let base = std::path::absolute(base)?;
+    let mut folders: Vec<Folder> =
+        folders(&base).into_iter().map(|path| Folder::new(path, surroundings.journal)).collect();
+    let armed = loop {
+        let next = folders.iter_mut().filter_map(Folder::turn).min();
+        match next {
+            Some(pause) if args.wait => clock::rest(pause.clamp(LOOK, SLICE)),
+            // Before the commands have ended: it counts whatever becomes of this process.
+            Some(pause) => break timer::arm(&args.timer, &base, pause),
+            None => break Ok(()),
+        }
+    };
+    let mut failed = Vec::new();
+    for folder in folders {
+        failed.extend(folder.finish());
+    }
+    armed?;
+    match failed.first() {
+        None => Ok(()),
+        Some(first) => Err(Failed::new(first, "mend what it names, then run: aldabad reap")),
+    }
+}
+
+/// All folders with a journal: the daemon's own and those of knockd.
+fn folders(base: &Path) -> Vec<PathBuf> {
+    let inside = std::fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.path());
+    let knockd = inside.filter(|path| is_knockd(path));
+    let mut found: Vec<PathBuf> = std::iter::once(base.to_owned()).chain(knockd).collect();
+    found.retain(|folder| folder.join(JOURNAL).is_file());
+    found.sort();
+    found
+}
+
+fn is_knockd(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"knockd-"))
+}
+
+/// A state folder on its way to having no lease.
+struct Folder {
+    path: PathBuf,
+    overdue: Overdue,
+    /// When it is looked at again; `None`: it is done with.
+    due: Option<Duration>,
+    trouble: Option<String>,
+}
+
+impl Folder {
+    fn new(path: PathBuf, journal: bool) -> Self {
+        let log = Log::new(Form::Native { journal });
+        let overdue =
+            Overdue::new(path.clone(), is_knockd(&path), log, Starts::default(), Failing::Kept(FAILED));
+        Self { path, overdue, due: Some(Duration::ZERO), trouble: None }
+    }
+
+    /// Closes what is due, if anything can be. How long until the next turn.
+    fn turn(&mut self) -> Option<Duration> {
+        if self.due? <= clock::boottime() {
+            self.due = self.close().map(|pause| clock::boottime().saturating_add(pause));
+        }
+        self.due.map(|due| due.saturating_sub(clock::boottime()))
+    }
+
+    fn close(&mut self) -> Option<Duration> {
+        let start = clock::boottime();
+        loop {
+            match self.overdue.turn() {
+                Turn::Done => return None,
+                Turn::Later(pause) => return Some(pause),
+                Turn::Held(holder) => {
+                    let is_closer = holder.and_then(Role::of_process) == Some(Role::Closer);
+                    let patience = if is_closer { CLOSING } else { DYING };
+                    if clock::boottime().saturating_sub(start) > patience {
+                        let who = holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+                        eprintln!("{}: a daemon{who} has these leases", self.path.display());
+                        return None;
+                    }
+                }
+                Turn::Broken(error) => {
+                    self.trouble = Some(error);
+                    return None;
+                }
+            }
+            clock::rest(LOOK);
+        }
+    }
+
+    /// Lets its commands end. What went wrong, if anything.
+    fn finish(mut self) -> Option<String> {
+        self.overdue.see_commands_out();
+        let failures = self.overdue.failures();
+        let failed = (failures > 0)
+            .then(|| format!("{}: {failures} stop commands failed; they are run again", self.path.display()));
+        self.trouble.or(failed)
+    }
+}

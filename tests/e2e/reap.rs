@@ -1,0 +1,169 @@
+//! Leases end at their time although nobody of the daemon's is left: `aldabad reap` (hazards R1 and R2 of docs/reliability.md).
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "real daemons take real time, every wait is bounded; tests fail by panicking"
+)]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use aldaba_tests::program::binary;
+use aldaba_tests::{Hosts, Program, cannot_run, until};
+
+struct Scene {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+    daemon: Program,
+}
+
+/// Doors whose commands make and remove a file named after the door.
+fn scene(doors: &[(&str, u16, &str)]) -> Option<Scene> {
+    if cannot_run().is_some() {
+        return None;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().unwrap());
+    let door = |(name, port, lease): &(&str, u16, &str)| {
+        let file = dir.path().join(name).display().to_string();
+        format!(
+            "[[door]]\nname = \"{name}\"\nsequence = \"{port},{}\"\nlease = \"{lease}\"\n\
+             start = [\"/usr/bin/touch\", \"{file}\"]\nstop = [\"/bin/rm\", \"{file}\"]\n",
+            port + 1
+        )
+    };
+    let doors: String = doors.iter().map(door).collect::<Vec<_>>().concat();
+    let config = format!("interfaces = [\"srv0\"]\n{doors}");
+    // A service manager that writes down what it is asked for.
+    let fake = dir.path().join("systemd-run");
+    std::fs::write(&fake, format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {}/armed\n", dir.path().display()))
+        .unwrap();
+    std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let daemon = Program::aldabad_with(&hosts, dir.path(), &config, &["--keep"]);
+    Some(Scene { hosts, dir, daemon })
+}
+
+impl Scene {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn open(&self, door: &str, port: u16) -> Instant {
+        self.hosts.knock(&[port, port + 1]);
+        assert!(
+            until(Duration::from_secs(3), || self.path(door).exists()).is_some(),
+            "{}",
+            self.daemon.said()
+        );
+        self.daemon.wait_for(&format!("opened door={door}"));
+        Instant::now()
+    }
+
+    fn reap(&self, more: &[&str]) -> Output {
+        let state = self.path("state");
+        let words = ["reap", "--state-dir", state.to_str().unwrap()];
+        Command::new(binary("aldabad")).args(words).args(more).output().unwrap()
+    }
+
+    fn reap_with_timer(&self) -> Output {
+        let fake = self.path("systemd-run");
+        self.reap(&["--timer", fake.to_str().unwrap()])
+    }
+
+    fn armed(&self) -> Option<Vec<String>> {
+        let words = std::fs::read_to_string(self.path("armed")).ok()?;
+        Some(words.lines().map(str::to_owned).collect())
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// R1: everything is killed, the closer too, and no daemon comes back.
+#[test]
+fn r1_without_any_daemon_the_timer_closes_each_door_at_its_time() {
+    let doors = [("short", 7000, "1s"), ("long", 7100, "4s")];
+    let Some(mut scene) = scene(&doors) else { return };
+    let opened = scene.open("long", 7100);
+    scene.open("short", 7000);
+    scene.daemon.kill_everything();
+    std::thread::sleep(Duration::from_millis(1100));
+    let output = scene.reap_with_timer();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("closed door=short address=10.9.0.2 why=overdue"), "{}", said(&output));
+    assert!(!scene.path("short").exists() && scene.path("long").exists(), "{}", said(&output));
+    // The timer is armed for the other one's deadline, with the words that close it.
+    let armed = scene.armed().expect("a timer");
+    let active = armed.iter().find_map(|word| word.strip_prefix("--on-active=")?.strip_suffix("ms"));
+    let pause = Duration::from_millis(active.unwrap().parse().unwrap());
+    let deadline = opened + Duration::from_secs(4);
+    let fires = Instant::now() + pause;
+    let off = fires.max(deadline) - fires.min(deadline);
+    assert!(off < Duration::from_millis(700), "off by {off:?}");
+    std::fs::remove_file(scene.path("armed")).unwrap();
+    std::thread::sleep(pause);
+    let end = armed.iter().position(|word| word == "--").unwrap();
+    let again = Command::new(&armed[end + 1]).args(&armed[end + 2..]).output().unwrap();
+    assert!(again.status.success(), "{}", said(&again));
+    assert!(!scene.path("long").exists());
+    println!("figure: R1 without any daemon closed {} ms after its deadline", deadline.elapsed().as_millis());
+    let nothing = scene.reap_with_timer();
+    assert!(nothing.status.success() && scene.armed().is_none(), "nothing is left: {}", said(&nothing));
+}
+
+/// R1: the same without a service manager.
+#[test]
+fn r1_reap_waits_itself_where_it_is_told_to() {
+    let Some(mut scene) = scene(&[("web", 7000, "2s")]) else { return };
+    let opened = scene.open("web", 7000);
+    assert!(scene.daemon.stop().success());
+    assert!(scene.path("web").exists(), "kept");
+    let output = scene.reap(&["--wait"]);
+    let took = opened.elapsed();
+    assert!(output.status.success() && !scene.path("web").exists(), "{}", said(&output));
+    assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(3), "{took:?}");
+}
+
+/// R2: a daemon that runs again owns its leases.
+#[test]
+fn r2_reap_leaves_the_leases_of_a_daemon_alone() {
+    let Some(scene) = scene(&[("web", 7000, "60s")]) else { return };
+    scene.open("web", 7000);
+    let output = scene.reap_with_timer();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("has these leases"), "{}", said(&output));
+    assert!(scene.path("web").exists() && scene.armed().is_none());
+}
+
+#[test]
+fn what_cannot_be_closed_or_armed_is_said_and_kept() {
+    let Some(mut scene) = scene(&[("web", 7000, "1s")]) else { return };
+    scene.open("web", 7000);
+    scene.daemon.kill_everything();
+    let output = scene.reap(&["--timer", "/bin/false"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("help: run aldabad reap --wait"), "{}", said(&output));
+    // The stop command fails: somebody has put a folder in the file's place.
+    std::thread::sleep(Duration::from_millis(1100));
+    std::fs::remove_file(scene.path("web")).unwrap();
+    std::fs::create_dir(scene.path("web")).unwrap();
+    let output = scene.reap_with_timer();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("command-failed door=web"), "{}", said(&output));
+    assert!(scene.armed().is_some_and(|armed| armed.iter().any(|word| word.starts_with("--on-active=29"))));
+    std::fs::remove_dir(scene.path("web")).unwrap();
+    std::fs::write(scene.path("web"), "").unwrap();
+    assert!(scene.reap_with_timer().status.success());
+    assert!(!scene.path("web").exists());
+}
+
+#[test]
+fn nothing_is_made_where_nothing_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let words = ["reap", "--state-dir", state.to_str().unwrap(), "--timer", "/bin/false"];
+    let output = Command::new(binary("aldabad")).args(words).output().unwrap();
+    assert!(output.status.success() && !Path::new(&state).exists(), "{}", said(&output));
+}
