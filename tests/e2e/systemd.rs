@@ -7,6 +7,7 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aldaba_tests::program::binary;
@@ -141,4 +142,118 @@ fn commands_do_not_find_the_way_to_the_manager() {
     let seen = || std::fs::read_to_string(Path::new(&seen)).unwrap_or_default();
     assert!(until(SOON, || seen().contains("PATH=")).is_some(), "{}", service.daemon.said());
     assert!(!seen().contains("NOTIFY_SOCKET") && !seen().contains("WATCHDOG"), "{}", seen());
+}
+
+fn cannot_analyze() -> bool {
+    let missing = !Path::new("/usr/bin/systemd-analyze").exists();
+    assert!(!missing || std::env::var_os("ALDABA_TESTS_MUST_RUN").is_none(), "needs systemd (tests/run)");
+    if missing {
+        println!("SKIPPED: systemd is not installed");
+    }
+    missing
+}
+
+fn packaged(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn analyze(words: &[&str]) -> (bool, String) {
+    let output = Command::new("systemd-analyze").args(words).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// R23: what the whole daemon could do if it were somebody else's.
+#[test]
+fn r23_the_unit_is_hardened_and_all_units_are_sound() {
+    if cannot_analyze() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let units = ["aldabad.service", "aldabad-firewall.service", "knockd.service"];
+    for unit in units {
+        // Installed elsewhere, the programs are not where the unit has them.
+        let programs = binary("aldabad").canonicalize().unwrap();
+        let text = packaged(unit).replace("/usr/sbin", programs.parent().unwrap().to_str().unwrap());
+        std::fs::write(path(unit), text).unwrap();
+    }
+    for unit in units {
+        let (sound, said) = analyze(&["verify", "--man=no", &path(unit)]);
+        assert!(sound && !said.contains(unit), "{said}");
+    }
+    let score = |unit: &str| {
+        let (_, said) = analyze(&["security", "--offline=true", "--no-pager", &path(unit)]);
+        let score = said.split("exposure level for ").nth(1).and_then(|rest| rest.split_whitespace().nth(1));
+        score.and_then(|score| score.parse::<f32>().ok()).unwrap_or_else(|| panic!("{said}"))
+    };
+    let exposure = score("aldabad.service");
+    println!("figure: R23 systemd-analyze security {exposure}");
+    assert!(exposure <= 2.5, "{exposure}");
+    assert!(score("aldabad-firewall.service") <= 2.5);
+}
+
+/// The capabilities, the view of processes and the files that the unit leaves: everything still works.
+#[test]
+fn r23_it_works_with_what_the_unit_leaves() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let unit = packaged("aldabad.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
+    let left =
+        line.split(' ').map(|name| name.replace("CAP_", "+").to_lowercase()).collect::<Vec<_>>().join(",");
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().unwrap());
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    // iptables writes no file but its lock; the command of the second door writes where the unit lets nobody write.
+    let config = format!(
+        "{NATIVE}[[door]]\nname = \"old\"\nsequence = \"7100,7200\"\nlease = \"2s\"\n\
+         start = [\"iptables\", \"-I\", \"INPUT\", \"-s\", \"{{ip}}\", \"-j\", \"ACCEPT\"]\n\
+         stop = [\"iptables\", \"-D\", \"INPUT\", \"-s\", \"{{ip}}\", \"-j\", \"ACCEPT\"]\n"
+    );
+    std::fs::write(path("aldaba.toml"), config).unwrap();
+    std::fs::create_dir(path("state")).unwrap();
+    std::fs::set_permissions(path("state"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let script = format!(
+        "mount -t proc -o hidepid=invisible proc /proc && mount --bind {0} {0} && mount -o remount,bind,ro / && \
+         exec setpriv --bounding-set=-all,{left} --no-new-privs {1} run --keep --config {0}/aldaba.toml \
+         --state-dir {0}/state --control {0}/control.sock",
+        dir.path().display(),
+        binary("aldabad").canonicalize().unwrap().display(),
+    );
+    let words = ["unshare", "--mount", "sh", "-c", &script];
+    let daemon = Program::start(&hosts, &words, &dir.path().join("output"));
+    daemon.wait_for("started version=");
+    hosts.wait_for_link();
+    let listener = hosts.listen(4000);
+    assert!(!hosts.reachable(4000));
+    hosts.knock(&[7000, 8000]);
+    daemon.wait_for("opened door=web");
+    assert!(hosts.reachable(4000), "{}", daemon.said());
+    hosts.knock(&[7100, 7200]);
+    daemon.wait_for("opened door=old");
+    daemon.wait_for("closed door=old");
+    assert!(!daemon.said().contains("confined=no"), "{}", daemon.said());
+    drop(listener);
+}
+
+/// At boot, before any interface: the port is guarded when the first one comes.
+#[test]
+fn the_table_is_there_before_the_network() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("aldaba.toml");
+    std::fs::write(&path, NATIVE).unwrap();
+    let script = format!(
+        "ip -o link | grep -c UP; {} firewall apply --config {} && nft list ruleset",
+        binary("aldabad").canonicalize().unwrap().display(),
+        path.display()
+    );
+    let output = Command::new("unshare").args(["--net", "sh", "-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.starts_with("0\n"), "{said}");
+    assert!(said.contains("table inet aldaba") && said.contains("4000"), "{said}");
 }

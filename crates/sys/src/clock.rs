@@ -37,13 +37,17 @@ pub fn boot_id() -> Option<[u8; 16]> {
     parse_boot_id(&text)
 }
 
-/// Whether the kernel was told that the wall clock is right, by NTP or its like (adjtimex(2)); no where it does not say.
+/// What systemd's own time service leaves when it has set the clock.
+const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+
+/// Whether the kernel was told that the wall clock is right, by NTP or its like (adjtimex(2)). Where the question itself is denied
+/// (`ProtectClock=`), systemd's time service may have said so; no where nobody does.
 #[must_use]
 pub fn is_synchronised() -> bool {
     let mut state = std::mem::MaybeUninit::<libc::timex>::zeroed();
     // SAFETY: the pointer is valid for a whole timex; all zeros, no modes, only asks.
     let answer = unsafe { libc::adjtimex(state.as_mut_ptr()) };
-    answer >= 0 && answer != libc::TIME_ERROR
+    if answer < 0 { std::path::Path::new(SYNCHRONISED).exists() } else { answer != libc::TIME_ERROR }
 }
 
 /// Whether this machine has a clock that goes on while it is off.
