@@ -84,12 +84,12 @@ fn said(output: &Output) -> String {
 /// R1: everything is killed, the closer too, and no daemon comes back.
 #[test]
 fn r1_without_any_daemon_the_timer_closes_each_door_at_its_time() {
-    let doors = [("short", 7000, "1s"), ("long", 7100, "4s")];
+    let doors = [("short", 7000, "3s"), ("long", 7100, "7s")];
     let Some(mut scene) = scene(&doors) else { return };
     let opened = scene.open("long", 7100);
     scene.open("short", 7000);
     scene.daemon.kill_everything();
-    std::thread::sleep(Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(3100));
     let output = scene.reap_with_timer();
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("closed door=short address=10.9.0.2 why=overdue"), "{}", said(&output));
@@ -98,7 +98,7 @@ fn r1_without_any_daemon_the_timer_closes_each_door_at_its_time() {
     let armed = scene.armed().expect("a timer");
     let active = armed.iter().find_map(|word| word.strip_prefix("--on-active=")?.strip_suffix("ms"));
     let pause = Duration::from_millis(active.unwrap().parse().unwrap());
-    let deadline = opened + Duration::from_secs(4);
+    let deadline = opened + Duration::from_secs(7);
     let fires = Instant::now() + pause;
     let off = fires.max(deadline) - fires.min(deadline);
     assert!(off < Duration::from_millis(700), "off by {off:?}");
@@ -116,14 +116,14 @@ fn r1_without_any_daemon_the_timer_closes_each_door_at_its_time() {
 /// R1: the same without a service manager.
 #[test]
 fn r1_reap_waits_itself_where_it_is_told_to() {
-    let Some(mut scene) = scene(&[("web", 7000, "2s")]) else { return };
+    let Some(mut scene) = scene(&[("web", 7000, "4s")]) else { return };
     let opened = scene.open("web", 7000);
     assert!(scene.daemon.stop().success());
     assert!(scene.path("web").exists(), "kept");
     let output = scene.reap(&["--wait"]);
     let took = opened.elapsed();
     assert!(output.status.success() && !scene.path("web").exists(), "{}", said(&output));
-    assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took > Duration::from_millis(3500) && took < Duration::from_secs(5), "{took:?}");
 }
 
 /// R2: a daemon that runs again owns its leases.
@@ -139,14 +139,14 @@ fn r2_reap_leaves_the_leases_of_a_daemon_alone() {
 
 #[test]
 fn what_cannot_be_closed_or_armed_is_said_and_kept() {
-    let Some(mut scene) = scene(&[("web", 7000, "1s")]) else { return };
+    let Some(mut scene) = scene(&[("web", 7000, "3s")]) else { return };
     scene.open("web", 7000);
     scene.daemon.kill_everything();
     let output = scene.reap(&["--timer", "/bin/false"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("help: run aldabad reap --wait"), "{}", said(&output));
     // The stop command fails: somebody has put a folder in the file's place.
-    std::thread::sleep(Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(3100));
     std::fs::remove_file(scene.path("web")).unwrap();
     std::fs::create_dir(scene.path("web")).unwrap();
     let output = scene.reap_with_timer();
