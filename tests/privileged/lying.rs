@@ -18,6 +18,7 @@ use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER};
 use aldaba_tests::{Hosts, Program, cannot_run};
 use aldabad::ipc::{FromWorker, Place, ToWorker};
 use aldabad::role::Role;
+use aldabad::worker::Confined;
 
 const CONFIG: &str = r#"
 interfaces = ["srv0"]
@@ -206,7 +207,7 @@ fn flood() -> impl Iterator<Item = FromWorker> {
 /// The worker: it keeps all the privileges its monitor has, takes every policy, and then says what it likes.
 fn lie() -> ExitCode {
     let Ok(channel) = Channel::inherited() else { return ExitCode::FAILURE };
-    say(&channel, &FromWorker::Ready { kept_uid: false });
+    say(&channel, &FromWorker::Ready(Confined { kept_uid: false, landlock: 0 }));
     loop {
         match channel.receive() {
             Ok(Received::Message { bytes, .. }) => match ToWorker::decode(&bytes) {

@@ -14,6 +14,7 @@ use aldaba_gate::{DoorId, KnockAction};
 
 use crate::control::About;
 use crate::counts::PAGE;
+use crate::worker::Confined;
 use wire::{Reader, Writer};
 
 /// Length of every message in bytes.
@@ -51,11 +52,8 @@ pub struct Seen {
 /// What the worker tells the monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FromWorker {
-    /// It has dropped its privileges and closed its sandbox; the bits say how far it came.
-    Ready {
-        /// It runs under the daemon's own user id because it may not change it.
-        kept_uid: bool,
-    },
+    /// It has dropped its privileges and closed its sandbox, so far.
+    Ready(Confined),
     /// The policy of this generation is built and waits for [`ToWorker::Commit`].
     Prepared {
         /// Which one.
@@ -317,7 +315,9 @@ impl FromWorker {
     #[must_use]
     pub fn encode(&self) -> [u8; SIZE] {
         let writer = match *self {
-            Self::Ready { kept_uid } => Writer::new(1).u8(u8::from(kept_uid)),
+            Self::Ready(Confined { kept_uid, landlock }) => {
+                Writer::new(1).u8(u8::from(kept_uid)).u8(landlock)
+            }
             Self::Prepared { generation } => Writer::new(2).u32(generation),
             Self::Unfit { generation } => Writer::new(3).u32(generation),
             Self::Request { place, action, source } => {
@@ -373,7 +373,7 @@ impl FromWorker {
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(bytes)?;
         let message = match r.u8()? {
-            1 => Self::Ready { kept_uid: r.bool()? },
+            1 => Self::Ready(Confined { kept_uid: r.bool()?, landlock: r.u8()? }),
             2 => Self::Prepared { generation: r.u32()? },
             3 => Self::Unfit { generation: r.u32()? },
             4 => Self::Request { place: r.place()?, action: r.action()?, source: r.address()? },

@@ -49,6 +49,7 @@ pub fn run(surroundings: &Surroundings) -> ExitCode {
 }
 
 fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, ExitCode> {
+    aldaba_sys::process::hide_memory().map_err(|error| fail(&error))?;
     let source =
         Source::new(Kind::Knockd, &options.config, surroundings.uid).map_err(|error| fail(&error))?;
     let read = source.read(false).map_err(|report| refuse(&report))?;

@@ -35,6 +35,8 @@ pub fn run(args: RunArgs, surroundings: &Surroundings) -> ExitCode {
 
 fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, String)> {
     let failed = |error: &dyn std::fmt::Display| (1, format!("aldabad: {error}"));
+    // What it is about to read has keys in it.
+    aldaba_sys::process::hide_memory().map_err(|error| failed(&error))?;
     let kind = Kind::of(&args.config);
     let source = Source::new(kind, &args.config, surroundings.uid).map_err(|error| failed(&error))?;
     let paint = if io::stderr().is_terminal() { Paint::Colour } else { Paint::Plain };

@@ -24,7 +24,7 @@ use aldaba_sys::{clock, datagram, inherited, memfd, random};
 
 use zeroize::Zeroizing;
 
-pub use confine::Confinement;
+pub use confine::{Confined, Confinement};
 use eyes::Eyes;
 use records::Records;
 use reporter::Reporter;
@@ -72,7 +72,7 @@ enum End {
 /// Runs until the channel ends.
 #[must_use]
 pub fn run(confinement: &Confinement) -> ExitCode {
-    let (channel, eyes, kept_uid) = match enter(confinement) {
+    let (channel, eyes, confined) = match enter(confinement) {
         Ok(entered) => entered,
         Err(why) => {
             eprintln!("aldabad: worker: {why}");
@@ -89,7 +89,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
         listening: None,
         records: Records::default(),
     };
-    worker.reporter.insist(FromWorker::Ready { kept_uid });
+    worker.reporter.insist(FromWorker::Ready(confined));
     loop {
         match worker.turn() {
             Ok(()) => {}
@@ -118,7 +118,7 @@ fn guard_left(gate: &Gate) -> u64 {
 }
 
 /// Takes what it was given, then locks itself in.
-fn enter(confinement: &Confinement) -> Result<(Channel, Eyes, bool), String> {
+fn enter(confinement: &Confinement) -> Result<(Channel, Eyes, Confined), String> {
     let channel = Channel::inherited().map_err(|error| error.to_string())?;
     let sockets = inherited::take(confinement.pnet.len()).map_err(|error| error.to_string())?;
     let mut eyes = Eyes::default();
@@ -126,8 +126,8 @@ fn enter(confinement: &Confinement) -> Result<(Channel, Eyes, bool), String> {
         eyes.open_pnet(capture, socket, *link, *index)
             .map_err(|error| format!("capture with pnet: {error}"))?;
     }
-    let kept_uid = confinement.enter(&channel)?;
-    Ok((channel, eyes, kept_uid))
+    let confined = confinement.enter(&channel)?;
+    Ok((channel, eyes, confined))
 }
 
 impl Worker {

@@ -8,6 +8,7 @@ pub mod datagram;
 pub mod files;
 pub mod filter;
 pub mod inherited;
+pub mod landlock;
 pub mod local;
 pub mod memfd;
 pub mod namespace;

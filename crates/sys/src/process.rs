@@ -98,6 +98,12 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
+/// Keeps what this process holds in memory to itself: no core dump, no debugger of the same user. What it executes starts
+/// afresh in this.
+pub fn hide_memory() -> io::Result<()> {
+    Ok(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?)
+}
+
 /// This process's number.
 #[must_use]
 pub fn id() -> u32 {

@@ -3,13 +3,14 @@
 //! A packet socket is a power in itself: its holder can detach the filter, bind it elsewhere and send, all without a
 //! capability. So there is no `setsockopt`, `bind`, `connect`, `socket` or `ioctl` here; sending and writing reach
 //! the channel's descriptor only; and there is no `dup` in any form (of `fcntl`, only two questions are allowed), or
-//! that number could be made to mean the capture socket. There is no call that takes a path, so Landlock would add
-//! nothing the list does not have; when it comes it goes into [`enter`], before the list.
+//! that number could be made to mean the capture socket. There is no call that takes a path;
+//! [`landlock`](crate::landlock) denies them once more.
 //!
 //! Nor may it do what a panic does: the message cannot be written, and trying kills the process. That is wanted.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
+use rustix::fs::{Mode, OFlags};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition as Condition,
     SeccompFilter, SeccompRule, TargetArch,
@@ -26,21 +27,22 @@ impl From<seccompiler::BackendError> for SandboxError {
     }
 }
 
-/// Calls that are allowed whatever their arguments: reading, waiting, time, memory, the replay store, ending.
+/// Calls that are allowed whatever their arguments: reading, waiting, time, memory, the replay store, ending. Without
+/// handlers there is no return from a signal, and without threads none ends alone.
 const FREELY: &[libc::c_long] = &[
-    libc::SYS_read,
     libc::SYS_pread64,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_ppoll,
+    // pnet waits with it.
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
-    libc::SYS_pselect6,
     libc::SYS_close,
+    // Where the clock cannot be read without a call.
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
+    // What a wait goes on with after the process was stopped and continued.
     libc::SYS_restart_syscall,
-    libc::SYS_sched_yield,
     libc::SYS_futex,
     libc::SYS_getrandom,
     libc::SYS_brk,
@@ -48,16 +50,21 @@ const FREELY: &[libc::c_long] = &[
     libc::SYS_mremap,
     libc::SYS_madvise,
     libc::SYS_sigaltstack,
-    libc::SYS_rt_sigreturn,
     // The replay store: by descriptor, and of no use on a socket.
     libc::SYS_lseek,
     libc::SYS_pwrite64,
     libc::SYS_ftruncate,
     libc::SYS_fallocate,
     libc::SYS_fdatasync,
-    libc::SYS_exit,
     libc::SYS_exit_group,
 ];
+
+/// Puts /dev/null in the place of standard error. A log file or a terminal there could be read, overwritten and cut
+/// through calls that the list allows for the replay store.
+pub fn let_go_of_stderr() -> std::io::Result<()> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(rustix::stdio::dup2_stderr(null)?)
+}
 
 /// Closes the sandbox around the calling thread, for good: to be called before any other is started.
 pub fn enter(channel: BorrowedFd<'_>) -> Result<(), SandboxError> {

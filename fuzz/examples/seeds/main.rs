@@ -48,7 +48,7 @@ fn messages() -> Vec<Vec<u8>> {
     let six = "2001:db8::7".parse().expect("an address");
     let id = KnockId([1, 2, 3, 4, 5, 6, 7, 8]);
     let from = [
-        FromWorker::Ready { kept_uid: true },
+        FromWorker::Ready(aldabad::worker::Confined { kept_uid: true, landlock: 7 }),
         FromWorker::Prepared { generation: 9 },
         FromWorker::Unfit { generation: u32::MAX },
         FromWorker::Request { place, action: KnockAction::Open, source: four },

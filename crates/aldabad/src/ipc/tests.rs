@@ -11,7 +11,7 @@ fn from_worker() -> Vec<FromWorker> {
     let source: IpAddr = "192.0.2.7".parse().unwrap();
     let six: IpAddr = "2001:db8::7".parse().unwrap();
     vec![
-        FromWorker::Ready { kept_uid: true },
+        FromWorker::Ready(Confined { kept_uid: true, landlock: 7 }),
         FromWorker::Pong { number: u32::MAX },
         FromWorker::Unfit { generation: u32::MAX },
         FromWorker::Request { place: place(), action: KnockAction::Open, source },

@@ -35,7 +35,7 @@ impl Monitor {
 
     fn handle_message(&mut self, now: Duration, message: FromWorker) {
         match message {
-            FromWorker::Ready { kept_uid } => self.worker_ready(now, kept_uid),
+            FromWorker::Ready(confined) => self.worker_ready(now, confined),
             FromWorker::Prepared { generation } => self.worker_prepared(now, generation),
             FromWorker::Unfit { generation } => self.worker_refuses(now, generation),
             FromWorker::Request { place, action, source } => self.handle_request(now, place, action, source),

@@ -41,6 +41,7 @@ use crate::keeper::{Keeper, KeeperError};
 use crate::log::{Level, Log};
 use crate::source::{Read, Source};
 use crate::watch::Link;
+use crate::worker::Confined;
 
 /// How long the first worker may take.
 const FIRST_WORKER: Duration = Duration::from_secs(10);
@@ -256,8 +257,8 @@ impl Monitor {
     }
 
     /// The worker has locked itself in: it gets the policy and everything else.
-    pub(super) fn worker_ready(&mut self, now: Duration, kept_uid: bool) {
-        if self.workers.set_ready(kept_uid) {
+    pub(super) fn worker_ready(&mut self, now: Duration, confined: Confined) {
+        if self.workers.set_ready(confined) {
             self.prepare_worker_again();
         } else {
             self.end_worker(now);
@@ -288,10 +289,23 @@ impl Monitor {
         self.say_changes(now, changes);
         self.workers.set_serving();
         self.pulse.begin(now);
-        if !self.face.is_knockd() {
-            let pid = self.workers.pid().unwrap_or_default();
-            let confined = if self.workers.kept_uid() { " confined=no" } else { "" };
-            self.speech.tell(Level::Info, format!("worker-started pid={pid}{confined}"));
+        self.say_worker_started();
+    }
+
+    /// As `knockd` only where something is missing.
+    fn say_worker_started(&mut self) {
+        let (pid, lacks) = (self.workers.pid().unwrap_or_default(), self.workers.lacks());
+        if lacks.is_empty() {
+            if !self.face.is_knockd() {
+                self.speech.tell(Level::Info, format!("worker-started pid={pid}"));
+            }
+            return;
+        }
+        let line = format!("worker-started pid={pid} lacks={}", lacks.join(","));
+        if self.face.is_knockd() {
+            self.speech.tell_log(&line);
+        } else {
+            self.speech.tell(Level::Warning, line);
         }
     }
 

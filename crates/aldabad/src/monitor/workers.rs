@@ -10,10 +10,10 @@ use aldaba_sys::privileges::Identity;
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{self, Program, Started, Surroundings};
 
-use crate::control::Confined;
+use crate::control;
 use crate::ipc::{FromWorker, SIZE, ToWorker};
 use crate::role::Role;
-use crate::worker::Confinement;
+use crate::worker::{Confined, Confinement};
 
 /// The first pause before a worker is started again; it doubles.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -46,8 +46,8 @@ struct Living {
     since: Duration,
     /// Messages that wait for room in the channel.
     waiting: VecDeque<([u8; SIZE], Vec<OwnedFd>)>,
-    /// It has locked itself in, and runs under the monitor's own uid, which it may not change, or does not.
-    kept_uid: Option<bool>,
+    /// How far it has locked itself in, once it has.
+    confined: Option<Confined>,
     /// It has the policy in force and everything else.
     serving: bool,
     /// Too many waited, or the channel broke: to be ended.
@@ -101,7 +101,7 @@ impl Workers {
             channel: ours,
             since: now,
             waiting: VecDeque::new(),
-            kept_uid: None,
+            confined: None,
             serving: false,
             deaf: false,
         });
@@ -114,11 +114,12 @@ impl Workers {
     }
 
     /// How one is confined.
-    pub(super) fn confined(&self) -> Confined {
-        match (self.sandbox, self.kept_uid()) {
-            (false, _) => Confined::NoSandbox,
-            (true, true) => Confined::SameUser,
-            (true, false) => Confined::Fully,
+    pub(super) fn confined(&self) -> control::Confined {
+        let kept_uid = self.lacks().contains(&"uid");
+        match (self.sandbox, kept_uid) {
+            (false, _) => control::Confined::NoSandbox,
+            (true, true) => control::Confined::SameUser,
+            (true, false) => control::Confined::Fully,
         }
     }
 
@@ -139,15 +140,20 @@ impl Workers {
         }
     }
 
-    /// It is ready, and has said whether it kept the monitor's uid. No: it was ready before.
-    pub(super) const fn set_ready(&mut self, kept_uid: bool) -> bool {
+    /// It is ready, and has said how far it has locked itself in. No: it was ready before.
+    pub(super) const fn set_ready(&mut self, confined: Confined) -> bool {
         let Some(living) = &mut self.living else { return false };
-        living.kept_uid.replace(kept_uid).is_none()
+        living.confined.replace(confined).is_none()
     }
 
-    /// Whether it kept the monitor's uid.
-    pub(super) fn kept_uid(&self) -> bool {
-        self.living.as_ref().is_some_and(|living| living.kept_uid == Some(true))
+    /// What the one that lives lacks of its confinement: another uid, the list of system calls, Landlock.
+    pub(super) fn lacks(&self) -> Vec<&'static str> {
+        let Some(Confined { kept_uid, landlock }) = self.living.as_ref().and_then(|living| living.confined)
+        else {
+            return Vec::new();
+        };
+        let all = [("uid", kept_uid), ("seccomp", !self.sandbox), ("landlock", landlock == 0)];
+        all.into_iter().filter(|(_, lacks)| *lacks).map(|(what, _)| what).collect()
     }
 
     /// The process number of the one that lives.

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd as _;
 
 use aldaba_sys::channel::Channel;
+use aldaba_sys::landlock;
 use aldaba_sys::pnet_capture::LinkKind;
 use aldaba_sys::privileges::{self, Dropped, Identity};
 use aldaba_sys::sandbox;
@@ -22,6 +23,15 @@ pub struct Confinement {
     /// Sockets for pnet that come beside the channel, in their order: what their frames begin with, and the
     /// interface.
     pub pnet: Vec<(LinkKind, u32)>,
+}
+
+/// How far a worker has locked itself in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confined {
+    /// It runs under the daemon's own user id because it may not change it.
+    pub kept_uid: bool,
+    /// The version of Landlock in force; 0: none.
+    pub landlock: u8,
 }
 
 impl Confinement {
@@ -46,17 +56,21 @@ impl Confinement {
         Some(Self { identity, sandbox: number(sandbox)? != 0, pnet })
     }
 
-    /// Locks this process in. `Ok(true)`: it kept the uid it had.
-    pub(super) fn enter(&self, channel: &Channel) -> Result<bool, String> {
+    /// Locks this process in, for good.
+    pub fn enter(&self, channel: &Channel) -> Result<Confined, String> {
         // It ends with its channel, never before the monitor: that one's signals are not its own.
         signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate])
             .map_err(|error| error.to_string())?;
         let dropped = privileges::drop_to(self.identity).map_err(|error| error.to_string())?;
         privileges::limit_worker(DESCRIPTORS).map_err(|error| error.to_string())?;
         if self.sandbox {
+            sandbox::let_go_of_stderr().map_err(|error| error.to_string())?;
+        }
+        let landlock = landlock::deny_everything();
+        if self.sandbox {
             sandbox::enter(channel.as_fd()).map_err(|error| error.to_string())?;
         }
-        Ok(dropped == Dropped::KeptUid)
+        Ok(Confined { kept_uid: dropped == Dropped::KeptUid, landlock })
     }
 }
 

@@ -1,0 +1,279 @@
+//! A worker that somebody has taken over: confined as every worker is, it tries whatever might get it further. Each attempt
+//! has a fresh process, whose end is the proof (docs/reliability.md, R23). What it may still say over its channel is the
+//! business of `lying.rs`.
+//!
+//! No test harness: this very program is the worker, the monitor and the test. Nothing of it is in what is released.
+
+#[path = "hostile/attempts.rs"]
+mod attempts;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aldaba_gate::{DoorId, KnockAction};
+use aldaba_sys::capture::{CaptureSocket, RingSize, Target};
+use aldaba_sys::channel::{Channel, Received, Sent};
+use aldaba_sys::filter::FilterSpec;
+use aldaba_sys::poll::{self, Interest};
+use aldaba_sys::process::{self, Ending};
+use aldaba_sys::reexec::{self, Surroundings};
+use aldaba_sys::{datagram, memfd, privileges};
+use aldaba_tests::hosts::CLIENT;
+use aldaba_tests::{Hosts, Program, cannot_run};
+use aldabad::ipc::{FromWorker, Place, ToWorker};
+use aldabad::role::Role;
+use aldabad::worker::{Confined, Confinement};
+use attempts::{Attempt, Holds};
+
+const NAME: &str = "r23_a_hostile_worker_gets_nothing";
+const SOON: Duration = Duration::from_secs(20);
+const CONFIG: &str = r#"
+interfaces = ["srv0"]
+
+[[door]]
+name = "attic"
+sequence = "7000,8000,9000"
+ports = ["3333/tcp"]
+lease = "2s"
+"#;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if Role::of(&arguments) == Some(Role::Worker) {
+        return attack(arguments.get(1..).unwrap_or_default()).unwrap_or(ExitCode::FAILURE);
+    }
+    if arguments.get(1).is_some_and(|word| word == "run") {
+        return aldabad::main_as_aldabad();
+    }
+    let mut words = arguments.iter().skip(1).filter(|word| !word.to_string_lossy().starts_with('-'));
+    if arguments.iter().any(|word| word == "--list") {
+        println!("{NAME}: test");
+    } else if words.all(|word| NAME.contains(&*word.to_string_lossy())) && cannot_run().is_none() {
+        r23_a_hostile_worker_gets_nothing();
+        println!("test {NAME} ... ok");
+    }
+    ExitCode::SUCCESS
+}
+
+/// The worker: locks itself in as every worker does, and then turns on whoever started it.
+fn attack(arguments: &[OsString]) -> Option<ExitCode> {
+    let parent = process::parent_id();
+    let channel = Channel::inherited().ok()?;
+    let confined = Confinement::from_arguments(arguments)?.enter(&channel).ok()?;
+    say(&channel, &FromWorker::Ready(confined).encode());
+    loop {
+        let (bytes, fds) = match channel.receive() {
+            Ok(Received::Message { bytes, fds }) => (bytes, fds),
+            Ok(Received::Nothing) => {
+                poll::wait(&[(channel.as_fd(), Interest::READ)], None).ok()?;
+                continue;
+            }
+            _ => return Some(ExitCode::SUCCESS),
+        };
+        let number =
+            bytes.strip_prefix(b"try ").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        match (number, ToWorker::decode(&bytes)) {
+            (Some(number), _) => {
+                let holds = Holds::new(&channel, &fds, parent);
+                let (result, error) = attempts::numbered(number)?.run(&holds);
+                say(&channel, format!("{result} {error}").as_bytes());
+            }
+            (None, Ok(ToWorker::Prepare { generation, .. })) => {
+                say(&channel, &FromWorker::Prepared { generation }.encode());
+            }
+            (None, Ok(ToWorker::Commit { generation })) => {
+                let place = Place { generation, door: DoorId(0), knock: 0 };
+                let (action, source) = (KnockAction::Open, IpAddr::V4(CLIENT));
+                say(&channel, &FromWorker::Request { place, action, source }.encode());
+                // The monitor is to hear that before it sees this process end.
+                poll::wait(&[], Some(Duration::from_millis(100))).ok()?;
+                attempts::named("read the monitor's memory").run(&Holds::new(&channel, &fds, parent));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn say(channel: &Channel, bytes: &[u8]) {
+    while channel.send(bytes, &[]) == Ok(Sent::Full) {
+        drop(poll::wait(&[(channel.as_fd(), Interest::WRITE)], None));
+    }
+}
+
+/// What a worker holds, and a file that was the daemon's standard error.
+struct Prey {
+    capture: OwnedFd,
+    udp: OwnedFd,
+    store: File,
+    policy: OwnedFd,
+}
+
+impl Prey {
+    fn new() -> Self {
+        let capture = CaptureSocket::open(Target::Any, &FilterSpec::default(), RingSize::DEFAULT);
+        let capture = capture.expect("a capture socket").as_fd().try_clone_to_owned().expect("a copy");
+        let udp = datagram::listen(42_731, 144, 1232).expect("a UDP socket");
+        let store = tempfile::tempfile().expect("a file");
+        let policy = memfd::sealed("policy", b"secret").expect("sealed memory");
+        Self { capture, udp, store, policy }
+    }
+
+    fn descriptors(&self) -> [BorrowedFd<'_>; 4] {
+        [self.capture.as_fd(), self.udp.as_fd(), self.store.as_fd(), self.policy.as_fd()]
+    }
+}
+
+/// What became of an attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Became {
+    Killed,
+    /// The call returned this, with this error.
+    Returned(String),
+    Ended(Ending),
+}
+
+fn next(channel: &Channel) -> Option<Vec<u8>> {
+    assert_eq!(poll::wait(&[(channel.as_fd(), Interest::READ)], Some(SOON)).expect("a wait"), [true]);
+    match channel.receive() {
+        Ok(Received::Message { bytes, .. }) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// One attempt in a worker of its own; how that one was confined, and what came of it.
+fn attempt(
+    program: &reexec::Program,
+    number: usize,
+    sandbox: bool,
+    prey: &Prey,
+    error: &File,
+) -> (Confined, Became) {
+    let (ours, theirs) = Channel::pair().expect("a channel");
+    let identity = privileges::Identity { uid: 61_990, gid: 61_991 };
+    let arguments = Confinement { identity, sandbox, pnet: Vec::new() }.arguments();
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let role = reexec::Role {
+        name: Role::Worker.argv0(),
+        arguments: &arguments,
+        surroundings: Surroundings::ErrorTo(error.as_fd()),
+        descriptors: &[theirs.as_fd()],
+    };
+    let started = program.start(&role).expect("a worker");
+    drop(theirs);
+    let ready = next(&ours).and_then(|bytes| FromWorker::decode(&bytes).ok());
+    let Some(FromWorker::Ready(confined)) = ready else { panic!("the worker does not come up: {ready:?}") };
+    let sent = ours.send(format!("try {number}").as_bytes(), &prey.descriptors());
+    assert_eq!(sent, Ok(Sent::Done));
+    let answer = next(&ours);
+    drop(ours);
+    poll::wait(&[(started.pidfd.as_fd(), Interest::READ)], Some(SOON)).expect("a wait");
+    let (pid, ending) = process::reap().expect("a wait").expect("it has ended");
+    assert_eq!(pid, started.pid);
+    let became = match (answer, ending) {
+        (Some(answer), _) => Became::Returned(String::from_utf8_lossy(&answer).into_owned()),
+        (None, Ending::Signal(libc::SIGSYS)) => Became::Killed,
+        (None, ending) => Became::Ended(ending),
+    };
+    (confined, became)
+}
+
+fn r23_a_hostile_worker_gets_nothing() {
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    hosts.as_server(|| first_wall(dir.path()));
+    hosts.as_server(|| second_wall(dir.path()));
+    again_and_again(&hosts, dir.path());
+}
+
+/// The list of system calls: whatever is not on it ends the worker.
+fn first_wall(dir: &Path) {
+    let (program, prey) = (reexec::Program::open().expect("this program"), Prey::new());
+    let path = dir.join("log");
+    let mut log =
+        File::options().create(true).truncate(true).read(true).write(true).open(&path).expect("a file");
+    log.write_all(b"what the daemon has said").expect("written");
+    let mut denied = 0;
+    for (number, Attempt { what, .. }) in attempts::all().iter().enumerate() {
+        let (_, became) = attempt(&program, number, true, &prey, &log);
+        println!("tried: {what}: {became:?}");
+        assert_eq!(became, Became::Killed, "{what}");
+        denied += 1;
+    }
+    // Nor by what the list allows for the replay store.
+    cut_standard_error(&program, &prey, &log);
+    assert_eq!(std::fs::read(&path).expect("the log"), b"what the daemon has said");
+    println!("figure: R23 {denied} attempts of {denied} ended the worker that made them");
+}
+
+/// Cutting and overwriting are allowed for the store; under the number of standard error they find /dev/null.
+fn cut_standard_error(program: &reexec::Program, prey: &Prey, log: &File) {
+    for (number, _) in attempts::at_standard_error().iter().enumerate() {
+        attempt(program, attempts::all().len() + number, true, prey, log);
+    }
+}
+
+/// User id, capabilities, limits and Landlock, without the list.
+fn second_wall(dir: &Path) {
+    let (program, prey) = (reexec::Program::open().expect("this program"), Prey::new());
+    let log = File::create(dir.join("other-log")).expect("a file");
+    for (number, Attempt { what, without_list, .. }) in attempts::all().iter().enumerate() {
+        let Some((error, landlock)) = without_list else { continue };
+        let (confined, became) = attempt(&program, number, false, &prey, &log);
+        if confined.landlock < *landlock {
+            println!("tried without the list: {what}: passed over, Landlock is {}", confined.landlock);
+            continue;
+        }
+        println!("tried without the list: {what}: {became:?}");
+        assert_eq!(became, Became::Returned(format!("-1 {error}")), "{what}");
+    }
+}
+
+/// Under the real monitor: started anew, later each time; the door that it asked for closes in time.
+fn again_and_again(hosts: &Hosts, dir: &Path) {
+    let this = std::env::current_exe().expect("this program");
+    let (config, output, state) = (dir.join("aldaba.toml"), dir.join("output"), dir.join("state"));
+    let control = dir.join("control.sock");
+    std::fs::write(&config, CONFIG).expect("written");
+    let words: [&Path; 8] = [
+        &this,
+        "run".as_ref(),
+        "--config".as_ref(),
+        &config,
+        "--state-dir".as_ref(),
+        &state,
+        "--control".as_ref(),
+        &control,
+    ];
+    let words = words.map(|word| word.to_str().expect("plain"));
+    let daemon = Program::start(hosts, &words, &output);
+    let ends = |said: &str| said.matches("worker-ended ").count();
+    let descriptors =
+        || std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("its descriptors").count();
+    daemon.wait_until("the third has ended", |said| ends(said) == 3);
+    let before = descriptors();
+    daemon.wait_until("the fifth has ended", |said| ends(said) == 5);
+    let (after, said) = (descriptors(), daemon.said());
+    assert_eq!(before, after, "{said}");
+    let pauses: Vec<&str> =
+        said.lines().filter_map(|line| line.split_once("again-in=")).map(|(_, it)| it).collect();
+    let doubled = (0..5).map(|n| Duration::from_millis(100 << n)).map(aldabad::wording::short);
+    assert_eq!(pauses, doubled.collect::<Vec<_>>(), "{said}");
+    assert_eq!(said.matches("opened door=attic address=10.9.0.2").count(), 1, "{said}");
+    // Each life of the worker renewed it, the last one just now.
+    let table = hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
+    assert!(table.contains("10.9.0.2") && table.contains("expires"), "{table}");
+    // The sixth renews it once more, and the seventh is too late.
+    daemon.wait_for("closed door=attic address=10.9.0.2 why=expired");
+    println!("figure: R23 5 workers killed in a row, {after} descriptors before and after, the lease stayed");
+}
+
+/// The number of a descriptor, as a system call takes it.
+fn number(fd: &impl std::os::fd::AsFd) -> u64 {
+    u64::try_from(fd.as_fd().as_raw_fd()).unwrap_or(u64::MAX)
+}
