@@ -62,8 +62,14 @@ fn summary(path: &Path, loaded: &Loaded) -> String {
     let doors = loaded.policy.catalogue.doors.len();
     let warnings = loaded.warnings.len();
     let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let all = loaded.policy.command_capabilities() == aldaba_config::Capabilities::ALL;
+    let note = if all {
+        "commands of its doors have all that the daemon may (capabilities in aldaba.toml(5))\n"
+    } else {
+        ""
+    };
     format!(
-        "{}: good: {doors} door{}, {warnings} warning{}\n",
+        "{}: good: {doors} door{}, {warnings} warning{}\n{note}",
         path.display(),
         plural(doors),
         plural(warnings)

@@ -46,10 +46,17 @@ pub struct CloserHandle {
 }
 
 impl CloserHandle {
-    /// Starts the closer for this state folder, with this log.
-    pub fn start(program: &Program, folder: &Path, log: &LogTarget) -> std::io::Result<Self> {
+    /// Starts the closer for this state folder, with this log; its commands have no more than these capabilities if any
+    /// are named.
+    pub fn start(
+        program: &Program,
+        folder: &Path,
+        log: &LogTarget,
+        capabilities: Option<u64>,
+    ) -> std::io::Result<Self> {
         let (ours, theirs) = Channel::pair()?;
-        let arguments = log.arguments(folder);
+        let mut arguments = log.arguments(folder);
+        arguments.extend(capabilities.map(|set| OsString::from(set.to_string())));
         let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
         let process = program.start(&Start {
             name: Role::Closer.argv0(),
@@ -91,6 +98,9 @@ pub struct LogTarget {
 }
 
 impl LogTarget {
+    /// How many arguments it takes.
+    const WORDS: usize = 4;
+
     fn arguments(&self, folder: &Path) -> Vec<OsString> {
         let face = if self.knockd { "knockd" } else { "aldabad" };
         let syslog = if self.syslog { "syslog" } else { "-" };
@@ -120,7 +130,9 @@ impl LogTarget {
 /// Runs the closer.
 #[must_use]
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    let Some((folder, target)) = LogTarget::from_arguments(arguments) else { return ExitCode::FAILURE };
+    let (log, rest) = arguments.split_at(arguments.len().min(LogTarget::WORDS));
+    let capabilities = rest.first().and_then(|word| word.to_str()?.parse().ok());
+    let Some((folder, target)) = LogTarget::from_arguments(log) else { return ExitCode::FAILURE };
     let Ok(channel) = Channel::inherited() else { return ExitCode::FAILURE };
     if signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate]).is_err() {
         return ExitCode::FAILURE;
@@ -128,7 +140,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     let monitor = process::parent_id();
     let starts = listen_to_the_end(&channel);
     let overdue = Overdue::new(folder, target.knockd, target.open(), starts, Failing::Dropped);
-    let mut closer = Closer { overdue, monitor, waits: 0, broken: 0 };
+    let mut closer =
+        Closer { overdue: overdue.with_capabilities(capabilities), monitor, waits: 0, broken: 0 };
     while let Some(pause) = closer.turn() {
         poll::wait(&closer.overdue.interests(), Some(pause)).ok();
     }

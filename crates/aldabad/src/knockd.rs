@@ -16,6 +16,7 @@ use jiff::ZonedDateTime;
 use crate::face::{Face, Knockd};
 use crate::log::{Form, Log, aloud};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
+use crate::rights::Rights;
 use crate::run::state_folder;
 use crate::source::{Read, Source};
 use crate::state::knockd_folder;
@@ -72,8 +73,10 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     let verbose = options.verbose && !options.daemon;
     let face = Knockd { verbose, debug: options.debug, lookup: options.lookup };
     let control = read.loaded.policy.daemon.control.clone();
+    let rights = Rights::reduce(&read.loaded.policy).map_err(|error| fail(&error))?;
     let setup = Setup {
         service: Service::of(surroundings),
+        rights,
         control,
         state_folder: knockd_folder(&base, source.path(), &interface),
         face: Face::Knockd(face),

@@ -25,6 +25,7 @@ pub mod one_time;
 mod reap;
 pub mod reload;
 pub mod replay;
+pub mod rights;
 pub mod role;
 pub mod rotate;
 pub mod run;

@@ -44,7 +44,7 @@ use aldaba_sys::route::LinkWatch;
 use aldaba_sys::signals::{Signal, Signals};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-pub use commands::spawn_as;
+pub use commands::spawn_with;
 pub use firewall::own_table;
 pub use policy::Overrides;
 pub use service::Service;
@@ -55,6 +55,7 @@ use crate::closer::CloserHandle;
 use crate::face::Face;
 use crate::keeper::Keeper;
 use crate::log::Level;
+use crate::rights::Rights;
 use crate::watch::Watch;
 use captures::Captures;
 use commands::Commands;
@@ -94,6 +95,7 @@ pub struct Monitor {
     /// Whether the worker answers.
     pulse: Pulse,
     service: Service,
+    rights: Rights,
     links: LinkWatch,
     clock: StepWatch,
     closer: Option<CloserHandle>,

@@ -12,6 +12,7 @@ use crate::control;
 use crate::face::Face;
 use crate::log::{Form, Level, Log};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
+use crate::rights::Rights;
 use crate::source::Source;
 use crate::surroundings::Surroundings;
 use crate::wording::quoted;
@@ -44,6 +45,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     for warning in &read.loaded.warnings {
         eprintln!("{}\n", warning.render(paint));
     }
+    let rights = Rights::reduce(&read.loaded.policy).map_err(|error| failed(&error))?;
     let daemon = &read.loaded.policy.daemon;
     let mut log = Log::new(Form::Native { journal: surroundings.journal });
     open_log(&mut log, &daemon.log);
@@ -60,6 +62,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
         overrides,
         log,
         state_folder,
+        rights,
         sandbox: !args.insecure_no_sandbox,
         control: Some(control),
     };

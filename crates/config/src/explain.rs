@@ -15,6 +15,7 @@ use aldaba_runner::door::{
 };
 
 use crate::aldaba_toml::duration_text;
+use crate::capabilities::Capabilities;
 use crate::policy::{
     AfterFlush, Capture, Current, Daemon, Interfaces, OnExit, OneTime, Policy, Receive, Spa,
 };
@@ -94,7 +95,9 @@ fn time(time: Duration) -> String {
 }
 
 fn daemon(page: &mut Page, policy: &Policy) {
-    let Daemon { interfaces, capture, user, state_dir, on_exit, log, pid_file, control, .. } = &policy.daemon;
+    let Daemon {
+        interfaces, capture, user, capabilities, state_dir, on_exit, log, pid_file, control, ..
+    } = &policy.daemon;
     match interfaces {
         Interfaces::All => page.key("interfaces", quoted("all")),
         Interfaces::Named(names) => page.key("interfaces", list(names, |name| quoted(name))),
@@ -107,6 +110,11 @@ fn daemon(page: &mut Page, policy: &Policy) {
     }
     if let Some(user) = user {
         page.key("user", quoted(user));
+    }
+    match capabilities {
+        Some(Capabilities::ALL) => page.key("capabilities", quoted("all")),
+        Some(some) => page.key("capabilities", list(&some.names(), |name| quoted(name))),
+        None => {}
     }
     for (key, value) in [("state-dir", state_dir), ("pid-file", pid_file), ("control", control)] {
         if let Some(value) = value {

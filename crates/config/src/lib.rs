@@ -11,6 +11,7 @@
 mod aldaba_toml;
 mod authorized_keys;
 mod bundle;
+mod capabilities;
 mod control;
 mod diagnostic;
 mod explain;
@@ -24,6 +25,7 @@ mod sequence;
 mod suggest;
 
 pub use bundle::{Bundle, BundleError};
+pub use capabilities::Capabilities;
 pub use control::{control_socket, state_dir};
 pub use diagnostic::{Diagnostic, Paint, Place, Report, Severity, Source};
 pub use explain::explain;

@@ -10,6 +10,8 @@ use aldaba_gate::spa::{Audience, BundleDoor, Device, Host, LockKeys, Psk, Timest
 use aldaba_gate::{DoorId, Rules};
 use aldaba_runner::door::Catalogue;
 
+use crate::capabilities::Capabilities;
+
 /// A validated configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -107,6 +109,8 @@ pub struct Daemon {
     pub capture: Capture,
     /// The worker's user; `None`: the default name, or a free uid where there is no such user.
     pub user: Option<String>,
+    /// What commands of doors may; `None`: not said.
+    pub capabilities: Option<Capabilities>,
     /// Where the journal lives; `None`: the default for the name it was started by.
     pub state_dir: Option<PathBuf>,
     /// What happens to open doors when it is told to stop.
@@ -129,6 +133,7 @@ impl Default for Daemon {
             interfaces: Interfaces::All,
             capture: Capture::Ring,
             user: None,
+            capabilities: None,
             state_dir: None,
             on_exit: None,
             log: Log::default(),

@@ -4,6 +4,7 @@
 //! the uid cannot change at all (no `CAP_SETUID`, or a user namespace with one uid) the process keeps it and loses
 //! everything else: [`Dropped::KeptUid`]. What remains possible to it then is the [sandbox](crate::sandbox)'s business.
 
+mod keep;
 mod user;
 
 use std::io;
@@ -11,6 +12,8 @@ use std::io;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+pub(crate) use keep::leave_for_child;
+pub use keep::{Kept, keep};
 pub use user::{Identity, free_uid, lookup_user};
 
 /// How far a process came.

@@ -82,6 +82,19 @@ pub fn start(program: &Program, conduct: Conduct) -> io::Result<Child> {
     Ok(Child { pid, output: output.map(|(ours, _)| ours), mark })
 }
 
+/// The same, with no more than these capabilities of ours; bit *n* is the kernel's capability *n*.
+///
+/// A thread of its own gives up the others before it starts the command: they belong to threads.
+pub fn start_with(program: &Program, conduct: Conduct, capabilities: u64) -> io::Result<Child> {
+    std::thread::scope(|scope| {
+        let starter = std::thread::Builder::new().spawn_scoped(scope, || {
+            crate::privileges::leave_for_child(capabilities)?;
+            start(program, conduct)
+        })?;
+        starter.join().map_err(|_| io::Error::other("the thread that starts commands has failed"))?
+    })
+}
+
 /// Reads what a command has printed: `None`: nothing now; 0: nothing any more.
 pub fn read_output(output: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     loop {

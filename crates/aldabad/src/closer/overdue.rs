@@ -62,6 +62,8 @@ pub(crate) struct Overdue {
     /// Start commands that have outlived the monitor.
     starts: Starts,
     failing: Failing,
+    /// What its commands may; `None`: all that it may itself.
+    capabilities: Option<u64>,
     tries: u32,
     failures: u32,
     /// Stop commands that took longer than the lock was held, each with its limit.
@@ -76,7 +78,14 @@ impl Overdue {
         starts: Starts,
         failing: Failing,
     ) -> Self {
-        Self { folder, knockd, log, starts, failing, tries: 0, failures: 0, running: Vec::new() }
+        let running = Vec::new();
+        Self { folder, knockd, log, starts, failing, capabilities: None, tries: 0, failures: 0, running }
+    }
+
+    /// The same, whose commands have these capabilities and no more.
+    pub(super) const fn with_capabilities(mut self, capabilities: Option<u64>) -> Self {
+        self.capabilities = capabilities;
+        self
     }
 
     /// Stop commands that failed.
@@ -144,7 +153,7 @@ impl Overdue {
             let line = format!("{}: running command: {}", record.door, wording::command_text(stop));
             self.log.say_and_blank(Level::Notice, &line);
         }
-        let failure = match crate::monitor::spawn_as(record.style, stop) {
+        let failure = match crate::monitor::spawn_with(record.style, stop, self.capabilities) {
             Ok(child) => self.wait_for(child, record.style).err(),
             Err(error) => Some(Outcome::NotStarted(error.raw_os_error().unwrap_or_default())),
         };

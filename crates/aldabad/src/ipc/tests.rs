@@ -13,6 +13,7 @@ fn from_worker() -> Vec<FromWorker> {
     vec![
         FromWorker::Ready(Confined { kept_uid: true, landlock: 7 }),
         FromWorker::Pong { number: u32::MAX },
+        FromWorker::Prepared { generation: 9 },
         FromWorker::Unfit { generation: u32::MAX },
         FromWorker::Request { place: place(), action: KnockAction::Open, source },
         FromWorker::Request { place: place(), action: KnockAction::Close, source: six },

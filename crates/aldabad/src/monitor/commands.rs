@@ -14,8 +14,8 @@ const KEPT: usize = 4096;
 /// Ended commands whose leftovers may live until their time limit; beyond this number the first ones end early.
 const LEFTOVERS: usize = 64;
 
-/// Starts a command by the rules of its door's file.
-pub fn spawn_as(style: Style, command: &Rendered) -> std::io::Result<Child> {
+/// Starts a command by the rules of its door's file, with no more than these capabilities if any are named.
+pub fn spawn_with(style: Style, command: &Rendered, capabilities: Option<u64>) -> std::io::Result<Child> {
     let program = match command {
         Rendered::Argv(words) => Program::Argv(words.iter().map(Into::into).collect()),
         Rendered::Shell(line) => Program::Shell(line.into()),
@@ -24,13 +24,18 @@ pub fn spawn_as(style: Style, command: &Rendered) -> std::io::Result<Child> {
         Style::Native => Conduct::Confined,
         Style::Knockd => Conduct::AsTheDaemon,
     };
-    spawn::start(&program, conduct)
+    match capabilities {
+        Some(capabilities) => spawn::start_with(&program, conduct, capabilities),
+        None => spawn::start(&program, conduct),
+    }
 }
 
 /// All commands under way; their number is bounded by the runner.
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     running: BTreeMap<JobId, Running>,
+    /// What they may; `None`: all that the daemon may.
+    capabilities: Option<u64>,
     /// What ended commands have left behind, and until when it may live.
     leftovers: Vec<(Duration, Mark)>,
 }
@@ -58,6 +63,11 @@ pub(super) struct Ended {
 }
 
 impl Commands {
+    /// What commands may from now on.
+    pub(super) const fn set_capabilities(&mut self, capabilities: Option<u64>) {
+        self.capabilities = capabilities;
+    }
+
     /// Starts a command; says its process number.
     pub(super) fn start(
         &mut self,
@@ -67,7 +77,7 @@ impl Commands {
         command: &Rendered,
         limit: Option<Duration>,
     ) -> std::io::Result<u32> {
-        let child = spawn_as(style, command)?;
+        let child = spawn_with(style, command, self.capabilities)?;
         let pid = child.pid;
         self.running.insert(job, Running { child, part, kept: Vec::new(), limit });
         Ok(pid)

@@ -105,7 +105,8 @@ impl Monitor {
             syslog: self.speech.log().uses_syslog(),
             file: self.speech.log().file().map(ToOwned::to_owned),
         };
-        match CloserHandle::start(self.workers.program(), keeper.folder(), &log) {
+        let capabilities = self.rights.of_commands_at_most();
+        match CloserHandle::start(self.workers.program(), keeper.folder(), &log, capabilities) {
             Ok(closer) => {
                 self.health.clear("closer");
                 self.closer = Some(closer);

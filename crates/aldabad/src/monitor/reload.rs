@@ -72,6 +72,9 @@ impl Monitor {
                 return Err(self.reload_refused(report.errors(), report.render(Paint::Plain)));
             }
         };
+        if let Err(report) = self.rights.allow(&read.loaded.policy) {
+            return Err(self.reload_refused(1, report));
+        }
         for warning in &read.loaded.warnings {
             self.speech.tell(Level::Warning, warning.to_string());
         }
@@ -186,6 +189,7 @@ impl Monitor {
         let (catalogue, daemon) = (policy.catalogue.clone(), policy.daemon.clone());
         let doors = catalogue.doors.len();
         self.runner.reload(now, catalogue);
+        self.limit_commands();
         // knockd keeps its interface for life.
         if !self.face.is_knockd() {
             self.captures.set_watch(watch(&daemon.interfaces, &self.policy.overrides().interfaces));

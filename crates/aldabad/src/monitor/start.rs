@@ -39,6 +39,7 @@ use crate::face::Face;
 use crate::ipc::ToWorker;
 use crate::keeper::{Keeper, KeeperError};
 use crate::log::{Level, Log};
+use crate::rights::Rights;
 use crate::source::{Read, Source};
 use crate::watch::Link;
 use crate::worker::Confined;
@@ -63,6 +64,8 @@ pub struct Setup {
     pub log: Log,
     /// Where leases are kept if the policy needs that.
     pub state_folder: PathBuf,
+    /// What it has kept of its capabilities.
+    pub rights: Rights,
     /// Whether the worker's sandbox must hold.
     pub sandbox: bool,
     /// Where it answers the administrator, if anywhere.
@@ -114,7 +117,8 @@ fn kernel(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
 impl Monitor {
     /// Opens everything and waits until the worker serves.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { face, source, read, overrides, log, state_folder, sandbox, control, service } = setup;
+        let Setup { face, source, read, overrides, log, state_folder, rights, sandbox, control, service } =
+            setup;
         // Without it no later moment would be better: a daemon that runs and hears nothing helps nobody.
         CaptureSocket::permitted().map_err(kernel("cannot capture packets"))?;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
@@ -153,6 +157,7 @@ impl Monitor {
             spa_hold: SpaHold::default(),
             pulse: Pulse::new(service.watchdog()),
             service,
+            rights,
             links,
             clock,
             closer: None,
@@ -179,6 +184,8 @@ impl Monitor {
 
     fn open_everything(&mut self) -> Result<(), StartError> {
         let now = clock::boottime();
+        self.limit_commands();
+        self.say_unreadable();
         self.open_keeper(Keeper::open_patiently)?;
         self.take_over(now)?;
         self.prepare_firewall(now);
@@ -290,6 +297,26 @@ impl Monitor {
         self.workers.set_serving();
         self.pulse.begin(now);
         self.say_worker_started();
+    }
+
+    /// What commands may follows the policy in force.
+    pub(super) fn limit_commands(&mut self) {
+        self.commands.set_capabilities(Rights::of_commands(&self.policy.current().policy));
+    }
+
+    /// Without root's capabilities a reload reads what root owns, or everybody may read.
+    fn say_unreadable(&mut self) {
+        let unreadable = self.rights.unreadable(self.policy.source().path(), &self.policy.current().policy);
+        let lines = unreadable.into_iter().map(|path| {
+            let error = format!(
+                "a reload cannot read {0}: the daemon has given up what root may beyond its own files; run: chown root {0}",
+                path.display()
+            );
+            format!("degraded what=reload error={}", crate::wording::quoted(&error))
+        });
+        for line in lines.collect::<Vec<_>>() {
+            self.speech.tell(Level::Warning, line);
+        }
     }
 
     /// As `knockd` only where something is missing.

@@ -58,8 +58,8 @@ fn words(program: &Path, own: &Path, state: &Path, pause: Duration, at: Duration
 
 /// Runs it like a command of a door: without a shell, without our environment.
 fn run(words: Vec<String>) -> Result<(), String> {
-    let child =
-        crate::monitor::spawn_as(Style::Native, &Rendered::Argv(words)).map_err(|error| error.to_string())?;
+    let child = crate::monitor::spawn_with(Style::Native, &Rendered::Argv(words), None)
+        .map_err(|error| error.to_string())?;
     let start = clock::boottime();
     while clock::boottime().saturating_sub(start) < LIMIT {
         match process::reap() {

@@ -10,6 +10,7 @@ use aldaba_runner::door::Limits;
 
 use super::table::{Table, Text, Value};
 use super::values;
+use crate::capabilities::Capabilities;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::plan::Findings;
 use crate::policy::{AfterFlush, Capture, Daemon, Interfaces, OnExit};
@@ -107,6 +108,9 @@ impl Settings {
     fn process(&mut self, table: &mut Table<'_>, findings: &mut Findings) {
         if let Some(value) = self.take(table, "", "user", findings) {
             self.daemon.user = user(&value, findings);
+        }
+        if let Some(value) = self.take(table, "", "capabilities", findings) {
+            self.daemon.capabilities = capabilities(&value, findings);
         }
         if let Some(value) = self.take(table, "", "state-dir", findings) {
             self.daemon.state_dir = path(&value, "/var/lib/aldaba", findings);
@@ -265,6 +269,26 @@ pub(super) fn choice<T: Copy>(
         });
     }
     found
+}
+
+/// `"all"` or a list of names.
+fn capabilities(value: &Value<'_>, findings: &mut Findings) -> Option<Capabilities> {
+    let example = "capabilities = [\"net_admin\", \"net_raw\"], or \"all\"";
+    if value.is_text() && value.text(findings, example)?.text == "all" {
+        return Some(Capabilities::ALL);
+    }
+    let mut set = Capabilities::NONE;
+    for word in value.words(findings, example)? {
+        if let Some(one) = Capabilities::named(word.text) {
+            set.0 |= one.0;
+            continue;
+        }
+        let message = format!("the kernel has no capability {:?}", word.text);
+        let near = crate::suggest::nearest(&word.text.to_ascii_lowercase(), Capabilities::all_names());
+        let help = near.map_or_else(|| format!("write {example}"), |near| format!("did you mean {near:?}?"));
+        findings.add(Diagnostic::error("bad-capability", &word.place, message).help(help));
+    }
+    Some(set)
 }
 
 fn user(value: &Value<'_>, findings: &mut Findings) -> Option<String> {

@@ -1,0 +1,146 @@
+//! What monitor, worker and commands may: started as root, with ambient capabilities alone, and for lines of knockd.conf.
+#![expect(clippy::disallowed_methods, reason = "asks the daemon as an administrator does")]
+
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use aldaba_tests::program::binary;
+use aldaba_tests::{Hosts, Program, cannot_run, until};
+
+/// `net_admin` and `net_raw`.
+const FIREWALL: u64 = 0x3000;
+/// These, `kill`, `setgid` and `setuid`, and `setpcap`, which can only take away.
+const MONITOR: u64 = 0x31e0;
+const KNOCK: [u16; 3] = [7000, 8000, 9000];
+
+/// The set of this name in a status file of /proc.
+fn set(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+    u64::from_str_radix(line.expect("such a line"), 16).expect("a number")
+}
+
+fn status(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status")
+}
+
+fn assert_nothing(status: &str) {
+    for name in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(set(status, name), 0, "{name}: {status}");
+    }
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+}
+
+/// A configuration whose door writes down what its command may.
+fn config(dir: &Path, head: &str, door: &str) -> String {
+    let line = format!("cat /proc/self/status > {}", dir.join("may").display());
+    format!(
+        "interfaces = [\"srv0\"]\n{head}\n[[door]]\nname = \"d\"\nsequence = \"7000,8000,9000\"\n{}",
+        door.replace("LINE", &line)
+    )
+}
+
+const ARGV: &str = "start = [\"/bin/sh\", \"-c\", \"LINE\"]\n";
+
+fn command_status(hosts: &Hosts, dir: &Path) -> String {
+    hosts.knock(&KNOCK);
+    let file = dir.join("may");
+    let whole = || std::fs::read_to_string(&file).is_ok_and(|text| text.contains("CapAmb"));
+    assert!(until(Duration::from_secs(5), whole).is_some(), "the command has not run");
+    std::fs::read_to_string(&file).expect("what it may")
+}
+
+#[test]
+fn root_keeps_what_it_needs_and_gives_its_children_less() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let daemon = Program::aldabad(&hosts, dir.path(), &config(dir.path(), "", ARGV));
+    let monitor = status(daemon.pid());
+    for name in ["CapPrm", "CapEff", "CapBnd"] {
+        assert_eq!(set(&monitor, name), MONITOR, "{name}: {monitor}");
+    }
+    let worker = status(daemon.children()[0]);
+    assert_nothing(&worker);
+    assert_eq!(set(&worker, "CapBnd"), 0, "{worker}");
+    let command = command_status(&hosts, dir.path());
+    for name in ["CapPrm", "CapEff", "CapBnd"] {
+        assert_eq!(set(&command, name), FIREWALL, "{name}: {command}");
+    }
+    // What was given up does not come back.
+    for head in ["capabilities = [\"net_admin\", \"chown\"]", "capabilities = \"all\""] {
+        let (path, control) = (dir.path().join("aldaba.toml"), dir.path().join("control.sock"));
+        std::fs::write(&path, config(dir.path(), head, ARGV)).expect("written");
+        let reload = Command::new(binary("aldabad")).arg("reload").arg("--control").arg(control).output();
+        let reload = reload.expect("an answer");
+        let said = String::from_utf8_lossy(&reload.stderr);
+        assert_eq!(reload.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("which the daemon gave up at its start") && said.contains("help: restart"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn commands_have_what_the_configuration_names() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let head = "capabilities = [\"chown\"]";
+    let daemon = Program::aldabad(&hosts, dir.path(), &config(dir.path(), head, ARGV));
+    assert_eq!(set(&status(daemon.pid()), "CapPrm"), MONITOR | 1);
+    let command = command_status(&hosts, dir.path());
+    assert_eq!((set(&command, "CapPrm"), set(&command, "CapBnd")), (1, 1), "{command}");
+}
+
+#[test]
+fn lines_of_knockd_have_what_they_always_had() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let daemon = Program::aldabad(
+        &hosts,
+        dir.path(),
+        &config(dir.path(), "", "style = \"knockd\"\nstart-line = \"LINE\"\n"),
+    );
+    let own = set(&status(std::process::id()), "CapPrm");
+    assert_eq!(set(&status(daemon.pid()), "CapPrm"), own);
+    assert_eq!(set(&command_status(&hosts, dir.path()), "CapPrm"), own);
+    assert_nothing(&status(daemon.children()[0]));
+}
+
+#[test]
+fn two_ambient_capabilities_are_enough() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let program = dir.path().join("aldabad");
+    std::fs::copy(binary("aldabad"), &program).expect("copied");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    let (path, output) = (dir.path().join("aldaba.toml"), dir.path().join("output"));
+    let native = "[[door]]\nname = \"n\"\nsequence = \"7000,8000,9000\"\nports = [\"3333/tcp\"]\n";
+    std::fs::write(&path, config(dir.path(), "", ARGV) + native).expect("written");
+    chown(dir.path(), Some(65_534), Some(65_534)).expect("given away");
+    let (state, control) = (dir.path().join("state"), dir.path().join("run/control.sock"));
+    let text = |path: &Path| path.to_str().expect("plain").to_owned();
+    let words = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,+net_admin,+net_raw \
+                 --ambient-caps=-all,+net_admin,+net_raw --bounding-set=-all,+net_admin,+net_raw";
+    let mut words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+    words.extend([text(&program), "run".into(), "--config".into(), text(&path)]);
+    words.extend(["--state-dir".into(), text(&state), "--control".into(), text(&control)]);
+    let daemon = Program::start(&hosts, &words.iter().map(String::as_str).collect::<Vec<_>>(), &output);
+    daemon.wait_for("started version=");
+    assert!(daemon.said().contains(" lacks=uid"), "{}", daemon.said());
+    let monitor = status(daemon.pid());
+    assert_eq!((set(&monitor, "CapPrm"), set(&monitor, "CapAmb")), (FIREWALL, 0), "{monitor}");
+    assert_nothing(&status(daemon.children()[0]));
+    let command = command_status(&hosts, dir.path());
+    assert_eq!(set(&command, "CapEff"), FIREWALL, "{command}");
+    daemon.wait_for("opened door=n address=10.9.0.2");
+}
