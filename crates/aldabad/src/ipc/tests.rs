@@ -8,8 +8,7 @@ fn place() -> Place {
 }
 
 fn from_worker() -> Vec<FromWorker> {
-    let source: IpAddr = "192.0.2.7".parse().unwrap();
-    let six: IpAddr = "2001:db8::7".parse().unwrap();
+    let [source, six]: [IpAddr; 2] = ["192.0.2.7", "2001:db8::7"].map(|text| text.parse().unwrap());
     vec![
         FromWorker::Ready(Confined { kept_uid: true, landlock: 7 }),
         FromWorker::Pong { number: u32::MAX },
