@@ -142,6 +142,50 @@ fn r1_the_closer_waits_for_a_start_command_that_still_runs() {
     assert!(!scene.is_open(), "and stays closed");
 }
 
+/// R1: a new daemon begins while a start command of the one before still runs, and its deadline has passed before it ends.
+fn a_start_command_outlives(kill: impl FnOnce(&mut Program)) {
+    let slow = |dir: &Path| {
+        let command = format!("[\"/bin/sh\", \"-c\", \"sleep 3; touch {}/ran; touch ", dir.display());
+        let config = config(dir, "1s", "").replace("[\"/usr/bin/touch\", \"", &command);
+        // One that has nothing to complain about when it comes too early.
+        config.replace("\"/bin/rm\"", "\"/bin/rm\", \"-f\"")
+    };
+    let Some(mut scene) = scene_with(slow) else { return };
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("part=start");
+    // The line comes first: the command, and the note of it, follow.
+    std::thread::sleep(Duration::from_millis(300));
+    kill(&mut scene.daemon);
+    scene.again();
+    scene.daemon.wait_for("taken-over door=web");
+    let ran = scene.dir.path().join("ran");
+    assert!(!ran.exists(), "the daemon was there before the command ended");
+    assert!(until(Duration::from_secs(5), || ran.exists()).is_some(), "the start command goes on");
+    scene.closes_within(Duration::from_secs(2));
+    scene.daemon.wait_for("closed door=web");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!scene.is_open(), "and stays closed");
+    let said = scene.daemon.said();
+    assert_eq!(said.matches("part=stop").count(), 1, "{said}");
+}
+
+#[test]
+fn r1_a_new_daemon_does_not_overtake_an_old_start_command() {
+    a_start_command_outlives(Program::kill_alone);
+}
+
+/// Monitor, worker and closer are killed together: nobody is left who saw the command begin.
+#[test]
+fn r1_a_start_command_that_outlives_everything_of_ours_is_waited_for() {
+    a_start_command_outlives(|daemon| {
+        let roles = daemon.roles();
+        daemon.kill_alone();
+        for pid in roles {
+            rustix::process::kill_process(pid, Signal::KILL).ok();
+        }
+    });
+}
+
 /// R1, rounds: killed at some moment of opening, each time another client's; closed after the restart.
 #[test]
 fn r1_fifty_rounds_of_kill_at_any_moment() {

@@ -108,6 +108,15 @@ impl Program {
         text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
+    /// Its direct children that are processes of ours, not commands.
+    pub fn roles(&self) -> Vec<Pid> {
+        let is_ours = |child: &u32| {
+            let name = std::fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            name.starts_with("aldabad: ")
+        };
+        self.children().into_iter().filter(is_ours).map(pid).collect()
+    }
+
     /// SIGKILL for the daemon and its children, all at once as far as one can.
     pub fn kill_everything(&mut self) {
         let children = self.children();

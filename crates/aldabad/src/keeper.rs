@@ -1,4 +1,6 @@
-//! The state folder of one daemon: its lock and its journal of leases.
+//! The state folder of one daemon: its lock, its journal of leases and its notes of start commands under way.
+
+mod starts;
 
 use std::fs::File;
 use std::io;
@@ -11,10 +13,15 @@ use aldaba_runner::record::{Entry, Moment, Record};
 use aldaba_sys::clock;
 use aldaba_sys::files::{self, LockError, LockFile};
 
+use starts::Starts;
+pub use starts::Survivor;
+
 /// The lock's name in the folder.
 const LOCK: &str = "lock";
 /// The journal's name in the folder.
 const JOURNAL: &str = "leases.redb";
+/// The name of the notes of start commands.
+const STARTS: &str = "starts";
 
 /// How long a starting daemon waits for a closer that has the lock: longer than that one holds it for a command.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -59,6 +66,7 @@ pub enum KeeperError {
 pub struct Keeper {
     folder: PathBuf,
     journal: Journal,
+    starts: Starts,
     /// Held for as long as the keeper lives; released last.
     _lock: LockFile,
 }
@@ -72,7 +80,9 @@ impl Keeper {
             .map_err(|source| KeeperError::Locked { path: folder.to_owned(), source })?;
         let path = folder.join(JOURNAL);
         let journal = open_journal(&path)?;
-        Ok(Self { folder: folder.to_owned(), journal, _lock: lock })
+        let path = folder.join(STARTS);
+        let starts = Starts::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
+        Ok(Self { folder: folder.to_owned(), journal, starts, _lock: lock })
     }
 
     /// The same at a daemon's start: the closer of an earlier one may have the lock for as long as a stop command runs,
@@ -114,12 +124,28 @@ impl Keeper {
         self.journal.load()
     }
 
+    /// Notes that the start command of this lease runs.
+    pub fn note_start(&mut self, lease: LeaseId, pid: u32) {
+        self.starts.add(lease, pid);
+    }
+
+    /// The start command with this process number has ended.
+    pub fn forget_start(&mut self, pid: u32) {
+        self.starts.remove(pid);
+    }
+
+    /// Start commands of an earlier daemon that still run.
+    pub fn survivors(&mut self) -> Vec<Survivor> {
+        self.starts.survivors()
+    }
+
     /// Ends the use of a folder of knockd's: one without leases is not left lying about.
     pub fn leave_nothing_behind(mut self) {
         if self.load().is_ok_and(|entries| entries.is_empty()) {
             // Still locked: nobody else can have it open. What cannot be removed does no harm.
-            std::fs::remove_file(self.folder.join(JOURNAL)).ok();
-            std::fs::remove_file(self.folder.join(LOCK)).ok();
+            for name in [JOURNAL, STARTS, LOCK] {
+                std::fs::remove_file(self.folder.join(name)).ok();
+            }
             std::fs::remove_dir(&self.folder).ok();
         }
     }

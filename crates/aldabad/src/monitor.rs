@@ -26,6 +26,7 @@ mod start;
 mod status;
 mod stop;
 mod store;
+mod survivors;
 mod truth;
 mod why;
 mod workers;
@@ -127,6 +128,7 @@ enum Woken {
     Clock,
     Names,
     Output(JobId),
+    Survivor(JobId),
     Control,
     Client(ClientId),
 }
@@ -162,6 +164,7 @@ impl Monitor {
                 // Said with the timeouts.
                 Woken::Names => {}
                 Woken::Output(job) => self.commands.drain(job),
+                Woken::Survivor(job) => self.survivor_ended(now, job),
                 Woken::Control => self.control.accept(now),
                 Woken::Client(id) => self.handle_client(now, id),
             }
@@ -193,6 +196,9 @@ impl Monitor {
         }
         for (job, output) in self.commands.outputs() {
             add(output, Interest::READ, Woken::Output(job));
+        }
+        for (job, process) in self.commands.survivors.processes() {
+            add(process, Interest::READ, Woken::Survivor(job));
         }
         if let Some(listener) = self.control.listener() {
             add(listener, Interest::READ, Woken::Control);

@@ -77,6 +77,9 @@ pub enum Due {
     OtherBoot,
     /// It goes on till then.
     At(Duration),
+    /// Its start command still runs: closed after its end, at its deadline at the earliest. Whoever takes over sees that
+    /// ([`Recovered::start_runs`]); the record cannot say it.
+    Starting,
     /// Nothing is left to close: the kernel has ended it, or the reboot has.
     Forget,
 }
@@ -88,6 +91,16 @@ pub struct Recovered {
     pub record: Record,
     /// What to do with it.
     pub due: Due,
+}
+
+impl Recovered {
+    /// Says that its start command still runs. One of another boot cannot.
+    pub fn start_runs(&mut self) {
+        let by_command = matches!(self.record.held, Held::Command { .. });
+        if by_command && matches!(self.due, Due::Now | Due::At(_)) {
+            self.due = Due::Starting;
+        }
+    }
 }
 
 /// Decides about every entry of the journal; give the result to [`crate::Runner::recover`].

@@ -47,6 +47,21 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
 }
 
+/// When a process began, in the kernel's ticks since boot: with its number it names it for the life of this boot.
+pub fn start_time(pid: u32) -> io::Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name stands in parentheses and may hold anything, parentheses too; the time is the 20th field after it.
+    let field = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19));
+    field.and_then(|ticks| ticks.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Whether the process behind a descriptor has ended; told also to who is not its parent.
+#[must_use]
+pub fn has_ended(process: BorrowedFd<'_>) -> bool {
+    let ready = crate::poll::wait(&[(process, crate::poll::Interest::READ)], Some(std::time::Duration::ZERO));
+    ready.is_ok_and(|ready| ready.contains(&true))
+}
+
 /// A signal for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kill {
@@ -137,6 +152,19 @@ fn accept_gone(result: rustix::io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_time_is_read_behind_any_name() {
+        let first = start_time(id()).unwrap();
+        let before = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+        set_name("a ) 1 2 (b").unwrap();
+        let thread = std::fs::read_link("/proc/thread-self").unwrap();
+        let thread = thread.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let later = start_time(thread).unwrap();
+        set_name(before.trim_end()).unwrap();
+        assert!(first > 0 && later >= first, "{first} {later}");
+        assert!(start_time(u32::MAX).is_err());
+    }
 
     #[test]
     fn numbers_that_are_no_process_are_refused() {

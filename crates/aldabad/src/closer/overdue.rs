@@ -115,6 +115,7 @@ impl Overdue {
             Err(error) => return Turn::Broken(error.to_string()),
         };
         self.starts.forget_ended();
+        self.starts.join(keeper.survivors());
         let mut next: Option<Duration> = None;
         for recovered in record::recover(entries, &now) {
             let left = match recovered.due {
@@ -126,7 +127,7 @@ impl Overdue {
                     None
                 }
                 Due::Now | Due::OtherBoot if self.waits_for_start(&recovered.record, now.now) => Some(AGAIN),
-                Due::Now | Due::OtherBoot => self.close(&mut keeper, &recovered),
+                Due::Now | Due::OtherBoot | Due::Starting => self.close(&mut keeper, &recovered),
             };
             next = [next, left].into_iter().flatten().min();
         }

@@ -1,10 +1,12 @@
 //! Start commands under way, as the closer knows them: a stop command must not overtake one that outlives the monitor.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 use aldaba_runner::lease::LeaseId;
-use aldaba_sys::poll::{self, Interest};
+use aldaba_sys::poll::Interest;
+use aldaba_sys::process;
+
+use crate::keeper::Survivor;
 
 /// More than ever run at once (spec/leases.md, "When it is full").
 const MOST: usize = 64;
@@ -28,9 +30,18 @@ impl Starts {
         }
     }
 
+    /// Takes those noted on disk, as far as nobody has told of them.
+    pub(super) fn join(&mut self, survivors: Vec<Survivor>) {
+        for Survivor { lease, process, .. } in survivors {
+            if self.0.len() < MOST && !self.is_running(lease) {
+                self.0.push((lease, process));
+            }
+        }
+    }
+
     /// Lets go of those that have ended.
     pub(super) fn forget_ended(&mut self) {
-        self.0.retain(|(_, process)| !has_ended(process.as_fd()));
+        self.0.retain(|(_, process)| !process::has_ended(process.as_fd()));
     }
 
     /// Whether the start command of this lease still runs.
@@ -42,10 +53,4 @@ impl Starts {
     pub(super) fn interests(&self) -> Vec<(BorrowedFd<'_>, Interest)> {
         self.0.iter().map(|(_, process)| (process.as_fd(), Interest::READ)).collect()
     }
-}
-
-/// A process's descriptor turns readable at its end, also for who is not its parent.
-fn has_ended(process: BorrowedFd<'_>) -> bool {
-    let ready = poll::wait(&[(process, Interest::READ)], Some(Duration::ZERO));
-    ready.is_ok_and(|ready| ready.contains(&true))
 }

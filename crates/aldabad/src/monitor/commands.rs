@@ -9,6 +9,8 @@ use aldaba_runner::{JobId, Outcome, Part, Rendered, Signal};
 use aldaba_sys::process::{Ending, Kill};
 use aldaba_sys::spawn::{self, Child, Conduct, Mark, Program};
 
+use super::survivors::Survivors;
+
 /// What is kept of a command's output, to be shown when it fails.
 const KEPT: usize = 4096;
 /// Ended commands whose leftovers may live until their time limit; beyond this number the first ones end early.
@@ -38,6 +40,8 @@ pub(super) struct Commands {
     capabilities: Option<u64>,
     /// What ended commands have left behind, and until when it may live.
     leftovers: Vec<(Duration, Mark)>,
+    /// Start commands of an earlier daemon.
+    pub(super) survivors: Survivors,
 }
 
 #[derive(Debug)]
@@ -54,6 +58,8 @@ struct Running {
 pub(super) struct Ended {
     /// Which.
     pub job: JobId,
+    /// Its process number.
+    pub pid: u32,
     /// Whether it opened or closed.
     pub part: Part,
     /// How it ended.
@@ -92,6 +98,7 @@ impl Commands {
         if let Some(running) = self.running.get(&job) {
             spawn::signal_tree(&running.child, kill);
         }
+        self.survivors.signal(job, kill);
     }
 
     /// The outputs to wait on.
@@ -118,7 +125,7 @@ impl Commands {
             Ending::Signal(signal) => Outcome::Signalled(signal),
         };
         let output = String::from_utf8_lossy(&running.kept).into_owned();
-        Some(Ended { job, part: running.part, outcome, output })
+        Some(Ended { job, pid, part: running.part, outcome, output })
     }
 }
 

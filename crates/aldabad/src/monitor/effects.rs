@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aldaba_runner::{Effect, Held, Lease, Moment, Outcome, Part, Record};
+use aldaba_runner::{Effect, Held, Lease, LeaseId, Moment, Outcome, Part, Record};
 use aldaba_sys::clock;
 
 use super::commands::Ended;
@@ -40,9 +40,7 @@ impl Monitor {
             Effect::Spawn { job, lease, part, style, command, time_limit, .. } => {
                 let limit = time_limit.map(|limit| now.saturating_add(limit));
                 match self.commands.start(job, part, style, &command, limit) {
-                    Ok(pid) if part == Part::Start => {
-                        self.closer.iter().for_each(|closer| closer.tell_start(lease, pid));
-                    }
+                    Ok(pid) if part == Part::Start => self.note_start(lease, pid),
                     Ok(_) => {}
                     Err(error) => {
                         let errno = error.raw_os_error().unwrap_or_default();
@@ -68,6 +66,15 @@ impl Monitor {
                 Err(error) => self.runner.element_failed(now, lease, &error),
             },
         }
+    }
+
+    /// Who comes after this monitor must know that the command runs.
+    fn note_start(&mut self, lease: LeaseId, pid: u32) {
+        if !self.runner.lease(lease).is_some_and(Lease::owes_stop) {
+            return;
+        }
+        self.keeper.iter_mut().for_each(|keeper| keeper.note_start(lease, pid));
+        self.closer.iter().for_each(|closer| closer.tell_start(lease, pid));
     }
 
     /// Makes a lease durable. Only one with a stop command needs that: the kernel ends the others by itself.
@@ -121,6 +128,9 @@ impl Monitor {
 
     /// A command has ended.
     pub(super) fn command_ended(&mut self, now: Duration, ended: &Ended) {
+        if ended.part == Part::Start {
+            self.keeper.iter_mut().for_each(|keeper| keeper.forget_start(ended.pid));
+        }
         let failed = !ended.outcome.is_success();
         if failed && !ended.output.is_empty() {
             let part = wording::part_name(ended.part);

@@ -241,13 +241,15 @@ impl Monitor {
         let Some(keeper) = &mut self.keeper else { return Ok(()) };
         let entries = keeper.load()?;
         let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
+        let running = keeper.survivors();
         let recovered = record::recover(entries, &at);
         if !recovered.is_empty() {
             let needs_closer =
                 recovered.iter().any(|lease| matches!(lease.record.held, Held::Command { .. }));
-            self.runner.recover(now, recovered);
+            self.recover(now, recovered, running);
             if needs_closer {
                 self.guard_leases();
+                self.tell_survivors();
             }
             self.perform(now);
         }

@@ -114,6 +114,11 @@ impl Runner {
                 self.stops.remove(&known.name, id);
                 self.renewed(now, id);
             }
+            // Taken over: nobody will see how it ends.
+            State::Starting { .. } => {
+                lease.reopen = Some(length);
+                lease.closing.get_or_insert(Why::Expired);
+            }
             // The stop command runs or has run: whatever it has done, only a new start command surely opens.
             State::Due { .. } | State::Stopping { .. } => lease.reopen = Some(length),
             _ => {

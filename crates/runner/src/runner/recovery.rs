@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Runner;
 use crate::door::{Action, Style};
-use crate::effect::{Effect, Part};
+use crate::effect::{Effect, JobId, Part};
 use crate::event::{Reason, What, Why, bump};
 use crate::lease::{Held, Lease, LeaseId, Place, State};
 use crate::record::{Due, Phase, Record, Recovered};
@@ -30,10 +30,11 @@ impl Runner {
 
     fn take_over(&mut self, now: Duration, record: Record, due: Due) {
         let left = match due {
-            Due::At(deadline) => deadline.saturating_sub(now),
+            Due::At(_) | Due::Starting => record.deadline.saturating_sub(now),
             _ => Duration::ZERO,
         };
-        let closing = record.phase == Phase::Closing || left.is_zero();
+        let starting = due == Due::Starting;
+        let closing = !starting && (record.phase == Phase::Closing || left.is_zero());
         let id = record.id;
         let mut lease = recovered(record, due, left);
         lease.renewable = self.belongs(&lease);
@@ -50,11 +51,35 @@ impl Runner {
         let deadline = lease.deadline;
         self.table.insert(lease);
         self.log_of(id, What::TakenOver { left });
-        if by_command && closing {
+        if starting {
+            self.take_over_start(now, id);
+        } else if by_command && closing {
             self.make_due(id);
         } else {
             self.table.set_timer(id, Some(deadline));
         }
+    }
+
+    /// Its start command counts as every other that runs, with its time limit from now on.
+    fn take_over_start(&mut self, now: Duration, id: LeaseId) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
+        let Held::Command { time_limit, .. } = lease.held else { return };
+        let job = self.jobs.add(now, id, &lease.door, Part::Start, time_limit);
+        lease.state = State::Starting { job };
+    }
+
+    /// A start command that was taken over has ended; nobody can tell how.
+    pub fn start_gone(&mut self, now: Duration, job: JobId) {
+        let Some(job) = self.jobs.remove(job) else { return };
+        let Some(lease) = self.table.lease_mut(job.lease) else { return };
+        lease.state = State::Open;
+        let deadline = lease.deadline;
+        if lease.closing.is_some() || deadline <= now {
+            self.make_due(job.lease);
+        } else {
+            self.table.set_timer(job.lease, Some(deadline));
+        }
+        self.dispatch(now);
     }
 
     /// Whether the catalogue's door would close this lease as it is going to be closed.
@@ -147,7 +172,7 @@ fn recovered(record: Record, due: Due, left: Duration) -> Lease {
         closing: None,
         reopen: None,
         lenient,
-        uncertain: lenient || record.phase != Phase::Open,
+        uncertain: lenient || due == Due::Starting || record.phase != Phase::Open,
         asked: VecDeque::new(),
         lost: false,
         renewals: 0,

@@ -134,3 +134,78 @@ fn elements_are_listed_till_the_kernel_ends_them() {
     assert_eq!(effects(&mut runner), ["remove 5"]);
     assert_eq!(runner.leases().count(), 0);
 }
+
+fn take_over_running(style: Style, deadline: Duration) -> Runner {
+    let due = if deadline > s(100) { Due::At(deadline) } else { Due::Now };
+    let mut lease = Recovered { record: record(7, style, deadline, Phase::Opening), due };
+    lease.start_runs();
+    let mut runner = runner(doors());
+    runner.recover(s(100), vec![lease]);
+    runner
+}
+
+fn gone(runner: &mut Runner, now: Duration) -> Vec<String> {
+    runner.start_gone(now, JobId(1));
+    effects(runner)
+}
+
+#[test]
+fn a_start_command_that_still_runs_is_not_overtaken() {
+    for style in [Style::Native, Style::Knockd] {
+        // Overdue, and due while it runs.
+        for deadline in [s(90), s(103)] {
+            let mut runner = take_over_running(style, deadline);
+            let left = deadline.saturating_sub(s(100)).as_secs();
+            assert_eq!(effects(&mut runner), [format!("log taken over {left}")]);
+            assert!(timeout(&mut runner, s(105)).is_empty());
+            let closes = gone(&mut runner, s(106));
+            assert_eq!(closes.last().unwrap(), "run 2: close 192.0.2.1", "{closes:?}");
+            assert_eq!(ended(&mut runner, s(106), 2, 0), ["remove 7", "log closed Expired"]);
+        }
+        // And where it ends early, the deadline stands.
+        let mut runner = take_over_running(style, s(120));
+        effects(&mut runner);
+        assert!(gone(&mut runner, s(106)).is_empty());
+        assert_eq!(runner.poll_timeout(), Some(s(120)));
+        runner.handle_timeout(s(120));
+        assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
+        assert!(gone(&mut runner, s(121)).is_empty(), "told twice");
+    }
+}
+
+#[test]
+fn a_start_command_taken_over_has_its_time_limit_anew() {
+    let mut runner = take_over_running(Style::Native, s(90));
+    effects(&mut runner);
+    assert_eq!(timeout(&mut runner, s(110)), ["log time limit Start Term", "signal 1 Term"]);
+    assert_eq!(timeout(&mut runner, s(112)), ["log time limit Start Kill", "signal 1 Kill"]);
+}
+
+#[test]
+fn closing_waits_for_a_start_command_taken_over() {
+    let mut runner = take_over_running(Style::Native, s(120));
+    effects(&mut runner);
+    assert_eq!(runner.close(s(101), SSH, client(1)), 1);
+    assert!(effects(&mut runner).is_empty());
+    assert_eq!(gone(&mut runner, s(102)), ["log running Stop", "run 2: close 192.0.2.1"]);
+
+    // A knock too: nobody will know whether the door is open, so it is closed and opened anew.
+    let mut runner = take_over_running(Style::Native, s(120));
+    effects(&mut runner);
+    assert_eq!(runner.grant(s(101), SSH, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(7)));
+    assert!(effects(&mut runner).is_empty());
+    assert_eq!(gone(&mut runner, s(102)), ["log running Stop", "run 2: close 192.0.2.1"]);
+    let anew = ended(&mut runner, s(102), 2, 0);
+    assert_eq!(anew.last().unwrap(), "run 3: open 192.0.2.1 30", "{anew:?}");
+}
+
+#[test]
+fn no_start_command_of_another_boot_runs() {
+    let mut lease =
+        Recovered { record: record(7, Style::Native, s(120), Phase::Opening), due: Due::OtherBoot };
+    lease.start_runs();
+    assert_eq!(lease.due, Due::OtherBoot);
+    let mut lease = Recovered { record: element_record(s(120)), due: Due::At(s(120)) };
+    lease.start_runs();
+    assert_eq!(lease.due, Due::At(s(120)));
+}

@@ -1,0 +1,172 @@
+//! Start commands under way, noted on disk: a daemon that begins while one of an earlier daemon still runs must not
+//! overtake it with the stop command (spec/leases.md, "Start commands under way").
+//!
+//! A note need not survive the machine, only us: the commands go with the boot too. So it is written without waiting for the
+//! disk, and costs an opening nothing.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use aldaba_runner::lease::LeaseId;
+use aldaba_sys::{files, process};
+
+/// More than ever run at once (spec/leases.md, "When it is full").
+const MOST: usize = 64;
+/// Bytes of one note: lease, process number and the process's start time, each a u64.
+const NOTE: usize = 24;
+
+/// A start command that an earlier daemon began and that still runs.
+#[derive(Debug)]
+pub struct Survivor {
+    /// Whose it is.
+    pub lease: LeaseId,
+    /// Its process number, which is also its group's.
+    pub pid: u32,
+    /// Its process.
+    pub process: OwnedFd,
+}
+
+/// One start command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Note {
+    lease: LeaseId,
+    pid: u32,
+    began: u64,
+}
+
+/// The notes and their file.
+#[derive(Debug)]
+pub(super) struct Starts {
+    file: File,
+    notes: Vec<Note>,
+}
+
+impl Starts {
+    /// Opens the file, with its room taken in advance: a full disk later on changes nothing.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = files::open_private(path)?;
+        // Where there is no room now, a start command is not waited for; no door stays shut for that.
+        files::reserve(&file, (MOST * NOTE) as u64).ok();
+        let mut bytes = [0; MOST * NOTE];
+        let length = file.read_at(&mut bytes, 0).unwrap_or_default();
+        let notes = bytes[..length].chunks_exact(NOTE).filter_map(Note::read).collect();
+        Ok(Self { file, notes })
+    }
+
+    /// Those noted earlier that still run. The others are forgotten.
+    pub(super) fn survivors(&mut self) -> Vec<Survivor> {
+        let survivors: Vec<Survivor> = self.notes.iter().filter_map(Note::survivor).collect();
+        self.notes.retain(|note| survivors.iter().any(|survivor| survivor.lease == note.lease));
+        self.write();
+        survivors
+    }
+
+    /// Notes a start command that has just begun and cannot have been reaped.
+    pub(super) fn add(&mut self, lease: LeaseId, pid: u32) {
+        let Ok(began) = process::start_time(pid) else { return };
+        if self.notes.len() < MOST {
+            self.notes.push(Note { lease, pid, began });
+            self.write();
+        }
+    }
+
+    /// It has ended.
+    pub(super) fn remove(&mut self, pid: u32) {
+        let before = self.notes.len();
+        self.notes.retain(|note| note.pid != pid);
+        if self.notes.len() < before {
+            self.write();
+        }
+    }
+
+    fn write(&self) {
+        let mut bytes = [0; MOST * NOTE];
+        for (place, note) in bytes.chunks_exact_mut(NOTE).zip(&self.notes) {
+            place.copy_from_slice(&note.bytes());
+        }
+        self.file.write_all_at(&bytes, 0).ok();
+    }
+}
+
+impl Note {
+    fn bytes(self) -> [u8; NOTE] {
+        let mut bytes = [0; NOTE];
+        let fields = [self.lease.0, u64::from(self.pid), self.began];
+        for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
+            place.copy_from_slice(&field.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// `None` in a place that is free, or does not hold a process number.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields =
+            bytes.chunks_exact(8).filter_map(|field| field.try_into().ok().map(u64::from_le_bytes));
+        let (lease, pid, began) = (fields.next()?, fields.next()?, fields.next()?);
+        let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
+        Some(Self { lease: LeaseId(lease), pid, began })
+    }
+
+    /// Its process, if that is the one noted and not a later one of the same number.
+    fn survivor(&self) -> Option<Survivor> {
+        // Opened first: whichever process the descriptor means, it had the number when the time was read.
+        let process = process::pidfd(self.pid).ok()?;
+        let is_same = process::start_time(self.pid).is_ok_and(|began| began == self.began);
+        let runs = is_same && !process::has_ended(process.as_fd());
+        runs.then_some(Survivor { lease: self.lease, pid: self.pid, process })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_still_runs_is_found_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("starts");
+        let mut starts = Starts::open(&path).unwrap();
+        assert!(starts.survivors().is_empty());
+        starts.add(LeaseId(7), process::id());
+        starts.add(LeaseId(8), process::parent_id());
+        starts.remove(process::parent_id());
+
+        let mut next = Starts::open(&path).unwrap();
+        let survivors = next.survivors();
+        assert_eq!(survivors.len(), 1);
+        assert_eq!((survivors[0].lease, survivors[0].pid), (LeaseId(7), process::id()));
+        next.remove(process::id());
+        assert!(Starts::open(&path).unwrap().survivors().is_empty());
+    }
+
+    #[test]
+    fn a_later_process_of_the_same_number_is_not_taken_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("starts");
+        let mut starts = Starts::open(&path).unwrap();
+        let began = process::start_time(process::id()).unwrap().saturating_sub(1);
+        starts.notes.push(Note { lease: LeaseId(7), pid: process::id(), began });
+        starts.write();
+        assert!(Starts::open(&path).unwrap().survivors().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_file_names_nobody_and_more_than_there_is_room_for_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("starts");
+        let mut starts = Starts::open(&path).unwrap();
+        for bytes in [&[0xff; 5000][..], &[1; 23], b""] {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(Starts::open(&path).unwrap().survivors().is_empty());
+        }
+        for lease in 0..100 {
+            starts.add(LeaseId(lease), process::id());
+        }
+        assert_eq!(starts.notes.len(), MOST);
+        starts.remove(process::id());
+        assert!(starts.notes.is_empty());
+    }
+}
