@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use aldaba_config::Disk;
 use clap::{Args, Parser, Subcommand};
 
+use crate::apply::ApplyArgs;
 use crate::control::{self, About};
 use crate::firewall::FirewallArgs;
 use crate::hand::{CloseArgs, LeasesArgs, OpenArgs};
@@ -49,6 +50,8 @@ pub enum Command {
     Reload(AskArgs),
     /// End what a daemon that is gone has left open, each at its time
     Reap(ReapArgs),
+    /// Put a new configuration into force, with --confirm on trial: without a knock it rolls back
+    Apply(ApplyArgs),
     /// Make what a server of key holders needs: keys, registry, stores, configuration
     Init(InitArgs),
     /// Guard ports without the daemon, or no longer

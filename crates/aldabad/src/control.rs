@@ -7,6 +7,7 @@ mod ask;
 mod hand;
 mod lease;
 mod status;
+pub mod trial;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -51,6 +52,10 @@ pub enum Request {
     Close(Close),
     /// Open a door for an address, and answer when it is open or has failed.
     Open(Open),
+    /// Put a new configuration into force, for good or on trial.
+    Apply(trial::Apply),
+    /// How a trial stands, or its end.
+    Trial(trial::TrialAsk),
 }
 
 /// What it answers.
@@ -71,6 +76,8 @@ pub enum Answer {
     Closed(Closed),
     /// The door is open.
     Opened(Opened),
+    /// How a trial stands.
+    Trial(trial::Trial),
     /// The request was not carried out.
     Error(Trouble),
 }

@@ -4,7 +4,9 @@
 //! ([`role`]); what each holds and may do stands in docs/architecture.md.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod budget;
+pub mod candidate;
 pub mod check;
 pub mod cli;
 pub mod closer;
@@ -59,6 +61,7 @@ pub fn main_as_aldabad() -> ExitCode {
     match Cli::parse_from(&surroundings.arguments).command {
         Command::Run(args) => run::run(args, &surroundings),
         Command::Check(args) => check::run(&args, surroundings.uid),
+        Command::Apply(args) => apply::run(&args, &surroundings),
         Command::Why(args) => why::run(&args, &surroundings),
         Command::Status(args) => status::run(&args, &surroundings),
         Command::Leases(args) => hand::leases(&args, &surroundings),

@@ -27,6 +27,7 @@ mod status;
 mod stop;
 mod store;
 mod survivors;
+mod trial;
 mod truth;
 mod why;
 mod workers;
@@ -71,6 +72,7 @@ use reload::Reloading;
 use spa::SpaHold;
 use speech::Speech;
 use status::Surveys;
+use trial::Trials;
 use truth::Truth;
 use why::Questions;
 use workers::Workers;
@@ -105,6 +107,7 @@ pub struct Monitor {
     control: Control,
     /// Who waits for a new policy to come into force.
     reloading: Vec<Reloading>,
+    trials: Trials,
     history: History,
     questions: Questions,
     surveys: Surveys,
@@ -226,6 +229,7 @@ impl Monitor {
             self.surveys.poll_timeout(),
             self.hands.poll_timeout(),
             self.captures.poll_timeout(),
+            self.trials.poll_timeout(),
             self.retry,
         ];
         timeouts.into_iter().flatten().min()
@@ -243,6 +247,7 @@ impl Monitor {
         self.handle_control_timeout(now);
         self.handle_truth_timeout(now);
         self.feel_pulse(now);
+        self.handle_trial_timeout(now);
         if self.workers.poll_timeout().is_some_and(|due| due <= now) {
             self.start_worker(now);
         }
@@ -268,7 +273,7 @@ impl Monitor {
         while let Ok(Some(signal)) = self.signals.poll() {
             match signal {
                 Signal::Child => self.reap(now),
-                Signal::Hangup => drop(self.reload(now)),
+                Signal::Hangup => self.handle_hangup(now),
                 Signal::Interrupt | Signal::Terminate => self.begin_stop(now, signal),
                 Signal::User1 | Signal::User2 => {}
             }

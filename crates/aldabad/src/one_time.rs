@@ -25,6 +25,7 @@ pub struct OneTimeFile {
     file: File,
     /// With the byte to mark when it is used; a sequence that stands in the configuration has none.
     current: Option<(Sequence, Option<u64>)>,
+    used: bool,
 }
 
 impl OneTimeFile {
@@ -32,7 +33,7 @@ impl OneTimeFile {
     pub fn open(of: &OneTime, written: Option<&Sequence>) -> io::Result<Self> {
         let file = files::open_for_marking(&of.path)?;
         let OneTime { door, knock, ref path, current } = *of;
-        let mut this = Self { door, knock, path: path.clone(), file, current: None };
+        let mut this = Self { door, knock, path: path.clone(), file, current: None, used: false };
         match (current, written) {
             (Current::Written, Some(sequence)) => this.current = Some((sequence.clone(), None)),
             _ => this.find_current()?,
@@ -55,10 +56,28 @@ impl OneTimeFile {
     /// Marks the current sequence as used, durably, and goes on to the next. On an error nothing is current any more:
     /// a sequence that cannot be marked must not open twice.
     pub fn use_up(&mut self) -> io::Result<()> {
+        self.used = true;
         if let Some((_, Some(offset))) = self.current.take() {
             files::overwrite_byte_durably(&self.file, offset, b'#')?;
         }
         self.find_current()
+    }
+
+    /// Whether a sequence was used up since it was opened.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// Goes on to the first line that is not marked: somebody else has used the file.
+    pub fn look_again(&mut self) -> io::Result<()> {
+        self.current = None;
+        self.find_current()
+    }
+
+    /// Nothing is current any more.
+    pub fn give_up(&mut self) {
+        self.current = None;
     }
 
     /// Lines appended since the file was opened count.
@@ -110,6 +129,20 @@ mod tests {
         one_time.use_up().unwrap();
         assert_eq!(shown(&one_time).as_deref(), Some("7100"));
         assert_eq!(std::fs::read_to_string(on_disk.path()).unwrap(), " 7100\n");
+    }
+
+    #[test]
+    fn what_another_policy_used_up_is_used_up_here_too() {
+        let (on_disk, mut before) = file(" 7000\n 7100\n");
+        let mut on_trial = OneTimeFile::open(&of(on_disk.path(), Current::Line(0)), None).unwrap();
+        assert!(!on_trial.is_used());
+        on_trial.use_up().unwrap();
+        assert!(on_trial.is_used());
+        assert_eq!(shown(&before).as_deref(), Some("7000"));
+        before.look_again().unwrap();
+        assert_eq!(shown(&before).as_deref(), Some("7100"));
+        before.give_up();
+        assert_eq!(shown(&before), None);
     }
 
     #[test]

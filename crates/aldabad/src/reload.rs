@@ -14,10 +14,7 @@ const BAD_CONFIG: u8 = 2;
 pub fn run(args: &AskArgs, surroundings: &Surroundings) -> ExitCode {
     match control::ask(&args.socket(surroundings), &Request::Reload) {
         Ok(Answer::Reloaded(reloaded)) => {
-            for warning in &reloaded.warnings {
-                eprintln!("{}\n", shown(warning));
-            }
-            crate::log::aloud(&summary(&reloaded));
+            say(&reloaded);
             ExitCode::SUCCESS
         }
         Ok(Answer::ReloadRefused(ReloadRefused { report, .. })) => {
@@ -36,6 +33,14 @@ pub fn run(args: &AskArgs, surroundings: &Surroundings) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What came into force.
+pub(crate) fn say(reloaded: &Reloaded) {
+    for warning in &reloaded.warnings {
+        eprintln!("{}\n", shown(warning));
+    }
+    crate::log::aloud(&summary(reloaded));
 }
 
 fn summary(Reloaded { doors, warnings }: &Reloaded) -> String {

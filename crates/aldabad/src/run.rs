@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use aldaba_config::{Kind, Paint};
 
+use crate::candidate;
 use crate::cli::RunArgs;
 use crate::control;
 use crate::face::Face;
@@ -49,6 +50,10 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     let daemon = &read.loaded.policy.daemon;
     let mut log = Log::new(Form::Native { journal: surroundings.journal });
     open_log(&mut log, &daemon.log);
+    for file in candidate::clear_leftovers(&source) {
+        let file = quoted(&file.display().to_string());
+        log.say(Level::Warning, &format!("rolled-back file={file} why=restarted"));
+    }
     let state_folder =
         state_folder(args.state_dir, surroundings.state_directory.as_deref(), daemon.state_dir.as_deref());
     let overrides = Overrides { interfaces: args.interface, ipv4_only: false, keep: args.keep };

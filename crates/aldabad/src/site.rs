@@ -1,15 +1,13 @@
 //! A server as its administrator's commands see it: the configuration read whole, and where its files are.
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use aldaba_config::{
-    Diagnostic, Disk, FileBytes, FileFacts, Files, Kind, Options, Paint, Policy, Report, Spa,
-};
+use aldaba_config::{Diagnostic, Disk, Files, Kind, Options, Paint, Policy, Report, Spa};
 
 use crate::cli::AskArgs;
+use crate::source::Instead;
 use crate::surroundings::Surroundings;
 
 /// The configuration has errors.
@@ -90,7 +88,7 @@ impl Site {
 
     /// What the server would be if this file held these bytes. Nothing is written.
     pub fn with(&self, file: &Path, bytes: &[u8]) -> Result<Self, Failed> {
-        let mut files = Instead { path: file, bytes };
+        let mut files = Instead { path: file, bytes, own_uid: self.own_uid };
         Self::load(self.config.clone(), self.own_uid, self.socket.clone(), &mut files)
     }
 
@@ -146,29 +144,5 @@ pub fn command(config: &Path, words: &str) -> String {
         format!("aldabad {words}")
     } else {
         format!("aldabad {words} --config {}", config.display())
-    }
-}
-
-/// The real files, but for one.
-struct Instead<'a> {
-    path: &'a Path,
-    bytes: &'a [u8],
-}
-
-impl Files for Instead<'_> {
-    fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
-        let mut file = Disk.read(path)?;
-        if path == self.path {
-            file.bytes = self.bytes.to_vec();
-        }
-        Ok(file)
-    }
-
-    fn list_dir(&mut self, path: &Path) -> io::Result<Vec<OsString>> {
-        Disk.list_dir(path)
-    }
-
-    fn facts(&mut self, path: &Path) -> io::Result<FileFacts> {
-        Disk.facts(path)
     }
 }

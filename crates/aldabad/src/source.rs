@@ -1,9 +1,10 @@
 //! The configuration file a daemon was started with: read at start and again at every reload.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aldaba_config::{Bundle, Disk, Kind, Loaded, Options, Report};
+use aldaba_config::{Bundle, Disk, FileBytes, FileFacts, Files, Kind, Loaded, Options, Report};
 use aldaba_runner::door::Style;
 use zeroize::Zeroizing;
 
@@ -26,7 +27,12 @@ pub struct Read {
     pub loaded: Loaded,
     /// The same for the worker, encoded.
     pub bundle: Zeroizing<Vec<u8>>,
+    /// The main file and its drop-ins, as they were.
+    pub texts: Texts,
 }
+
+/// The files of a configuration and what stands in them, without what they refer to.
+pub type Texts = Vec<(PathBuf, Zeroizing<Vec<u8>>)>;
 
 impl Source {
     /// A file in this grammar. The path is made absolute: a daemon that changes its directory finds it again.
@@ -56,10 +62,68 @@ impl Source {
         &self.path
     }
 
+    /// The grammar it is in.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Besides root, the only legitimate owner of its files.
+    #[must_use]
+    pub const fn own_uid(&self) -> u32 {
+        self.own_uid
+    }
+
     /// Reads it with all it refers to. `reload`: by a running daemon, which is more forgiving about what was used up.
     pub fn read(&self, reload: bool) -> Result<Read, Report> {
+        self.read_with(&mut Disk, reload)
+    }
+
+    /// The same from other files than the real ones.
+    pub fn read_with(&self, files: &mut dyn Files, reload: bool) -> Result<Read, Report> {
         let options = Options { strict_check: false, reload, own_uid: self.own_uid };
-        let (bundle, loaded) = Bundle::record(self.kind, &self.path, &mut Disk, &options);
-        Ok(Read { loaded: loaded?, bundle: bundle.encode() })
+        let (bundle, loaded) = Bundle::record(self.kind, &self.path, files, &options);
+        Ok(Read { loaded: loaded?, bundle: bundle.encode(), texts: bundle.texts() })
+    }
+}
+
+/// The real files, but for one, which need not be there yet.
+#[derive(Debug)]
+pub struct Instead<'a> {
+    /// Which.
+    pub path: &'a Path,
+    /// What it is taken to hold.
+    pub bytes: &'a [u8],
+    /// Whose it would be.
+    pub own_uid: u32,
+}
+
+impl Files for Instead<'_> {
+    fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
+        if path != self.path {
+            return Disk.read(path);
+        }
+        match Disk.read(path) {
+            Ok(file) => Ok(FileBytes { bytes: self.bytes.to_vec(), ..file }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let facts = FileFacts { mode: 0o600, uid: self.own_uid, is_regular: true };
+                Ok(FileBytes { bytes: self.bytes.to_vec(), facts })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn list_dir(&mut self, path: &Path) -> io::Result<Vec<OsString>> {
+        let mut names = Disk.list_dir(path)?;
+        if let Some(name) = self.path.file_name().filter(|_| self.path.parent() == Some(path))
+            && !names.iter().any(|known| known == name)
+        {
+            names.push(name.to_owned());
+        }
+        Ok(names)
+    }
+
+    fn facts(&mut self, path: &Path) -> io::Result<FileFacts> {
+        Disk.facts(path)
     }
 }

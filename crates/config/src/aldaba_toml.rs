@@ -65,7 +65,7 @@ pub(crate) fn read(path: &Path, source: &Source, files: &mut dyn Files, findings
 
 /// The files of conf.d, in the order of their names.
 fn drop_ins(main: &Path, source: &Source, files: &mut dyn Files, findings: &mut Findings) -> Vec<PathBuf> {
-    let folder = main.parent().unwrap_or(Path::new("")).join("conf.d");
+    let folder = crate::drop_ins(main);
     let mut names: Vec<OsString> = match files.list_dir(&folder) {
         Ok(names) => names,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{FileBytes, FileFacts, Files, Kind, Loaded, Options, Report, load};
+use crate::{FileBytes, FileFacts, Files, Kind, Loaded, Options, Report, is_drop_in_of, load};
 
 mod wire;
 
@@ -86,6 +86,18 @@ impl Bundle {
     /// Reads the configuration again from what was kept.
     pub fn load(&self) -> Result<Loaded, Report> {
         load(self.kind, &self.path, &mut Replay::new(&self.answers), &self.options)
+    }
+
+    /// The configuration itself as it was read, the main file first and then its drop-ins: without what they refer to.
+    #[must_use]
+    pub fn texts(&self) -> Vec<(PathBuf, Zeroizing<Vec<u8>>)> {
+        let is_text =
+            |path: &Path| path == self.path || (self.kind == Kind::Toml && is_drop_in_of(&self.path, path));
+        let read = self.answers.files.iter().filter(|(path, _)| is_text(path));
+        read.filter_map(|(path, answer)| {
+            Some((path.clone(), Zeroizing::new(answer.as_ref().ok()?.bytes.clone())))
+        })
+        .collect()
     }
 
     /// The bundle as bytes, with all secrets in it.

@@ -22,7 +22,7 @@ fn named(path: &Path, key: &str, files: &mut dyn Files) -> Option<PathBuf> {
     if Kind::of(path) == Kind::Knockd {
         return None;
     }
-    let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    let folder = crate::drop_ins(path);
     let mut names = files.list_dir(&folder).unwrap_or_default();
     names.retain(|name| aldaba_toml::is_drop_in(name));
     names.sort();

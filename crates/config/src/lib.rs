@@ -36,7 +36,7 @@ pub use policy::{
 };
 pub use suggest::nearest;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use plan::{Findings, Plan};
 
@@ -131,6 +131,18 @@ fn open(path: &Path, files: &mut dyn Files, findings: &mut Findings) -> Option<S
     let help = "aldabad init makes one for those who hold a key; aldaba.toml(5) says how to write one";
     findings.add(if missing && is_ours { found.help(help) } else { found });
     None
+}
+
+/// The folder of a configuration's drop-ins.
+#[must_use]
+pub fn drop_ins(main: &Path) -> PathBuf {
+    main.parent().unwrap_or(Path::new("")).join("conf.d")
+}
+
+/// Whether this is one of the drop-ins a configuration reads, or would if it were there.
+#[must_use]
+pub fn is_drop_in_of(main: &Path, path: &Path) -> bool {
+    path.parent() == Some(&drop_ins(main)) && path.file_name().is_some_and(aldaba_toml::is_drop_in)
 }
 
 /// Ports as a door's `ports` names them: `22`, `22/tcp`, `60000-61000/udp`.

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 mod whole;
 
-pub use whole::{create_whole, lock_folder, replace_whole};
+pub use whole::{Staged, create_whole, lock_folder, replace_whole};
 
 fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))?)

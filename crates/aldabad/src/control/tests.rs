@@ -28,6 +28,25 @@ fn the_words_are_those_of_the_specification() {
 }
 
 #[test]
+fn a_trial_is_asked_for_in_the_words_of_the_specification() {
+    use trial::{Apply, Confirmation, Trial, TrialAsk};
+    let apply =
+        |text: &str| Request::parse(format!("{{\"version\":1,\"ask\":{{\"apply\":{text}}}}}").as_bytes());
+    let by = Confirmation::Door("ssh".to_owned());
+    let whole = Apply { file: Some("/e/a.new".into()), confirm_s: Some(60), by };
+    let text = r#"{"file":"/e/a.new","confirm-s":60,"by":{"door":"ssh"}}"#;
+    assert_eq!(apply(text), Ok(Request::Apply(whole)));
+    let least = Apply { file: None, confirm_s: None, by: Confirmation::Knock };
+    assert_eq!(apply("{}"), Ok(Request::Apply(least)));
+    for bad in ["7", r#"{"force":1}"#, r#"{"by":"luck"}"#, r#"{"confirm-s":-1}"#] {
+        assert!(matches!(apply(bad), Err(Unreadable::Malformed(_))), "{bad}");
+    }
+    let ask = Request::Trial(TrialAsk::RollBack).to_line();
+    assert_eq!(ask, b"{\"version\":1,\"ask\":{\"trial\":\"roll-back\"}}\n");
+    assert_eq!(Answer::Trial(Trial::None).to_line(), b"{\"version\":1,\"answer\":{\"trial\":\"none\"}}\n");
+}
+
+#[test]
 fn what_is_no_request_says_why() {
     let of = |text: &str| Request::parse(text.as_bytes()).unwrap_err();
     assert_eq!(of(r#"{"version":2,"ask":"dance","and":[]}"#), Unreadable::Version(2));

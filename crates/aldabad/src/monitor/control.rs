@@ -171,6 +171,8 @@ impl Monitor {
             Some(Request::Leases) => self.handle_leases(now, id),
             Some(Request::Close(close)) => self.handle_close(now, id, close),
             Some(Request::Open(open)) => self.handle_open(now, id, open),
+            Some(Request::Apply(apply)) => self.handle_apply(now, id, apply),
+            Some(Request::Trial(ask)) => self.handle_trial(now, id, ask),
             None => {}
         }
     }

@@ -25,6 +25,7 @@ impl Monitor {
                 self.history.note_event(now, &event);
                 self.hands.note(&event, &self.runner);
                 self.speech.event(now, &event);
+                self.trials.hear(&event);
             }
             Effect::JournalPut(record) => self.put(now, &record),
             Effect::JournalRemove(lease) => {

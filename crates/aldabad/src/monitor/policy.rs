@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use aldaba_config::Policy;
 use aldaba_gate::knock::Sequence;
@@ -11,7 +12,7 @@ use aldaba_sys::{memfd, random};
 
 use crate::ipc::Place;
 use crate::one_time::OneTimeFile;
-use crate::source::{LARGEST_POLICY, Read, Source};
+use crate::source::{LARGEST_POLICY, Read, Source, Texts};
 
 /// What the command line says above the configuration.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,8 @@ pub(super) struct Version {
     pub registry: Registry,
     /// What it was made of, for every worker.
     pub sealed: OwnedFd,
+    /// Its configuration's own files.
+    pub texts: Texts,
     /// The files of its one-time knocks.
     pub one_time: Vec<OneTimeFile>,
 }
@@ -48,11 +51,25 @@ pub(super) struct InForce {
     /// Names of the doors of the policy before, for requests that were under way.
     before: Vec<String>,
     candidate: Option<Version>,
+    /// What a policy on trial came after, to go back to.
+    fallback: Fallback,
+}
+
+/// The policy to go back to.
+#[derive(Debug, Default)]
+enum Fallback {
+    /// None is on trial.
+    #[default]
+    None,
+    /// The one in force when this number comes into force.
+    At(u32),
+    /// This one.
+    Held(Box<Version>),
 }
 
 impl Version {
     fn new(generation: u32, read: Read, overrides: &Overrides) -> io::Result<Self> {
-        let Read { loaded, bundle } = read;
+        let Read { loaded, bundle, texts } = read;
         let mut policy = loaded.policy;
         if bundle.len() > LARGEST_POLICY {
             let message =
@@ -68,7 +85,7 @@ impl Version {
             file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", of.path.display())))
         };
         let one_time = policy.one_time.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { generation, policy, registry, sealed, one_time })
+        Ok(Self { generation, policy, registry, sealed, texts, one_time })
     }
 
     /// The gate's rules with the one-time sequences that are current now.
@@ -81,6 +98,14 @@ impl Version {
             }
         }
         rules
+    }
+
+    /// One-time sequences that another policy has used up meanwhile are used up here too.
+    fn use_up_as(&mut self, other: &Self) -> io::Result<()> {
+        let used: Vec<&Path> =
+            other.one_time.iter().filter(|file| file.is_used()).map(OneTimeFile::path).collect();
+        let mut of_same = self.one_time.iter_mut().filter(|file| used.contains(&file.path()));
+        of_same.try_for_each(OneTimeFile::look_again)
     }
 
     fn find(&self, name: &str) -> Option<DoorId> {
@@ -105,7 +130,7 @@ impl InForce {
     /// The first policy of a daemon.
     pub(super) fn new(source: Source, read: Read, overrides: Overrides) -> io::Result<Self> {
         let current = Version::new(1, read, &overrides)?;
-        Ok(Self { source, overrides, current, before: Vec::new(), candidate: None })
+        Ok(Self { source, overrides, current, before: Vec::new(), candidate: None, fallback: Fallback::None })
     }
 
     /// The policy in force.
@@ -149,13 +174,41 @@ impl InForce {
         Ok(self.candidate.insert(version))
     }
 
+    /// The same for one on trial: what is in force when it comes is kept, to go back to.
+    pub(super) fn propose_on_trial(&mut self, read: Read) -> io::Result<&Version> {
+        let generation = self.propose(read)?.generation;
+        self.fallback = Fallback::At(generation);
+        self.candidate.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Takes the policy before the trial as the candidate; its number, if there is one. Nothing has to be read for that, so
+    /// it comes back whatever has become of its files.
+    pub(super) fn propose_fallback(&mut self) -> Option<u32> {
+        let Fallback::Held(mut version) = std::mem::take(&mut self.fallback) else { return None };
+        if version.use_up_as(&self.current).is_err() {
+            // What cannot be read any more might be used twice.
+            version.one_time.iter_mut().for_each(OneTimeFile::give_up);
+        }
+        let last = self.candidate.as_ref().unwrap_or(&self.current).generation;
+        version.generation = last.wrapping_add(1);
+        Some(self.candidate.insert(*version).generation)
+    }
+
+    /// The trial is over: what is in force stays.
+    pub(super) fn forget_fallback(&mut self) {
+        self.fallback = Fallback::None;
+    }
+
     /// The candidate of this number comes into force; whether there was one.
     pub(super) fn switch(&mut self, generation: u32) -> bool {
         let Some(candidate) = self.candidate.take_if(|candidate| candidate.generation == generation) else {
             return false;
         };
         self.before = self.current.names();
-        self.current = candidate;
+        let last = std::mem::replace(&mut self.current, candidate);
+        if matches!(self.fallback, Fallback::At(at) if at == generation) {
+            self.fallback = Fallback::Held(Box::new(last));
+        }
         true
     }
 

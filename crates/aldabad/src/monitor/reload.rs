@@ -38,6 +38,10 @@ pub(super) struct Offered {
 impl Monitor {
     /// A client asks for it: answered when the new policy is in force, or refused.
     pub(super) fn handle_reload(&mut self, now: Duration, client: ClientId) {
+        if let Some(trouble) = self.reload_waits(now) {
+            self.control.answer(now, client, &trouble);
+            return;
+        }
         match self.reload(now) {
             Ok(Offered { generation, warnings }) => {
                 self.reloading.push(Reloading { client, generation, warnings });
@@ -104,7 +108,7 @@ impl Monitor {
         }
     }
 
-    fn reload_refused(&mut self, errors: usize, report: String) -> ReloadRefused {
+    pub(super) fn reload_refused(&mut self, errors: usize, report: String) -> ReloadRefused {
         self.speech.tell(Level::Error, format!("reload-refused errors={errors}"));
         let error =
             format!("the configuration as it stands now has errors ({errors}): an older one is in force");
@@ -112,14 +116,13 @@ impl Monitor {
         for line in report.lines().filter(|line| !line.is_empty()) {
             self.speech.tell(Level::Error, format!("  {line}"));
         }
-        // Whoever moved the log away gets a new one all the same.
-        let wanted = self.policy.current().policy.daemon.log.clone();
-        self.reopen_log(&wanted);
+        // All the same.
+        self.reopen_own_log();
         ReloadRefused { errors, report }
     }
 
     /// Offers the candidate to the worker; without one it comes into force at once.
-    fn offer(&mut self, now: Duration) {
+    pub(super) fn offer(&mut self, now: Duration) {
         if self.workers.is_serving() {
             let Some(candidate) = self.policy.candidate() else { return };
             let (generation, sealed) = (candidate.generation, candidate.sealed.try_clone());
@@ -161,6 +164,7 @@ impl Monitor {
             }
         } else if self.policy.switch(generation) {
             self.workers.tell(&ToWorker::Commit { generation }, &[]);
+            self.tell_one_time_of_fallback();
             self.put_into_force(now);
         } else if !self.workers.is_serving() {
             // A reload came while a new worker was at the policy before.
@@ -170,8 +174,11 @@ impl Monitor {
 
     /// The worker cannot build what the monitor could.
     pub(super) fn worker_refuses(&mut self, now: Duration, generation: u32) {
-        if self.policy.refuse(generation) {
+        if self.is_rolling_back_to(generation) {
+            self.force_roll_back(now);
+        } else if self.policy.refuse(generation) {
             let refused = self.reload_refused(1, "the worker could not build this policy\n".to_owned());
+            self.trial_refused(now, generation, &refused);
             let answer = Answer::ReloadRefused(refused);
             for waiting in self.reloading.extract_if(.., |waiting| waiting.generation <= generation) {
                 self.control.answer(now, waiting.client, &answer);
@@ -205,6 +212,7 @@ impl Monitor {
             self.speech.tell(Level::Notice, format!("reloaded doors={doors}"));
         }
         self.answer_reloaded(now);
+        self.trial_in_force(now);
     }
 
     /// The sockets' filter for the sequences that are current now.
@@ -217,6 +225,12 @@ impl Monitor {
                 self.speech.tell(Level::Error, format!("degraded what=filter error={error}"));
             }
         }
+    }
+
+    /// Whoever moved the log away gets a new one.
+    pub(super) fn reopen_own_log(&mut self) {
+        let wanted = self.policy.current().policy.daemon.log.clone();
+        self.reopen_log(&wanted);
     }
 
     fn reopen_log(&mut self, wanted: &aldaba_config::Log) {

@@ -124,7 +124,10 @@ impl Monitor {
         let door = aldaba_runner::DoorId(door.0);
         match action {
             // What became of it is said by the runner's events.
-            KnockAction::Open => drop(self.runner.grant(now, door, &Ask::by_sequence(source))),
+            KnockAction::Open => {
+                let granted = self.runner.grant(now, door, &Ask::by_sequence(source));
+                self.trials.note(place.generation, granted, None);
+            }
             KnockAction::Close => drop(self.runner.close(now, door, source)),
         }
     }

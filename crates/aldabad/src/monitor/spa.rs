@@ -307,7 +307,8 @@ impl Monitor {
             KnockAction::Open => {
                 let ask = Ask { address, wanted: Some(wanted), owner: Some(owner) };
                 // What became of it is said by the runner's events.
-                let _: Granted = self.runner.grant(now, door, &ask);
+                let granted: Granted = self.runner.grant(now, door, &ask);
+                self.trials.note(told.place.generation, granted, Some(name));
             }
             KnockAction::Close => drop(self.runner.close_owned(now, door, owner)),
         }

@@ -32,6 +32,7 @@ use super::service::Service;
 use super::spa::SpaHold;
 use super::speech::Speech;
 use super::status::Surveys;
+use super::trial::Trials;
 use super::truth::Truth;
 use super::why::Questions;
 use super::workers::Workers;
@@ -165,6 +166,7 @@ impl Monitor {
             speech: Speech::new(log, style),
             control: Control::new(control),
             reloading: Vec::new(),
+            trials: Trials::default(),
             history: History::default(),
             questions: Questions::default(),
             surveys: Surveys::default(),

@@ -24,6 +24,8 @@ impl Monitor {
         self.service.say_stopping();
         self.pulse.end();
         self.workers.dismiss();
+        // The table stays when the daemon ends, so it must be that of the configuration which the next start finds.
+        self.end_trial_at_stop(now);
         let usual = if self.policy.overrides().keep { OnExit::Keep } else { OnExit::Close };
         let what = match self.policy.current().policy.daemon.on_exit.unwrap_or(usual) {
             OnExit::Close => OnShutdown::Close { grace: GRACE },

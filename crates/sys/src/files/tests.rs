@@ -109,6 +109,32 @@ fn a_file_replaced_whole_keeps_owner_and_mode() {
 }
 
 #[test]
+fn staged_bytes_take_the_files_place_or_leave_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, before) = (dir.path().join("list"), dir.path().join("list.before"));
+    std::fs::write(&path, "old").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    // As a crash leaves it.
+    std::fs::write(dir.path().join(".list.trial"), "of an earlier trial, and longer").unwrap();
+    let staged = Staged::write(&path, b"new").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    assert_eq!(mode(&dir.path().join(".list.trial")), 0o640);
+    drop(staged);
+    assert_eq!(names(dir.path()), ["list"]);
+    for text in ["new", "newer"] {
+        Staged::write(&path, text.as_bytes()).unwrap().put_in_place(&before).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+    assert_eq!((std::fs::read(&before).unwrap().as_slice(), mode(&path)), (b"new".as_slice(), 0o640));
+    let fresh = dir.path().join("fresh");
+    Staged::write(&fresh, b"x").unwrap().put_in_place(&dir.path().join("fresh.before")).unwrap();
+    assert_eq!(mode(&fresh), 0o600);
+    assert_eq!(names(dir.path()), ["fresh", "list", "list.before"]);
+    symlink(&path, dir.path().join("link")).unwrap();
+    assert!(Staged::write(&dir.path().join("link"), b"x").is_err());
+}
+
+#[test]
 fn a_locked_folder_waits_for_its_holder() {
     let dir = tempfile::tempdir().unwrap();
     let held = lock_folder(dir.path()).unwrap();

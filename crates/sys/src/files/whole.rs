@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use super::{open, regular};
@@ -34,12 +34,81 @@ pub fn replace_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let old = open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK, 0)?;
     let stat = regular(&old)?;
     let draft = Draft::write(path, bytes)?;
-    // The owner first: a change of owner takes bits of the mode away.
-    rustix::fs::fchown(&draft.file, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
-    rustix::fs::fchmod(&draft.file, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    take_after(&draft.file, &stat)?;
     draft.file.sync_all()?;
     std::fs::rename(&draft.path, path)?;
     sync_folder(path)
+}
+
+/// Gives a file another one's owner and mode.
+fn take_after(file: &File, stat: &Stat) -> io::Result<()> {
+    // The owner first: a change of owner takes bits of the mode away.
+    rustix::fs::fchown(file, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(stat.st_mode & 0o7777))?)
+}
+
+/// The next bytes of a file, durable beside it as `.NAME.trial` until they take its place or are dropped. What a crash
+/// leaves of them is nothing but that file.
+#[derive(Debug)]
+pub struct Staged {
+    target: PathBuf,
+    draft: PathBuf,
+}
+
+impl Staged {
+    /// Puts bytes beside the file they are for, with its owner and mode; one that is not there yet is this user's alone.
+    pub fn write(target: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let staged = Self { target: target.to_owned(), draft: Self::draft_of(target)? };
+        remove(&staged.draft)?;
+        let draft = Draft::write_as(staged.draft.clone(), bytes)?;
+        if let Some(old) = existing(target)? {
+            take_after(&draft.file, &regular(&old)?)?;
+        }
+        draft.file.sync_all()?;
+        draft.keep();
+        sync_folder(target)?;
+        Ok(staged)
+    }
+
+    /// Where the next bytes of a file stand while they wait.
+    pub fn draft_of(target: &Path) -> io::Result<PathBuf> {
+        let name = target.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
+        Ok(target.with_file_name(format!(".{name}.trial")))
+    }
+
+    /// They take the file's place, in one step; what it was stays as `before`.
+    pub fn put_in_place(self, before: &Path) -> io::Result<()> {
+        if existing(&self.target)?.is_some() {
+            remove(before)?;
+            std::fs::hard_link(&self.target, before)?;
+        }
+        std::fs::rename(&self.draft, &self.target)?;
+        sync_folder(&self.target)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Gone already where they have become the file.
+        std::fs::remove_file(&self.draft).ok();
+    }
+}
+
+/// A file that may be missing; a link is refused.
+fn existing(path: &Path) -> io::Result<Option<OwnedFd>> {
+    match open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK, 0) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a file away that may be missing.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Keeps others who ask for the same lock out of a folder, until it is dropped.
@@ -74,11 +143,19 @@ impl Draft {
     fn write(beside: &Path, bytes: &[u8]) -> io::Result<Self> {
         let name = beside.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
         let number = u64::from_ne_bytes(random::bytes()?);
-        let path = beside.with_file_name(format!(".{name}.{number:016x}"));
+        Self::write_as(beside.with_file_name(format!(".{name}.{number:016x}")), bytes)
+    }
+
+    fn write_as(path: PathBuf, bytes: &[u8]) -> io::Result<Self> {
         let file = open(&path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o600)?.into();
         let mut draft = Self { path, file };
         draft.file.write_all(bytes)?;
         Ok(draft)
+    }
+
+    /// It stays when this is dropped.
+    fn keep(mut self) {
+        self.path = PathBuf::new();
     }
 }
 
