@@ -48,6 +48,7 @@ fn manuals_know_every_option() {
         ("aldabad.8", "aldabad", &["reload", "--help"]),
         ("aldabad.8", "aldabad", &["reap", "--help"]),
         ("aldabad.8", "aldabad", &["apply", "--help"]),
+        ("aldabad.8", "aldabad", &["doctor", "--help"]),
         ("aldaba.1", "aldaba", &["enrol", "--help"]),
         ("aldaba.1", "aldaba", &["open", "--help"]),
         ("aldaba.1", "aldaba", &["close", "--help"]),

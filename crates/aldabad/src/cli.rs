@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::apply::ApplyArgs;
 use crate::control::{self, About};
+use crate::doctor::DoctorArgs;
 use crate::firewall::FirewallArgs;
 use crate::hand::{CloseArgs, LeasesArgs, OpenArgs};
 use crate::init::InitArgs;
@@ -52,6 +53,8 @@ pub enum Command {
     Reap(ReapArgs),
     /// Put a new configuration into force, with --confirm on trial: without a knock it rolls back
     Apply(ApplyArgs),
+    /// Look for what would shut an administrator out or leave a door open; changes nothing
+    Doctor(DoctorArgs),
     /// Make what a server of key holders needs: keys, registry, stores, configuration
     Init(InitArgs),
     /// Guard ports without the daemon, or no longer

@@ -13,6 +13,7 @@ pub mod closer;
 pub mod control;
 pub mod counts;
 mod demo;
+pub mod doctor;
 pub mod face;
 pub mod firewall;
 pub mod hand;
@@ -69,6 +70,7 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Close(args) => hand::close(&args, &surroundings),
         Command::Reload(args) => reload::run(&args, &surroundings),
         Command::Reap(args) => reap::run(&args, &surroundings),
+        Command::Doctor(args) => doctor::run(&args, &surroundings),
         Command::Init(args) => init::run(&args, surroundings.uid),
         Command::Firewall(args) => firewall::run(&args, surroundings.uid),
         Command::Rotate(args) => rotate::run(&args, &surroundings),

@@ -4,6 +4,8 @@
 //! nothing is known but that no rule for single addresses is meant for him: a rule that asks for anything else, or that is
 //! not understood, is passed over, and where it rejects that is remembered.
 
+mod divert;
+
 use std::collections::HashMap;
 
 use super::ruleset::{Chain, ChainName, Element, Rule, Ruleset, number, verdict};
