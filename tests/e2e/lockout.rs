@@ -264,3 +264,38 @@ fn r27_what_cannot_be_tried_changes_nothing() {
     assert_eq!(applied.end().0, Some(0));
     assert_eq!(scene.read("aldaba.toml"), BEFORE);
 }
+
+#[test]
+fn r27_a_first_start_that_nobody_confirms_opens_what_it_has_closed() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let config = BEFORE.replace("spa = true\n", "");
+    let config = config[..config.find("[spa]").expect("there")].to_owned()
+        + &config[config.find("[[door]]").expect("there")..];
+    std::fs::write(dir.path().join("aldaba.toml"), config).expect("written");
+    let (aldabad, folder) = (binary("aldabad"), dir.path().to_str().expect("plain").to_owned());
+    let start = |name: &str| {
+        let files =
+            [format!("{folder}/aldaba.toml"), format!("{folder}/state"), format!("{folder}/control.sock")];
+        let words = [aldabad.to_str().expect("plain"), "run", "--confirm", "5s", "--config", &files[0]];
+        let words = [&words[..], &["--state-dir", &files[1], "--control", &files[2]]].concat();
+        Program::start(&hosts, &words, &dir.path().join(name))
+    };
+    let _listener = hosts.listen(2222);
+    let mut lost = start("lost");
+    lost.wait_for("on-trial file=");
+    assert!(!hosts.reachable(2222), "closed on trial");
+    let status = lost.wait(Duration::from_secs(8)).expect("it ends");
+    assert!(status.code() == Some(1) && lost.said().contains("why=not-confirmed"), "{}", lost.said());
+    assert!(hosts.reachable(2222), "open as before");
+    let kept = start("kept");
+    kept.wait_for("on-trial file=");
+    hosts.knock(&[7000, 8000, 9000]);
+    kept.wait_for("by=knock door=ssh");
+    // Guarded for good: another first start would have nothing to go back to.
+    let mut second = start("second");
+    assert_eq!(second.wait(Duration::from_secs(5)).and_then(|status| status.code()), Some(1));
+    assert!(second.said().contains("this is no first start"), "{}", second.said());
+}

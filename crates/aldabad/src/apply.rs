@@ -49,8 +49,8 @@ pub struct ApplyArgs {
     ask: AskArgs,
 }
 
-/// Whole seconds.
-fn time(text: &str) -> Result<u64, String> {
+/// The length of a trial, in whole seconds.
+pub fn time(text: &str) -> Result<u64, String> {
     let time = aldaba_config::duration(text).ok_or("write it like 60s or 5m")?.as_secs();
     let bounds = format!("a trial takes {SHORTEST_S} s to {LONGEST_S} s");
     (SHORTEST_S..=LONGEST_S).contains(&time).then_some(time).ok_or(bounds)
@@ -202,7 +202,12 @@ fn kept_words(Kept { file, before, knock, .. }: &Kept) -> String {
         }
         None => "by hand".to_owned(),
     };
-    format!("kept: {by}; {} is the new one, {} the one before", file.display(), before.display())
+    match before {
+        Some(before) => {
+            format!("kept: {by}; {} is the new one, {} the one before", file.display(), before.display())
+        }
+        None => format!("kept: {by}; the daemon stays"),
+    }
 }
 
 #[cfg(test)]

@@ -85,6 +85,9 @@ pub struct RunArgs {
     /// At the end, keep leases for the next start or `aldabad reap`, unless the configuration's `on-exit` says otherwise
     #[arg(long)]
     pub keep: bool,
+    /// A first start on trial: without a knock that opens a door within this time it ends, and opens what it has closed
+    #[arg(long, value_name = "TIME", value_parser = crate::apply::time)]
+    pub confirm: Option<u64>,
     /// Run a worker that could not be confined (seccomp missing), loudly
     #[arg(long)]
     pub insecure_no_sandbox: bool,

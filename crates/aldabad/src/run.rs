@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use aldaba_config::{Kind, Paint};
+use aldaba_sys::nft::Nft;
 
 use crate::candidate;
 use crate::cli::RunArgs;
@@ -54,6 +56,9 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
         let file = quoted(&file.display().to_string());
         log.say(Level::Warning, &format!("rolled-back file={file} why=restarted"));
     }
+    if args.confirm.is_some() {
+        is_first_start(&daemon.table).map_err(|error| failed(&error))?;
+    }
     let state_folder =
         state_folder(args.state_dir, surroundings.state_directory.as_deref(), daemon.state_dir.as_deref());
     let overrides = Overrides { interfaces: args.interface, ipv4_only: false, keep: args.keep };
@@ -73,7 +78,22 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     };
     let mut monitor = Monitor::start(setup).map_err(|error| failed(&error))?;
     monitor.say_started(&args.config, args.insecure_no_sandbox);
+    if let Some(time) = args.confirm {
+        monitor.try_start(Duration::from_secs(time));
+    }
     Ok(monitor)
+}
+
+/// What was there before a trial could not be put back.
+fn is_first_start(table: &str) -> Result<(), String> {
+    let ruleset = Nft::open().and_then(|mut nft| nft.ruleset());
+    if ruleset.is_ok_and(|ruleset| ruleset.has_table(table)) {
+        return Err(format!(
+            "table inet {table} is there already: this is no first start\n  help: start it without --confirm, then try a \
+             new configuration with aldabad apply --confirm; or begin anew: aldabad firewall remove"
+        ));
+    }
+    Ok(())
 }
 
 /// A log that cannot be opened is no reason not to start: doors matter more.

@@ -87,8 +87,9 @@ pub struct Running {
 pub struct Kept {
     /// The file it is now.
     pub file: PathBuf,
-    /// What the file was before.
-    pub before: PathBuf,
+    /// What the file was before; a first start has nothing before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<PathBuf>,
     /// The knock that confirmed it; without one, the administrator did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knock: Option<Confirmed>,

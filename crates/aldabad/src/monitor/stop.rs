@@ -54,6 +54,9 @@ impl Monitor {
         if let Some(closer) = self.closer.take().filter(|_| is_empty) {
             closer.dismiss();
         }
+        if let Some(code) = self.finish_undo() {
+            return code;
+        }
         let Face::Knockd(knockd) = &self.face else { return ExitCode::SUCCESS };
         if let Some(keeper) = self.keeper.take().filter(|_| is_empty) {
             keeper.leave_nothing_behind();

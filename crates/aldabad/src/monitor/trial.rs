@@ -6,12 +6,17 @@
 //! And what was in force is held in memory: to go back nothing has to be read, and no worker has to answer.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_config::Paint;
 use aldaba_runner::Granted;
 use aldaba_runner::event::{Event, What};
 use aldaba_runner::lease::LeaseId;
+use aldaba_sys::clock;
+use aldaba_sys::nft::Nft;
+use aldaba_sys::signals::Signal;
 
 use super::Monitor;
 use super::control::ClientId;
@@ -40,12 +45,16 @@ pub(super) struct Trials {
     last: Option<Trial>,
     /// Somebody wanted a reload meanwhile.
     reload_after: bool,
+    /// A first start that nobody confirmed, and why it ends.
+    undo: Option<WhyBack>,
 }
 
 #[derive(Debug)]
 struct OnTrial {
     generation: u32,
-    waiting: Waiting,
+    file: PathBuf,
+    /// `None`: the daemon itself is on trial, at its first start.
+    waiting: Option<Waiting>,
     /// For how long; `None`: it is kept as soon as it is in force.
     confirm: Option<Duration>,
     by: Confirmation,
@@ -112,7 +121,7 @@ impl Trials {
 impl OnTrial {
     fn running(&self, now: Duration, until: Duration, doors: usize) -> Running {
         Running {
-            file: self.waiting.target().to_owned(),
+            file: self.file.clone(),
             left_ms: u64::try_from(until.saturating_sub(now).as_millis()).unwrap_or(u64::MAX),
             doors,
             by: self.by.clone(),
@@ -178,7 +187,8 @@ impl Monitor {
         };
         self.trials.now = Some(OnTrial {
             generation,
-            waiting,
+            file: waiting.target().to_owned(),
+            waiting: Some(waiting),
             confirm: apply.confirm_s.map(Duration::from_secs),
             by: apply.by,
             warnings,
@@ -230,7 +240,7 @@ impl Monitor {
         let until = now.saturating_add(trial.confirm.unwrap_or_default());
         trial.stage = Stage::InForce { until };
         let Some(time) = trial.confirm else { return self.keep(now) };
-        let file = quoted(&trial.waiting.target().display().to_string());
+        let file = quoted(&trial.file.display().to_string());
         let answer = Answer::Trial(Trial::Running(trial.running(now, until, doors)));
         if let Some(client) = trial.client.take() {
             self.control.answer(now, client, &answer);
@@ -243,9 +253,9 @@ impl Monitor {
     fn keep(&mut self, now: Duration) {
         let Some(trial) = self.trials.now.take() else { return };
         self.policy.forget_fallback();
-        let file = trial.waiting.target().to_owned();
-        let (before, kept) = trial.waiting.keep();
-        let trouble = kept.err().map(|error| format!("{}: {error}", file.display()));
+        let file = trial.file;
+        let (before, kept) = trial.waiting.map(Waiting::keep).unzip();
+        let trouble = kept.and_then(Result::err).map(|error| format!("{}: {error}", file.display()));
         if let Some(error) = &trouble {
             let error = format!(
                 "the configuration in force could not be put in place, and the next start has the old one: {error}"
@@ -274,6 +284,9 @@ impl Monitor {
 
     /// It does not: the policy before is offered to the worker again.
     fn roll_back(&mut self, now: Duration, why: WhyBack) {
+        if self.trials.now.as_ref().is_some_and(|trial| trial.waiting.is_none()) {
+            return self.undo_start(now, why);
+        }
         let Some(generation) = self.policy.propose_fallback() else { return };
         if let Some(trial) = &mut self.trials.now {
             trial.stage = Stage::RollingBack { generation, why, until: now.saturating_add(TO_GO_BACK) };
@@ -281,10 +294,50 @@ impl Monitor {
         self.offer(now);
     }
 
+    /// The daemon as it is started for the first time is on trial: without it nothing was closed by aldaba.
+    pub(crate) fn try_start(&mut self, time: Duration) {
+        let now = clock::boottime();
+        let current = self.policy.current();
+        self.trials.now = Some(OnTrial {
+            generation: current.generation,
+            file: self.policy.source().path().to_owned(),
+            waiting: None,
+            confirm: Some(time),
+            by: Confirmation::Knock,
+            warnings: Vec::new(),
+            client: None,
+            stage: Stage::Offered { until: now.saturating_add(TO_BUILD) },
+            noted: VecDeque::new(),
+            confirmed: None,
+        });
+        self.trial_in_force(now);
+    }
+
+    /// It ends, and takes with it what it has closed.
+    fn undo_start(&mut self, now: Duration, why: WhyBack) {
+        let Some(trial) = self.trials.now.take() else { return };
+        self.trials.undo = Some(why);
+        let file = quoted(&trial.file.display().to_string());
+        self.speech.tell(Level::Warning, format!("rolled-back file={file} why={}", why.name()));
+        // Told to stop, it does already.
+        self.begin_stop(now, Signal::Terminate);
+    }
+
+    /// The end of a first start that nobody confirmed: its table was not there before. The exit code, if it was one.
+    pub(super) fn finish_undo(&mut self) -> Option<ExitCode> {
+        let why = self.trials.undo?;
+        let table = &self.policy.current().policy.daemon.table;
+        if let Err(error) = Nft::open().and_then(|mut nft| nft.remove_own_table(table)) {
+            let error = format!("table inet {table} is still there; run aldabad firewall remove: {error}");
+            self.speech.tell(Level::Error, format!("degraded what=firewall error={}", quoted(&error)));
+        }
+        Some(if why == WhyBack::Stopping { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
     fn rolled_back(&mut self, now: Duration, why: WhyBack) {
         let Some(trial) = self.trials.now.take() else { return };
-        let file = quoted(&trial.waiting.target().display().to_string());
-        let kept_as = trial.waiting.drop_it();
+        let file = quoted(&trial.file.display().to_string());
+        let kept_as = trial.waiting.and_then(Waiting::drop_it);
         self.speech.tell(Level::Warning, format!("rolled-back file={file} why={}", why.name()));
         self.trials.last = Some(Trial::RolledBack(RolledBack { why, kept_as }));
         self.reload_that_waited(now);
@@ -320,7 +373,7 @@ impl Monitor {
         if let Some(client) = trial.client {
             self.control.answer(now, client, &Answer::ReloadRefused(refused.clone()));
         }
-        drop(trial.waiting.drop_it());
+        drop(trial.waiting);
         self.reload_that_waited(now);
     }
 

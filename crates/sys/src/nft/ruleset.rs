@@ -81,6 +81,14 @@ pub struct Ruleset {
     pub(super) sets: HashMap<(u8, String, String), Vec<Element>>,
 }
 
+impl Ruleset {
+    /// Whether a table for both families of this name has chains.
+    #[must_use]
+    pub fn has_table(&self, name: &str) -> bool {
+        self.chains.iter().any(|chain| chain.name.family == 1 && chain.name.table == name)
+    }
+}
+
 impl Nft {
     /// Reads the ruleset.
     pub fn ruleset(&mut self) -> Result<Ruleset, NftError> {
