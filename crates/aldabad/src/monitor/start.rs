@@ -50,6 +50,10 @@ const FIRST_WORKER: Duration = Duration::from_secs(10);
 /// The worker's user, where the policy names none and this one exists.
 const DEFAULT_USER: &str = "aldaba";
 
+/// What it takes from a descriptor and not as an interruption.
+const SIGNALS: [Signal; 6] =
+    [Signal::Child, Signal::Hangup, Signal::Interrupt, Signal::Terminate, Signal::User1, Signal::User2];
+
 /// What a daemon is started with.
 #[derive(Debug)]
 pub struct Setup {
@@ -123,15 +127,7 @@ impl Monitor {
         // Without it no later moment would be better: a daemon that runs and hears nothing helps nobody.
         CaptureSocket::permitted().map_err(kernel("cannot capture packets"))?;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
-        let all = [
-            Signal::Child,
-            Signal::Hangup,
-            Signal::Interrupt,
-            Signal::Terminate,
-            Signal::User1,
-            Signal::User2,
-        ];
-        let signals = Signals::block(&all).map_err(kernel("cannot listen to signals"))?;
+        let signals = Signals::block(&SIGNALS).map_err(kernel("cannot listen to signals"))?;
         process::adopt_orphans().map_err(kernel("cannot follow what commands leave behind"))?;
         let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
         let clock = StepWatch::open().map_err(kernel("cannot watch the clock"))?;
