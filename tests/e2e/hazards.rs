@@ -1,4 +1,4 @@
-//! Hazards that need more than one door or more than one moment (docs/reliability.md): R5, R6, R18, R21.
+//! Hazards that need more than one door or more than one moment (docs/reliability.md): R3, R5, R6, R18, R21.
 
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Hosts, Program, Wire, cannot_run, until};
+use aldaba_tests::{Hosts, Program, SmallDisk, Wire, cannot_run, until};
 use rustix::process::Signal;
 
 struct Scene {
@@ -16,6 +16,10 @@ struct Scene {
 }
 
 fn scene(config: impl Fn(&Path) -> String) -> Option<Scene> {
+    scene_on(&mut |dir| config(dir))
+}
+
+fn scene_on(config: &mut dyn FnMut(&Path) -> String) -> Option<Scene> {
     if cannot_run().is_some() {
         return None;
     }
@@ -42,6 +46,50 @@ sequence = "7000,8000,9000"
 ports = ["2222/tcp"]
 lease = "2s"
 "#;
+
+/// R3: the disk of the log file is full; the daemon's lines still go to standard error, so the missing ones can be counted.
+#[test]
+fn r3_a_log_without_room_says_what_it_lost() {
+    let mut disk = None;
+    let config = |dir: &Path| {
+        let folder = dir.join("log");
+        std::fs::create_dir(&folder).expect("a folder");
+        let log = folder.join("aldaba.log");
+        format!("{NATIVE}[log]\nstages = true\nfile = \"{}\"\n", log.display())
+    };
+    let Some(scene) = scene_on(&mut |dir| {
+        let config = config(dir);
+        disk = Some(SmallDisk::mount(&dir.join("log"), 1));
+        config
+    }) else {
+        return;
+    };
+    let log = || std::fs::read_to_string(scene.dir.path().join("log/aldaba.log")).expect("the log");
+    let begun = log().lines().count();
+    assert!(begun > 0, "the log has the beginning");
+    let filling = disk.as_ref().expect("mounted").fill();
+    // A page of the log's own may have room left: it is used up too.
+    let full = until(Duration::from_secs(8), || {
+        let before = opened(&scene.daemon);
+        scene.hosts.knock(&[7000, 8000, 9000]);
+        assert!(until(Duration::from_secs(2), || opened(&scene.daemon) > before).is_some(), "doors open");
+        scene.daemon.said().contains("degraded what=log error=")
+    });
+    assert!(full.is_some(), "never full: {}", scene.daemon.said());
+    let before = opened(&scene.daemon);
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    assert!(until(Duration::from_secs(2), || opened(&scene.daemon) > before).is_some(), "and still do");
+    std::fs::remove_file(filling).expect("removed");
+    scene.daemon.wait_for("closed door=ssh");
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    assert!(until(Duration::from_secs(2), || log().contains("log-lines-lost lines=")).is_some(), "{}", log());
+    let text = log();
+    let lost = text.lines().find_map(|line| line.split_once("log-lines-lost lines=")).expect("said").1;
+    let lost: usize = lost.parse().expect("a number");
+    assert!(lost >= 2, "{lost}");
+    assert_eq!(scene.daemon.said().matches("degraded what=log").count(), 1, "said once");
+    println!("figure: R3 log full: {lost} lines lost and counted, doors open all the while");
+}
 
 /// R5: the interface is made anew a hundred times; a knock opens within a second of the link, and nothing grows.
 #[test]

@@ -12,12 +12,14 @@
 )]
 
 pub mod device;
+pub mod disk;
 pub mod hosts;
 pub mod program;
 pub mod sshd;
 pub mod wire;
 
 pub use device::Device;
+pub use disk::SmallDisk;
 pub use hosts::Hosts;
 pub use program::Program;
 pub use sshd::Sshd;

@@ -85,6 +85,22 @@ fn files_are_middle_sized_and_say_what_they_are() {
 }
 
 #[test]
+fn released_programs_have_no_points_to_fail_at() {
+    for name in ["aldabad", "knockd"] {
+        let path = aldaba_tests::program::binary(name);
+        let bytes = std::fs::read(&path).expect("a program");
+        let has = |word: &str| bytes.windows(word.len()).any(|window| window == word.as_bytes());
+        assert!(has("ALDABA_COMMAND"), "{name}: words of the environment would be found");
+        let found = has(aldabad::fault::VARIABLE);
+        assert!(
+            !found,
+            "{}: built with the feature `faults`; run: cargo build --release -p aldabad",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     // Put together here, or this file would find itself.
     let words = ["TO", "FIX", "XX"].map(|start| {

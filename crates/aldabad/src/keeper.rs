@@ -13,6 +13,7 @@ use aldaba_runner::record::{Entry, Moment, Record};
 use aldaba_sys::clock;
 use aldaba_sys::files::{self, LockError, LockFile};
 
+use crate::fault::{self, Point};
 use starts::Starts;
 pub use starts::Survivor;
 
@@ -111,12 +112,16 @@ impl Keeper {
 
     /// Makes a lease durable.
     pub fn put(&mut self, record: &Record, at: &Moment) -> Result<(), JournalError> {
-        self.journal.put(record, at)
+        fault::at(Point::BeforePut)?;
+        self.journal.put(record, at)?;
+        Ok(fault::at(Point::AfterPut)?)
     }
 
     /// Takes a lease out.
     pub fn remove(&mut self, lease: LeaseId) -> Result<(), JournalError> {
-        self.journal.remove(lease)
+        fault::at(Point::BeforeRemove)?;
+        self.journal.remove(lease)?;
+        Ok(fault::at(Point::AfterRemove)?)
     }
 
     /// All leases in it.

@@ -15,6 +15,7 @@ pub mod counts;
 mod demo;
 pub mod doctor;
 pub mod face;
+pub mod fault;
 pub mod firewall;
 pub mod hand;
 pub mod init;
@@ -55,6 +56,7 @@ use worker::Confinement;
 /// The program `aldabad`.
 #[must_use]
 pub fn main_as_aldabad() -> ExitCode {
+    fault::arm();
     let surroundings = Surroundings::of_this_process();
     if let Some(code) = play_role(&surroundings) {
         return code;
@@ -82,6 +84,7 @@ pub fn main_as_aldabad() -> ExitCode {
 /// The program `knockd`.
 #[must_use]
 pub fn main_as_knockd() -> ExitCode {
+    fault::arm();
     let surroundings = Surroundings::of_this_process();
     play_role(&surroundings).unwrap_or_else(|| knockd::run(&surroundings))
 }

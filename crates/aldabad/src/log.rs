@@ -3,11 +3,14 @@
 //! A log that cannot be written is no reason to stop: doors must still close. What is lost is counted.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use aldaba_sys::{files, syslog};
 use jiff::ZonedDateTime;
+
+use crate::fault::{self, Point};
+use crate::wording;
 
 /// knockd's limit for one message; longer ones are cut.
 const LONGEST: usize = 1023;
@@ -47,13 +50,17 @@ pub struct Log {
     file: Option<(PathBuf, File)>,
     syslog: bool,
     lost: u64,
+    /// Lines that are missing in the file since something could last be written there.
+    missing: u64,
+    /// The last line in the file may be a part of one.
+    torn: bool,
 }
 
 impl Log {
     /// A log that writes to standard error only (native), or nowhere yet (knockd).
     #[must_use]
     pub const fn new(form: Form) -> Self {
-        Self { form, file: None, syslog: false, lost: 0 }
+        Self { form, file: None, syslog: false, lost: 0, missing: 0, torn: false }
     }
 
     /// Switches syslog on; it stays on until the end.
@@ -71,9 +78,10 @@ impl Log {
     }
 
     /// Appends to this file from now on; the old one is closed only if the new one opens.
-    pub fn use_file(&mut self, path: &Path) -> std::io::Result<()> {
+    pub fn use_file(&mut self, path: &Path) -> io::Result<()> {
         let file = files::append_log(path)?;
         self.file = Some((path.to_owned(), file));
+        self.torn = false;
         Ok(())
     }
 
@@ -125,10 +133,9 @@ impl Log {
     }
 
     fn native(&mut self, level: Level, text: &str, journal: bool) {
-        let line = if journal { format!("<{}>{text}\n", level as u8) } else { format!("{text}\n") };
-        self.count(&std::io::stderr().write_all(line.as_bytes()));
+        self.say_to_stderr(level, text, journal);
         if self.file.is_some() {
-            self.write_file(&format!("{} {text}\n", ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%:z")));
+            self.write_file(text, "");
         }
         if self.syslog {
             syslog::send(text);
@@ -139,24 +146,72 @@ impl Log {
         let text = cut(text);
         let end = if blank { "\n" } else { "" };
         if echo {
-            self.count(&std::io::stdout().write_all(format!("{text}\n").as_bytes()));
+            self.count(&io::stdout().write_all(format!("{text}\n").as_bytes()));
         }
         if self.file.is_some() {
-            self.write_file(&format!("[{}] {text}\n{end}", ZonedDateTime::now().strftime("%Y-%m-%d %H:%M")));
+            self.write_file(text, end);
         }
         if self.syslog {
             syslog::send(&format!("{text}{end}"));
         }
     }
 
-    fn write_file(&mut self, line: &str) {
-        if let Some((_, file)) = &mut self.file {
-            let written = file.write_all(line.as_bytes());
-            self.count(&written);
+    /// A file that cannot be written (a full disk) is told of where lines still arrive, once until it can be; then the number
+    /// of lines that are missing stands in their place.
+    fn write_file(&mut self, text: &str, end: &str) {
+        if self.missing > 0 {
+            let lost = format!("log-lines-lost lines={}", self.missing);
+            if self.append(&self.stamped(&lost, "")).is_err() {
+                self.missing = self.missing.saturating_add(1);
+                self.lost = self.lost.saturating_add(1);
+                return;
+            }
+            self.missing = 0;
+            self.elsewhere(Level::Warning, &lost);
+        }
+        if let Err(error) = self.append(&self.stamped(text, end)) {
+            self.missing = 1;
+            self.lost = self.lost.saturating_add(1);
+            let path = self.file().map(|path| path.display().to_string()).unwrap_or_default();
+            let error = wording::quoted(&format!("{path}: {error}"));
+            self.elsewhere(Level::Error, &format!("degraded what=log error={error}"));
         }
     }
 
-    fn count(&mut self, written: &std::io::Result<()>) {
+    fn stamped(&self, text: &str, end: &str) -> String {
+        let now = ZonedDateTime::now();
+        match self.form {
+            Form::Native { .. } => format!("{} {text}\n", now.strftime("%Y-%m-%dT%H:%M:%S%:z")),
+            Form::Knockd { .. } => format!("[{}] {text}\n{end}", now.strftime("%Y-%m-%d %H:%M")),
+        }
+    }
+
+    /// Appends a line, and begins a new one first where the last one was cut off.
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        let Some((_, file)) = &mut self.file else { return Ok(()) };
+        fault::at(Point::BeforeLogWrite)?;
+        let line = if self.torn { format!("\n{line}") } else { line.to_owned() };
+        let written = file.write(line.as_bytes())?;
+        self.torn = written < line.len();
+        if self.torn { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    /// Says a line about the file where lines go beside it.
+    fn elsewhere(&mut self, level: Level, text: &str) {
+        if let Form::Native { journal } = self.form {
+            self.say_to_stderr(level, text, journal);
+        }
+        if self.syslog {
+            syslog::send(text);
+        }
+    }
+
+    fn say_to_stderr(&mut self, level: Level, text: &str, journal: bool) {
+        let line = if journal { format!("<{}>{text}\n", level as u8) } else { format!("{text}\n") };
+        self.count(&io::stderr().write_all(line.as_bytes()));
+    }
+
+    fn count(&mut self, written: &io::Result<()>) {
         if written.is_err() {
             self.lost = self.lost.saturating_add(1);
         }
@@ -165,7 +220,7 @@ impl Log {
 
 /// A line on standard output. Nobody reads any more: no reason to stop.
 pub fn aloud(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Control characters escaped: no byte from a file or a command forges a line or moves a terminal's cursor.
@@ -212,6 +267,28 @@ mod tests {
         assert!(lines[0].starts_with('[') && lines[0][17..].starts_with("] "), "{}", lines[0]);
         assert_eq!(&lines[1][stamp..], "A: running command: true");
         assert_eq!(lines[2..], ["", ""]);
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_counted_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::new(Form::Knockd { echo: false });
+        // Takes nothing, as a full disk.
+        log.file = Some(("/dev/full".into(), File::options().append(true).open("/dev/full").unwrap()));
+        for line in ["a", "b", "c"] {
+            log.say(Level::Notice, line);
+        }
+        assert_eq!((log.lost(), log.missing), (3, 3));
+        let path = dir.path().join("log");
+        log.use_file(&path).unwrap();
+        // Half a line, from before.
+        std::fs::write(&path, "[2026-11-24 09:50] hal").unwrap();
+        log.torn = true;
+        log.say(Level::Notice, "A: door: Stage 1");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let words: Vec<&str> = text.lines().map(|line| line.split_once("] ").unwrap().1).collect();
+        assert_eq!(words, ["hal", "log-lines-lost lines=3", "A: door: Stage 1"]);
+        assert_eq!((log.lost(), log.missing), (3, 0));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use aldaba_gate::spa::{Guard, PublicKey, Record, Store, StoreFailed, Timestamp};
 use aldaba_runner::journal::Storage;
 use redb::{Database, ReadableDatabase, TableDefinition};
 
+use crate::fault::{self, Point};
+
 pub use forget::KEPT;
 
 const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("records");
@@ -219,7 +221,9 @@ impl Store for Replay {
     }
 
     fn commit(&mut self, device: &PublicKey, record: &Record) -> Result<(), StoreFailed> {
-        self.commit_all([(device, record)])
+        fault::at(Point::BeforeCommit).map_err(|_| StoreFailed)?;
+        self.commit_all([(device, record)])?;
+        fault::at(Point::AfterCommit).map_err(|_| StoreFailed)
     }
 }
 

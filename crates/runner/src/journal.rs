@@ -50,6 +50,12 @@ pub enum JournalError {
     Io(String),
 }
 
+impl From<std::io::Error> for JournalError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
 /// The open journal.
 #[derive(Debug)]
 pub struct Journal {

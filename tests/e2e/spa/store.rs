@@ -1,44 +1,12 @@
 //! Replay records when the daemon is killed, the disk is full, the store is lost, the clock is doubtful.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
 
+use aldaba_tests::SmallDisk;
 use rustix::process::Signal;
 
 use super::*;
-
-/// A small file system of its own on a folder.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(on: &Path, megabytes: u32) -> Self {
-        let options = format!("size={megabytes}m,mode=0700");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(on)
-            .status()
-            .expect("mount runs");
-        assert!(mounted.success());
-        Self(on.to_owned())
-    }
-
-    /// Writes until there is no room for one more block.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("filling");
-        let mut file = File::create(&path).expect("a file");
-        while file.write_all(&[7; 4096]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the daemon may not be gone yet.
-        Command::new("umount").arg("-l").arg(&self.0).status().ok();
-    }
-}
 
 impl Scene {
     fn state(&self, name: &str) -> PathBuf {

@@ -10,6 +10,7 @@ use aldaba_sys::process::{Ending, Kill};
 use aldaba_sys::spawn::{self, Child, Conduct, Mark, Program};
 
 use super::survivors::Survivors;
+use crate::fault::{self, Point};
 
 /// What is kept of a command's output, to be shown when it fails.
 const KEPT: usize = 4096;
@@ -83,7 +84,9 @@ impl Commands {
         command: &Rendered,
         limit: Option<Duration>,
     ) -> std::io::Result<u32> {
+        fault::at(Point::before(part))?;
         let child = spawn_with(style, command, self.capabilities)?;
+        fault::pass(Point::after(part));
         let pid = child.pid;
         self.running.insert(job, Running { child, part, kept: Vec::new(), limit });
         Ok(pid)

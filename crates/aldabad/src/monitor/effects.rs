@@ -8,6 +8,7 @@ use aldaba_sys::clock;
 use super::commands::Ended;
 use super::{Monitor, RETRY};
 use crate::closer::{CloserHandle, LogTarget};
+use crate::fault::{self, Point};
 use crate::log::Level;
 use crate::wording;
 
@@ -129,6 +130,7 @@ impl Monitor {
 
     /// A command has ended.
     pub(super) fn command_ended(&mut self, now: Duration, ended: &Ended) {
+        fault::pass(Point::ended(ended.part));
         if ended.part == Part::Start {
             self.keeper.iter_mut().for_each(|keeper| keeper.forget_start(ended.pid));
         }

@@ -9,6 +9,7 @@ use aldaba_runner::lease::Place;
 use aldaba_sys::nft::{DoorSpec, Nft, NftError, Ours, SetName, SpaPort, TableId, TableSpec};
 
 use super::Monitor;
+use crate::fault::{self, Point};
 
 /// The kernel's firewall, opened when a policy first needs it.
 #[derive(Debug)]
@@ -123,13 +124,17 @@ impl Firewall {
     /// Puts an address into a set, or prolongs it there.
     pub(super) fn set(&mut self, place: &Place, address: IpAddr, timeout: Duration) -> Result<(), String> {
         let set = self.name(place, address)?;
-        self.nft()?.add_element(&set, address, timeout).map_err(|error| error.to_string())
+        fault::at(Point::BeforeElement).map_err(|error| error.to_string())?;
+        self.nft()?.add_element(&set, address, timeout).map_err(|error| error.to_string())?;
+        fault::at(Point::AfterElement).map_err(|error| error.to_string())
     }
 
     /// Takes an address out of a set.
     pub(super) fn delete(&mut self, place: &Place, address: IpAddr) -> Result<(), String> {
         let set = self.name(place, address)?;
-        self.nft()?.delete_element(&set, address).map_err(|error| error.to_string())
+        fault::at(Point::BeforeElementDelete).map_err(|error| error.to_string())?;
+        self.nft()?.delete_element(&set, address).map_err(|error| error.to_string())?;
+        fault::at(Point::AfterElementDelete).map_err(|error| error.to_string())
     }
 
     fn nft(&mut self) -> Result<&mut Nft, String> {

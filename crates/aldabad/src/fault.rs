@@ -1,0 +1,92 @@
+//! Named points at which a test makes the daemon die, hang or fail (docs/reliability.md, "Faults").
+//!
+//! Only a program built with the feature `faults` heeds them, and no program that is released is: without it the functions
+//! here are empty, and `tests/house` sees that nothing of them is left.
+
+use aldaba_runner::Part;
+
+#[cfg(feature = "faults")]
+mod armed;
+
+#[cfg(feature = "faults")]
+pub use armed::{VARIABLE, arm, at, pass};
+
+/// A point, named after what it stands beside. The monitor passes them, and the worker the two of the replay store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// A lease is about to be made durable.
+    BeforePut,
+    /// It is durable, and nobody knows yet.
+    AfterPut,
+    /// A record is about to be taken out of the journal.
+    BeforeRemove,
+    /// It is out.
+    AfterRemove,
+    /// A start command is about to be started.
+    BeforeStart,
+    /// It runs, and nobody knows yet.
+    AfterStart,
+    /// It has ended, and nobody knows yet.
+    AfterStartEnded,
+    /// A stop command is about to be started.
+    BeforeStop,
+    /// It runs, and nobody knows yet.
+    AfterStop,
+    /// It has ended, and nobody knows yet.
+    AfterStopEnded,
+    /// An element is about to go to the kernel.
+    BeforeElement,
+    /// The kernel has it, and nobody knows yet.
+    AfterElement,
+    /// An element is about to be taken out.
+    BeforeElementDelete,
+    /// It is out, and nobody knows yet.
+    AfterElementDelete,
+    /// The replay record of a datagram is about to be made durable.
+    BeforeCommit,
+    /// It is durable, and nobody knows yet.
+    AfterCommit,
+    /// A line is about to go into the log file.
+    BeforeLogWrite,
+}
+
+impl Point {
+    /// Before a command is started.
+    pub(crate) const fn before(part: Part) -> Self {
+        match part {
+            Part::Start => Self::BeforeStart,
+            Part::Stop => Self::BeforeStop,
+        }
+    }
+
+    /// After it was started.
+    pub(crate) const fn after(part: Part) -> Self {
+        match part {
+            Part::Start => Self::AfterStart,
+            Part::Stop => Self::AfterStop,
+        }
+    }
+
+    /// After it has ended.
+    pub(crate) const fn ended(part: Part) -> Self {
+        match part {
+            Part::Start => Self::AfterStartEnded,
+            Part::Stop => Self::AfterStopEnded,
+        }
+    }
+}
+
+/// Reads what is wished for. To be called first of all.
+#[cfg(not(feature = "faults"))]
+pub(crate) const fn arm() {}
+
+/// The process may die or hang here, or what follows fail with this error.
+#[cfg(not(feature = "faults"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature it fails")]
+pub(crate) const fn at(_: Point) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// The process may die or hang here.
+#[cfg(not(feature = "faults"))]
+pub(crate) const fn pass(_: Point) {}

@@ -1,0 +1,164 @@
+//! What the points do in a program built for tests: what its environment wishes.
+//!
+//! `ALDABA_FAULT=POINT=ACTION[*TIMES][,...]`: `kill` and `hang` at that point, or `fail` there, always or so many times.
+//! A worker begins without an environment and looks at its monitor's, before it locks itself in. The closer heeds nothing:
+//! it is what is left when the others have died.
+
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use aldaba_sys::clock;
+use aldaba_sys::process::{self, Kill};
+
+use super::Point;
+use crate::role::Role;
+
+/// The variable of the environment.
+pub const VARIABLE: &str = "ALDABA_FAULT";
+
+static ARMED: OnceLock<Vec<Armed>> = OnceLock::new();
+
+#[derive(Debug)]
+struct Armed {
+    point: Point,
+    action: Action,
+    /// How often it still acts.
+    left: AtomicU32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Kill,
+    Hang,
+    Fail,
+}
+
+impl Point {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::BeforePut,
+        Self::AfterPut,
+        Self::BeforeRemove,
+        Self::AfterRemove,
+        Self::BeforeStart,
+        Self::AfterStart,
+        Self::AfterStartEnded,
+        Self::BeforeStop,
+        Self::AfterStop,
+        Self::AfterStopEnded,
+        Self::BeforeElement,
+        Self::AfterElement,
+        Self::BeforeElementDelete,
+        Self::AfterElementDelete,
+        Self::BeforeCommit,
+        Self::AfterCommit,
+        Self::BeforeLogWrite,
+    ];
+
+    /// As the variable has it: `before-put`.
+    #[must_use]
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for c in format!("{self:?}").chars() {
+            if c.is_ascii_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(c.to_ascii_lowercase());
+        }
+        name
+    }
+}
+
+/// Reads what is wished for. To be called first of all.
+///
+/// # Panics
+/// When the variable says what no point or action is: a test must not pass because of a slip.
+pub fn arm() {
+    if Role::of(&std::env::args_os().collect::<Vec<_>>()) == Some(Role::Closer) {
+        return;
+    }
+    let wish = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
+    let armed = wish.or_else(wish_of_the_monitor).unwrap_or_default();
+    let armed = armed
+        .split(',')
+        .filter(|word| !word.is_empty())
+        .map(|word| Armed::read(word).unwrap_or_else(|| panic!("{VARIABLE}: {word:?} is no fault")));
+    ARMED.get_or_init(|| armed.collect());
+}
+
+fn wish_of_the_monitor() -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{}/environ", process::parent_id())).ok()?;
+    let variables =
+        environment.split(|byte| *byte == 0).filter_map(|variable| std::str::from_utf8(variable).ok());
+    variables
+        .filter_map(|variable| variable.split_once('='))
+        .find(|(name, _)| *name == VARIABLE)
+        .map(|(_, wish)| wish.to_owned())
+}
+
+impl Armed {
+    fn read(word: &str) -> Option<Self> {
+        let (name, action) = word.split_once('=')?;
+        let (action, times) = action.split_once('*').unwrap_or((action, "4294967295"));
+        let action = match action {
+            "kill" => Action::Kill,
+            "hang" => Action::Hang,
+            "fail" => Action::Fail,
+            _ => return None,
+        };
+        let point = Point::ALL.into_iter().find(|point| point.name() == name)?;
+        Some(Self { point, action, left: AtomicU32::new(times.parse().ok()?) })
+    }
+
+    /// Whether it still acts; counted.
+    fn acts(&self) -> bool {
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+/// The process may die or hang here, or what follows fail with this error.
+pub fn at(point: Point) -> io::Result<()> {
+    let armed = ARMED.get().into_iter().flatten().find(|armed| armed.point == point && armed.acts());
+    match armed.map(|armed| armed.action) {
+        None => Ok(()),
+        Some(Action::Fail) => Err(io::Error::from(io::ErrorKind::StorageFull)),
+        Some(action) => {
+            eprintln!(
+                "fault: {} at {}",
+                if action == Action::Kill { "killed" } else { "hangs" },
+                point.name()
+            );
+            if action == Action::Kill {
+                process::signal_pid(process::id(), Kill::Kill).ok();
+            }
+            loop {
+                clock::rest(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+/// The process may die or hang here.
+pub fn pass(point: Point) {
+    at(point).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_read_and_slips_are_not() {
+        for point in Point::ALL {
+            let armed = Armed::read(&format!("{}=fail*2", point.name())).expect("a wish");
+            assert_eq!((armed.point, armed.action), (point, Action::Fail));
+            assert_eq!([armed.acts(), armed.acts(), armed.acts()], [true, true, false]);
+        }
+        assert_eq!(Point::BeforeElementDelete.name(), "before-element-delete");
+        for slip in ["before-put", "before-put=explode", "beforeput=kill", "before-put=fail*x"] {
+            assert!(Armed::read(slip).is_none(), "{slip}");
+        }
+    }
+}

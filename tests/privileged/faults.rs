@@ -1,0 +1,264 @@
+//! The daemon killed at every point of a lease's life (hazard R1), and a store that fails (R3): this very program, built with
+//! the points of `aldabad::fault`, starts itself as the daemon. What is released has none of them.
+//!
+//! No test harness: the daemon starts its worker and closer from its own program, so this is all of them, and the tests.
+#![expect(clippy::disallowed_methods, reason = "starts itself as the daemon; real daemons take real time")]
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use aldaba_tests::{Device, Hosts, Program, cannot_run, device, until};
+use aldabad::fault::{Point, VARIABLE};
+use aldabad::role::Role;
+
+/// Scenes at a time: they mostly wait.
+const AT_ONCE: usize = 10;
+const LEASE: Duration = Duration::from_secs(1);
+const KNOCK: [u16; 3] = [7000, 8000, 9000];
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if Role::of(&arguments).is_some() || arguments.get(1).is_some_and(|word| word == "run") {
+        return aldabad::main_as_aldabad();
+    }
+    let words: Vec<String> =
+        arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let tests: [(&str, fn()); 4] = [
+        ("r1_killed_at_any_point_of_a_command_lease", r1_killed_at_any_point_of_a_command_lease),
+        ("r1_killed_at_any_point_of_an_element_lease", r1_killed_at_any_point_of_an_element_lease),
+        ("r3_a_journal_that_fails_opens_nothing", r3_a_journal_that_fails_opens_nothing),
+        ("r3_a_commit_that_fails_admits_nobody", r3_a_commit_that_fails_admits_nobody),
+    ];
+    let wanted =
+        |name: &str| words.iter().filter(|word| !word.starts_with('-')).all(|word| name.contains(word));
+    let list = words.iter().any(|word| word == "--list");
+    let mut passed = 0;
+    for (name, test) in tests.into_iter().filter(|(name, _)| wanted(name)) {
+        if list {
+            println!("{name}: test");
+        } else if cannot_run().is_none() {
+            test();
+            println!("test {name} ... ok");
+            passed += 1;
+        }
+    }
+    if !list {
+        println!("test result: ok. {passed} passed; 0 failed");
+    }
+    ExitCode::SUCCESS
+}
+
+/// A daemon with a fault, on hosts of its own.
+struct Scene {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+    daemon: Program,
+}
+
+/// A door by command, one by element.
+fn config(dir: &Path) -> String {
+    let file = dir.join("open-{ip}");
+    let file = file.display();
+    format!(
+        "interfaces = [\"srv0\"]\n[[door]]\nname = \"web\"\nsequence = \"7000,8000,9000\"\nlease = \"1s\"\n\
+         close-sequence = \"9100,8100\"\n\
+         start = [\"/usr/bin/touch\", \"{file}\"]\nstop = [\"/bin/rm\", \"-f\", \"{file}\"]\n\
+         [[door]]\nname = \"ssh\"\nsequence = \"7001,8001,9001\"\nclose-sequence = \"9101,8101\"\nlease = \"1s\"\n\
+         ports = [\"2222/tcp\"]\n"
+    )
+}
+
+fn start(hosts: &Hosts, dir: &Path, faults: &str) -> Program {
+    let this = std::env::current_exe().expect("this program");
+    let (config, state, control) = (dir.join("aldaba.toml"), dir.join("state"), dir.join("control.sock"));
+    let output = dir.join("output");
+    let text = |path: &Path| path.to_str().expect("plain").to_owned();
+    let wish = format!("{VARIABLE}={faults}");
+    let words = ["env".to_owned(), wish, text(&this), "run".to_owned()].into_iter();
+    let options = [("--config", config), ("--state-dir", state), ("--control", control)];
+    let words: Vec<String> =
+        words.chain(options.iter().flat_map(|(name, path)| [(*name).to_owned(), text(path)])).collect();
+    let before = std::fs::read_to_string(&output).unwrap_or_default().matches("started version=").count();
+    let program = Program::start(hosts, &words.iter().map(String::as_str).collect::<Vec<_>>(), &output);
+    program.wait_until("it starts", |said| said.matches("started version=").count() > before);
+    program
+}
+
+impl Scene {
+    fn new(config: impl FnOnce(&Path) -> String, faults: &str) -> Self {
+        let hosts = Hosts::new();
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("aldaba.toml"), config(dir.path())).expect("written");
+        let daemon = start(&hosts, dir.path(), faults);
+        Self { hosts, dir, daemon }
+    }
+
+    fn again(&mut self) {
+        self.daemon = start(&self.hosts, self.dir.path(), "");
+    }
+
+    fn has_file(&self) -> bool {
+        self.dir.path().join("open-10.9.0.2").exists()
+    }
+
+    fn has_element(&self) -> bool {
+        self.hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]).contains("10.9.0.2")
+    }
+
+    fn closes_within(&self, limit: Duration, is_open: impl Fn() -> bool, point: Point) -> Duration {
+        let took = until(limit, || !is_open());
+        let said = || format!("{point:?}: still open after {limit:?}:\n{}", self.daemon.said());
+        took.unwrap_or_else(|| panic!("{}", said()))
+    }
+}
+
+/// Runs these scenes, some at a time.
+fn each<T: Copy + Send + Sync>(scenes: &[T], run: impl Fn(T) -> Duration + Sync) -> Duration {
+    let mut worst = Duration::ZERO;
+    for some in scenes.chunks(AT_ONCE) {
+        let took = std::thread::scope(|scope| {
+            let threads: Vec<_> = some.iter().map(|scene| scope.spawn(|| run(*scene))).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Duration>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads.into_iter().map(join).max()
+        });
+        worst = worst.max(took.unwrap_or_default());
+    }
+    worst
+}
+
+fn r1_killed_at_any_point_of_a_command_lease() {
+    use Point::{
+        AfterPut, AfterRemove, AfterStart, AfterStartEnded, AfterStop, AfterStopEnded, BeforePut,
+        BeforeRemove, BeforeStart, BeforeStop,
+    };
+    let points = [
+        BeforePut,
+        AfterPut,
+        BeforeStart,
+        AfterStart,
+        AfterStartEnded,
+        BeforeStop,
+        AfterStop,
+        AfterStopEnded,
+        BeforeRemove,
+        AfterRemove,
+    ];
+    let scenes: Vec<(Point, bool)> =
+        points.into_iter().flat_map(|point| [(point, false), (point, true)]).collect();
+    let worst = each(&scenes, |(point, everything)| command_scene(point, everything));
+    println!(
+        "figure: R1 killed at {} points of a command lease, everything or the monitor alone: closed {} ms late at most",
+        points.len(),
+        worst.as_millis()
+    );
+}
+
+/// Stops the daemon at this point and kills it there: everything, and it starts again after the deadline; or the monitor
+/// alone, and nobody starts it. How late the door was closed.
+fn command_scene(point: Point, everything: bool) -> Duration {
+    let mut scene = Scene::new(config, &format!("{}=hang", point.name()));
+    scene.hosts.knock(&KNOCK);
+    let knocked = Instant::now();
+    scene.daemon.wait_for(&format!("fault: hangs at {}", point.name()));
+    let late = if everything {
+        scene.daemon.kill_everything();
+        std::thread::sleep((LEASE + Duration::from_millis(200)).saturating_sub(knocked.elapsed()));
+        scene.again();
+        scene.closes_within(Duration::from_secs(1), || scene.has_file(), point)
+    } else {
+        scene.daemon.kill_alone();
+        // A lease begins when its start command is handed out, so this is its deadline at the latest.
+        let deadline = knocked + LEASE;
+        let now = Instant::now();
+        let limit = deadline.saturating_duration_since(now) + Duration::from_secs(1);
+        // What a killed daemon had just begun needs its moment.
+        std::thread::sleep(limit.saturating_sub(Duration::from_millis(900)).min(LEASE));
+        scene.closes_within(limit, || scene.has_file(), point);
+        Instant::now().saturating_duration_since(deadline)
+    };
+    if !everything {
+        scene.again();
+    }
+    // Nothing is opened again later, and nothing is left in the journal.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!scene.has_file(), "{point:?}: opened again:\n{}", scene.daemon.said());
+    scene.hosts.knock(&KNOCK);
+    scene.daemon.wait_until("it works again", |_| scene.has_file());
+    assert!(scene.daemon.stop().success());
+    assert!(!scene.has_file(), "{point:?}: {}", scene.daemon.said());
+    late
+}
+
+fn r1_killed_at_any_point_of_an_element_lease() {
+    use Point::{AfterElement, AfterPut, BeforeElement, BeforePut, BeforeRemove};
+    let points = [BeforeElement, AfterElement, BeforePut, AfterPut, BeforeRemove];
+    let worst = each(&points, |point| {
+        let mut scene = Scene::new(config, &format!("{}=hang", point.name()));
+        scene.hosts.knock(&[7001, 8001, 9001]);
+        let knocked = Instant::now();
+        scene.daemon.wait_for(&format!("fault: hangs at {}", point.name()));
+        scene.daemon.kill_everything();
+        let left = (LEASE + Duration::from_millis(500)).saturating_sub(knocked.elapsed());
+        let listener = scene.hosts.listen(2222);
+        scene.closes_within(left.max(Duration::from_millis(400)), || scene.hosts.reachable(2222), point);
+        let late = knocked.elapsed().saturating_sub(LEASE);
+        drop(listener);
+        scene.again();
+        let gone = until(Duration::from_secs(5), || !scene.has_element());
+        assert!(gone.is_some(), "{point:?}: an element is left");
+        late
+    });
+    println!(
+        "figure: R1 killed at {} points of an nftables lease: closed {} ms after the deadline at most, without a restart",
+        points.len(),
+        worst.as_millis()
+    );
+}
+
+/// Before a record is durable, and when it is but the journal says it is not.
+fn r3_a_journal_that_fails_opens_nothing() {
+    each(&[Point::BeforePut, Point::AfterPut], |point| {
+        let mut scene = Scene::new(config, &format!("{}=fail*1", point.name()));
+        scene.hosts.knock(&KNOCK);
+        scene.daemon.wait_for("journal-error");
+        scene.daemon.wait_for("refused door=web address=10.9.0.2");
+        assert!(!scene.has_file(), "{point:?}: {}", scene.daemon.said());
+        // The next one works, without a restart, and ends.
+        scene.hosts.knock(&KNOCK);
+        scene.daemon.wait_for("opened door=web");
+        scene.closes_within(LEASE + Duration::from_secs(1), || scene.has_file(), point);
+        assert!(scene.daemon.stop().success());
+        Duration::ZERO
+    });
+}
+
+/// Before the replay record is durable, and when it is but the store says it is not.
+fn r3_a_commit_that_fails_admits_nobody() {
+    const SPA: &str = "interfaces = [\"srv0\"]\n[spa]\nport = 42731\ntrust-clock = true\n\
+        [[door]]\nname = \"ssh\"\nspa = true\nports = [\"2222/tcp\"]\nlease = \"2s\"\n";
+    each(&[Point::BeforeCommit, Point::AfterCommit], |point| {
+        let alice = Device::new(1);
+        let prepare = |dir: &Path| {
+            device::write_server(dir, &alice.line("", "alice"));
+            aldabad::monitor::make_store(&dir.join("state")).expect("as init makes it");
+            SPA.to_owned()
+        };
+        let scene = Scene::new(prepare, &format!("{}=fail*1", point.name()));
+        let knock = || {
+            let (datagram, _) = alice.seal(device::open("ssh", None));
+            device::send(&scene.hosts, aldaba_tests::hosts::CLIENT.into(), 42731, &datagram);
+            datagram
+        };
+        let refused = knock();
+        scene.daemon.wait_for("why=store");
+        knock();
+        scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+        device::send(&scene.hosts, aldaba_tests::hosts::CLIENT.into(), 42731, &refused);
+        scene.daemon.wait_for("why=repeated");
+        assert_eq!(scene.daemon.said().matches("opened door").count(), 1, "{}", scene.daemon.said());
+        Duration::ZERO
+    });
+}
