@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aldaba_spa::{
@@ -44,12 +44,12 @@ pub fn open(door: &str, bound: Option<IpAddr>) -> Operation {
 pub struct Device {
     key: u8,
     gate: u8,
-    sealed: AtomicU8,
+    sealed: AtomicU32,
 }
 
 impl Device {
     pub const fn new(key: u8) -> Self {
-        Self { key, gate: 8, sealed: AtomicU8::new(0) }
+        Self { key, gate: 8, sealed: AtomicU32::new(0) }
     }
 
     /// One with a bundle of another server's gate.
@@ -73,7 +73,9 @@ impl Device {
         let psk = device_psk(&Psk::new([7; 32]), 0, &key.public());
         let lock: Lock = SecretKey::new(&[9; 32]).lock(Psk::new([self.gate; 32]), Audience::default());
         let request = Request { operation, time };
-        let sealed = seal(&key, &psk, &lock, &request, 5, &[number; 32]).expect("sealed");
+        let mut ephemeral = [self.key; 32];
+        ephemeral[..4].copy_from_slice(&number.to_le_bytes());
+        let sealed = seal(&key, &psk, &lock, &request, 5, &ephemeral).expect("sealed");
         (sealed.datagram, sealed.id)
     }
 

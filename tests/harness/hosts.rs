@@ -180,7 +180,8 @@ fn syn(source: IpAddr, port: u16) {
     connect(&socket, &to).ok();
 }
 
-fn inside<T: Send>(ns: &str, code: impl FnOnce() -> T + Send) -> T {
+/// Runs code in a network namespace of this name, on a thread of its own.
+pub fn inside<T: Send>(ns: &str, code: impl FnOnce() -> T + Send) -> T {
     let handle = File::open(format!("/run/netns/{ns}")).unwrap();
     std::thread::scope(|scope| {
         let thread = scope.spawn(move || {

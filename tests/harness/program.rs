@@ -49,15 +49,21 @@ impl Program {
     /// The same with more words on its command line.
     pub fn aldabad_with(hosts: &Hosts, dir: &Path, config: &str, more: &[&str]) -> Self {
         std::fs::write(dir.join("aldaba.toml"), config).unwrap();
-        Self::run_aldabad(hosts, dir, more)
+        Self::run_aldabad(hosts, dir, &[], more)
+    }
+
+    /// The same, by a program that stands before its words: one that sets limits.
+    pub fn aldabad_within(hosts: &Hosts, dir: &Path, config: &str, prefix: &[&str]) -> Self {
+        std::fs::write(dir.join("aldaba.toml"), config).unwrap();
+        Self::run_aldabad(hosts, dir, prefix, &[])
     }
 
     /// Starts `aldabad run` with the configuration that is there.
     pub fn aldabad_again(hosts: &Hosts, dir: &Path) -> Self {
-        Self::run_aldabad(hosts, dir, &[])
+        Self::run_aldabad(hosts, dir, &[], &[])
     }
 
-    fn run_aldabad(hosts: &Hosts, dir: &Path, more: &[&str]) -> Self {
+    fn run_aldabad(hosts: &Hosts, dir: &Path, prefix: &[&str], more: &[&str]) -> Self {
         let (program, config) = (binary("aldabad"), dir.join("aldaba.toml"));
         let (state, control) = (dir.join("state"), dir.join("control.sock"));
         let words = [
@@ -72,7 +78,7 @@ impl Program {
         ];
         let output = dir.join("output");
         let before = read(&output).matches("started version=").count();
-        let program = Self::start(hosts, &[&words[..], more].concat(), &output);
+        let program = Self::start(hosts, &[prefix, &words, more].concat(), &output);
         program.wait_until("it starts", |text| text.matches("started version=").count() > before);
         program
     }

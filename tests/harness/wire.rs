@@ -59,15 +59,22 @@ impl Wire {
 
     /// SYNs from ever new sources to these ports, so many a second, until told to stop; how many it was.
     pub fn flood(&mut self, ports: &[u16], each_second: u32, stop: &AtomicBool) -> u64 {
+        self.flood_with(each_second, stop, |sent| {
+            let number = u32::try_from(sent % (1 << 22)).unwrap();
+            let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 1)) + number);
+            let port = ports[usize::try_from(sent).unwrap() % ports.len()];
+            Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN).sequence(number)
+        })
+    }
+
+    /// Frames made from their number, so many a second, until told to stop or for a minute; how many it was.
+    pub fn flood_with(&mut self, each_second: u32, stop: &AtomicBool, frame: impl Fn(u64) -> Frame) -> u64 {
         let start = Instant::now();
         let mut sent = 0_u64;
         while !stop.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(60) {
             let due = start.elapsed().as_micros() * u128::from(each_second) / 1_000_000;
             while u128::from(sent) < due {
-                let number = u32::try_from(sent % (1 << 22)).unwrap();
-                let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 1)) + number);
-                let port = ports[usize::try_from(sent).unwrap() % ports.len()];
-                self.send(&Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN).sequence(number));
+                self.send(&frame(sent));
                 sent += 1;
             }
             std::thread::sleep(Duration::from_millis(1));

@@ -1,0 +1,281 @@
+//! Too much of everything (docs/reliability.md): R9, R11, R12, R14, R25. One flood at a time: each wants the machine.
+#![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
+
+#[path = "overload/scan.rs"]
+mod scan;
+#[path = "overload/soak.rs"]
+mod soak;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aldaba_packet::Link;
+use aldaba_packet::build::{Frame, flag};
+use aldaba_tests::hosts::{CLIENT, SERVER};
+use aldaba_tests::{Device, Hosts, Program, Wire, cannot_run, device, until};
+
+const SPA_PORT: u16 = 42731;
+const MEGABYTE: u64 = 1 << 20;
+/// A debug build takes its time over each frame.
+const SLOWER: u32 = if cfg!(debug_assertions) { 4 } else { 1 };
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+struct Scene {
+    hosts: Hosts,
+    /// Goes with the scene.
+    _dir: tempfile::TempDir,
+    daemon: Program,
+    alice: Device,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// A door by command that takes its time, two by element: by sequence and by datagram.
+fn config(dir: &Path) -> String {
+    let file = dir.join("open-{ip}");
+    let file = file.display();
+    format!(
+        "interfaces = [\"srv0\"]\n[spa]\nport = {SPA_PORT}\ntrust-clock = true\n\
+         [[door]]\nname = \"slow\"\nsequence = \"7000,8000,9000\"\nlease = \"30s\"\n\
+         start = [\"/bin/sleep\", \"0.2\"]\nstop = [\"/bin/true\"]\n\
+         [[door]]\nname = \"web\"\nsequence = \"7100,8100,9100\"\nlease = \"60s\"\n\
+         start = [\"/usr/bin/touch\", \"{file}\"]\nstop = [\"/bin/rm\", \"-f\", \"{file}\"]\n\
+         [[door]]\nname = \"ssh\"\nsequence = \"7200,8200,9200\"\nspa = true\nlease = \"60s\"\nports = [\"2222/tcp\"]\n"
+    )
+}
+
+/// `prefix` stands before the daemon's own words.
+fn scene(prefix: &[&str]) -> Option<Scene> {
+    if cannot_run().is_some() {
+        return None;
+    }
+    let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let hosts = Hosts::new();
+    // In memory: a busy disk would measure itself.
+    let dir = tempfile::tempdir_in("/dev/shm").expect("a folder");
+    let alice = Device::new(1);
+    device::write_server(dir.path(), &alice.line("", "alice"));
+    aldabad::monitor::make_store(&dir.path().join("state")).expect("as init makes it");
+    let daemon = Program::aldabad_within(&hosts, dir.path(), &config(dir.path()), prefix);
+    Some(Scene { hosts, _dir: dir, daemon, alice, _alone: alone })
+}
+
+/// Resident bytes of a process.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or_default() * 1024
+}
+
+/// The middle one and the 95th of a hundred.
+fn middle_and_worst(mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort_unstable();
+    let at = |part: usize| times.get((times.len() * part / 100).min(times.len() - 1)).copied();
+    (at(50).expect("some"), at(95).expect("some"))
+}
+
+impl Scene {
+    /// Monitor, worker and closer, without the commands of doors.
+    fn resident(&self) -> u64 {
+        let name = |pid: &u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let ours = self.daemon.children().into_iter().filter(|pid| name(pid).starts_with(b"aldabad: "));
+        ours.map(resident).sum::<u64>() + resident(self.daemon.pid())
+    }
+
+    /// How many processes there are on the server.
+    fn processes(&self) -> usize {
+        // The `ip` that asks runs there itself.
+        self.hosts.on_server(&["ip", "netns", "pids", &self.hosts.server]).lines().count() - 1
+    }
+
+    /// Runs something while frames of this making go out, so many a second; how many did.
+    fn flooded<T>(
+        &self,
+        each_second: u32,
+        frame: impl Fn(u64) -> Frame + Send,
+        work: impl FnOnce() -> T,
+    ) -> (u64, T) {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let flood =
+                scope.spawn(|| self.hosts.as_client(|| Wire::open().flood_with(each_second, &stop, frame)));
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            stop.store(true, Ordering::Relaxed);
+            let sent = flood.join().expect("the flood");
+            (sent, done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    fn events(&self, word: &str) -> usize {
+        self.daemon.said().matches(word).count()
+    }
+
+    /// One knock by a sequence, without a second try; how long the door took.
+    fn knock(&self, ports: &[u16], door: &str) -> Option<Duration> {
+        let word = format!("ed door={door} address={CLIENT}");
+        let before = self.events(&word);
+        let begun = Instant::now();
+        self.hosts.knock(ports);
+        until(Duration::from_secs(1), || self.events(&word) > before).map(|_| begun.elapsed())
+    }
+
+    /// One datagram, without a second try.
+    fn send(&self) -> Option<Duration> {
+        let word = format!("ed door=ssh address={CLIENT}");
+        let before = self.events(&word);
+        let (datagram, _) = self.alice.seal(device::open("ssh", None));
+        let begun = Instant::now();
+        device::send(&self.hosts, CLIENT.into(), SPA_PORT, &datagram);
+        until(Duration::from_secs(1), || self.events(&word) > before).map(|_| begun.elapsed())
+    }
+}
+
+/// A spoofed SYN: ever new sources, each of them through these ports.
+fn syn(number: u64, ports: &[u16]) -> Frame {
+    let steps = ports.len() as u64;
+    let source = u32::try_from(number / steps % (1 << 22)).expect("small");
+    let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 1)) + source);
+    let port = ports[usize::try_from(number % steps).expect("small")];
+    let sequence = u32::try_from(number % (1 << 31)).expect("small");
+    Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN).sequence(sequence)
+}
+
+/// R9: 5,000 spoofed completions of a command's door in five seconds.
+#[test]
+fn r9_a_flood_of_openings_is_bounded_and_leaves_other_doors_alone() {
+    let Some(scene) = scene(&[]) else { return };
+    scene.knock(&[7100, 8100, 9100], "web").expect("opens at rest");
+    scene.send().expect("opens at rest");
+    let before = scene.resident();
+    let (sent, (processes, tries)) = scene.flooded(
+        3000,
+        |number| syn(number, &[7000, 8000, 9000]),
+        || {
+            let begun = Instant::now();
+            let (mut most, mut tries) = (0, Vec::new());
+            while begun.elapsed() < Duration::from_secs(5) {
+                most = most.max(scene.processes());
+                tries.push((scene.send(), scene.knock(&[7100, 8100, 9100], "web")));
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            (most, tries)
+        },
+    );
+    let grown = scene.resident().saturating_sub(before);
+    let (datagrams, sequences): (Vec<_>, Vec<_>) = tries.iter().copied().unzip();
+    let [datagrams, sequences] =
+        [datagrams, sequences].map(|times| times.into_iter().flatten().collect::<Vec<_>>());
+    let shut_out = tries.len() * 2 - datagrams.len() - sequences.len();
+    assert!(
+        shut_out <= 1,
+        "{shut_out} of {} knocks at other doors:\n{}",
+        tries.len() * 2,
+        scene.daemon.said()
+    );
+    let (middle, worst) = middle_and_worst(datagrams);
+    let (other, _) = middle_and_worst(sequences);
+    println!(
+        "figure: R9 {} spoofed completions: {processes} processes at most, {} KiB more, a datagram's door opens in {} ms (p95 {} ms), another command's in {} ms",
+        sent / 3,
+        grown / 1024,
+        middle.as_millis(),
+        worst.as_millis(),
+        other.as_millis()
+    );
+    // Monitor, worker, closer; 16 start commands of one door, and what the other doors run.
+    assert!(processes <= 3 + 16 + 4, "{processes} processes");
+    assert!(grown <= 10 * MEGABYTE, "{grown} bytes more");
+    assert!(middle < Duration::from_millis(200) * SLOWER, "{middle:?}");
+    let said = scene.daemon.said();
+    assert!(said.contains("why=queue-full") && said.contains("refusals-left-out lines="), "{said}");
+    assert!(said.lines().filter(|line| line.starts_with("refused ")).count() < 100, "limited");
+}
+
+/// R11: ever new sources, 50,000 a second.
+#[test]
+fn r11_a_flood_of_sources_costs_no_memory_and_keeps_nobody_out() {
+    flood_of_sources(&[], Duration::from_secs(7), "R11");
+}
+
+/// R14: the same with 64 MB. What is limited is what a process can allocate, so that running out would end it at once; the
+/// ring is the kernel's own memory and not counted, nor is the program.
+#[test]
+fn r14_a_flood_of_sources_fits_in_64_megabytes() {
+    flood_of_sources(&["prlimit", "--data=67108864"], Duration::from_secs(4), "R14");
+}
+
+fn flood_of_sources(prefix: &[&str], time: Duration, row: &str) {
+    let Some(scene) = scene(prefix) else { return };
+    scene.knock(&[7200, 8200, 9200], "ssh").expect("opens at rest");
+    let before = scene.resident();
+    let (sent, times) = scene.flooded(
+        50_000 / SLOWER,
+        |number| syn(number, &[7000]),
+        || {
+            let begun = Instant::now();
+            let knock = |number: u32| {
+                std::thread::sleep((begun + time / 20 * number).saturating_duration_since(Instant::now()));
+                scene.knock(&[7200, 8200, 9200], "ssh")
+            };
+            (0..20).map(knock).collect::<Vec<_>>()
+        },
+    );
+    let grown = scene.resident().saturating_sub(before);
+    let opened = times.iter().flatten().count();
+    println!("figure: {row} {sent} spoofed sources: {opened} of 20 knocks open, {} KiB more", grown / 1024);
+    assert!(opened >= 19, "{opened} of 20:\n{}", scene.daemon.said());
+    // 65,536 attempts of 72 bytes, and what any flood costs once.
+    assert!(grown <= 65_536 * 72 + 2 * MEGABYTE, "{grown} bytes more");
+    assert_eq!(scene.events("worker-ended"), 0, "{}", scene.daemon.said());
+}
+
+/// R12: noise of a datagram's length on the datagrams' port, at two rates.
+#[test]
+fn r12_noise_on_the_port_of_datagrams_keeps_nobody_out() {
+    let Some(scene) = scene(&[]) else { return };
+    scene.send().expect("opens at rest");
+    for (each_second, least) in [(20_000, 19), (100_000, 18)] {
+        let noise = |number: u64| {
+            let source = Ipv4Addr::from(0x0b00_0001 + u32::try_from(number % 65_536).expect("small"));
+            let mut payload = [0x5a; 160];
+            payload[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+            Frame::udp(source, 40_000, SERVER, SPA_PORT).payload(&payload)
+        };
+        let begun = Instant::now();
+        let (sent, times) = scene.flooded(each_second / SLOWER, noise, || {
+            // A device has 40 datagrams at once, and two a second.
+            let knock = |number: u32| {
+                let due = begun + Duration::from_millis(150) * number;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                scene.send()
+            };
+            (0..20).map(knock).collect::<Vec<_>>()
+        });
+        let rate = u128::from(sent) * 1000 / begun.elapsed().as_millis().max(1);
+        let accepted = times.iter().flatten().count();
+        println!("figure: R12 noise at {rate} datagrams/s: {accepted} of 20 real ones accepted");
+        assert!(accepted >= least, "{accepted} of 20 at {rate}/s:\n{}", scene.daemon.said());
+    }
+}
+
+fn address(last: u16) -> IpAddr {
+    let [third, fourth] = last.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(10, 9, third, fourth))
+}
+
+/// Frames of a whole sequence from this address.
+fn knock_frames(source: IpAddr, ports: &[u16], number: u32) -> Vec<Frame> {
+    let frame = |port: &u16| Frame::tcp(source, 41_000, SERVER, *port).flags(flag::SYN).sequence(number);
+    ports.iter().map(frame).collect()
+}
+
+#[test]
+fn frames_of_a_flood_are_frames() {
+    let bytes = syn(7, &[7000, 8000]).bytes(Link::Ethernet);
+    assert!(bytes.len() > 50);
+    assert_eq!(knock_frames(address(0x0102), &[1, 2, 3], 9).len(), 3);
+}

@@ -1,0 +1,244 @@
+//! R24: ten minutes of everything, on demand: `tests/soak [SECONDS]`.
+//!
+//! A thousand knocks a minute by sequence and by datagram, at doors by command and by element; five thousand frames of junk a
+//! second; a reload every ten seconds, every third file broken. Every look takes the memory, the descriptors and the age of
+//! whatever is open.
+
+use std::collections::BTreeMap;
+
+use rustix::process::Signal;
+
+use super::*;
+
+/// How long a door stays open, and how late it may close.
+const LEASE: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(1);
+/// Devices knock in turn: each may twice a second.
+const DEVICES: u8 = 20;
+/// From here on growth is growth.
+const LONG: Duration = Duration::from_secs(300);
+const BETWEEN_KNOCKS: Duration = Duration::from_millis(60);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const BETWEEN_RELOADS: Duration = Duration::from_secs(10);
+
+fn config(dir: &Path, number: usize) -> String {
+    let file = dir.join("open/{ip}");
+    let file = file.display();
+    let commands = format!("start = [\"/usr/bin/touch\", \"{file}\"]\nstop = [\"/bin/rm\", \"{file}\"]\n");
+    let door = |name: &str, knock: &str, action: &str| {
+        format!("[[door]]\nname = \"{name}\"\n{knock}\nlease = \"2s\"\n{action}\n")
+    };
+    [
+        format!("# {number}\ninterfaces = [\"srv0\"]\n[spa]\nport = {SPA_PORT}\ntrust-clock = true\n"),
+        door("command", "sequence = \"7000,8000,9000\"", &commands),
+        door("element", "sequence = \"7100,8100,9100\"", "ports = [\"2222/tcp\"]"),
+        door("command-spa", "spa = true", &commands),
+        door("element-spa", "spa = true", "ports = [\"2223/tcp\"]"),
+    ]
+    .concat()
+}
+
+/// What was seen in one second.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at: Duration,
+    resident: u64,
+    descriptors: usize,
+}
+
+struct Soak {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+    daemon: Program,
+    worker: u32,
+    looks: Vec<Look>,
+    oldest: Duration,
+    knocks: u32,
+    reloads: usize,
+}
+
+impl Soak {
+    fn look(&mut self, at: Duration) {
+        let processes = [self.daemon.pid(), self.worker];
+        let descriptors = |pid| std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives").count();
+        self.looks.push(Look {
+            at,
+            resident: processes.map(resident).iter().sum(),
+            descriptors: processes.map(descriptors).iter().sum(),
+        });
+        for entry in std::fs::read_dir(self.dir.path().join("open")).expect("a folder").flatten() {
+            // One that has just gone was closed.
+            let age =
+                entry.metadata().and_then(|facts| facts.modified()).ok().and_then(|made| made.elapsed().ok());
+            self.oldest = self.oldest.max(age.unwrap_or_default());
+        }
+    }
+
+    fn reload(&mut self) {
+        self.reloads += 1;
+        let good = config(self.dir.path(), self.reloads);
+        let text = if self.reloads.is_multiple_of(3) { good.replace("7000,", "70000,") } else { good };
+        std::fs::write(self.dir.path().join("aldaba.toml"), text).expect("written");
+        self.daemon.signal(Signal::HUP);
+    }
+
+    /// The next knock, by each door in turn and from an address of its own.
+    fn knock(&mut self, wire: &mut Wire, devices: &[Device]) {
+        self.knocks += 1;
+        let number = self.knocks;
+        // Not again before it has long been closed.
+        let source = address(u16::try_from(0x0400 + number % 0x4000).expect("small"));
+        let frames = match number % 4 {
+            0 => knock_frames(source, &[7000, 8000, 9000], number),
+            1 => knock_frames(source, &[7100, 8100, 9100], number),
+            kind => {
+                let door = if kind == 2 { "command-spa" } else { "element-spa" };
+                let device = &devices[usize::try_from(number / 4).expect("small") % devices.len()];
+                let (datagram, _) = device.seal(device::open(door, None));
+                vec![Frame::udp(source, 41_000, SERVER, SPA_PORT).payload(&datagram)]
+            }
+        };
+        for frame in &frames {
+            wire.send(frame);
+        }
+    }
+}
+
+/// Half of it aims at doors: first steps of sequences, and noise where datagrams are expected.
+fn junk(number: u64) -> Frame {
+    let source = Ipv4Addr::from(0x0b00_0001 + u32::try_from(number % (1 << 22)).expect("small"));
+    let port = u16::try_from(number * 7919 % 65_521).expect("small") + 1;
+    match number % 4 {
+        0 => Frame::tcp(source, 40_000, SERVER, 7000).flags(flag::SYN),
+        1 => Frame::udp(source, 40_000, SERVER, SPA_PORT).payload(&[0x5a; 200]),
+        2 => Frame::udp(source, 40_000, SERVER, port),
+        _ => Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN),
+    }
+}
+
+#[test]
+#[ignore = "ten minutes: tests/soak"]
+fn r24_a_soak_grows_nothing_and_closes_every_door_in_time() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let seconds = std::env::var("ALDABA_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
+    let time = Duration::from_secs(seconds);
+    let hosts = Hosts::new();
+    // In memory: how long a disk takes to make a record durable is not what is looked at here.
+    let dir = tempfile::tempdir_in("/dev/shm").expect("a folder");
+    // From 11 on: 7, 8 and 9 are what the keys of the server are made of.
+    let devices: Vec<Device> = (11..11 + DEVICES).map(Device::new).collect();
+    let lines = (1..)
+        .zip(&devices)
+        .map(|(number, device)| device.line("max-leases=1000 ", &format!("user{number}/laptop")));
+    device::write_server(dir.path(), &lines.collect::<String>());
+    aldabad::monitor::make_store(&dir.path().join("state")).expect("as init makes it");
+    std::fs::create_dir(dir.path().join("open")).expect("a folder");
+    let daemon = Program::aldabad(&hosts, dir.path(), &config(dir.path(), 0));
+    let worker = daemon.children()[0];
+    let mut soak =
+        Soak { hosts, dir, daemon, worker, looks: Vec::new(), oldest: Duration::ZERO, knocks: 0, reloads: 0 };
+    let junk = run(&mut soak, time, &devices);
+    judge(&mut soak, junk, time);
+}
+
+fn run(soak: &mut Soak, time: Duration, devices: &[Device]) -> u64 {
+    let stop = AtomicBool::new(false);
+    let client = soak.hosts.client.clone();
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| aldaba_tests::hosts::inside(&client, || minutes(&stop)));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            aldaba_tests::hosts::inside(&client, || {
+                let mut wire = Wire::open();
+                let begun = Instant::now();
+                let mut due = [Duration::ZERO, Duration::ZERO, BETWEEN_RELOADS];
+                while begun.elapsed() < time {
+                    let now = begun.elapsed();
+                    if due[0] <= now {
+                        soak.knock(&mut wire, devices);
+                        due[0] += BETWEEN_KNOCKS;
+                    }
+                    if due[1] <= now {
+                        soak.look(now);
+                        due[1] += BETWEEN_LOOKS;
+                    }
+                    if due[2] <= now {
+                        soak.reload();
+                        due[2] += BETWEEN_RELOADS;
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            });
+        }));
+        stop.store(true, Ordering::Relaxed);
+        let sent = flood.join().expect("the flood");
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        sent
+    })
+}
+
+/// A flood ends by itself after a minute: one after the other.
+fn minutes(stop: &AtomicBool) -> u64 {
+    let mut sent = 0;
+    while !stop.load(Ordering::Relaxed) {
+        sent += Wire::open().flood_with(5000, stop, junk);
+    }
+    sent
+}
+
+/// Bytes a minute by which memory grows: least squares over what was seen after the first fifth.
+fn slope(looks: &[Look]) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "sizes of processes")]
+    let points: Vec<(f64, f64)> =
+        looks.iter().map(|look| (look.at.as_secs_f64() / 60.0, look.resident as f64)).collect();
+    let count = points.iter().map(|_| 1.0).sum::<f64>();
+    let middle = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (middle(|point| point.0), middle(|point| point.1));
+    let both: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    both / points.iter().map(|point| (point.0 - x).powi(2)).sum::<f64>()
+}
+
+fn judge(soak: &mut Soak, junk: u64, time: Duration) {
+    let left = |soak: &Soak| std::fs::read_dir(soak.dir.path().join("open")).expect("a folder").count();
+    let closed = until(LEASE + LATE + Duration::from_secs(1), || left(soak) == 0);
+    let table = || soak.hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
+    let gone = until(Duration::from_secs(10), || !table().contains("expires"));
+    let said = soak.daemon.said();
+    let mut opened: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in said.lines().filter(|line| line.starts_with("opened ")) {
+        *opened.entry(line.split_whitespace().nth(1).unwrap_or_default()).or_default() += 1;
+    }
+    let all: usize = opened.values().sum();
+    let closings = said.lines().filter(|line| line.starts_with("closed ")).count();
+    let (_, end) = soak.looks.split_at(soak.looks.len() / 5);
+    let (begin, rest) = end.split_at(end.len() / 2);
+    let fewest = |looks: &[Look]| looks.iter().map(|look| look.descriptors).min().unwrap_or_default();
+    let (grown, descriptors) = (slope(end), [fewest(begin), fewest(rest)]);
+    let kilobytes = |look: Option<&Look>| look.map_or(0, |look| look.resident / 1024);
+    println!("| {} s | |\n|---|---|", time.as_secs());
+    println!("| knocks, opened, closed | {}, {all}, {closings} |", soak.knocks);
+    println!("| by door | {opened:?} |");
+    println!("| junk frames | {junk} |");
+    println!("| reloads | {} |", soak.reloads);
+    println!(
+        "| memory of monitor and worker, after a fifth and at the end | {} and {} KiB |",
+        kilobytes(end.first()),
+        kilobytes(end.last())
+    );
+    println!("| slope after that | {:.1} KiB a minute |", grown / 1024.0);
+    println!("| descriptors, fewest in the first and in the second half | {descriptors:?} |");
+    println!(
+        "| oldest open door by command (lease {} s) | {} ms |",
+        LEASE.as_secs(),
+        soak.oldest.as_millis()
+    );
+    assert!(closed.is_some() && gone.is_some(), "something stays open:\n{said}");
+    assert_eq!(all, closings, "each is closed once:\n{said}");
+    assert!(soak.oldest <= LEASE + LATE, "{:?}", soak.oldest);
+    assert!(all * 100 >= usize::try_from(soak.knocks).expect("small") * 98, "{all} of {}", soak.knocks);
+    assert!(descriptors[0] == descriptors[1], "{descriptors:?}");
+    // Within what one sample differs from the next, once every table has been filled.
+    assert!(grown.abs() < 64.0 * 1024.0 || time < LONG, "{grown} bytes a minute");
+    assert_eq!(said.matches("worker-ended").count(), 0, "{said}");
+}
