@@ -86,6 +86,23 @@ fn the_command_line_is_explained() {
 }
 
 #[test]
+fn a_reader_who_has_seen_enough_breaks_nothing() {
+    let folder = folder(&[("good.toml", GOOD), ("bad.toml", BAD), ("bad.conf", "[a]\nsequnce = 7000\n")]);
+    for (program, words, code) in [
+        ("aldabad", &["check", "good.toml"][..], 0),
+        ("aldabad", &["check", "--explain", "good.toml"], 0),
+        ("aldabad", &["check", "bad.toml"], 2),
+        ("aldabad", &["run", "--config", "bad.toml"], 2),
+        ("knockd", &["-c", "bad.conf", "-i", "lo"], 1),
+    ] {
+        let closed = || std::io::pipe().expect("a pipe").1;
+        let mut command = Command::new(binary(program));
+        command.args(words).current_dir(folder.path()).stdout(closed()).stderr(closed());
+        assert_eq!(command.status().expect("it starts").code(), Some(code), "{program} {words:?}");
+    }
+}
+
+#[test]
 fn what_a_capture_would_have_opened() {
     let folder = folder(&[("good.toml", GOOD)]);
     let frames = |ports: &[u16]| -> Vec<(Duration, Vec<u8>)> {
@@ -113,6 +130,13 @@ fn what_a_capture_would_have_opened() {
     write("wireless.pcap", &pcap(105, &frames(&[7391, 2804])));
     let said = text(&check("wireless.pcap").stdout);
     assert!(said.contains("2 on a kind of link that is not read here (link type 105)"), "{said}");
+    let tagged = |port: u16| {
+        let frame = Frame::tcp(CLIENT, 40_000, SERVER, port).flags(flag::SYN).vlan(0x8100, 5);
+        (Duration::ZERO, frame.bytes(Link::Ethernet))
+    };
+    write("trunk.pcap", &pcap(ETHERNET, &[tagged(7391), tagged(2804)]));
+    let said = text(&check("trunk.pcap").stdout);
+    assert!(said.contains("2 in a VLAN: ") && said.contains("0 not for this host"), "{said}");
     let mut short = frames(&[7391]);
     short[0].1.truncate(40);
     write("short.pcap", &pcap(ETHERNET, &short));

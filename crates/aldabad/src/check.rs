@@ -2,7 +2,7 @@
 
 mod replay;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use aldaba_config::{Disk, Kind, Loaded, Options, Paint};
 
 use crate::cli::{CheckArgs, DEFAULT_CONFIG};
 use crate::knockd::options::DEFAULT_CONFIG as KNOCKD_CONFIG;
+use crate::log::aside;
 
 /// The configuration has errors, or cannot be read.
 const BAD_CONFIG: u8 = 2;
@@ -21,13 +22,13 @@ pub fn run(args: &CheckArgs, own_uid: u32) -> ExitCode {
     let loaded = match aldaba_config::load(Kind::of(&path), &path, &mut Disk, &options) {
         Ok(loaded) => loaded,
         Err(report) => {
-            eprint!("{}", report.render(paint()));
-            eprintln!("{}: {}", path.display(), problems(report.errors()));
+            let (found, count) = (report.render(paint()), problems(report.errors()));
+            aside(&format!("{found}{}: {count}", path.display()));
             return ExitCode::from(BAD_CONFIG);
         }
     };
     for warning in &loaded.warnings {
-        eprintln!("{}\n", warning.render(paint()));
+        aside(&format!("{}\n", warning.render(paint())));
     }
     let said = match &args.pcap {
         Some(capture) => replay(&loaded, capture, args),
@@ -35,7 +36,7 @@ pub fn run(args: &CheckArgs, own_uid: u32) -> ExitCode {
         None => say(&summary(&path, &loaded)),
     };
     said.unwrap_or_else(|error| {
-        eprintln!("aldabad: {error}");
+        aside(&format!("aldabad: {error}"));
         ExitCode::FAILURE
     })
 }
@@ -76,9 +77,12 @@ fn summary(path: &Path, loaded: &Loaded) -> String {
     )
 }
 
+/// A reader who has seen enough is no failure.
 fn say(text: &str) -> io::Result<ExitCode> {
-    io::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn replay(loaded: &Loaded, capture: &Path, args: &CheckArgs) -> io::Result<ExitCode> {
@@ -89,13 +93,13 @@ fn replay(loaded: &Loaded, capture: &Path, args: &CheckArgs) -> io::Result<ExitC
             say(&report.to_string())?;
             // What could be read has been said; a damaged end must not look like a whole file.
             if let Some(damage) = report.damage {
-                eprintln!("aldabad: {}: {damage}", capture.display());
+                aside(&format!("aldabad: {}: {damage}", capture.display()));
                 return Ok(ExitCode::FAILURE);
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("aldabad: {}: {error}", capture.display());
+            aside(&format!("aldabad: {}: {error}", capture.display()));
             Ok(ExitCode::FAILURE)
         }
     }

@@ -76,7 +76,7 @@ pub struct RunArgs {
     /// Capture on this interface only, whatever the configuration says
     #[arg(short, long, value_name = "IF")]
     pub interface: Vec<String>,
-    /// Keep leases here [default: $`STATE_DIRECTORY`, the configuration's `state-dir`, or /var/lib/aldaba]
+    /// Keep leases here [default: `$STATE_DIRECTORY`, the configuration's `state-dir`, or /var/lib/aldaba]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Answer `aldabad reload` and its like at this socket [default: the configuration's `control`, or /run/aldaba/control.sock]

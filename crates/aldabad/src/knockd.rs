@@ -14,7 +14,7 @@ use aldaba_sys::files::PidFile;
 use jiff::ZonedDateTime;
 
 use crate::face::{Face, Knockd};
-use crate::log::{Form, Log, aloud};
+use crate::log::{Form, Log, aloud, aside};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::rights::Rights;
 use crate::run::state_folder;
@@ -40,9 +40,9 @@ pub fn run(surroundings: &Surroundings) -> ExitCode {
         }
         Asked::Usage(wrong) => {
             if let Some(wrong) = wrong {
-                eprintln!("knockd: {wrong}");
+                aside(&format!("knockd: {wrong}"));
             }
-            print!("{USAGE}");
+            aloud(USAGE.trim_end_matches('\n'));
             ExitCode::SUCCESS
         }
         Asked::Run(options) => serve(&options, surroundings).unwrap_or_else(|code| code),
@@ -55,7 +55,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
         Source::new(Kind::Knockd, &options.config, surroundings.uid).map_err(|error| fail(&error))?;
     let read = source.read(false).map_err(|report| refuse(&report))?;
     for warning in &read.loaded.warnings {
-        eprintln!("{warning}");
+        aside(&warning.to_string());
     }
     let interface = interface(options, &read);
     if options.debug {
@@ -103,7 +103,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{error}");
+    aside(&error.to_string());
     ExitCode::from(CANNOT_START)
 }
 
@@ -142,11 +142,12 @@ pub(crate) fn print_hit(
 /// knockd's own line first, since scripts look for it, then ours with line and caret; its usage text where it prints it.
 fn refuse(report: &Report) -> ExitCode {
     if let Some(line) = report.knockd_line() {
-        eprintln!("{line}");
+        aside(line);
     }
-    eprint!("{}", report.render(Paint::Plain));
+    let found = report.render(Paint::Plain);
+    aside(found.strip_suffix('\n').unwrap_or(&found));
     if !report.knockd_line().is_some_and(|line| line.starts_with("pcap_compile")) {
-        print!("{USAGE}");
+        aloud(USAGE.trim_end_matches('\n'));
     }
     ExitCode::from(CANNOT_START)
 }
@@ -175,7 +176,7 @@ fn open_log(options: &Options, source: &Source, read: &Read) -> Log {
     if let Some(file) = wanted.file.as_ref().or(options.log_file.as_ref()) {
         let file = source.resolve(file);
         if let Err(error) = log.use_file(&file) {
-            eprintln!("warning: cannot open logfile {}: {error}", file.display());
+            aside(&format!("warning: cannot open logfile {}: {error}", file.display()));
         }
     }
     log

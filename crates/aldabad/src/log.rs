@@ -223,6 +223,11 @@ pub fn aloud(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// A line on standard error, for whoever started the program. Nobody reads any more: no reason to stop either.
+pub fn aside(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Control characters escaped: no byte from a file or a command forges a line or moves a terminal's cursor.
 #[must_use]
 pub fn printable(text: &str) -> String {

@@ -13,7 +13,7 @@ use crate::candidate;
 use crate::cli::RunArgs;
 use crate::control;
 use crate::face::Face;
-use crate::log::{Form, Level, Log};
+use crate::log::{Form, Level, Log, aside};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::rights::Rights;
 use crate::source::Source;
@@ -31,7 +31,7 @@ pub fn run(args: RunArgs, surroundings: &Surroundings) -> ExitCode {
     match start(args, surroundings) {
         Ok(monitor) => monitor.run(),
         Err((code, message)) => {
-            eprintln!("{message}");
+            aside(&message);
             ExitCode::from(code)
         }
     }
@@ -46,7 +46,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     let paint = if io::stderr().is_terminal() { Paint::Colour } else { Paint::Plain };
     let read = source.read(false).map_err(|report| (BAD_CONFIG, report.render(paint)))?;
     for warning in &read.loaded.warnings {
-        eprintln!("{}\n", warning.render(paint));
+        aside(&format!("{}\n", warning.render(paint)));
     }
     let rights = Rights::reduce(&read.loaded.policy).map_err(|error| failed(&error))?;
     let daemon = &read.loaded.policy.daemon;

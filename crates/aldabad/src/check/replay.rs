@@ -9,7 +9,7 @@ use aldaba_config::Policy;
 use aldaba_gate::knock::{Outcome, TcpFlags};
 use aldaba_gate::packet::capture_file::{FileError, Reader, Record};
 use aldaba_gate::packet::{Refused, Segment, Transport, parse};
-use aldaba_gate::{DoorId, Events, Gate, Grant, Interface, KnockAction, Verdict};
+use aldaba_gate::{DoorId, Dropped, Events, Gate, Grant, Interface, KnockAction, Verdict};
 use aldaba_runner::door::{Action, Door, NftSet, Template};
 use aldaba_runner::template::Substitution;
 
@@ -43,6 +43,8 @@ pub(super) struct Report {
     cut: u64,
     /// Of them: on links that are not read, with the file's numbers for those.
     unread_links: BTreeMap<u32, u64>,
+    /// Of the segments: in a VLAN, so that they belong to that VLAN's own interface.
+    tagged: u64,
     elsewhere: u64,
     /// To the port of `[spa]`.
     datagrams: u64,
@@ -114,6 +116,10 @@ impl Report {
                 None
             }
             Verdict::Seen(outcome) => Some(outcome_word(outcome)),
+            Verdict::Dropped(Dropped::Tagged) => {
+                self.tagged += 1;
+                None
+            }
             Verdict::Dropped(_) | Verdict::Refused(_) | Verdict::Datagram => {
                 self.elsewhere += 1;
                 None
@@ -145,6 +151,23 @@ impl Report {
         None
     }
 
+    /// What is said of packets of some kinds, where there are any.
+    fn remarks(&self) -> impl Iterator<Item = (u64, &'static str)> {
+        let remarks = [
+            (self.malformed, "malformed: the host's own network stack drops them too"),
+            (self.cut, "cut off before their headers end: capture with `tcpdump -s 0`"),
+            (
+                self.tagged,
+                "in a VLAN: they count on that VLAN's interface, if aldaba listens there: capture on it",
+            ),
+            (
+                self.datagrams,
+                "to the UDP port of [spa]: they are good at their own time only, and not opened here",
+            ),
+        ];
+        remarks.into_iter().filter(|(count, _)| *count > 0)
+    }
+
     fn line(&mut self, source: IpAddr, line: String) {
         if self.sources.len() >= SOURCES && !self.sources.contains_key(&source) {
             self.unlisted += 1;
@@ -173,23 +196,13 @@ impl fmt::Display for Report {
         if self.unlisted > 0 {
             writeln!(f, "… and {} lines of further sources", self.unlisted)?;
         }
-        if self.malformed > 0 {
-            writeln!(f, "{} malformed: the host's own network stack drops them too", self.malformed)?;
-        }
-        if self.cut > 0 {
-            writeln!(f, "{} cut off before their headers end: capture with `tcpdump -s 0`", self.cut)?;
+        for (count, words) in self.remarks() {
+            writeln!(f, "{count} {words}")?;
         }
         for (number, count) in &self.unread_links {
             writeln!(
                 f,
                 "{count} on a kind of link that is not read here (link type {number}): capture with `tcpdump -i any`"
-            )?;
-        }
-        if self.datagrams > 0 {
-            writeln!(
-                f,
-                "{} to the UDP port of [spa]: they are good at their own time only, and not opened here",
-                self.datagrams
             )?;
         }
         writeln!(
