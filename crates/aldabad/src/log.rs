@@ -225,7 +225,7 @@ pub fn aloud(line: &str) {
 
 /// A line on standard error, for whoever started the program. Nobody reads any more: no reason to stop either.
 pub fn aside(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Control characters escaped: no byte from a file or a command forges a line or moves a terminal's cursor.
