@@ -10,6 +10,8 @@ mod armed;
 
 #[cfg(feature = "faults")]
 pub use armed::{VARIABLE, arm, at, pass};
+#[cfg(feature = "faults")]
+pub(crate) use armed::{wish, without_wish};
 
 /// A point, named after what it stands beside. The monitor passes them, and the worker the two of the replay store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,3 +92,15 @@ pub(crate) const fn at(_: Point) -> std::io::Result<()> {
 /// The process may die or hang here.
 #[cfg(not(feature = "faults"))]
 pub(crate) const fn pass(_: Point) {}
+
+/// What a worker is told of it, as its last argument: it begins without an environment.
+#[cfg(not(feature = "faults"))]
+pub(crate) const fn wish() -> Option<std::ffi::OsString> {
+    None
+}
+
+/// A role's arguments without that.
+#[cfg(not(feature = "faults"))]
+pub(crate) const fn without_wish(arguments: &[std::ffi::OsString]) -> &[std::ffi::OsString] {
+    arguments
+}

@@ -91,7 +91,7 @@ pub fn main_as_knockd() -> ExitCode {
 
 /// What this process was started for by the monitor, if it was.
 fn play_role(surroundings: &Surroundings) -> Option<ExitCode> {
-    let arguments = surroundings.arguments.get(1..).unwrap_or_default();
+    let arguments = fault::without_wish(surroundings.arguments.get(1..).unwrap_or_default());
     let code = match Role::of(&surroundings.arguments)? {
         Role::Closer => closer::run(arguments),
         Role::Worker => {

@@ -1,9 +1,10 @@
 //! What the points do in a program built for tests: what its environment wishes.
 //!
 //! `ALDABA_FAULT=POINT=ACTION[*TIMES][,...]`: `kill` and `hang` at that point, or `fail` there, always or so many times.
-//! A worker begins without an environment and looks at its monitor's, before it locks itself in. The closer heeds nothing:
+//! A worker begins without an environment and is told by its monitor. The closer heeds nothing:
 //! it is what is left when the others have died.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -76,11 +77,13 @@ impl Point {
 /// # Panics
 /// When the variable says what no point or action is: a test must not pass because of a slip.
 pub fn arm() {
-    if Role::of(&std::env::args_os().collect::<Vec<_>>()) == Some(Role::Closer) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if Role::of(&arguments) == Some(Role::Closer) {
         return;
     }
     let wish = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
-    let armed = wish.or_else(wish_of_the_monitor).unwrap_or_default();
+    let told = arguments.last().and_then(|last| told(last)).map(str::to_owned);
+    let armed = wish.or(told).unwrap_or_default();
     let armed = armed
         .split(',')
         .filter(|word| !word.is_empty())
@@ -88,14 +91,22 @@ pub fn arm() {
     ARMED.get_or_init(|| armed.collect());
 }
 
-fn wish_of_the_monitor() -> Option<String> {
-    let environment = std::fs::read(format!("/proc/{}/environ", process::parent_id())).ok()?;
-    let variables =
-        environment.split(|byte| *byte == 0).filter_map(|variable| std::str::from_utf8(variable).ok());
-    variables
-        .filter_map(|variable| variable.split_once('='))
-        .find(|(name, _)| *name == VARIABLE)
-        .map(|(_, wish)| wish.to_owned())
+/// What a worker is told of it, as its last argument: it begins without an environment.
+pub(crate) fn wish() -> Option<OsString> {
+    let wish = std::env::var_os(VARIABLE)?;
+    Some(format!("{VARIABLE}={}", wish.to_string_lossy()).into())
+}
+
+/// A role's arguments without that.
+pub(crate) fn without_wish(arguments: &[OsString]) -> &[OsString] {
+    match arguments {
+        [before @ .., last] if told(last).is_some() => before,
+        all => all,
+    }
+}
+
+fn told(argument: &OsStr) -> Option<&str> {
+    argument.to_str()?.strip_prefix(VARIABLE)?.strip_prefix('=')
 }
 
 impl Armed {

@@ -11,6 +11,7 @@ use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{self, Program, Started, Surroundings};
 
 use crate::control;
+use crate::fault;
 use crate::ipc::{FromWorker, SIZE, ToWorker};
 use crate::role::Role;
 use crate::worker::{Confined, Confinement};
@@ -85,7 +86,8 @@ impl Workers {
         let (ours, theirs) = Channel::pair()?;
         let sockets = pnet.iter().map(|(link, index, _)| (*link, *index)).collect();
         let confinement = Confinement { identity: self.identity, sandbox: self.sandbox, pnet: sockets };
-        let arguments = confinement.arguments();
+        let mut arguments = confinement.arguments();
+        arguments.extend(fault::wish());
         let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
         let mut descriptors = vec![theirs.as_fd()];
         descriptors.extend(pnet.iter().map(|(_, _, socket)| socket.as_fd()));
