@@ -156,6 +156,7 @@ impl Reading {
     fn finish(self, findings: &mut Findings) -> Plan {
         let Self { settings, rules, doors, one_time, places, told, spa } = self;
         action::one_word_for_each_port(&doors, &places, findings);
+        action::one_door_for_each_set(&doors, &places, findings);
         let mut spa = spa.finish(&rules, &places, findings);
         if let Some(spa) = &mut spa {
             let by_datagram = told.into_iter().zip(&rules).filter(|(_, rule)| rule.spa.is_some());

@@ -27,12 +27,13 @@ pub(crate) struct DoorPlaces {
     pub(crate) lease: Option<Place>,
     pub(crate) target: Option<Place>,
     pub(crate) ports: Option<Place>,
+    pub(crate) sets: Families,
     pub(crate) interfaces: Option<Place>,
     pub(crate) start: Families,
     pub(crate) stop: Families,
 }
 
-/// Where the commands for each address family stand; the same place twice when one line serves both.
+/// Where what is for each address family stands; the same place twice when one line serves both.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Families {
     pub(crate) v4: Option<Place>,
@@ -50,6 +51,7 @@ impl DoorPlaces {
             lease: None,
             target: None,
             ports: None,
+            sets: Families::default(),
             interfaces: None,
             start: Families::default(),
             stop: Families::default(),

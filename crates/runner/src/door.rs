@@ -173,7 +173,7 @@ pub enum Transport {
 }
 
 /// Family of an nftables table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NftFamily {
     /// `inet`: both families.
     Inet,

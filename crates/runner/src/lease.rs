@@ -86,7 +86,7 @@ pub enum State {
 }
 
 /// The set an element lies in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// aldaba's own set for the door of this name and the address's family.
     Own {
@@ -119,6 +119,22 @@ impl Place {
     }
 }
 
+/// One thing in the kernel, whichever doors lead to it: at most one lease holds it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Element {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The set it lies in.
+    pub place: Place,
+}
+
+impl Element {
+    /// The element a door opens with for this address; `None` when the door names no set for its family.
+    pub(crate) fn of(door: &Arc<str>, set: &NftSet, address: IpAddr) -> Option<Self> {
+        Place::of(door, set, address).map(|place| Self { address, place })
+    }
+}
+
 /// What closes the door again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
@@ -131,6 +147,14 @@ pub enum Held {
     },
     /// The kernel, by the timeout of an element.
     Element(Place),
+}
+
+impl Held {
+    /// The element a lease for this address holds, if it holds one.
+    pub(crate) fn element(&self, address: IpAddr) -> Option<Element> {
+        let Self::Element(place) = self else { return None };
+        Some(Element { address, place: place.clone() })
+    }
 }
 
 /// An element the kernel was asked for.
@@ -160,7 +184,8 @@ pub struct Lease {
     pub(crate) length: Duration,
     /// The start command, until it is handed out.
     pub(crate) start: Option<Rendered>,
-    /// A further knock may renew it: the door is native, still there and unchanged.
+    /// A further knock may renew it: the door is native, by command, still there and unchanged. A lease of an element is
+    /// renewed by every knock at a door that leads to it.
     pub(crate) renewable: bool,
     /// Set when it is to be closed as soon as possible, and why.
     pub(crate) closing: Option<Why>,

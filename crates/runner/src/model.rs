@@ -16,8 +16,8 @@ pub use world::World;
 use std::time::Duration;
 
 use crate::door::{
-    Action, Catalogue, Commands, Door, Established, Limits, NftAction, NftFamily, NftSet, PerFamily, Style,
-    Template,
+    Action, Catalogue, Commands, Door, Established, Limits, NftAction, NftFamily, NftSet, PerFamily,
+    PortRange, Style, Template, Transport,
 };
 
 /// Runs the operations that these bytes stand for, then lets everything end, checking all the way.
@@ -40,14 +40,14 @@ pub fn run_operations(operations: impl IntoIterator<Item = Operation>) {
     world.let_everything_end();
 }
 
-/// The doors of the world; a later variant has doors changed, added and missing.
+/// The doors of the world; each bit of the variant has something changed, added or missing.
 #[must_use]
 pub fn catalogue(variant: u8) -> Catalogue {
     let mut doors = vec![
         command_door("native", Style::Native, "native", 30, Some(10)),
         command_door("knockd", Style::Knockd, "knockd", 10, None),
-        element_door("own", NftSet::Own { ports: Vec::new(), established: Established::Stay }),
-        element_door("named", named_set()),
+        element_door("own", own_set(Vec::new())),
+        element_door("named", named_set("v4")),
         command_door("at once", Style::Knockd, "at once", 0, None),
         without_stop(command_door("no stop", Style::Knockd, "no stop", 10, None)),
         never_stop(command_door("never", Style::Knockd, "never", 10, None)),
@@ -61,9 +61,32 @@ pub fn catalogue(variant: u8) -> Catalogue {
         doors.retain(|door| door.name != "native");
         doors.push(command_door("native", Style::Native, "changed", 60, Some(5)));
     }
+    for door in &mut doors {
+        vary_element(door, variant);
+    }
+    if variant & 16 == 16 {
+        doors.retain(|door| door.name != "own");
+    }
+    if variant & 32 == 32 {
+        // No configuration may have two such doors; the runner keeps its promise all the same.
+        doors.push(element_door("twin", named_set("v4")));
+    }
     let limits =
         Limits { running: 4, running_per_door: 2, waiting: 3, leases_per_source: 6, leases_per_door: 8 };
     Catalogue { doors, limits }
+}
+
+/// The same set by another name, another set by the same name, other ports in front of the same set.
+fn vary_element(door: &mut Door, variant: u8) {
+    match door.name.as_str() {
+        "named" if variant & 4 == 4 => "renamed".clone_into(&mut door.name),
+        "named" if variant & 8 == 8 => *door = element_door("named", named_set("other")),
+        "own" if variant & 64 == 64 => {
+            let ssh = PortRange { first: 22, last: 22, transport: Transport::Tcp };
+            *door = element_door("own", own_set(vec![ssh]));
+        }
+        _ => {}
+    }
 }
 
 fn command_door(name: &str, style: Style, word: &str, lease: u64, limit: Option<u64>) -> Door {
@@ -90,11 +113,15 @@ fn element_door(name: &str, set: NftSet) -> Door {
     door(name, Style::Native, 30, Action::Nftables(NftAction { set }))
 }
 
-fn named_set() -> NftSet {
+fn own_set(ports: Vec<PortRange>) -> NftSet {
+    NftSet::Own { ports, established: Established::Stay }
+}
+
+fn named_set(v4: &str) -> NftSet {
     NftSet::Named {
         family: NftFamily::Inet,
         table: "filter".to_owned(),
-        set_v4: Some("v4".to_owned()),
+        set_v4: Some(v4.to_owned()),
         set_v6: None,
     }
 }

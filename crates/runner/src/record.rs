@@ -2,12 +2,13 @@
 //!
 //! Pure: [`crate::journal`] writes records, this module decides about them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::door::Style;
-use crate::lease::{Held, LeaseId, Owner};
+use crate::lease::{Element, Held, LeaseId, Owner};
 
 /// Which boot of the machine; `None` where the kernel does not tell.
 pub type BootId = Option<[u8; 16]>;
@@ -80,7 +81,7 @@ pub enum Due {
     /// Its start command still runs: closed after its end, at its deadline at the earliest. Whoever takes over sees that
     /// ([`Recovered::start_runs`]); the record cannot say it.
     Starting,
-    /// Nothing is left to close: the kernel has ended it, or the reboot has.
+    /// Nothing is left to close: the kernel has ended it, or the reboot has, or its element is a younger lease's.
     Forget,
 }
 
@@ -106,7 +107,31 @@ impl Recovered {
 /// Decides about every entry of the journal; give the result to [`crate::Runner::recover`].
 #[must_use]
 pub fn recover(entries: Vec<Entry>, at: &Moment) -> Vec<Recovered> {
-    entries.into_iter().map(|entry| Recovered { due: due(&entry, at), record: entry.record }).collect()
+    let youngest = holders(&entries);
+    let decide = |entry: Entry| {
+        let id = entry.record.id;
+        let is_over = element(&entry.record).is_some_and(|element| youngest.get(&element) != Some(&id));
+        let due = if is_over { Due::Forget } else { due(&entry, at) };
+        Recovered { record: entry.record, due }
+    };
+    entries.into_iter().map(decide).collect()
+}
+
+/// The lease that holds each element: the youngest. Where there is an older record, that lease was over before this one began,
+/// and its record could not be removed.
+fn holders(entries: &[Entry]) -> BTreeMap<Element, LeaseId> {
+    let mut youngest = BTreeMap::new();
+    for record in entries.iter().map(|entry| &entry.record) {
+        if let Some(element) = element(record) {
+            let id = youngest.entry(element).or_insert(record.id);
+            *id = record.id.max(*id);
+        }
+    }
+    youngest
+}
+
+fn element(record: &Record) -> Option<Element> {
+    record.held.element(record.address)
 }
 
 /// An unknown boot id counts as another boot: closing early is safe, trusting a clock of another boot is not.

@@ -22,7 +22,7 @@ use crate::door::{Action, Catalogue, Door, Limits, Style};
 use crate::effect::Effect;
 use crate::event::{Counters, Event, Reason, What};
 use crate::lease::table::LeaseTable;
-use crate::lease::{Ask, Lease, LeaseId, Owner};
+use crate::lease::{Ask, Element, Lease, LeaseId, Owner};
 use crate::queue::Queue;
 
 use jobs::Jobs;
@@ -184,7 +184,15 @@ impl Runner {
     #[must_use]
     pub fn renewed_by(&self, door: DoorId, address: IpAddr) -> Option<&Lease> {
         let known = self.doors.get(usize::try_from(door.0).ok()?)?;
-        self.table.lease(self.table.renewable(&known.name, address)?)
+        self.table.lease(self.renewed_at(known, address)?)
+    }
+
+    fn renewed_at(&self, known: &Known, address: IpAddr) -> Option<LeaseId> {
+        match &known.door.action {
+            Action::LogOnly => None,
+            Action::Command(_) => self.table.renewable(&known.name, address),
+            Action::Nftables(nft) => self.table.holder(&Element::of(&known.name, &nft.set, address)?),
+        }
     }
 
     /// Closes whatever is open for a client, whichever the door; tells how many leases that concerns.
@@ -200,8 +208,8 @@ impl Runner {
     }
 
     /// Takes a new catalogue. Leases of doors that are gone or changed go on and end with the stop command of their own
-    /// start; a further knock does not renew them. A start command that waits for its turn at a door that is gone is
-    /// refused.
+    /// start; a further knock does not renew them, except where it opens the very element that a lease holds. A start
+    /// command that waits for its turn at a door that is gone is refused.
     pub fn reload(&mut self, now: Duration, catalogue: Catalogue) {
         let (doors, limits) = known(catalogue);
         let old = std::mem::replace(&mut self.doors, doors);
@@ -303,6 +311,10 @@ impl Runner {
         if self.table.of_source(source) >= self.limits.leases_per_source {
             return Err(Reason::TooManyOfSource);
         }
+        self.room_of_door(known)
+    }
+
+    fn room_of_door(&self, known: &Known) -> Result<(), Reason> {
         if self.table.of_door(&known.name) >= self.limits.leases_per_door {
             return Err(Reason::TooManyOfDoor);
         }

@@ -129,9 +129,9 @@ impl Firewall {
         fault::at(Point::AfterElement).map_err(|error| error.to_string())
     }
 
-    /// Takes an address out of a set.
+    /// Takes an address out of a set. A set of aldaba's own went with its door, and what was in it.
     pub(super) fn delete(&mut self, place: &Place, address: IpAddr) -> Result<(), String> {
-        let set = self.name(place, address)?;
+        let Ok(set) = self.name(place, address) else { return Ok(()) };
         fault::at(Point::BeforeElementDelete).map_err(|error| error.to_string())?;
         self.nft()?.delete_element(&set, address).map_err(|error| error.to_string())?;
         fault::at(Point::AfterElementDelete).map_err(|error| error.to_string())

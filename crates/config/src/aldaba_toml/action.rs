@@ -3,12 +3,16 @@
 //! Exactly one of them; `log-only = true` says that none is meant. Lines for a shell exist for `style = "knockd"`
 //! only.
 
+mod sets;
+
 use std::time::Duration;
 
 use aldaba_runner::door::{
     Action, Commands, Door, Established, NftAction, NftFamily, NftSet, PerFamily, PortRange, Style, Template,
     Transport,
 };
+
+pub(super) use sets::one_door_for_each_set;
 
 use super::daemon;
 use super::door::LONGEST;
@@ -83,7 +87,7 @@ pub(super) fn read(
         return ports(value, findings).map(|ports| nftables(NftSet::Own { ports, established }));
     }
     if keys.sets.iter().any(Option::is_some) {
-        return sets(&keys, findings).map(nftables);
+        return sets(&keys, places, findings).map(nftables);
     }
     if keys.commands.iter().chain(&keys.lines).any(Option::is_some) {
         return commands(&keys, style, places, findings);
@@ -224,7 +228,7 @@ fn port(item: &Value<'_>, example: &str, findings: &mut Findings) -> Option<Port
         .ok()
 }
 
-fn sets(keys: &Keys<'_>, findings: &mut Findings) -> Option<NftSet> {
+fn sets(keys: &Keys<'_>, places: &mut DoorPlaces, findings: &mut Findings) -> Option<NftSet> {
     let [either, v4, v6] = keys.sets.each_ref().map(|value| match value {
         Some(value) => set(value, findings).map(|name| Some((name, value.place.clone()))),
         None => Some(None),
@@ -241,6 +245,8 @@ fn sets(keys: &Keys<'_>, findings: &mut Findings) -> Option<NftSet> {
         }
         None => (v4, v6),
     };
+    let place = |named: &Option<(SetName, Place)>| named.as_ref().map(|(_, place)| place.clone());
+    places.sets = Families { v4: place(&v4), v6: place(&v6) };
     same_table(v4, v6, findings)
 }
 

@@ -1,4 +1,5 @@
-//! All leases, found by number, by door and address, by source, by owner, and by the time something is to be done.
+//! All leases, found by number, by door and address, by element, by source, by owner, and by the time something is to be
+//! done.
 //!
 //! Knows nothing of commands; it keeps the counts that the limits are about.
 
@@ -7,13 +8,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Lease, LeaseId, Owner};
+use super::{Element, Lease, LeaseId, Owner};
 
 /// The leases and their indices.
 #[derive(Debug, Clone, Default)]
 pub struct LeaseTable {
     leases: BTreeMap<LeaseId, Lease>,
     pairs: BTreeSet<(Arc<str>, IpAddr, LeaseId)>,
+    holders: BTreeMap<Element, LeaseId>,
     per_source: BTreeMap<IpAddr, usize>,
     per_door: BTreeMap<Arc<str>, usize>,
     per_owner: BTreeMap<Owner, usize>,
@@ -61,7 +63,12 @@ impl LeaseTable {
         self.pairs.range(from..=to).map(|(_, _, id)| *id).collect()
     }
 
-    /// The lease a further knock renews.
+    /// The lease that holds this element.
+    pub(crate) fn holder(&self, element: &Element) -> Option<LeaseId> {
+        self.holders.get(element).copied()
+    }
+
+    /// The lease by command that a further knock renews.
     pub(crate) fn renewable(&self, door: &Arc<str>, address: IpAddr) -> Option<LeaseId> {
         self.of_pair(door, address)
             .into_iter()
@@ -103,8 +110,19 @@ impl LeaseTable {
         }
     }
 
+    /// The lease is another door's from now on.
+    pub(crate) fn set_door(&mut self, id: LeaseId, door: &Arc<str>) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut lease.door, Arc::clone(door));
+        self.pairs.remove(&(Arc::clone(&before), lease.address, id));
+        self.pairs.insert((Arc::clone(door), lease.address, id));
+        subtract(&mut self.per_door, &before);
+        add(&mut self.per_door, Arc::clone(door));
+    }
+
     pub(crate) fn insert(&mut self, lease: Lease) {
         self.remove(lease.id);
+        self.holders.extend(lease.held.element(lease.address).map(|element| (element, lease.id)));
         self.pairs.insert((Arc::clone(&lease.door), lease.address, lease.id));
         add(&mut self.per_source, lease.address);
         add(&mut self.per_door, Arc::clone(&lease.door));
@@ -118,6 +136,9 @@ impl LeaseTable {
         let lease = self.leases.remove(&id)?;
         self.set_timer(id, None);
         self.pairs.remove(&(Arc::clone(&lease.door), lease.address, id));
+        if let Some(element) = lease.held.element(lease.address).filter(|of| self.holder(of) == Some(id)) {
+            self.holders.remove(&element);
+        }
         subtract(&mut self.per_source, &lease.address);
         subtract(&mut self.per_door, &lease.door);
         if let Some(owner) = lease.owner {

@@ -66,8 +66,10 @@ impl World {
     }
 
     fn check_leases(&self) {
-        let mut renewable = BTreeSet::new();
+        let (mut renewable, mut elements) = (BTreeSet::new(), BTreeSet::new());
         for lease in self.runner.leases() {
+            let element = lease.held.element(lease.address);
+            assert!(element.is_none_or(|element| elements.insert(element)), "two leases hold one element");
             let pair = (lease.door().clone(), lease.address());
             assert!(!lease.renewable || renewable.insert(pair), "two leases for one door and address");
             if lease.state() == State::Open {
@@ -87,7 +89,7 @@ impl World {
         assert!(lease.deadline() > self.now, "{lease:?} is overdue at {:?}", self.now);
         let timeout = self.runner.poll_timeout();
         assert!(timeout.is_some_and(|at| at <= lease.deadline()), "nobody wakes for {lease:?}");
-        if let Some(place) = place(lease.held()).filter(|_| !lease.is_lost()) {
+        if let Some(place) = place(lease.held()).filter(|place| !lease.is_lost() && self.has_set(place)) {
             let expires = self.elements.get(&(name(place), lease.address()));
             assert!(expires.is_some_and(|expires| *expires > self.now), "{lease:?} is not in the kernel");
         }

@@ -18,7 +18,7 @@ impl World {
             Effect::Signal { job, signal } => self.signal(job, signal),
             Effect::SetElement { lease, place, address, timeout } => {
                 assert!(!timeout.is_zero(), "a timeout of zero is for ever to the kernel");
-                if self.refused() {
+                if self.refused() || !self.has_set(&place) {
                     self.runner.element_failed(self.now, lease, "refused");
                     self.looks = true;
                 } else {

@@ -12,6 +12,9 @@ use crate::lease::{Held, Lease, LeaseId, Place, State};
 use crate::record::{Entry, Moment, recover};
 use crate::runner::{DoorId, Loss, OnShutdown, Outcome, Runner};
 
+/// How the names of aldaba's own sets begin.
+const OWN: &str = "own ";
+
 /// What the world has seen of a command lease.
 #[expect(clippy::struct_excessive_bools, reason = "five separate facts, most combinations of which occur")]
 #[derive(Debug, Clone)]
@@ -111,18 +114,17 @@ impl World {
             Operation::Finish { job, outcome } => self.finish_one(job, outcome),
             Operation::RefuseElements(times) => self.refuse_elements = times,
             Operation::FailJournal(times) => self.fail_journal = times,
-            Operation::Reload(variant) => {
-                self.variant = variant;
-                self.runner.reload(now, catalogue(variant));
-            }
+            Operation::Reload(variant) => self.reload(variant),
             Operation::Crash { after, reboot } => self.dies_after = Some((after, reboot)),
             Operation::Restart { keep, patient } => self.restart(keep, patient),
             Operation::Flush { restore, there } => {
                 self.elements.clear();
                 self.notice_losses(if restore { Loss::Restore } else { Loss::Report });
-                self.runner.reassert(now, |_| there);
+                if there {
+                    self.reassert();
+                }
             }
-            Operation::Reassert => self.runner.reassert(now, |_| true),
+            Operation::Reassert => self.reassert(),
             Operation::Remove(which) => self.remove_one(which),
         }
         self.settle();
@@ -135,16 +137,58 @@ impl World {
         }
     }
 
+    /// The sets of doors that are gone go with them.
+    fn reload(&mut self, variant: u8) {
+        let had_own = self.has_own_set();
+        self.variant = variant;
+        if !self.has_own_set() {
+            self.elements.retain(|(set, _), _| !set.starts_with(OWN));
+        }
+        self.runner.reload(self.now, catalogue(variant));
+        self.settle();
+        if self.has_own_set() && !had_own {
+            self.notice_losses(Loss::Restore);
+            self.reassert();
+        }
+    }
+
+    fn has_own_set(&self) -> bool {
+        catalogue(self.variant).doors.iter().any(|door| door.name == "own")
+    }
+
+    /// Whether the kernel has this set: aldaba's own are those of the doors there are.
+    pub(super) fn has_set(&self, place: &Place) -> bool {
+        !matches!(place, Place::Own { .. }) || self.has_own_set()
+    }
+
+    fn reassert(&mut self) {
+        let has_own_set = self.has_own_set();
+        let has_set =
+            |lease: &Lease| has_own_set || !matches!(lease.held(), Held::Element(Place::Own { .. }));
+        self.runner.reassert(self.now, has_set);
+    }
+
     /// The monitor looks at the firewall: which open leases have no element?
     fn notice_losses(&mut self, loss: Loss) {
         let is_missing = |lease: &&Lease| {
-            let place = place(lease.held()).map(|place| (name(place), lease.address()));
-            !lease.is_lost() && place.is_some_and(|place| !self.elements.contains_key(&place))
+            let place = place(lease.held()).filter(|place| self.has_set(place));
+            let of = place.map(|place| (name(place), lease.address()));
+            !lease.is_lost() && of.is_some_and(|of| !self.elements.contains_key(&of))
         };
         let missing: Vec<LeaseId> = self.runner.leases().filter(is_missing).map(Lease::id).collect();
         for id in missing {
             self.runner.element_lost(self.now, id, loss);
         }
+    }
+
+    /// The first look at the firewall, of which nothing is known: what is there gets the time of its lease.
+    fn look_first(&mut self) {
+        self.notice_losses(if self.variant & 128 == 0 { Loss::Restore } else { Loss::Report });
+        let ids: Vec<LeaseId> = self.runner.leases().map(Lease::id).collect();
+        for id in ids {
+            self.runner.element_lost(self.now, id, Loss::Restore);
+        }
+        self.reassert();
     }
 
     /// Somebody takes one element out by hand.
@@ -260,9 +304,7 @@ impl World {
         let recovered = recover(self.journal.values().cloned().collect(), &moment);
         self.runner = Runner::new(catalogue(self.variant));
         self.runner.recover(self.now, recovered);
-        // The first look at the firewall.
-        self.notice_losses(Loss::Restore);
-        self.runner.reassert(self.now, |_| true);
+        self.look_first();
     }
 
     fn restart(&mut self, keep: bool, patient: bool) {
@@ -330,7 +372,7 @@ impl Default for World {
 
 pub(super) fn name(place: &Place) -> String {
     match place {
-        Place::Own { door } => format!("own {door}"),
+        Place::Own { door } => format!("{OWN}{door}"),
         Place::Named { table, set, .. } => format!("{table} {set}"),
     }
 }

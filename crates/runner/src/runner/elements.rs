@@ -11,7 +11,7 @@ use super::{Granted, Known, Runner};
 use crate::door::NftSet;
 use crate::effect::{Effect, Part};
 use crate::event::{Reason, What, bump};
-use crate::lease::{Ask, Asked, Held, LeaseId, Place, State};
+use crate::lease::{Ask, Asked, Element, Held, LeaseId, State};
 
 /// A removal that fails is tried this often again; the kernel ends the element in any case.
 const DELETE_RETRIES: u32 = 5;
@@ -19,23 +19,38 @@ const DELETE_RETRIES: u32 = 5;
 impl Runner {
     pub(super) fn admit_element(&mut self, now: Duration, known: &Known, set: &NftSet, ask: &Ask) -> Granted {
         let source = ask.address;
-        if let Some(id) = self.table.renewable(&known.name, source) {
-            return self.renew_element(now, id, known, ask);
-        }
-        let Some(place) = Place::of(&known.name, set, source) else {
+        let Some(element) = Element::of(&known.name, set, source) else {
             return self.refuse(known, source, Reason::NothingForFamily);
         };
+        if let Some(id) = self.table.holder(&element) {
+            return match self.hand_over(id, known) {
+                Ok(()) => self.renew_element(now, id, known, ask),
+                Err(reason) => self.refuse(known, source, reason),
+            };
+        }
         if let Err(reason) = self.room(known, source) {
             return self.refuse(known, source, reason);
         }
         let id = self.new_id();
         let length = length(&known.door, ask.wanted);
-        let mut lease = lease(id, known, ask, now, length, Held::Element(place));
+        let mut lease = lease(id, known, ask, now, length, Held::Element(element.place));
         lease.state = State::Setting;
         let deadline = lease.deadline;
         self.table.insert(lease);
         self.set_element(now, id, Asked { deadline, again: false });
         Granted::Opening(id)
+    }
+
+    /// The lease that holds this door's element is this door's from now on: after a reload it may be one of a door that is gone.
+    fn hand_over(&mut self, id: LeaseId, known: &Known) -> Result<(), Reason> {
+        if self.table.lease(id).is_some_and(|lease| lease.door != known.name) {
+            self.room_of_door(known)?;
+            self.table.set_door(id, &known.name);
+        }
+        if let Some(lease) = self.table.lease_mut(id) {
+            lease.style = known.door.style;
+        }
+        Ok(())
     }
 
     fn renew_element(&mut self, now: Duration, id: LeaseId, known: &Known, ask: &Ask) -> Granted {
@@ -51,7 +66,7 @@ impl Runner {
         if lease.state != State::Setting {
             lease.state = State::Open;
         }
-        lease.closing = None;
+        (lease.closing, lease.reopen) = (None, None);
         let latest = lease.asked.back().map_or(lease.deadline, |asked| asked.deadline);
         let deadline = extended(latest, now, length, &known.door);
         lease.renewals = lease.renewals.saturating_add(1);
@@ -157,10 +172,11 @@ impl Runner {
         };
         bump(&mut self.counters.stops_failed);
         let (deadline, door, style) = (lease.deadline, lease.door.clone(), lease.style);
-        let (address, owner) = (lease.address, lease.owner);
+        let (address, owner, reopen) = (lease.address, lease.owner, lease.reopen);
         lease.state = State::Retry { tries };
-        if let Some(wanted) = lease.reopen.take()
+        if let Some(wanted) = reopen
             && let Some(known) = self.door_named(&door, style)
+            && self.renewed_at(&known, address) == Some(id)
         {
             // The element is still there, and wanted again.
             let ask = Ask { address, wanted: Some(wanted), owner };

@@ -153,6 +153,7 @@ pub(super) fn lease(
     length: Duration,
     held: Held,
 ) -> Lease {
+    let renewable = known.door.style == Style::Native && matches!(held, Held::Command { .. });
     Lease {
         id,
         door: Arc::clone(&known.name),
@@ -165,7 +166,7 @@ pub(super) fn lease(
         deadline: now.saturating_add(length),
         length,
         start: None,
-        renewable: known.door.style == Style::Native,
+        renewable,
         closing: None,
         reopen: None,
         lenient: false,

@@ -7,7 +7,7 @@ use super::Runner;
 use crate::door::{Action, Style};
 use crate::effect::{Effect, JobId, Part};
 use crate::event::{Reason, What, Why, bump};
-use crate::lease::{Held, Lease, LeaseId, Place, State};
+use crate::lease::{Held, Lease, LeaseId, State};
 use crate::record::{Due, Phase, Record, Recovered};
 use crate::template::Substitution;
 
@@ -82,25 +82,18 @@ impl Runner {
         self.dispatch(now);
     }
 
-    /// Whether the catalogue's door would close this lease as it is going to be closed.
+    /// Whether the catalogue's door would close this lease, by command, as it is going to be closed.
     fn belongs(&self, lease: &Lease) -> bool {
         let Some(known) = self.door_named(&lease.door, lease.style) else {
             return false;
         };
-        if lease.style != Style::Native {
+        let (Action::Command(commands), Held::Command { stop, .. }) = (&known.door.action, &lease.held)
+        else {
             return false;
-        }
-        match (&known.door.action, &lease.held) {
-            (Action::Command(commands), Held::Command { stop, .. }) => {
-                let with = Substitution { address: lease.address, seconds: lease.seconds };
-                let now = commands.stop.of(lease.address).map(|stop| stop.render(&with));
-                now.and_then(Result::ok).as_ref() == stop.as_ref()
-            }
-            (Action::Nftables(nft), Held::Element(place)) => {
-                Place::of(&known.name, &nft.set, lease.address).as_ref() == Some(place)
-            }
-            _ => false,
-        }
+        };
+        let with = Substitution { address: lease.address, seconds: lease.seconds };
+        let now = commands.stop.of(lease.address).map(|stop| stop.render(&with));
+        lease.style == Style::Native && now.and_then(Result::ok).as_ref() == stop.as_ref()
     }
 
     /// A record could not be written or removed. Called before the next effect is taken, it withdraws the start command

@@ -16,8 +16,8 @@ pub(super) struct Listed {
 
 /// What has become of the leases of one set.
 ///
-/// In another set than before, what has the right address may come from a file and with a time of its own: all elements are
-/// set anew. In the same set, a part that is gone was taken out by hand, and so was one that stood alone; only where several
+/// In another set than before, and in any set at the first look, what has the right address may come from a file and with a
+/// time of its own: it gets that of its lease. In the same set, a part that is gone was taken out by hand, and so was one that stood alone; only where several
 /// went and nothing of ours is left was it a flush.
 pub(super) fn losses(
     same_set: bool,
@@ -30,8 +30,9 @@ pub(super) fn losses(
     let missing: Vec<&Listed> =
         expected.iter().copied().filter(|lease| !members.contains(&lease.address)).collect();
     if !same_set {
-        let concerned = if restore { expected } else { missing };
-        return concerned.into_iter().map(|lease| (lease.id, flushed)).collect();
+        let is_there = |lease: &Listed| members.contains(&lease.address);
+        let loss = |lease: &Listed| if is_there(lease) { Loss::Restore } else { flushed };
+        return expected.into_iter().map(|lease| (lease.id, loss(lease))).collect();
     }
     let emptied = missing.len() > 1 && missing.len() == expected.len();
     let loss = if emptied { flushed } else { Loss::Removed };
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn elements_of_another_set_are_set_anew() {
         assert_eq!(of(false, &[1], &[1, 2], true), [(1, Loss::Restore), (2, Loss::Restore)]);
-        assert_eq!(of(false, &[1], &[1, 2], false), [(2, Loss::Report)]);
+        assert_eq!(of(false, &[1], &[1, 2], false), [(1, Loss::Restore), (2, Loss::Report)]);
     }
 
     #[test]

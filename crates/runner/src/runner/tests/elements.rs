@@ -144,3 +144,58 @@ fn a_knock_brings_a_lost_element_back_for_longer() {
     assert_eq!(effects(&mut runner), ["put 1 Open till 142", "log renewed 30"]);
     assert!(!runner.lease(LeaseId(1)).unwrap().is_lost());
 }
+
+fn renamed() -> Catalogue {
+    let mut doors = doors();
+    "nft2".clone_into(&mut doors[2].name);
+    Catalogue { doors, limits: Limits { leases_per_door: 1, ..Limits::default() } }
+}
+
+#[test]
+fn a_door_of_another_name_takes_the_lease_of_its_element() {
+    let mut runner = runner(doors());
+    let device = Owner([7; 32]);
+    runner.grant(s(100), NFT, &Ask { wanted: Some(s(60)), owner: Some(device), address: client(1) });
+    runner.element_done(s(100), LeaseId(1));
+    runner.reload(s(101), renamed());
+    effects(&mut runner);
+    assert_eq!(runner.renewed_by(NFT, client(1)).and_then(Lease::owner), Some(device));
+    assert_eq!(runner.grant(s(110), NFT, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 50"], "never shorter");
+    runner.element_done(s(110), LeaseId(1));
+    assert_eq!(effects(&mut runner), ["put 1 Open till 160"]);
+    let lease = runner.lease(LeaseId(1)).unwrap();
+    assert_eq!((&**lease.door(), lease.owner()), ("nft2", None), "as with every renewal");
+    assert_eq!(runner.held_by(device), 0);
+    // It counts as that door's, and a close knock there closes it.
+    let full = Granted::Refused(Reason::TooManyOfDoor);
+    assert_eq!(runner.grant(s(111), NFT, &Ask::by_sequence(client(2))), full);
+    assert_eq!(runner.close(s(112), NFT, client(1)), 1);
+    assert_eq!(effects(&mut runner).last().unwrap(), "delete 1 192.0.2.1");
+}
+
+#[test]
+fn a_full_door_takes_no_lease_of_another() {
+    let mut runner = runner(doors());
+    for number in [1, 2] {
+        runner.grant(s(100), NFT, &Ask::by_sequence(client(number)));
+        runner.element_done(s(100), LeaseId(number.into()));
+    }
+    runner.reload(s(101), renamed());
+    assert_eq!(runner.grant(s(110), NFT, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
+    let full = Granted::Refused(Reason::TooManyOfDoor);
+    assert_eq!(runner.grant(s(110), NFT, &Ask::by_sequence(client(2))), full);
+    assert_eq!(deadline(&runner, 2), Some(s(130)), "and that one goes on as it was");
+}
+
+#[test]
+fn a_door_that_changed_and_changed_back_renews_what_it_opened() {
+    let mut runner = runner(doors());
+    open(&mut runner, s(100));
+    let gone = Catalogue { doors: vec![native()], limits: Limits::default() };
+    runner.reload(s(101), gone);
+    runner.reload(s(102), Catalogue { doors: doors(), limits: Limits::default() });
+    effects(&mut runner);
+    assert_eq!(runner.grant(s(110), NFT, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 30"]);
+}

@@ -39,6 +39,51 @@ fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
     }
 }
 
+/// What random operations once found, made small.
+#[test]
+fn an_element_is_one_thing_whoever_holds_it() {
+    let grant = |door, wanted| Operation::Grant { door, source: 0, wanted };
+    let (own, named, twin) = (2, 3, 8);
+    let crash = Operation::Crash { after: 0, reboot: false };
+    for life in [
+        // Two records of one element: that of a lease which is over could not be removed.
+        vec![grant(own, 2), Operation::FailJournal(1), Operation::Remove(0), grant(own, 1), crash],
+        // And where the younger lease is over, too, and its record still there.
+        vec![
+            grant(own, 99),
+            Operation::FailJournal(1),
+            Operation::Remove(0),
+            grant(own, 1),
+            Operation::FailJournal(1),
+            Operation::PassToTimeout,
+            crash,
+        ],
+        // The record of the younger one could not be written: the older one's time is not what the kernel has.
+        vec![
+            grant(own, 99),
+            Operation::FailJournal(3),
+            Operation::Remove(0),
+            grant(own, 1),
+            crash,
+            Operation::Pass(8),
+        ],
+        // The door has changed, and maybe back.
+        vec![grant(own, 99), Operation::Reload(64), grant(own, 1)],
+        vec![grant(own, 99), Operation::Reload(16), Operation::Reload(0), grant(own, 1)],
+        vec![grant(named, 99), Operation::Reload(8), Operation::Reload(0), grant(named, 1)],
+        vec![grant(named, 99), Operation::Reload(4), grant(named, 1)],
+        vec![grant(named, 99), Operation::Reload(4), crash, grant(named, 1)],
+        // Two doors of one set.
+        vec![Operation::Reload(32), grant(named, 99), grant(twin, 1)],
+    ] {
+        for end in
+            [Operation::PassToTimeout, Operation::Close { door: own, source: 0 }, Operation::CloseSource(0)]
+        {
+            model::run_operations(life.iter().copied().chain([end, Operation::PassToTimeout]));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -55,6 +55,24 @@ fn what_is_due_is_decided_by_boot_and_deadline() {
     assert_eq!(recover(vec![entry], &at)[0].due, Due::OtherBoot);
 }
 
+/// The removal of the first one's record failed, after somebody had taken its element out.
+#[test]
+fn of_two_records_of_one_element_the_youngest_counts() {
+    let here = Some([1; 16]);
+    let at = Moment { now: s(100), boot: here, wall: s(0) };
+    let entry = |id, deadline| {
+        let record = Record { id: LeaseId(id), ..element_record(deadline) };
+        Entry { record, boot: here, wall_deadline: 0 }
+    };
+    for (younger, due) in [(s(110), Due::At(s(110))), (s(90), Due::Forget)] {
+        let found = recover(vec![entry(5, s(140)), entry(6, younger)], &at);
+        assert_eq!(found.iter().map(|lease| lease.due).collect::<Vec<_>>(), [Due::Forget, due]);
+    }
+    let elsewhere = Record { address: client(2), ..entry(6, s(110)).record };
+    let found = recover(vec![entry(5, s(140)), Entry { record: elsewhere, ..entry(6, s(110)) }], &at);
+    assert!(found.iter().all(|lease| lease.due != Due::Forget), "another address is another element");
+}
+
 fn take_over(record: Record, due: Due) -> Runner {
     let mut runner = runner(doors());
     runner.recover(s(100), vec![Recovered { record, due }]);
