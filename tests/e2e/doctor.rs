@@ -162,3 +162,18 @@ fn r28_a_family_in_which_no_knock_is_seen_is_named() {
     std::fs::write(scene.dir.path().join("aldaba.toml"), format!("ipv6 = false\n{CONFIG}")).expect("written");
     scene.finds("addresses", &["who connects by IPv6 is shut out", "AddressFamily inet"]);
 }
+
+#[test]
+fn r28_a_set_that_cannot_be_used_is_named() {
+    let Some(scene) = Scene::new() else { return };
+    let config = CONFIG.replace(r#"ports = ["2222/tcp"]"#, "set = \"inet filter ssh_open\"");
+    std::fs::write(scene.dir.path().join("aldaba.toml"), config).expect("written");
+    let help = "help: nft add set inet filter ssh_open '{ type ipv4_addr; flags timeout; }'";
+    scene.finds("set", &["the set inet filter ssh_open: there is no such table or set", help]);
+    scene.nft("add table inet filter; add set inet filter ssh_open { type ipv4_addr . inet_service; flags timeout; }");
+    scene.finds("set", &["its elements are several values together, and have to be an address each", help]);
+    scene.nft("delete table inet filter; add table inet filter; add set inet filter ssh_open { type ipv4_addr; flags timeout; }");
+    let (code, said) = scene.doctor(&[]);
+    let good = "good      set: the set inet filter ssh_open can hold an address for a time";
+    assert!(code == Some(0) && said.contains(good), "{said}");
+}

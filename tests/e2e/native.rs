@@ -217,6 +217,40 @@ fn r8_a_set_that_is_missing_is_named_at_the_start_and_may_come_later() {
     daemon.wait_for("opened door=ssh");
 }
 
+/// R8: the set is there and cannot hold an address for a time; then it is one of ranges, which can.
+#[test]
+fn r8_a_set_of_another_kind_is_named_and_one_of_ranges_lets_in_one_address() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    let make = |flags: &str| {
+        let words = format!(
+            "flush ruleset; add table inet filter; add set inet filter ssh_open {{ type ipv4_addr; {flags} }}; \
+             add chain inet filter input {{ type filter hook input priority 0; policy accept; }}; \
+             add rule inet filter input tcp dport 2222 ip saddr != @ssh_open drop"
+        );
+        hosts.on_server(&["nft", &words]);
+    };
+    make("flags interval;");
+    let config = SSH.replace(r#"ports = ["2222/tcp"]"#, "set = \"inet filter ssh_open\"");
+    let daemon = Program::aldabad(&hosts, dir.path(), &config);
+    let why = "cannot be used: it has no `flags timeout`, and what is put in would stay for ever";
+    daemon.wait_for(&format!("degraded what=firewall error=\"the set inet filter ssh_open {why}:"));
+    hosts.knock(&[7000, 8000, 9000]);
+    daemon.wait_for(&format!("element-failed door=ssh address=10.9.0.2 part=start error=\"the set {why}\""));
+    make("flags interval,timeout;");
+    let _listener = hosts.listen(2222);
+    assert!(!hosts.reachable(2222));
+    hosts.knock(&[7000, 8000, 9000]);
+    daemon.wait_for("opened door=ssh");
+    assert!(hosts.reachable(2222));
+    let set = hosts.on_server(&["nft", "list", "set", "inet", "filter", "ssh_open"]);
+    assert!(set.contains("elements = { 10.9.0.2 timeout 2s"), "no other address is let in: {set}");
+    assert!(until(Duration::from_secs(4), || !hosts.reachable(2222)).is_some());
+}
+
 #[test]
 fn fifty_hosts_knock_interleaved_and_all_get_in() {
     let Some(scene) = scene(&SSH.replace("lease = \"2s\"", "lease = \"60s\"")) else { return };

@@ -6,6 +6,7 @@
 
 mod firewall;
 mod host;
+mod sets;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -96,6 +97,7 @@ fn examine(args: &DoctorArgs, policy: &Policy, surroundings: &Surroundings) -> V
     findings.extend(host::capture(policy));
     findings.extend(host::addresses(policy));
     findings.extend(firewall::look(policy));
+    findings.extend(sets::look(policy));
     findings
 }
 

@@ -6,22 +6,22 @@ mod expression;
 mod judge;
 mod own;
 mod ruleset;
+mod set;
 mod silence;
 mod table;
 mod watch;
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
-use std::time::Duration;
 
 use rustix::net::netlink;
 
-use crate::netlink::{ACK, Builder, CREATE, DUMP, REQUEST, Socket};
+use crate::netlink::{ACK, Builder, DUMP, REQUEST, Socket};
 
 pub use judge::{Fate, Judgement, Probe};
-pub use own::{OwnTable, SetId, TableId};
+pub use own::{OwnTable, TableId};
 pub use ruleset::{ChainName, Ruleset, legacy_iptables};
+pub use set::{SetId, UnfitSet};
 pub use silence::SpaPort;
 pub use table::{DoorSpec, TableSpec};
 pub use watch::{Changer, NftWatch, Noticed, Ours};
@@ -104,8 +104,14 @@ pub enum NftError {
     #[error("there is no such table or set")]
     Missing,
     /// The set is of another kind.
-    #[error("the set does not take addresses of this family with a timeout: it needs `flags timeout`")]
-    WrongSet,
+    #[error("the set cannot be used: {0}")]
+    UnfitSet(UnfitSet),
+    /// The address is in the set, or in a range of it, and nothing ends that.
+    #[error("the set lets this address in without an end: no knock is needed")]
+    StandsThere,
+    /// A range in the set holds the address, or a part of it.
+    #[error("a range in the set overlaps this address")]
+    Overlaps,
     /// Anything else.
     #[error("{0}")]
     Kernel(io::Error),
@@ -117,7 +123,6 @@ impl From<io::Error> for NftError {
             Some(libc::EPERM | libc::EACCES) => Self::Denied,
             Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => Self::NoNftables,
             Some(libc::ENOENT) => Self::Missing,
-            Some(libc::EINVAL) => Self::WrongSet,
             _ => Self::Kernel(error),
         }
     }
@@ -149,29 +154,6 @@ impl Nft {
             batch.builder.put_text(1, name);
         });
         accept_missing(removed)
-    }
-
-    /// Puts an address into a set for this long; one that is there gets this time in place of its own.
-    ///
-    /// Add, delete, add: old kernels do not renew an element that is added again.
-    pub fn add_element(&mut self, set: &SetName, address: IpAddr, timeout: Duration) -> Result<(), NftError> {
-        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        Ok(self.transaction(|batch| {
-            batch.element(NEW_ELEMENT, set, address, Some(millis));
-            batch.element(DELETE_ELEMENT, set, address, None);
-            batch.element(NEW_ELEMENT, set, address, Some(millis));
-        })?)
-    }
-
-    /// Takes an address out of a set; one that is not there is fine.
-    pub fn delete_element(&mut self, set: &SetName, address: IpAddr) -> Result<(), NftError> {
-        let deleted = self.transaction(|batch| batch.element(DELETE_ELEMENT, set, address, None));
-        accept_missing(deleted)
-    }
-
-    /// Whether there is such a set.
-    pub fn has_set(&mut self, name: &SetName) -> Result<bool, NftError> {
-        Ok(self.sets(name.family, &name.table)?.contains(&name.set))
     }
 
     /// The names of the sets in a table; none when there is no table.
@@ -225,24 +207,6 @@ impl Batch {
     fn message(&mut self, kind: u16, flags: u16, family: Family) {
         let sequence = self.next();
         self.builder.message(kind, REQUEST | ACK | flags, sequence, &header(family.number(), 0));
-    }
-
-    fn element(&mut self, kind: u16, set: &SetName, address: IpAddr, millis: Option<u64>) {
-        let flags = if kind == NEW_ELEMENT { CREATE } else { 0 };
-        self.message(kind, flags, set.family);
-        self.builder.put_text(1, &set.table);
-        self.builder.put_text(2, &set.set);
-        self.builder.nest(3, |list| {
-            list.nest(1, |element| {
-                element.nest(1, |key| match address {
-                    IpAddr::V4(v4) => key.put(1, &v4.octets()),
-                    IpAddr::V6(v6) => key.put(1, &v6.octets()),
-                });
-                if let Some(millis) = millis {
-                    element.put(4, &millis.to_be_bytes());
-                }
-            });
-        });
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) struct Firewall {
     wanted: bool,
     /// The policy wants it and it is not there: what it is to guard stands open.
     open: bool,
-    /// The set of the administrator's own that was missing last, so that it is said once.
-    missing: Option<SetName>,
+    /// What was wrong with a set of the administrator's own last, so that it is said once.
+    unfit: Option<String>,
 }
 
 /// Why the firewall is not as the policy wants it.
@@ -39,7 +39,7 @@ impl Firewall {
     /// Nothing is opened or made yet.
     pub(super) fn new(table: &str) -> Self {
         let table = TableSpec { name: table.to_owned(), doors: Vec::new(), spa: None };
-        Self { table, nft: None, made: None, wanted: false, open: false, missing: None }
+        Self { table, nft: None, made: None, wanted: false, open: false, unfit: None }
     }
 
     /// Whether doors stand open because the table cannot be made.
@@ -100,20 +100,32 @@ impl Firewall {
     /// Which of others' changes concern us.
     pub(super) fn ours(&self, catalogue: &Catalogue) -> Ours {
         let port = self.nft.as_ref().and_then(|nft| nft.port().ok()).unwrap_or_default();
-        Ours { port, table: self.table.name.clone(), sets: named_sets(catalogue).collect() }
+        Ours {
+            port,
+            table: self.table.name.clone(),
+            sets: named_sets(catalogue).map(|(set, _)| set).collect(),
+        }
     }
 
     /// All sets that elements go into.
     pub(super) fn sets(&self, catalogue: &Catalogue) -> Vec<SetName> {
-        let mut sets: Vec<SetName> = self.table.all_sets().chain(named_sets(catalogue)).collect();
+        let mut sets: Vec<SetName> =
+            self.table.all_sets().chain(named_sets(catalogue).map(|(set, _)| set)).collect();
         sets.sort_by_key(ToString::to_string);
         sets.dedup();
         sets
     }
 
-    /// The first set of the administrator's own that a door needs and the kernel has not.
-    fn missing_set(&mut self, catalogue: &Catalogue) -> Option<SetName> {
-        named_sets(catalogue).find(|set| matches!(self.open().and_then(|nft| nft.has_set(set)), Ok(false)))
+    /// What is wrong with the first set of the administrator's own that a door needs and cannot use.
+    fn unfit_set(&mut self, catalogue: &Catalogue) -> Option<String> {
+        named_sets(catalogue).find_map(|(set, ipv6)| {
+            match self.open().and_then(|nft| nft.check_set(&set, ipv6)) {
+                Err(NftError::Missing) => Some(format!("there is no set {set}")),
+                Err(NftError::UnfitSet(why)) => Some(format!("the set {set} cannot be used: {why}")),
+                // What else is wrong is said of the table.
+                Ok(()) | Err(_) => None,
+            }
+        })
     }
 
     /// aldaba's own table, where it has been made.
@@ -190,18 +202,18 @@ fn own_doors(catalogue: &Catalogue) -> (Vec<DoorSpec>, bool) {
     (doors, wanted)
 }
 
-fn named_sets(catalogue: &Catalogue) -> impl Iterator<Item = SetName> + '_ {
+/// Sets of the administrator's own, and whether they are for IPv6.
+pub(crate) fn named_sets(catalogue: &Catalogue) -> impl Iterator<Item = (SetName, bool)> + '_ {
     catalogue.doors.iter().flat_map(|door| {
         let names = match &door.action {
             Action::Nftables(NftAction { set: NftSet::Named { family, table, set_v4, set_v6 } }) => {
-                [set_v4, set_v6].map(|set| Some((*family, table, set.as_ref()?)))
+                [(set_v4, false), (set_v6, true)]
+                    .map(|(set, ipv6)| Some((*family, table, set.as_ref()?, ipv6)))
             }
             _ => [None, None],
         };
-        names.into_iter().flatten().map(|(family, table, set)| SetName {
-            family: family_of(family),
-            table: table.clone(),
-            set: set.clone(),
+        names.into_iter().flatten().map(|(family, table, set, ipv6)| {
+            (SetName { family: family_of(family), table: table.clone(), set: set.clone() }, ipv6)
         })
     })
 }
@@ -227,22 +239,21 @@ impl Monitor {
         }
     }
 
-    /// A door whose set is not there opens for nobody: better said now than at the first knock. The ruleset may come later.
+    /// A door whose set is not there, or cannot be used, opens for nobody: better said now than at the first knock. The ruleset
+    /// may come later.
     fn look_for_sets(&mut self, now: Duration) {
-        let missing = self.firewall.missing_set(&self.policy.current().policy.catalogue);
-        if let Some(set) = &missing {
-            self.health.note(now, "firewall", &format!("there is no set {set}"));
+        let unfit = self.firewall.unfit_set(&self.policy.current().policy.catalogue);
+        if let Some(error) = &unfit {
+            self.health.note(now, "firewall", error);
         }
-        match &missing {
-            Some(_) if self.firewall.missing == missing => self.try_again(now),
-            Some(set) => self.degraded(
-                now,
-                "firewall",
-                &format!("there is no set {set}: doors that need it open for nobody"),
-            ),
+        match &unfit {
+            Some(_) if self.firewall.unfit == unfit => self.try_again(now),
+            Some(error) => {
+                self.degraded(now, "firewall", &format!("{error}: doors that need it open for nobody"));
+            }
             None => {}
         }
-        self.firewall.missing = missing;
+        self.firewall.unfit = unfit;
     }
 
     fn make_table(&mut self, now: Duration) {

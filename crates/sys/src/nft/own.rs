@@ -1,4 +1,4 @@
-//! aldaba's own table, a set and its elements as the kernel has them now; and what is done where the table is not what it
+//! aldaba's own table and the members of sets as the kernel has them now; and what is done where the table is not what it
 //! should be.
 
 use std::collections::HashSet;
@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ruleset::{Chain, Rule, chain, number, rule};
+use super::set::begins_with;
 use super::table::{self, TableSpec};
 use super::{
     DELETE_TABLE, Family, GET_CHAIN, GET_ELEMENT, GET_RULE, GET_SET, GET_TABLE, NEW_ELEMENT, NEW_SET,
@@ -16,10 +17,6 @@ use crate::netlink::{ACK, Attributes, Builder, CREATE, DUMP, Message, REQUEST};
 /// A table by the number the kernel gave it: one that was made anew has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableId(u64);
-
-/// A set by the number the kernel gave it within its table, and the table's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SetId(u64, u64);
 
 /// aldaba's own table as it is.
 #[derive(Debug, Clone)]
@@ -132,17 +129,6 @@ impl Nft {
         })?)
     }
 
-    /// Which set has this name now; `None`: there is none.
-    pub fn set_id(&mut self, name: &SetName) -> Result<Option<SetId>, NftError> {
-        let Some((TableId(table), _)) = self.table(name.family, &name.table)? else { return Ok(None) };
-        let mut found = None;
-        self.ask(GET_SET, ACK, name.family, &[(1, &name.table), (2, &name.set)], |message| {
-            let attributes = message.split(4).filter(|_| message.kind == NEW_SET).map(|(_, rest)| rest);
-            found = found.or(attributes.map(|attributes| SetId(table, long(&attributes, 16).unwrap_or(0))));
-        })?;
-        Ok(found)
-    }
-
     /// The addresses in a set; none where there is no set.
     pub fn members(&mut self, name: &SetName) -> Result<HashSet<IpAddr>, NftError> {
         let mut members = HashSet::new();
@@ -150,15 +136,13 @@ impl Nft {
             let list = message.split(4).filter(|_| message.kind == NEW_ELEMENT);
             let list = list.and_then(|(_, attributes)| attributes.inside(3));
             members.extend(
-                list.into_iter()
-                    .flatten()
-                    .filter_map(|(_, element)| address(Attributes::new(element).inside(1)?.find(1)?)),
+                list.into_iter().flatten().filter_map(|(_, element)| begins_with(&Attributes::new(element))),
             );
         })?;
         Ok(members)
     }
 
-    fn table(&mut self, family: Family, name: &str) -> io::Result<Option<(TableId, u32)>> {
+    pub(super) fn table(&mut self, family: Family, name: &str) -> io::Result<Option<(TableId, u32)>> {
         let mut found = None;
         self.ask(GET_TABLE, ACK, family, &[(1, name)], |message| {
             let attributes = message.split(4).filter(|_| message.kind == NEW_TABLE).map(|(_, rest)| rest);
@@ -170,7 +154,7 @@ impl Nft {
     }
 
     /// Asks for one thing (with an acknowledgement at its end) or for a list. What is not there answers nothing.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         kind: u16,
         how: u16,
@@ -203,12 +187,12 @@ fn own_set(message: &Message<'_>, table: &str) -> Option<OwnSet> {
     })
 }
 
-fn address(key: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(key: &[u8]) -> Option<IpAddr> {
     let v4 = || <[u8; 4]>::try_from(key).ok().map(|octets| Ipv4Addr::from(octets).into());
     v4().or_else(|| <[u8; 16]>::try_from(key).ok().map(|octets| Ipv6Addr::from(octets).into()))
 }
 
 /// A long number in network order.
-fn long(attributes: &Attributes<'_>, kind: u16) -> Option<u64> {
+pub(super) fn long(attributes: &Attributes<'_>, kind: u16) -> Option<u64> {
     attributes.find(kind)?.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }

@@ -54,8 +54,8 @@ const OUTPUT: u32 = 3;
 /// Sets whose elements time out.
 pub(super) const SET_TIMEOUT: u32 = 0x10;
 /// What `nft` shows the keys as.
-const TYPE_IPV4: u32 = 7;
-const TYPE_IPV6: u32 = 8;
+pub(super) const TYPE_IPV4: u32 = 7;
+pub(super) const TYPE_IPV6: u32 = 8;
 /// How all names of doors' sets begin.
 const PREFIX: &str = "door_";
 /// From here on the kernel takes local ports for connections that this host begins.
