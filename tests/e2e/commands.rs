@@ -358,10 +358,14 @@ fn r8_a_command_that_is_missing_or_fails_is_loud_and_works_when_it_is_back() {
     };
     let knock = || scene.hosts.knock(&[7000, 8000, 9000]);
     scene.daemon.wait_for("degraded what=command error=\"there is no program ");
+    let said = aldaba_tests::status(scene.dir.path());
+    let first = &said["degraded"][0];
+    assert_eq!((&first["what"], &first["door"]), (&"command".into(), &"web".into()), "{said}");
     knock();
     scene.daemon.wait_for("command-failed door=web address=10.9.0.2 part=start not-started error=");
     install("#!/bin/sh\nexit 3\n");
     scene.daemon.wait_for("program-found path=");
+    assert!(!aldaba_tests::degraded(scene.dir.path()).contains(&"command".to_owned()));
     knock();
     scene.daemon.wait_for("command-failed door=web address=10.9.0.2 part=start status=3");
     // What may have been opened half is closed.

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, cannot_run, degraded, status, until};
 
 const SSH: &str = r#"
 interfaces = ["srv0"]
@@ -24,7 +24,7 @@ const FOREIGN: &str = "add table inet other; add set inet other them { type ipv4
 
 struct Scene {
     hosts: Hosts,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     daemon: Program,
 }
 
@@ -38,7 +38,7 @@ fn scene(config: &str, before: &str) -> Option<Scene> {
     }
     let dir = tempfile::tempdir().expect("a folder");
     let daemon = Program::aldabad(&hosts, dir.path(), config);
-    Some(Scene { hosts, _dir: dir, daemon })
+    Some(Scene { hosts, dir, daemon })
 }
 
 fn client(number: u8) -> Ipv4Addr {
@@ -198,9 +198,20 @@ fn r7_leases_come_back_with_the_administrators_own_set() {
     scene.nft("delete table inet filter");
     scene.daemon.wait_for("leases-lost leases=3 by=nft");
     scene.daemon.wait_for("degraded what=firewall error=\"there is no set inet filter ssh_open:");
+    let lost = until(Duration::from_secs(2), || {
+        degraded(scene.dir.path()) == ["lease-lost", "lease-lost", "lease-lost", "firewall"]
+    });
+    let said = status(scene.dir.path());
+    assert!(lost.is_some(), "{said}");
+    assert_eq!(
+        (&said["degraded"][0]["door"], &said["degraded"][0]["address"]),
+        (&"ssh".into(), &"10.9.5.1".into())
+    );
+    assert_eq!((&said["leases"]["lost"], &said["leases"]["open"]), (&3.into(), &0.into()));
     scene.nft(table);
     scene.daemon.wait_for("leases-restored leases=3 ");
     back("back again");
+    assert_eq!(degraded(scene.dir.path()), Vec::<String>::new(), "{}", status(scene.dir.path()));
 }
 
 /// R7: what commands did is not done again, and what went is told.
@@ -240,6 +251,12 @@ fn r7_a_fight_is_named_and_costs_little() {
     });
     assert!(guarded.is_some());
     let said = scene.daemon.said();
-    assert!(said.contains("another program changes aldaba's table again and again"), "{said}");
+    assert!(said.contains("degraded what=firewall-fight error=\"another program changes"), "{said}");
+    let told = status(scene.dir.path());
+    assert_eq!(told["degraded"][0]["what"], "firewall-fight", "{told}");
+    assert!(
+        told["degraded"][0]["error"].as_str().is_some_and(|error| error.contains("again: nft, process ")),
+        "{told}"
+    );
     assert!(said.lines().count() < 20, "{said}");
 }

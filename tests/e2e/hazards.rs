@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Hosts, Program, SmallDisk, Wire, cannot_run, until};
+use aldaba_tests::{Hosts, Program, SmallDisk, Wire, cannot_run, degraded, until};
 use rustix::process::Signal;
 
 struct Scene {
@@ -79,7 +79,9 @@ fn r3_a_log_without_room_says_what_it_lost() {
     let before = opened(&scene.daemon);
     scene.hosts.knock(&[7000, 8000, 9000]);
     assert!(until(Duration::from_secs(2), || opened(&scene.daemon) > before).is_some(), "and still do");
+    assert_eq!(degraded(scene.dir.path()), ["log"]);
     std::fs::remove_file(filling).expect("removed");
+    assert_eq!(degraded(scene.dir.path()), Vec::<String>::new(), "asked, it tries again");
     let counted = until(Duration::from_secs(5), || {
         scene.hosts.knock(&[7000, 8000, 9000]);
         log().contains("log-lines-lost lines=")

@@ -66,15 +66,12 @@ impl Scene {
     }
 
     fn status(&self) -> Value {
-        let output = self.asked(&["status", "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {}", text(&output.stderr)))
+        aldaba_tests::status(self.dir.path())
     }
 
     /// What is degraded now.
     fn degraded(&self) -> Vec<String> {
-        let status = self.status();
-        let all = status["degraded"].as_array().expect("a list").iter();
-        all.map(|one| one["what"].as_str().expect("a name").to_owned()).collect()
+        aldaba_tests::degraded(self.dir.path())
     }
 
     fn config(&self) -> String {
@@ -88,7 +85,7 @@ impl Scene {
     }
 
     fn becomes(&self, wanted: &[&str]) {
-        let heard = until(Duration::from_secs(5), || self.degraded() == wanted);
+        let heard = until(Duration::from_secs(8), || self.degraded() == wanted);
         assert!(heard.is_some(), "{:?} is not {wanted:?}: {}", self.degraded(), self.daemon.said());
     }
 }
@@ -168,7 +165,23 @@ fn what_is_degraded_is_told_while_it_lasts() {
         (&false.into(), &Value::Null),
         "{status}"
     );
+    assert_eq!(status["degraded"][0]["what"], "worker-silent", "{status}");
     kill_process(worker, Signal::CONT).expect("it goes on");
+    scene.becomes(&[]);
+    // Three that end one after the other are no accident.
+    for restarts in [2, 3] {
+        kill_process(scene.worker(), Signal::KILL).expect("killed");
+        let again = || {
+            let worker = &scene.status()["worker"];
+            worker["restarts"] == restarts && worker["serving"] == true
+        };
+        assert!(until(Duration::from_secs(5), again).is_some(), "{}", scene.status());
+    }
+    scene.becomes(&["worker-restarts"]);
+    let said = text(&scene.asked(&["status"]).stdout);
+    assert!(said.contains("[worker-restarts]: 3 workers ended one after the other\n    next: "), "{said}");
+    let metrics = text(&scene.asked(&["status", "--metrics"]).stdout);
+    assert!(metrics.contains("\naldaba_degraded{what=\"worker-restarts\"} 1\n"), "{metrics}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub mod disk;
 pub mod hosts;
 pub mod program;
 pub mod sshd;
+pub mod status;
 pub mod wire;
 
 pub use device::Device;
@@ -23,6 +24,7 @@ pub use disk::SmallDisk;
 pub use hosts::Hosts;
 pub use program::Program;
 pub use sshd::Sshd;
+pub use status::{degraded, status};
 pub use wire::{Ear, Wire};
 
 use std::time::{Duration, Instant};

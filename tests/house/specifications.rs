@@ -134,6 +134,34 @@ fn the_worked_example_is_the_first_vector() {
     }
 }
 
+/// What the log calls degraded is a state of `aldabad status`, under the same name; so is all that the monitor notes.
+#[test]
+fn degraded_states_have_one_name_everywhere() {
+    let specification = read(&root().join("spec/control.md"));
+    let states = specification.split("### Degraded states").nth(1).expect("the section");
+    let mut known = 0;
+    for path in files("crates/aldabad/src", "rs") {
+        let text: String = read(&path).split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut names: Vec<&str> = Vec::new();
+        for before in ["degraded what=", ".degraded(now, \"", ".degraded( now, \"", " of(\""] {
+            names.extend(text.split(before).skip(1));
+        }
+        // `note` and its moment, which is now or is asked for.
+        for before in ["health.note(now, \"", "health.note(clock::boottime(), \"", "health.clear(\""] {
+            names.extend(text.split(before).skip(1));
+        }
+        for name in names.into_iter().filter_map(|rest| rest.split(['"', ' ', '\\', '`']).next()) {
+            // Whoever asks has the socket; the others are not names but what stands in for one.
+            if name == "control" || name.contains(['{', '<', '(']) {
+                continue;
+            }
+            assert!(states.contains(&format!("\n| `{name}` |")), "{}: no state {name}", path.display());
+            known += 1;
+        }
+    }
+    assert!(known > 50, "{known}");
+}
+
 #[test]
 fn threats_name_tests_that_exist() {
     let model = read(&root().join("spec/threat-model.md"));

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Device, Hosts, Program, cannot_run, device, until};
+use aldaba_tests::{Device, Hosts, Program, cannot_run, degraded, device, until};
 use aldabad::fault::{Point, VARIABLE};
 use aldabad::role::Role;
 
@@ -219,9 +219,12 @@ fn r1_killed_at_any_point_of_an_element_lease() {
     );
 }
 
-/// Before a record is durable, and when it is but the journal says it is not.
+/// Before a record is durable, and when it is but the journal says it is not; and when one cannot be taken out.
 fn r3_a_journal_that_fails_opens_nothing() {
-    each(&[Point::BeforePut, Point::AfterPut], |point| {
+    each(&[Point::BeforePut, Point::AfterPut, Point::BeforeRemove], |point| {
+        if point == Point::BeforeRemove {
+            return a_journal_that_is_behind_says_so();
+        }
         let mut scene = Scene::new(config, &format!("{}=fail*1", point.name()));
         scene.hosts.knock(&KNOCK);
         scene.daemon.wait_for("journal-error");
@@ -234,6 +237,23 @@ fn r3_a_journal_that_fails_opens_nothing() {
         assert!(scene.daemon.stop().success());
         Duration::ZERO
     });
+}
+
+/// The door is closed, and its record is still there: that is told until it is gone.
+fn a_journal_that_is_behind_says_so() -> Duration {
+    let scene = Scene::new(config, &format!("{}=fail*1", Point::BeforeRemove.name()));
+    let becomes = |wanted: &[&str]| {
+        let heard = until(Duration::from_secs(8), || degraded(scene.dir.path()) == wanted);
+        assert!(heard.is_some(), "{:?}\n{}", degraded(scene.dir.path()), scene.daemon.said());
+    };
+    scene.hosts.knock(&KNOCK);
+    scene.daemon.wait_for("closed door=web");
+    becomes(&["journal"]);
+    // Other records are written meanwhile.
+    scene.hosts.knock(&KNOCK);
+    becomes(&["journal-behind"]);
+    becomes(&[]);
+    Duration::ZERO
 }
 
 /// Before the replay record is durable, and when it is but the store says it is not.

@@ -182,6 +182,7 @@ fn row(lease: &Lease) -> [String; 5] {
     let state = match lease.state {
         LeaseState::Opening => "opening",
         LeaseState::Open => "open",
+        LeaseState::Lost => "LOST",
         LeaseState::Closing => "closing",
         LeaseState::CannotClose => "CANNOT CLOSE",
     };

@@ -52,6 +52,8 @@ pub struct Log {
     lost: u64,
     /// Lines that are missing in the file since something could last be written there.
     missing: u64,
+    /// Why they are missing.
+    trouble: Option<String>,
     /// The last line in the file may be a part of one.
     torn: bool,
 }
@@ -60,7 +62,7 @@ impl Log {
     /// A log that writes to standard error only (native), or nowhere yet (knockd).
     #[must_use]
     pub const fn new(form: Form) -> Self {
-        Self { form, file: None, syslog: false, lost: 0, missing: 0, torn: false }
+        Self { form, file: None, syslog: false, lost: 0, missing: 0, trouble: None, torn: false }
     }
 
     /// Switches syslog on; it stays on until the end.
@@ -124,6 +126,14 @@ impl Log {
         self.lost
     }
 
+    /// Why lines are missing in the file, if they are. It is tried once more: whoever asks wants to know how it is now.
+    pub fn trouble(&mut self) -> Option<&str> {
+        if self.missing > 0 {
+            self.catch_up();
+        }
+        self.trouble.as_deref()
+    }
+
     fn write(&mut self, level: Level, message: &str, blank: bool) {
         let text = printable(message);
         match self.form {
@@ -159,23 +169,31 @@ impl Log {
     /// A file that cannot be written (a full disk) is told of where lines still arrive, once until it can be; then the number
     /// of lines that are missing stands in their place.
     fn write_file(&mut self, text: &str, end: &str) {
-        if self.missing > 0 {
-            let lost = format!("log-lines-lost lines={}", self.missing);
-            if self.append(&self.stamped(&lost, "")).is_err() {
-                self.missing = self.missing.saturating_add(1);
-                self.lost = self.lost.saturating_add(1);
-                return;
-            }
-            self.missing = 0;
-            self.elsewhere(Level::Warning, &lost);
+        if self.missing > 0 && !self.catch_up() {
+            self.missing = self.missing.saturating_add(1);
+            self.lost = self.lost.saturating_add(1);
+            return;
         }
         if let Err(error) = self.append(&self.stamped(text, end)) {
             self.missing = 1;
             self.lost = self.lost.saturating_add(1);
             let path = self.file().map(|path| path.display().to_string()).unwrap_or_default();
-            let error = wording::quoted(&format!("{path}: {error}"));
-            self.elsewhere(Level::Error, &format!("degraded what=log error={error}"));
+            let error = format!("{path}: {error}");
+            self.elsewhere(Level::Error, &format!("degraded what=log error={}", wording::quoted(&error)));
+            self.trouble = Some(error);
         }
+    }
+
+    /// Says in the file how many lines are missing there; whether it could be written.
+    fn catch_up(&mut self) -> bool {
+        let lost = format!("log-lines-lost lines={}", self.missing);
+        if self.append(&self.stamped(&lost, "")).is_err() {
+            return false;
+        }
+        self.missing = 0;
+        self.trouble = None;
+        self.elsewhere(Level::Warning, &lost);
+        true
     }
 
     fn stamped(&self, text: &str, end: &str) -> String {
@@ -284,6 +302,7 @@ mod tests {
             log.say(Level::Notice, line);
         }
         assert_eq!((log.lost(), log.missing), (3, 3));
+        assert!(log.trouble().is_some_and(|why| why.starts_with("/dev/full: ")));
         let path = dir.path().join("log");
         log.use_file(&path).unwrap();
         // Half a line, from before.
@@ -293,7 +312,21 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let words: Vec<&str> = text.lines().map(|line| line.split_once("] ").unwrap().1).collect();
         assert_eq!(words, ["hal", "log-lines-lost lines=3", "A: door: Stage 1"]);
-        assert_eq!((log.lost(), log.missing), (3, 0));
+        assert_eq!((log.lost(), log.missing, log.trouble()), (3, 0, None));
+    }
+
+    #[test]
+    fn whoever_asks_hears_whether_the_file_can_be_written_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::new(Form::Knockd { echo: false });
+        log.file = Some(("/dev/full".into(), File::options().append(true).open("/dev/full").unwrap()));
+        log.say(Level::Notice, "A: door: Stage 1");
+        assert!(log.trouble().is_some());
+        // There is room again, and nothing to say meanwhile.
+        let path = dir.path().join("log");
+        log.use_file(&path).unwrap();
+        assert_eq!(log.trouble(), None);
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("log-lines-lost lines=1\n"));
     }
 
     #[test]

@@ -68,6 +68,7 @@ use hands::Hands;
 use health::Health;
 use history::History;
 use policy::InForce;
+use programs::MissingProgram;
 use pulse::Pulse;
 use reload::Reloading;
 use spa::SpaHold;
@@ -92,7 +93,7 @@ pub struct Monitor {
     firewall: Firewall,
     truth: Truth,
     /// Programs of commands that were not there last, so that it is said once.
-    missing_programs: BTreeSet<String>,
+    missing_programs: BTreeSet<MissingProgram>,
     workers: Workers,
     captures: Captures,
     spa_hold: SpaHold,

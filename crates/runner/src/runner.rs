@@ -261,6 +261,12 @@ impl Runner {
         self.table.lease(id)
     }
 
+    /// How many leases the journal does not have as they are; it is written again.
+    #[must_use]
+    pub fn behind(&self) -> usize {
+        self.unsaved.len()
+    }
+
     /// How many commands run now.
     #[must_use]
     pub fn running(&self) -> usize {

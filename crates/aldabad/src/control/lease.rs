@@ -32,6 +32,8 @@ pub enum LeaseState {
     Opening,
     /// It is open.
     Open,
+    /// It should be open: others took its element away, and it comes back with its set.
+    Lost,
     /// It is being closed.
     Closing,
     /// It could not be closed, and nothing more is tried.

@@ -262,6 +262,9 @@ pub struct LeaseCounts {
     pub opening: u64,
     /// Open.
     pub open: u64,
+    /// Not open although their time is not over: others took their elements away.
+    #[serde(default)]
+    pub lost: u64,
     /// Being closed.
     pub closing: u64,
     /// Given up on: open and with nobody to close them.

@@ -239,7 +239,7 @@ impl Monitor {
             address: lease.address(),
             device,
             uid,
-            state: state_of(lease.state()),
+            state: state_of(lease),
             left_ms: millis(lease.deadline().saturating_sub(now)),
         }
     }

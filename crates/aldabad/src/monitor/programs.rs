@@ -10,36 +10,58 @@ use super::Monitor;
 use crate::log::Level;
 use crate::wording::quoted;
 
+/// A program that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct MissingProgram {
+    /// Its name, as the command has it.
+    pub(super) program: String,
+    /// A door that needs it.
+    pub(super) door: String,
+}
+
 impl Monitor {
     /// Says which programs are not there, once each, and when they are again.
     pub(super) fn look_for_programs(&mut self, now: Duration) {
         let missing = missing(&self.policy.current().policy.catalogue);
-        for program in missing.difference(&self.missing_programs).cloned().collect::<Vec<_>>() {
+        let before = std::mem::replace(&mut self.missing_programs, missing);
+        let programs = |of: &BTreeSet<MissingProgram>| -> BTreeSet<String> {
+            of.iter().map(|missing| missing.program.clone()).collect()
+        };
+        let (before, missing) = (programs(&before), programs(&self.missing_programs));
+        for program in missing.difference(&before) {
             let error =
                 format!("there is no program {program}: doors that need it open for nobody or stay open");
             self.degraded(now, "command", &error);
         }
-        for program in self.missing_programs.difference(&missing) {
+        for program in before.difference(&missing) {
             self.speech.tell(Level::Notice, format!("program-found path={}", quoted(program)));
         }
         if !missing.is_empty() {
             self.try_again(now);
         }
-        self.missing_programs = missing;
     }
 }
 
 /// Of doors in aldaba.toml; what a line for a shell runs is the shell's to find.
-fn missing(catalogue: &Catalogue) -> BTreeSet<String> {
+fn missing(catalogue: &Catalogue) -> BTreeSet<MissingProgram> {
     let native = catalogue.doors.iter().filter(|door| door.style == Style::Native);
-    let commands = native.filter_map(|door| match &door.action {
+    let gone = native.flat_map(|door| {
+        let programs = programs(&door.action).filter(|program| !spawn::is_there(program));
+        programs.map(|program| MissingProgram { program: program.clone(), door: door.name.clone() })
+    });
+    gone.collect()
+}
+
+/// What the commands of a door start.
+fn programs(action: &Action) -> impl Iterator<Item = &String> {
+    let commands = match action {
         Action::Command(commands) => Some(commands),
         _ => None,
-    });
-    let templates = commands.flat_map(|of| [&of.start.v4, &of.start.v6, &of.stop.v4, &of.stop.v6]).flatten();
-    let programs = templates.filter_map(|template| match template {
+    };
+    let templates =
+        commands.into_iter().flat_map(|of| [&of.start.v4, &of.start.v6, &of.stop.v4, &of.stop.v6]).flatten();
+    templates.filter_map(|template| match template {
         Template::Argv(words) => words.first(),
         Template::Shell(_) => None,
-    });
-    programs.filter(|program| !spawn::is_there(program)).cloned().collect()
+    })
 }

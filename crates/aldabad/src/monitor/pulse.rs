@@ -72,6 +72,11 @@ impl Pulse {
         self.answered && self.open.is_none_or(|since| now < since.saturating_add(self.patience))
     }
 
+    /// For how long the last question has been open.
+    pub(super) fn silent_for(&self, now: Duration) -> Option<Duration> {
+        self.open.map(|since| now.saturating_sub(since))
+    }
+
     /// When [`Pulse::beat`] has something to say.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         match self.open {
@@ -118,6 +123,7 @@ mod tests {
         assert_eq!((pulse.beat(at(5)), pulse.poll_timeout()), (None, Some(at(6))));
         assert_eq!(pulse.beat(at(6)), Some(Beat::Ask(2)));
         assert!(pulse.is_alive(at(25)));
+        assert_eq!(pulse.silent_for(at(25)), Some(at(19)));
         assert!(!pulse.is_alive(at(26)));
         assert_eq!(pulse.beat(at(26)), Some(Beat::Silent));
         assert_eq!((pulse.beat(at(60)), pulse.poll_timeout()), (None, None), "that worker is gone");

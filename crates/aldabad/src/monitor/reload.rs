@@ -191,7 +191,9 @@ impl Monitor {
     /// What a new policy changes outside the runner's leases.
     pub(super) fn put_into_force(&mut self, now: Duration) {
         self.health.in_force = now;
-        self.health.clear("reload-refused");
+        for what in ["reload-refused", "configuration", "reload"] {
+            self.health.clear(what);
+        }
         let policy = &self.policy.current().policy;
         let (catalogue, daemon) = (policy.catalogue.clone(), policy.daemon.clone());
         let doors = catalogue.doors.len();

@@ -183,7 +183,7 @@ impl Monitor {
     fn open_everything(&mut self) -> Result<(), StartError> {
         let now = clock::boottime();
         self.limit_commands();
-        self.say_unreadable();
+        self.say_unreadable(now);
         self.open_keeper(Keeper::open_patiently)?;
         self.take_over(now)?;
         self.prepare_firewall(now);
@@ -305,16 +305,17 @@ impl Monitor {
     }
 
     /// Without root's capabilities a reload reads what root owns, or everybody may read.
-    fn say_unreadable(&mut self) {
+    fn say_unreadable(&mut self, now: Duration) {
         let unreadable = self.rights.unreadable(self.policy.source().path(), &self.policy.current().policy);
-        let lines = unreadable.into_iter().map(|path| {
-            let error = format!(
+        let errors = unreadable.into_iter().map(|path| {
+            format!(
                 "a reload cannot read {0}: the daemon has given up what root may beyond its own files; run: chown root {0}",
                 path.display()
-            );
-            format!("degraded what=reload error={}", crate::wording::quoted(&error))
+            )
         });
-        for line in lines.collect::<Vec<_>>() {
+        for error in errors.collect::<Vec<_>>() {
+            self.health.note(now, "reload", &error);
+            let line = format!("degraded what=reload error={}", crate::wording::quoted(&error));
             self.speech.tell(Level::Warning, line);
         }
     }

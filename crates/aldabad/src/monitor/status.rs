@@ -190,13 +190,14 @@ impl Monitor {
         };
         let mut of_doors: BTreeMap<&str, u64> = BTreeMap::new();
         for lease in self.runner.leases() {
-            let count = match state_of(lease.state()) {
+            let count = match state_of(lease) {
                 LeaseState::Opening => &mut counts.opening,
                 LeaseState::Open => {
                     let left = millis(lease.deadline().saturating_sub(now));
                     counts.first_end_ms = Some(counts.first_end_ms.map_or(left, |first| first.min(left)));
                     &mut counts.open
                 }
+                LeaseState::Lost => &mut counts.lost,
                 LeaseState::Closing => &mut counts.closing,
                 LeaseState::CannotClose => &mut counts.cannot_close,
             };

@@ -260,6 +260,7 @@ impl Monitor {
             let error = format!(
                 "the configuration in force could not be put in place, and the next start has the old one: {error}"
             );
+            self.health.note(now, "configuration", &error);
             self.speech.tell(Level::Error, format!("degraded what=configuration error={}", quoted(&error)));
         }
         let name = quoted(&file.display().to_string());

@@ -53,6 +53,15 @@ impl Truth {
         self.pace.due()
     }
 
+    /// Whether somebody takes the table away again and again, and who did last.
+    pub(super) fn fight(&self, now: Duration) -> Option<String> {
+        let by = self
+            .by
+            .as_ref()
+            .map_or_else(String::new, |Changer { pid, name }| format!(": {name}, process {pid}"));
+        self.fight.lasts(now).then(|| format!("aldaba's table is taken away or changed again and again{by}"))
+    }
+
     /// Who it was, as fields of a line.
     fn by(&self) -> String {
         match &self.by {
@@ -74,12 +83,14 @@ impl Monitor {
             Ok(watch) => {
                 self.truth.watch = Some(watch);
                 self.truth.is_deaf = false;
+                self.health.clear("firewall-watch");
             }
             // For commands alone it is not worth a word.
             Err(_) if !is_used => {}
             Err(_) if self.truth.is_deaf => self.try_again(now),
             Err(error) => {
                 self.truth.is_deaf = true;
+                self.health.note(now, "firewall-watch", &error.to_string());
                 self.degraded(now, "firewall-watch", &error.to_string());
             }
         }
@@ -108,6 +119,7 @@ impl Monitor {
             }
             Err(error) => {
                 self.truth.watch = None;
+                self.health.note(now, "firewall-watch", &error.to_string());
                 self.degraded(now, "firewall-watch", &error.to_string());
             }
         }
@@ -126,7 +138,10 @@ impl Monitor {
         self.truth.pace.looked(now);
         let missing = match self.find_losses(now) {
             Ok(missing) => missing,
-            Err(error) => return self.degraded(now, "firewall", &error.to_string()),
+            Err(error) => {
+                self.health.note(now, "firewall", &error.to_string());
+                return self.degraded(now, "firewall", &error.to_string());
+            }
         };
         // A set that is not there cannot take an element.
         let there = &self.truth.seen;
@@ -212,7 +227,7 @@ impl Monitor {
             Say::Fight => {
                 let error = "another program changes aldaba's table again and again: it is put back each time, and ports may \
                              stand open for half a second meanwhile";
-                let line = format!("degraded what=firewall error={}{by}", quoted(error));
+                let line = format!("degraded what=firewall-fight error={}{by}", quoted(error));
                 self.speech.tell(Level::Error, line);
             }
             Say::Sum(times) => {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_gate::spa::Refusal;
-use aldaba_runner::lease::State;
+use aldaba_runner::lease::{Lease, State};
 
 use super::Monitor;
 use super::control::ClientId;
@@ -233,9 +233,10 @@ fn datagrams(port: u16, seen: Option<&ipc::Seen>) -> Datagrams {
     }
 }
 
-pub(super) const fn state_of(state: State) -> LeaseState {
-    match state {
+pub(super) fn state_of(lease: &Lease) -> LeaseState {
+    match lease.state() {
         State::Waiting | State::Starting { .. } | State::Setting => LeaseState::Opening,
+        State::Open if lease.is_lost() => LeaseState::Lost,
         State::Open => LeaseState::Open,
         State::CannotClose { .. } => LeaseState::CannotClose,
         State::Due { .. } | State::Stopping { .. } | State::Deleting { .. } | State::Retry { .. } => {

@@ -1,5 +1,7 @@
 //! The worker's life, seen from the monitor: started, told the policy, ended, started again.
 
+mod back_off;
+
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -15,13 +17,7 @@ use crate::fault;
 use crate::ipc::{FromWorker, SIZE, ToWorker};
 use crate::role::Role;
 use crate::worker::{Confined, Confinement};
-
-/// The first pause before a worker is started again; it doubles.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A worker that lived this long was a good one: the next pause is the shortest again.
-const GOOD_SERVICE: Duration = Duration::from_secs(60);
+use back_off::BackOff;
 
 /// Messages that may wait for a worker that is slow to read; one that lets more come is ended.
 const WAITING: usize = 65_536;
@@ -35,7 +31,7 @@ pub(super) struct Workers {
     living: Option<Living>,
     /// How many were started.
     started: u64,
-    pause: Duration,
+    back_off: BackOff,
     /// When to start the next one.
     due: Option<Duration>,
 }
@@ -72,7 +68,7 @@ pub(super) enum Heard {
 impl Workers {
     /// Starts none yet.
     pub(super) const fn new(program: Program, identity: Identity, sandbox: bool) -> Self {
-        Self { program, identity, sandbox, living: None, started: 0, pause: SHORTEST_PAUSE, due: None }
+        Self { program, identity, sandbox, living: None, started: 0, back_off: BackOff::new(), due: None }
     }
 
     /// The program workers are started from.
@@ -113,6 +109,12 @@ impl Workers {
     /// How many have taken the place of others.
     pub(super) const fn restarts(&self) -> u64 {
         self.started.saturating_sub(1)
+    }
+
+    /// How many have ended one after the other, none of them after good service; `None`: that is nothing to speak of.
+    pub(super) fn ended_in_a_row(&self, now: Duration) -> Option<u32> {
+        let lives = self.living.as_ref().map(|living| now.saturating_sub(living.since));
+        self.back_off.in_a_row(lives)
     }
 
     /// How one is confined.
@@ -242,16 +244,13 @@ impl Workers {
         let Some(living) = self.living.take() else { return };
         // It ends with its channel; one that hangs does not.
         process::signal(living.process.pidfd.as_fd(), Kill::Kill).ok();
-        if now.saturating_sub(living.since) >= GOOD_SERVICE {
-            self.pause = SHORTEST_PAUSE;
-        }
-        self.plan(now);
+        let pause = self.back_off.ended(now.saturating_sub(living.since));
+        self.due = Some(now.saturating_add(pause));
     }
 
-    /// Plans the next start after a pause, which doubles.
+    /// One could not be started: plans the next try.
     pub(super) fn plan(&mut self, now: Duration) {
-        self.due = Some(now.saturating_add(self.pause));
-        self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+        self.due = Some(now.saturating_add(self.back_off.failed()));
     }
 
     /// Ends the worker, and wants the next one at once.

@@ -1,105 +1,171 @@
 //! What to do about what does not work: every degraded state has a next step.
 
-use crate::control::Degraded;
+/// A degraded state.
+pub(super) struct State {
+    /// Its name (spec/control.md, "Degraded states").
+    what: &'static str,
+    pub(super) meaning: &'static str,
+    pub(super) next: &'static str,
+}
 
-/// All states there are, in words, and what to do about each.
-pub(super) const STATES: [(&str, &str, &str); 25] = [
-    (
+/// What to do about one that is not known here, as a newer daemon may have it.
+pub(super) const OF_ANOTHER: &str = "look at the daemon's log";
+
+/// The daemon goes on trying by itself.
+const TRIED_AGAIN: &str = "see the error; it is tried again every two seconds";
+/// It does not.
+const RELOAD: &str = "see the error; then aldabad reload";
+
+const fn state(what: &'static str, meaning: &'static str, next: &'static str) -> State {
+    State { what, meaning, next }
+}
+
+/// All there are, in the order of the specification.
+const STATES: [State; 34] = [
+    state(
         "cannot-close",
         "A DOOR STAYS OPEN",
         "take the rule out by hand now; then mend the stop command (close-failed in the log says how it ended) and run \
          aldabad close",
     ),
-    (
+    state(
         "close-failed",
         "a door does not close",
         "close-failed in the log says how the stop command ended; if it goes on, take the rule out by hand",
     ),
-    (
+    state(
+        "lease-lost",
+        "a door that should be open is not",
+        "load the ruleset that has the door's set: it comes back with it; leases-lost in the log names who took it away",
+    ),
+    state(
         "worker",
         "nobody can knock",
         "worker-ended in the log says how it ended; open doors close all the same",
     ),
-    (
+    state(
+        "worker-silent",
+        "the worker does not answer",
+        "ask again: it may be busy; one that hangs is replaced within half a minute, and open doors close all the same",
+    ),
+    state(
+        "worker-restarts",
+        "the worker ends again and again",
+        "worker-ended in the log says how; nobody can knock between one and the next",
+    ),
+    state(
         "journal",
         "leases cannot be written to the disk",
         "see df and the mount of the state folder: doors with a stop command open for nobody until it can be written",
     ),
-    (
+    state(
+        "journal-behind",
+        "the journal is behind",
+        "wait: it is written again every five seconds; killed now, the daemon closes these at another time than they should be",
+    ),
+    state(
         "closer",
         "no closer stands by",
         "if the daemon is killed now, doors with a stop command close at its next start",
     ),
-    (
+    state(
         "interface-gone",
         "an interface is not there",
         "ip link; a wrong name is changed with `interfaces` in aldaba.toml",
     ),
-    ("interface-down", "an interface is down", "ip link set dev NAME up"),
-    ("capture", "an interface cannot be captured on", "see the error; it is tried again every two seconds"),
-    ("interfaces", "the interfaces cannot be read", "see the error; it is tried again every two seconds"),
-    (
+    state("interface-down", "an interface is down", "ip link set dev NAME up"),
+    state("capture", "an interface cannot be captured on", TRIED_AGAIN),
+    state("interfaces", "the interfaces cannot be read", TRIED_AGAIN),
+    state(
         "packets-dropped",
         "the kernel drops packets",
         "a flood of packets that pass the filter: knock again; if it lasts, see packets and datagrams below",
     ),
-    (
+    state(
         "firewall",
         "the firewall is not as the policy wants it",
         "nft list ruleset; sudo aldabad firewall apply shows the error",
     ),
-    ("silence", "the port of datagrams may be answered", "let no rule reject datagrams to it: drop them"),
-    (
+    state(
+        "firewall-fight",
+        "another program fights over the firewall",
+        "let it leave that table alone, or stop it: until then ports may stand open for half a second each time",
+    ),
+    state(
+        "firewall-watch",
+        "others' changes of the firewall are not noticed at once",
+        "see the error; the firewall is looked at every two seconds meanwhile",
+    ),
+    state(
+        "silence",
+        "the port of datagrams may be answered",
+        "let no rule reject datagrams to it: drop them",
+    ),
+    state(
         "replay-store",
         "nobody gets in by datagram",
         "see the error: disk full, read-only, broken, or lost while the clock may be wrong",
     ),
-    (
+    state(
         "replay-guard",
         "nobody gets in by datagram for a while",
         "wait; where it is far longer than a minute, see replay.redb in aldabad(8)",
     ),
-    (
+    state(
         "spa-port",
         "the port of datagrams cannot be had",
         "ss -ulpn shows who has it; else change `port` in [spa]",
     ),
-    (
+    state(
         "gateways",
         "the default gateways cannot be read",
         "see the error: until then no door opens by datagram",
     ),
-    ("shut-out", "users are being shut out", "turn to new gate keys: aldabad rotate --gate"),
-    ("one-time-used-up", "a door is deaf", "append new sequences to its file"),
-    (
+    state("shut-out", "users are being shut out", "turn to new gate keys: aldabad rotate --gate"),
+    state(
+        "command",
+        "a command cannot be started",
+        "install the program, or mend its path in the door's commands: such a door opens for nobody, or stays open",
+    ),
+    state("one-time-used-up", "a door is deaf", "append new sequences to its file"),
+    state(
         "commands-waiting",
         "too many commands wait",
         "see which start commands hang: command-over-time in the log",
     ),
-    (
+    state(
         "reload-refused",
         "the file is not what is in force",
         "aldabad check shows what is wrong; then aldabad reload",
     ),
-    ("sandbox", "the worker has no sandbox", "start the daemon without --insecure-no-sandbox"),
-    ("state", "the state folder cannot be had", "see the error; leases are forgotten at a restart"),
-    ("policy", "a policy cannot be handed over", "see the error; then aldabad reload"),
-    (
+    state("reload", "a reload will fail", "run the command it names; then aldabad reload"),
+    state(
+        "configuration",
+        "what is in force is not on the disk",
+        "see the error; then write it there again, and aldabad reload",
+    ),
+    state("sandbox", "the worker has no sandbox", "start the daemon without --insecure-no-sandbox"),
+    state("state", "the state folder cannot be had", "see the error; leases are forgotten at a restart"),
+    state("policy", "a policy cannot be handed over", RELOAD),
+    state(
         "filter",
         "a capture has an old filter",
         "see the error; then restart the daemon: open doors stay as `on-exit` says",
     ),
-    ("log", "the log file cannot be written", "see the error; then aldabad reload"),
+    state(
+        "log",
+        "lines are missing in the log file",
+        "see df and the error: what is lost is counted there; after a change of the path aldabad reload",
+    ),
 ];
 
-/// A state in words.
-pub(super) fn meaning(degraded: &Degraded) -> &str {
-    let known = STATES.iter().find(|(what, _, _)| *what == degraded.what);
-    known.map_or(degraded.what.as_str(), |(_, meaning, _)| meaning)
+/// The state of this name.
+pub(super) fn of(what: &str) -> Option<&'static State> {
+    STATES.iter().find(|state| state.what == what)
 }
 
-/// What to do about it.
-pub(super) fn next(degraded: &Degraded) -> &'static str {
-    let known = STATES.iter().find(|(what, _, _)| *what == degraded.what);
-    known.map_or("look at the daemon's log", |(_, _, next)| next)
+/// The names of all, in their order.
+#[cfg(test)]
+pub(super) fn names() -> Vec<&'static str> {
+    STATES.iter().map(|state| state.what).collect()
 }

@@ -100,6 +100,7 @@ fn leases(text: &mut Text, status: &Status) {
     let by_state = [
         ("opening", of.opening),
         ("open", of.open),
+        ("lost", of.lost),
         ("closing", of.closing),
         ("cannot-close", of.cannot_close),
     ];

@@ -90,16 +90,7 @@ fn every_degraded_state_is_documented() {
         .lines()
         .skip_while(|line| !line.starts_with("|---"))
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let documented: Vec<&str> = rows.collect();
-    assert!(documented.len() > 20, "{documented:?}");
-    for what in &documented {
-        assert_ne!(advice::meaning(&degraded(what)), *what, "no words for {what}");
-    }
-    assert_eq!(documented.len(), advice::STATES.len());
-    let health = include_str!("../monitor/health.rs").split("#[cfg(test)]").next().expect("code");
-    for call in health.split("of(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
-        assert!(documented.contains(&call), "spec/control.md does not know {call}");
-    }
+    assert_eq!(rows.collect::<Vec<&str>>(), advice::names());
 }
 
 #[test]
@@ -118,6 +109,7 @@ fn metrics_are_of_prometheus_form() {
         "# TYPE aldaba_capture_drops_total counter",
         "# TYPE aldaba_leases gauge",
         "aldaba_leases{state=\"open\"} 2",
+        "aldaba_leases{state=\"lost\"} 0",
         "aldaba_refused_total{reason=\"queue-full\"} 3",
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");

@@ -20,8 +20,11 @@ pub(super) fn told(status: &Status) -> String {
         }
         let since = degraded.for_ms.map(|ms| format!(" (for {})", span(ms))).unwrap_or_default();
         let error = if degraded.error.is_empty() { String::new() } else { format!(": {}", degraded.error) };
-        let what = format!("{} [{}]{about}{since}{error}", advice::meaning(degraded), degraded.what);
-        [format!("  ! {what}"), format!("    next: {}", advice::next(degraded))]
+        let known = advice::of(&degraded.what);
+        let (meaning, next) =
+            known.map_or((degraded.what.as_str(), advice::OF_ANOTHER), |state| (state.meaning, state.next));
+        let what = format!("{meaning} [{}]{about}{since}{error}", degraded.what);
+        [format!("  ! {what}"), format!("    next: {next}")]
     }));
     lines.extend(parts(status).into_iter().map(|(name, line)| format!("{name:<14}{line}")));
     lines.iter().map(|line| printable(line) + "\n").collect()
@@ -124,6 +127,7 @@ fn leases(status: &Status) -> String {
     let of = &status.leases;
     let first = of.first_end_ms.map(|left| format!(", the first ends in {}", span(left)));
     let more = [
+        counted(of.lost, ", LOST: ", ""),
         counted(of.opening, ", being opened: ", ""),
         counted(of.closing, ", being closed: ", ""),
         counted(of.cannot_close, ", CANNOT BE CLOSED: ", ""),

@@ -147,6 +147,7 @@ fn lease(lease: &Lease) -> String {
     let state = match state {
         LeaseState::Opening => "being opened".to_owned(),
         LeaseState::Open => format!("still open for {}", span(*left_ms)),
+        LeaseState::Lost => "NOT OPEN: others took its element away".to_owned(),
         LeaseState::Closing => "being closed".to_owned(),
         LeaseState::CannotClose => "COULD NOT BE CLOSED".to_owned(),
     };

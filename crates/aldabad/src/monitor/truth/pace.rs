@@ -69,6 +69,11 @@ pub(super) enum Say {
 }
 
 impl Fight {
+    /// Whether there is no end of them.
+    pub(super) fn lasts(&self, now: Duration) -> bool {
+        self.rounds > ONE_BY_ONE && now.saturating_sub(self.last) <= PEACE
+    }
+
     /// One more repair.
     pub(super) fn round(&mut self, now: Duration) -> Say {
         if now.saturating_sub(self.last) > PEACE {
@@ -129,6 +134,9 @@ mod tests {
         assert_eq!(said[..6], [Say::This, Say::This, Say::This, Say::This, Say::This, Say::Fight]);
         let sums: Vec<&Say> = said[6..].iter().filter(|say| **say != Say::Nothing).collect();
         assert_eq!(sums, [&Say::Sum(121)]);
+        let last = ms(100_000 + 500 * 239);
+        assert!(fight.lasts(last) && fight.lasts(last + PEACE) && !fight.lasts(last + PEACE + ms(1)));
         assert_eq!(fight.round(ms(400_000)), Say::This, "in peace again");
+        assert!(!fight.lasts(ms(400_000)));
     }
 }

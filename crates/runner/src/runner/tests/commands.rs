@@ -63,8 +63,9 @@ fn a_record_that_falls_behind_is_written_later() {
     ended(&mut runner, s(100), 1, 0);
     runner.journal_failed(s(100), LeaseId(1));
     assert_eq!(effects(&mut runner), ["log journal behind"]);
-    assert_eq!(runner.poll_timeout(), Some(s(105)));
+    assert_eq!((runner.poll_timeout(), runner.behind()), (Some(s(105)), 1));
     assert_eq!(timeout(&mut runner, s(105)), ["put 1 Open till 130"]);
+    assert_eq!(runner.behind(), 0);
     // A removal that fails, too.
     timeout(&mut runner, s(130));
     ended(&mut runner, s(130), 2, 0);

@@ -1,0 +1,184 @@
+//! What the parts of the daemon know of their condition, each as the specification names it (spec/control.md, "Degraded
+//! states").
+
+use std::time::Duration;
+
+use aldaba_runner::{Lease, State};
+
+use super::SHUT_OUT_LASTS;
+use crate::control::{Confined, Degraded, InterfaceState};
+use crate::monitor::Monitor;
+use crate::monitor::programs::MissingProgram;
+use crate::monitor::why::millis;
+use crate::watch::Link;
+use crate::wording::short;
+
+/// Of many of a kind so many are told one by one; they are all counted elsewhere.
+const TOLD: usize = 16;
+
+/// Something of a name and nothing else known.
+fn of(what: &str, error: impl Into<String>) -> Degraded {
+    Degraded {
+        what: what.to_owned(),
+        door: None,
+        address: None,
+        interface: None,
+        error: error.into(),
+        for_ms: None,
+    }
+}
+
+fn of_lease(what: &str, lease: &Lease, error: String) -> Degraded {
+    Degraded { door: Some(lease.door().to_string()), address: Some(lease.address()), ..of(what, error) }
+}
+
+impl Monitor {
+    /// All that does not work at this moment, the worst first. `guard_left` is the worker's to know: `None`, and it did not
+    /// answer.
+    pub(in crate::monitor) fn degraded_now(
+        &mut self,
+        now: Duration,
+        guard_left: Option<Duration>,
+    ) -> Vec<Degraded> {
+        let mut all = self.doors_that_do_not_close();
+        all.extend(self.lost_leases());
+        all.extend(self.noted_faults(now));
+        all.extend(self.worker_faults(now, guard_left.is_some()));
+        all.extend(self.interface_faults());
+        all.extend(self.truth.fight(now).map(|error| of("firewall-fight", error)));
+        all.extend(self.datagram_faults(now, guard_left));
+        all.extend(self.missing_programs());
+        all.extend(self.used_up_doors());
+        all.extend(self.waiting_commands());
+        all.extend(self.journal_behind());
+        all.extend(self.speech.log().trouble().map(|error| of("log", error)));
+        all
+    }
+
+    fn doors_that_do_not_close(&self) -> Vec<Degraded> {
+        let given_up = self.runner.leases().filter_map(|lease| match lease.state() {
+            State::CannotClose { tries } => {
+                let error = format!("closing failed {tries} times, and nothing more is tried");
+                Some(of_lease("cannot-close", lease, error))
+            }
+            _ => None,
+        });
+        let again = self.runner.leases().filter_map(|lease| match lease.state() {
+            State::Retry { tries } => {
+                let error = format!("closing failed {tries} times; it is tried again");
+                Some(of_lease("close-failed", lease, error))
+            }
+            _ => None,
+        });
+        given_up.take(TOLD).chain(again.take(TOLD)).collect()
+    }
+
+    fn lost_leases(&self) -> impl Iterator<Item = Degraded> {
+        let lost = self.runner.leases().filter(|lease| lease.is_lost());
+        lost.map(|lease| of_lease("lease-lost", lease, String::new())).take(TOLD)
+    }
+
+    fn noted_faults(&self, now: Duration) -> impl Iterator<Item = Degraded> {
+        self.health.faults.iter().map(move |(what, fault)| Degraded {
+            for_ms: Some(millis(now.saturating_sub(fault.since))),
+            ..of(what, fault.error.clone())
+        })
+    }
+
+    fn worker_faults(&self, now: Duration, answered: bool) -> Vec<Degraded> {
+        if self.stopping.is_some() {
+            return Vec::new();
+        }
+        let mut faults = Vec::new();
+        if !self.workers.is_serving() {
+            let again = self.workers.poll_timeout().map(|due| due.saturating_sub(now));
+            let error = again.map_or_else(
+                || "it is getting ready".to_owned(),
+                |again| format!("it ended; another one is started in {}", short(again)),
+            );
+            faults.push(of("worker", format!("nothing looks at packets: {error}")));
+        } else if !answered {
+            let for_ms = self.pulse.silent_for(now).map(millis);
+            faults.push(Degraded { for_ms, ..of("worker-silent", "") });
+        }
+        if let Some(ended) = self.workers.ended_in_a_row(now) {
+            faults.push(of("worker-restarts", format!("{ended} workers ended one after the other")));
+        }
+        if self.workers.confined() == Confined::NoSandbox {
+            faults.push(of("sandbox", "the worker runs without its sandbox, as the command line wants"));
+        }
+        faults
+    }
+
+    fn interface_faults(&mut self) -> Vec<Degraded> {
+        let links: Vec<Link> = self.links.known().iter().map(Link::from).collect();
+        let at = |what, name: &str, error: String| Degraded {
+            interface: Some(name.to_owned()),
+            ..of(what, error)
+        };
+        let mut faults = Vec::new();
+        for interface in self.captures.interfaces(&links) {
+            let name = interface.name.as_str();
+            match interface.state {
+                InterfaceState::Gone => faults.push(at("interface-gone", name, String::new())),
+                InterfaceState::Down => faults.push(at("interface-down", name, String::new())),
+                InterfaceState::Found | InterfaceState::NotCaptured => {}
+            }
+            let lately = self.captures.dropped_lately(name);
+            if lately > 0 {
+                let error = format!("the kernel dropped {lately} packets within the last two minutes");
+                faults.push(at("packets-dropped", name, error));
+            }
+        }
+        faults.extend(self.captures.failed().map(|(name, error)| at("capture", &name, error.to_owned())));
+        faults
+    }
+
+    fn datagram_faults(&self, now: Duration, guard_left: Option<Duration>) -> Vec<Degraded> {
+        if self.policy.current().policy.spa.is_none() {
+            return Vec::new();
+        }
+        let mut faults: Vec<Degraded> = self.spa_hold.faults().map(|(what, error)| of(what, error)).collect();
+        if let Some(left) = guard_left.filter(|left| !left.is_zero()) {
+            let error = format!(
+                "the store of used datagrams was lost: nobody gets in by datagram for {}",
+                short(left)
+            );
+            faults.push(of("replay-guard", error));
+        }
+        if let Some((said, lock)) = self.health.shut_out
+            && now.saturating_sub(said) < SHUT_OUT_LASTS
+        {
+            let error = format!("somebody who knows the gate key of lock {lock} floods the port");
+            faults.push(of("shut-out", error));
+        }
+        faults
+    }
+
+    fn missing_programs(&self) -> impl Iterator<Item = Degraded> {
+        let told = self.missing_programs.iter().map(|MissingProgram { program, door }| {
+            let error = format!("there is no program {program}");
+            Degraded { door: Some(door.clone()), ..of("command", error) }
+        });
+        told.take(TOLD)
+    }
+
+    fn waiting_commands(&self) -> Option<Degraded> {
+        let most = self.policy.current().policy.catalogue.limits.waiting;
+        let error = format!("{most} start commands wait: further openings are refused");
+        (self.runner.waiting() >= most).then(|| of("commands-waiting", error))
+    }
+
+    /// While the last write failed, that is what is to be told.
+    fn journal_behind(&self) -> Option<Degraded> {
+        let behind = self.runner.behind();
+        let error = format!("the records of so many leases are not as they should be: {behind}");
+        (behind > 0 && !self.health.is_noted("journal")).then(|| of("journal-behind", error))
+    }
+
+    fn used_up_doors(&self) -> Vec<Degraded> {
+        let used_up = self.policy.current().one_time.iter().filter(|file| file.current().is_none());
+        let doors = used_up.map(|file| self.policy.name(file.door).to_owned());
+        doors.map(|door| Degraded { door: Some(door), ..of("one-time-used-up", "") }).take(TOLD).collect()
+    }
+}
