@@ -14,6 +14,7 @@
 pub mod device;
 pub mod disk;
 pub mod hosts;
+pub mod machine;
 pub mod program;
 pub mod sshd;
 pub mod status;
@@ -22,6 +23,7 @@ pub mod wire;
 pub use device::Device;
 pub use disk::SmallDisk;
 pub use hosts::Hosts;
+pub use machine::Machine;
 pub use program::Program;
 pub use sshd::Sshd;
 pub use status::{degraded, status};

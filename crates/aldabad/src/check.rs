@@ -18,7 +18,8 @@ const BAD_CONFIG: u8 = 2;
 /// Runs the command.
 pub fn run(args: &CheckArgs, own_uid: u32) -> ExitCode {
     let path = args.config.clone().unwrap_or_else(default_config);
-    let options = Options { strict_check: !args.explain && args.pcap.is_none(), reload: false, own_uid };
+    let strict_check = !args.explain && args.pcap.is_none();
+    let options = Options { strict_check, own_uid, ..Options::default() };
     let loaded = match aldaba_config::load(Kind::of(&path), &path, &mut Disk, &options) {
         Ok(loaded) => loaded,
         Err(report) => {

@@ -41,7 +41,8 @@ pub fn run(args: &FirewallArgs, own_uid: u32) -> ExitCode {
 }
 
 fn load(args: &FirewallArgs, own_uid: u32) -> Result<Policy, Failed> {
-    let options = Options { own_uid, ..Options::default() };
+    // A key that is loose, or is not there yet at boot, must not leave the ports open.
+    let options = Options { own_uid, keyless: true, ..Options::default() };
     let loaded = aldaba_config::load(Kind::of(&args.config), &args.config, &mut Disk, &options);
     Ok(loaded.map_err(Failed::Config)?.policy)
 }

@@ -92,7 +92,10 @@ pub fn main_as_knockd() -> ExitCode {
 /// What this process was started for by the monitor, if it was.
 fn play_role(surroundings: &Surroundings) -> Option<ExitCode> {
     let arguments = fault::without_wish(surroundings.arguments.get(1..).unwrap_or_default());
-    let code = match Role::of(&surroundings.arguments)? {
+    let role = Role::of(&surroundings.arguments)?;
+    // Started by a descriptor, it would be called by its number. A name is for people: it goes on without.
+    aldaba_sys::process::set_name(role.argv0()).ok();
+    let code = match role {
         Role::Closer => closer::run(arguments),
         Role::Worker => {
             let confinement = Confinement::from_arguments(arguments);

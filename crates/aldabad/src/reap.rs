@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_config::Disk;
+use aldaba_runner::record::BootId;
 use aldaba_sys::clock;
 use clap::Args;
 
@@ -16,7 +17,7 @@ use crate::cli::DEFAULT_CONFIG;
 use crate::closer::overdue::{Failing, Overdue, Turn};
 use crate::closer::starts::Starts;
 use crate::log::{Form, Log};
-use crate::role::Role;
+use crate::role::{self, Role};
 use crate::run::state_folder;
 use crate::site::Failed;
 use crate::surroundings::Surroundings;
@@ -25,8 +26,10 @@ use crate::surroundings::Surroundings;
 const JOURNAL: &str = "leases.redb";
 /// How soon a stop command that failed is run again.
 const FAILED: Duration = Duration::from_secs(30);
-/// How long somebody who has the lock may be about to end: a daemon whose end was seen already.
+/// How long somebody who has the lock and is ending is waited for: a daemon whose end was seen already.
 const DYING: Duration = Duration::from_millis(2500);
+/// How long a daemon that seems to live may be about to end.
+const LIVING: Duration = Duration::from_millis(250);
 /// How long a closer is waited for. It does the same, but may be killed when this command has ended.
 const CLOSING: Duration = Duration::from_secs(60);
 /// How soon it is looked again whether the lock is free.
@@ -49,6 +52,14 @@ pub struct ReapArgs {
     /// The program that arms a timer, with the options of `systemd-run`
     #[arg(long, value_name = "PROGRAM", default_value = "systemd-run", conflicts_with = "wait")]
     timer: PathBuf,
+    /// The boot whose clock deadlines are on, as who armed the timer sees it. A timer ends with its boot, so this one is right, and in
+    /// a container, which has a boot id laid over the kernel's, a unit of systemd's may see the other of the two
+    #[arg(long, value_name = "ID", value_parser = boot, hide = true)]
+    boot: Option<[u8; 16]>,
+}
+
+fn boot(text: &str) -> Result<[u8; 16], &'static str> {
+    clock::parse_boot_id(text).ok_or("not a boot id")
 }
 
 /// Runs the command.
@@ -62,14 +73,14 @@ pub(crate) fn run(args: &ReapArgs, surroundings: &Surroundings) -> ExitCode {
 
 fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(), Failed> {
     let base = std::path::absolute(base)?;
-    let mut folders: Vec<Folder> =
-        folders(&base).into_iter().map(|path| Folder::new(path, surroundings.journal)).collect();
+    let folder = |path| Folder::new(path, surroundings.journal, args.boot);
+    let mut folders: Vec<Folder> = folders(&base).into_iter().map(folder).collect();
     let armed = loop {
         let next = folders.iter_mut().filter_map(Folder::turn).min();
         match next {
             Some(pause) if args.wait => clock::rest(pause.clamp(LOOK, SLICE)),
             // Before the commands have ended: it counts whatever becomes of this process.
-            Some(pause) => break timer::arm(&args.timer, &base, pause),
+            Some(pause) => break timer::arm(&args.timer, &base, args.boot, pause),
             None => break Ok(()),
         }
     };
@@ -98,6 +109,16 @@ fn is_knockd(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"knockd-"))
 }
 
+/// How long whoever has the lock is waited for.
+fn patience(holder: Option<u32>) -> Duration {
+    let name = holder.and_then(role::name_of);
+    match name.map(|name| Role::of(&[name])) {
+        Some(Some(Role::Closer)) => CLOSING,
+        Some(_) => LIVING,
+        None => DYING,
+    }
+}
+
 /// A state folder on its way to having no lease.
 struct Folder {
     path: PathBuf,
@@ -108,11 +129,11 @@ struct Folder {
 }
 
 impl Folder {
-    fn new(path: PathBuf, journal: bool) -> Self {
+    fn new(path: PathBuf, journal: bool, boot: BootId) -> Self {
         let log = Log::new(Form::Native { journal });
         let overdue =
             Overdue::new(path.clone(), is_knockd(&path), log, Starts::default(), Failing::Kept(FAILED));
-        Self { path, overdue, due: Some(Duration::ZERO), trouble: None }
+        Self { path, overdue: overdue.in_boot(boot), due: Some(Duration::ZERO), trouble: None }
     }
 
     /// Closes what is due, if anything can be. How long until the next turn.
@@ -130,9 +151,7 @@ impl Folder {
                 Turn::Done => return None,
                 Turn::Later(pause) => return Some(pause),
                 Turn::Held(holder) => {
-                    let is_closer = holder.and_then(Role::of_process) == Some(Role::Closer);
-                    let patience = if is_closer { CLOSING } else { DYING };
-                    if clock::boottime().saturating_sub(start) > patience {
+                    if clock::boottime().saturating_sub(start) > patience(holder) {
                         let who = holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
                         eprintln!("{}: a daemon{who} has these leases", self.path.display());
                         return None;

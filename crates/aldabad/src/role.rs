@@ -4,6 +4,14 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 
+/// The first word of another process, as process lists show it; `None`: it is ending, and has no memory left to hold one.
+#[must_use]
+pub fn name_of(pid: u32) -> Option<OsString> {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let name = words.split(|byte| *byte == 0).next()?;
+    (!name.is_empty()).then(|| OsString::from_vec(name.to_vec()))
+}
+
 /// A part a process can play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -21,14 +29,6 @@ impl Role {
             Self::Worker => "aldabad: worker",
             Self::Closer => "aldabad: closer",
         }
-    }
-
-    /// The role of another process, as process lists show it.
-    #[must_use]
-    pub fn of_process(pid: u32) -> Option<Self> {
-        let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let name = words.split(|byte| *byte == 0).next()?.to_vec();
-        Self::of(&[OsString::from_vec(name)])
     }
 
     /// The role this process was started for, if the monitor started it.

@@ -81,7 +81,7 @@ impl Source {
 
     /// The same from other files than the real ones.
     pub fn read_with(&self, files: &mut dyn Files, reload: bool) -> Result<Read, Report> {
-        let options = Options { strict_check: false, reload, own_uid: self.own_uid };
+        let options = Options { reload, own_uid: self.own_uid, ..Options::default() };
         let (bundle, loaded) = Bundle::record(self.kind, &self.path, files, &options);
         Ok(Read { loaded: loaded?, bundle: bundle.encode(), texts: bundle.texts() })
     }

@@ -32,11 +32,16 @@ fn hex(digit: u8) -> char {
     char::from_digit(digit.into(), 16).unwrap_or('0')
 }
 
-/// The end of a long name, told apart by a checksum of the whole (FNV-1a: no secret, no attacker).
-fn shortened(name: &str) -> String {
-    let sum = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+/// What tells names apart (FNV-1a: no secret, no attacker).
+pub(crate) fn checksum(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    })
+}
+
+/// The end of a long name, told apart by a checksum of the whole.
+fn shortened(name: &str) -> String {
+    let sum = checksum(name);
     let end = &name[name.len().saturating_sub(LONGEST / 2)..];
     format!("knockd-{sum:016x}-{end}")
 }

@@ -123,7 +123,7 @@ impl Bundle {
         let path = read_path(&mut reader)?;
         let answers = read_answers(&mut reader)?;
         reader.finish()?;
-        Ok(Self { kind, path, options: Options { strict_check, reload, own_uid }, answers })
+        Ok(Self { kind, path, options: Options { strict_check, reload, own_uid, keyless: false }, answers })
     }
 }
 

@@ -66,6 +66,9 @@ pub struct Options {
     pub reload: bool,
     /// The user the daemon was started by; besides root, the only legitimate owner of its files.
     pub own_uid: u32,
+    /// Keys and the registry of devices are not read, and the policy is without them: enough for who only guards the ports, also
+    /// where and when there are no keys.
+    pub keyless: bool,
 }
 
 /// A configuration that was taken.
@@ -79,8 +82,12 @@ pub struct Loaded {
 
 /// Reads a configuration; it is taken whole or refused with every problem named.
 pub fn load(kind: Kind, path: &Path, files: &mut dyn Files, options: &Options) -> Result<Loaded, Report> {
-    let mut findings =
-        Findings { strict: options.strict_check, own_uid: options.own_uid, ..Findings::default() };
+    let mut findings = Findings {
+        strict: options.strict_check,
+        own_uid: options.own_uid,
+        keyless: options.keyless,
+        ..Findings::default()
+    };
     let plan = read(kind, path, files, options, &mut findings);
     if let Some(plan) = &plan {
         lint::all(plan, files, options, &mut findings);

@@ -68,3 +68,30 @@ fn a_secret_is_its_owners_and_its_owner_is_root_or_the_daemon() {
         assert!(folder.contains("it is not a regular file"), "{folder}");
     }
 }
+
+/// Who guards the ports at boot needs no key, and a file that is loose or not there must not leave them open.
+#[test]
+fn ports_are_guarded_without_keys() {
+    struct Missing;
+    impl Files for Missing {
+        fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
+            assert!(path == "aldaba.toml", "{} is nobody's business", path.display());
+            let facts = FileFacts { mode: 0o644, uid: 0, is_regular: true };
+            Ok(FileBytes { bytes: CONFIG.into(), facts })
+        }
+
+        fn list_dir(&mut self, _: &Path) -> io::Result<Vec<OsString>> {
+            Ok(Vec::new())
+        }
+
+        fn facts(&mut self, _: &Path) -> io::Result<FileFacts> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+    let options = Options { own_uid: OWN, keyless: true, ..Options::default() };
+    let loaded = load(Kind::Toml, Path::new("aldaba.toml"), &mut Missing, &options);
+    let policy = loaded.unwrap_or_else(|report| panic!("{}", report.render(Paint::Plain))).policy;
+    let spa = policy.spa.expect("its section");
+    assert_eq!((spa.port, spa.locks.len(), spa.devices.len()), (42731, 0, 0));
+    assert_eq!(policy.catalogue.doors.len(), 1);
+}

@@ -68,7 +68,9 @@ fn duration(time: Timespec) -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-fn parse_boot_id(text: &str) -> Option<[u8; 16]> {
+/// A boot id as the kernel writes it.
+#[must_use]
+pub fn parse_boot_id(text: &str) -> Option<[u8; 16]> {
     let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
     if digits.len() != 32 || !digits.is_ascii() {
         return None;

@@ -8,7 +8,7 @@ use aldaba_runner::Outcome;
 use aldaba_runner::door::Style;
 use aldaba_runner::event::{Event, What, Why};
 use aldaba_runner::lease::Held;
-use aldaba_runner::record::{self, Due, Moment, Record, Recovered};
+use aldaba_runner::record::{self, BootId, Due, Moment, Record, Recovered};
 use aldaba_sys::clock;
 use aldaba_sys::files::LockError;
 use aldaba_sys::poll::{self, Interest};
@@ -64,6 +64,8 @@ pub(crate) struct Overdue {
     failing: Failing,
     /// What its commands may; `None`: all that it may itself.
     capabilities: Option<u64>,
+    /// The boot whose clock deadlines are on, where another one is seen here; `None`: the one that is seen.
+    boot: BootId,
     tries: u32,
     failures: u32,
     /// Stop commands that took longer than the lock was held, each with its limit.
@@ -78,13 +80,29 @@ impl Overdue {
         starts: Starts,
         failing: Failing,
     ) -> Self {
-        let running = Vec::new();
-        Self { folder, knockd, log, starts, failing, capabilities: None, tries: 0, failures: 0, running }
+        Self {
+            folder,
+            knockd,
+            log,
+            starts,
+            failing,
+            capabilities: None,
+            boot: None,
+            tries: 0,
+            failures: 0,
+            running: Vec::new(),
+        }
     }
 
     /// The same, whose commands have these capabilities and no more.
     pub(super) const fn with_capabilities(mut self, capabilities: Option<u64>) -> Self {
         self.capabilities = capabilities;
+        self
+    }
+
+    /// The same, told by somebody who sees the boot as the daemon did.
+    pub(crate) const fn in_boot(mut self, boot: BootId) -> Self {
+        self.boot = boot;
         self
     }
 
@@ -109,7 +127,8 @@ impl Overdue {
             Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => return Turn::Held(holder),
             Err(error) => return Turn::Broken(error.to_string()),
         };
-        let now = Moment { now: clock::boottime(), boot: clock::boot_id(), wall: clock::wall() };
+        let boot = self.boot.or_else(clock::boot_id);
+        let now = Moment { now: clock::boottime(), boot, wall: clock::wall() };
         let entries = match keeper.load() {
             Ok(entries) => entries,
             Err(error) => return Turn::Broken(error.to_string()),

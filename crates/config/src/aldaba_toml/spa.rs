@@ -62,7 +62,8 @@ impl Section {
         let seed = self.secret(&mut table, "psk-seed", "psk.key", findings);
         let locks = self.locks(&mut table, files, findings);
         table.finish(findings);
-        let psk_seed = seed.as_ref().and_then(|(path, at)| keys::seed(path, at, files, findings));
+        let psk_seed = seed.as_ref().filter(|_| !findings.keyless);
+        let psk_seed = psk_seed.and_then(|(path, at)| keys::seed(path, at, files, findings));
         let keys: Vec<PublicKey> =
             locks.iter().flat_map(|(locks, _)| locks).map(|lock| lock.secret.public()).collect();
         let listed = registry_of(&registry, &keys, files, findings);
@@ -175,6 +176,9 @@ impl Section {
                 (value.key.clone(), locks)
             }
         };
+        if findings.keyless {
+            return locks;
+        }
         if let Err(error) = Locks::new(locks.iter().flat_map(|(locks, _)| locks.clone()).collect()) {
             let found = Diagnostic::error("bad-locks", &place, error.to_string());
             findings.add(found.help("keys whose date has passed go with: aldabad rotate --finish"));
@@ -196,6 +200,9 @@ impl Section {
         let not_before = table.take("not-before").and_then(|value| moment(&value, findings));
         let not_after = table.take("not-after").and_then(|value| moment(&value, findings));
         let block = Dates { not_before, not_after };
+        if findings.keyless {
+            return None;
+        }
         let servers = keys::servers(&server_key, &server_at, files, findings);
         let gates = match &gate {
             Some((path, at)) => keys::psks(path, at, KeyKind::Gate, files, findings)?,
@@ -298,6 +305,9 @@ fn registry_of(
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Vec<Listed> {
+    if findings.keyless {
+        return Vec::new();
+    }
     match files.read(path) {
         Ok(file) if file.facts.is_regular => {
             let source = Source::new(path.display().to_string(), file.bytes);

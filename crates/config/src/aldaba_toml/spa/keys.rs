@@ -125,13 +125,7 @@ fn private(
         }
         Err(error) => {
             let words = crate::system_words(&error);
-            let help = match error.kind() {
-                std::io::ErrorKind::PermissionDenied => {
-                    "run it as root (sudo): a server's keys are root's alone"
-                }
-                _ => "run aldabad init, which makes the keys",
-            };
-            findings.add(super::unreadable(at, path, &words).help(help));
+            findings.add(super::unreadable(at, path, &words).help(next_step(path, &error)));
             return None;
         }
     };
@@ -157,6 +151,21 @@ fn private(
         return None;
     }
     Some(zeroize::Zeroizing::new(file.bytes))
+}
+
+/// What to do about a secret that cannot be read.
+fn next_step(path: &Path, error: &std::io::Error) -> String {
+    let unit = path.strip_prefix("/run/credentials").ok().and_then(|rest| rest.iter().next());
+    match (unit, error.kind()) {
+        (_, std::io::ErrorKind::PermissionDenied) => {
+            "run it as root (sudo): a server's keys are root's alone".to_owned()
+        }
+        (Some(unit), _) => {
+            let unit = unit.display();
+            format!("systemd puts it there while {unit} runs, where LoadCredential= in it says so")
+        }
+        (None, _) => "run aldabad init, which makes the keys".to_owned(),
+    }
 }
 
 /// `[options] key`.
@@ -201,6 +210,14 @@ mod tests {
         // Two keys on one line: the first is no option, and is not shown.
         let error = gate(&format!("{key} {key}")).expect_err("two keys");
         assert!(!error.contains("4242"), "{error}");
+    }
+
+    #[test]
+    fn a_credential_that_is_missing_is_no_key_to_make() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let said = next_step(Path::new("/run/credentials/aldabad.service/server.key"), &missing);
+        assert!(said.contains("while aldabad.service runs") && !said.contains("init"), "{said}");
+        assert!(next_step(Path::new("/etc/aldaba/server.key"), &missing).contains("aldabad init"));
     }
 
     #[test]
