@@ -15,11 +15,12 @@ use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::files::Files;
 use crate::plan::{DoorPlaces, Findings, Plan};
 use crate::policy::{OneTime, Policy, Receive, Spa};
-use crate::{open, suggest};
+use crate::{Kind, open, suggest};
 
 mod action;
 mod daemon;
 mod door;
+mod homes;
 mod spa;
 mod table;
 mod values;
@@ -71,7 +72,9 @@ fn drop_ins(main: &Path, source: &Source, files: &mut dyn Files, findings: &mut 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
             let message = format!("{} cannot be read: {error}", folder.display());
-            findings.add(Diagnostic::error("unreadable", &source.whole(), message));
+            let found = Diagnostic::error("unreadable", &source.whole(), message);
+            findings
+                .add(found.help("it must be a folder the daemon's user can list, or not be there at all"));
             return Vec::new();
         }
     };
@@ -173,7 +176,7 @@ impl Reading {
         };
         let catalogue = Catalogue { doors, limits: settings.limits };
         let policy = Policy { gate, catalogue, daemon: settings.daemon, one_time, spa };
-        Plan { policy, doors: places, ignore, interfaces }
+        Plan { kind: Kind::Toml, policy, doors: places, ignore, interfaces }
     }
 }
 
@@ -182,27 +185,28 @@ fn syntax(source: &Source, errors: &[toml::de::Error], findings: &mut Findings) 
         let end = source.bytes().len();
         let span = error.span().unwrap_or(end..end);
         let found = Diagnostic::error("syntax", &source.at(span.clone()), error.message());
-        findings.add(match advice(source, span.start) {
-            Some(help) => found.help(help),
-            None => found,
-        });
+        findings.add(found.help(advice(source, span.start)));
     }
 }
 
 /// What a line that is not TOML was probably meant to be.
-fn advice(source: &Source, at: usize) -> Option<&'static str> {
-    let before = source.bytes().get(..at)?;
+fn advice(source: &Source, at: usize) -> &'static str {
+    let before = source.bytes().get(..at).unwrap_or_default();
     let begin = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-    let line = source.bytes().get(begin..)?.split(|&byte| byte == b'\n').next()?;
+    let rest = source.bytes().get(begin..).unwrap_or_default();
+    let line = rest.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line).trim().to_owned();
     let key = line.split_once('=').map_or(line.as_str(), |(key, _)| key.trim());
     if line.starts_with(';') || line.starts_with("//") {
-        return Some("a comment begins with #");
+        return "a comment begins with #";
     }
     let knockd =
         ["usesyslog", "logfile", "seq_timeout", "tcpflags", "start_command", "stop_command", "cmd_timeout"];
     if suggest::nearest(key, knockd).is_some() {
-        return Some("this looks like a knockd.conf: give it a name that does not end in .toml");
+        return "this looks like a knockd.conf: give it a name that does not end in .toml";
     }
-    line.contains('=').then_some("text stands in double quotes: key = \"value\"")
+    if line.contains('=') {
+        return "text stands in double quotes: key = \"value\"";
+    }
+    "a line is key = value, [table] or [[door]]; aldaba.toml(5) shows whole files"
 }

@@ -171,7 +171,9 @@ impl Line<'_> {
         let whole = self.place(0..self.span.len());
         let bytes = self.source.bytes().get(self.span.clone()).unwrap_or_default();
         let text = std::str::from_utf8(bytes)
-            .map_err(|_| warning("not-utf8", &whole, "this line is not UTF-8"))
+            .map_err(|_| {
+                warning("not-utf8", &whole, "this line is not UTF-8").help("write the name in UTF-8")
+            })
             .map_err(Box::new)?;
         let options_end = if begins_with_key(text) { 0 } else { end_of_word(text) };
         self.quotes_are_closed(text, options_end)?;
@@ -215,7 +217,8 @@ impl Line<'_> {
         let at = from + blanks(text, from);
         if name.len() > NAME_BYTES || name.chars().any(char::is_control) {
             let message = format!("a device's name has at most {NAME_BYTES} bytes and no control characters");
-            return Err(Box::new(warning("bad-name", &self.place(at..text.len()), message)));
+            let found = warning("bad-name", &self.place(at..text.len()), message);
+            return Err(Box::new(found.help("shorten it to something like alice/laptop")));
         }
         if name.is_empty() || name.starts_with('/') {
             let found = warning("no-name", &self.place(0..text.len()), "nothing says whose device this is");

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::files::Files;
 use crate::plan::{Findings, Plan};
 use crate::policy::{Daemon, Interfaces, Log, Policy};
-use crate::{Options, suggest};
+use crate::{Kind, Options, suggest};
 
 mod door;
 pub(crate) mod foreign;
@@ -98,7 +98,8 @@ impl Reader<'_> {
         }
         if let Some(nul) = line.nul {
             let message = "a NUL byte: the rest of the line is not read";
-            self.findings.lenient(Diagnostic::warning("nul-byte", &self.source.at(nul..nul + 1), message));
+            let found = Diagnostic::warning("nul-byte", &self.source.at(nul..nul + 1), message);
+            self.findings.lenient(found.help("write the line anew: an editor shows the byte as ^@"));
         }
         match &line.item {
             Item::Section(name) => self.section(line, name.clone()),
@@ -147,11 +148,13 @@ impl Reader<'_> {
         }
         if bytes.len() > NAME_BYTES {
             let message = format!("the name is cut to {NAME_BYTES} bytes");
-            self.findings.add(Diagnostic::warning("long-name", at, message));
+            let found = Diagnostic::warning("long-name", at, message);
+            self.findings.add(found.help("shorten it, so that the log shows all of it"));
         }
         if std::str::from_utf8(bytes).is_err() {
             let message = "the name is not UTF-8: other bytes are shown as \u{fffd}";
-            self.findings.add(Diagnostic::warning("not-utf8", at, message));
+            let found = Diagnostic::warning("not-utf8", at, message);
+            self.findings.add(found.help("save the file as UTF-8, or run: iconv -f latin1 -t utf8 FILE"));
         }
     }
 
@@ -257,7 +260,8 @@ impl Reader<'_> {
             );
         } else if name.len() < text.len() {
             let message = format!("the name is cut to {INTERFACE_BYTES} bytes");
-            self.findings.add(Diagnostic::warning("long-name", &place, message));
+            let found = Diagnostic::warning("long-name", &place, message);
+            self.findings.add(found.help("write one name as `ip link` shows it"));
         }
         self.interface = Some((name, place));
     }
@@ -298,7 +302,7 @@ impl Reader<'_> {
             ..Daemon::default()
         };
         let policy = Policy { gate: rules, catalogue, daemon, one_time, spa: None };
-        Plan { policy, doors: places, ignore: None, interfaces: place }
+        Plan { kind: Kind::Knockd, policy, doors: places, ignore: None, interfaces: place }
     }
 }
 

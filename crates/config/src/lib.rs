@@ -119,25 +119,32 @@ fn read(
 fn open(path: &Path, files: &mut dyn Files, findings: &mut Findings) -> Option<Source> {
     let name = path.display().to_string();
     let whole = Source::new(name.clone(), Vec::new()).whole();
-    let mut missing = false;
-    let words = match files.read(path) {
+    let is_ours = path.extension().is_some_and(|extension| extension == "toml");
+    let (words, help) = match files.read(path) {
         Ok(file) if file.facts.is_regular => {
             let source = Source::new(name, file.bytes);
             findings.files.push((source.clone(), file.facts));
             return Some(source);
         }
-        Ok(_) => "not a regular file".to_owned(),
-        Err(error) => {
-            missing = error.kind() == std::io::ErrorKind::NotFound;
-            system_words(&error)
-        }
+        Ok(_) => ("not a regular file".to_owned(), "name the file itself; a link to one will do"),
+        Err(error) => (system_words(&error), unreadable_help(error.kind(), is_ours)),
     };
     let found = Diagnostic::error("unreadable", &whole, format!("the configuration cannot be read: {words}"))
         .knockd(format!("{name}: {words}"));
-    let is_ours = path.extension().is_some_and(|extension| extension == "toml");
-    let help = "aldabad init makes one for those who hold a key; aldaba.toml(5) says how to write one";
-    findings.add(if missing && is_ours { found.help(help) } else { found });
+    findings.add(found.help(help));
     None
+}
+
+/// What to do about a configuration that cannot be read.
+const fn unreadable_help(kind: std::io::ErrorKind, is_ours: bool) -> &'static str {
+    match kind {
+        std::io::ErrorKind::NotFound if is_ours => {
+            "aldabad init makes one for those who hold a key; aldaba.toml(5) says how to write one"
+        }
+        std::io::ErrorKind::NotFound => "is that its path? knockd.conf(5) says how to write one",
+        std::io::ErrorKind::PermissionDenied => "run this as root (sudo)",
+        _ => "mend that first: of a file that cannot be read nothing more can be said",
+    }
 }
 
 /// The folder of a configuration's drop-ins.

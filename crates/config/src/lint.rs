@@ -1,8 +1,8 @@
 //! What is legal but cannot work, or is unsafe: warnings of `aldabad check`.
 //!
 //! Each lint looks at a finished policy, so it is written once for both kinds of file; the places beside the policy
-//! say where to point. Loose files are pointed out at every start, the rest only by a check: an administrator who has
-//! decided to live with a warning need not see it in every log.
+//! say where to point. Loose files and the want of any door are pointed out at every start, the rest only by a check: an
+//! administrator who has decided to live with a warning need not see it in every log.
 
 mod commands;
 mod files;
@@ -19,12 +19,13 @@ use aldaba_runner::door::{Action, Door, PerFamily, Template};
 
 use crate::files::Files;
 use crate::plan::{DoorPlaces, Families, Findings, Plan};
-use crate::{Options, Place};
+use crate::{Diagnostic, Kind, Options, Place};
 
 /// Runs them all.
 pub(crate) fn all(plan: &Plan, files: &mut dyn Files, options: &Options, findings: &mut Findings) {
     let has_sequences = plan.policy.gate.doors.iter().any(|door| !door.knocks.is_empty());
     files::loose(options.own_uid, has_sequences, findings);
+    findings.list.extend(no_doors(plan, findings));
     if !options.strict_check {
         return;
     }
@@ -42,8 +43,26 @@ pub(crate) fn all(plan: &Plan, files: &mut dyn Files, options: &Options, finding
     interfaces::absent(plan, files, findings);
 }
 
+/// A file that was taken and in which nothing can be knocked at. One whose doors were refused has its errors.
+fn no_doors(plan: &Plan, findings: &Findings) -> Option<Diagnostic> {
+    if !plan.doors.is_empty() || findings.refused() {
+        return None;
+    }
+    let (main, _) = findings.files.first()?;
+    let found =
+        Diagnostic::warning("no-doors", &main.whole(), "no door stands here, so that nobody can knock");
+    Some(match plan.kind {
+        Kind::Toml => found
+            .help("add a [[door]] with a name, a sequence or spa = true, and what it opens: aldaba.toml(5)")
+            .help("doors may also stand in files of their own, beside this one: conf.d/NAME.toml"),
+        Kind::Knockd => found
+            .help("add a door: its name in brackets, below it Sequence and Start_Command: knockd.conf(5)"),
+    })
+}
+
 /// A door with everything that is known of it.
 struct Subject<'a> {
+    kind: Kind,
     rule: &'a DoorRule,
     door: &'a Door,
     places: &'a DoorPlaces,
@@ -93,7 +112,7 @@ fn current(knock: &Knock) -> Option<&Sequence> {
 
 fn subjects(plan: &Plan) -> impl Iterator<Item = Subject<'_>> {
     let doors = plan.policy.gate.doors.iter().zip(&plan.policy.catalogue.doors);
-    doors.zip(&plan.doors).map(|((rule, door), places)| Subject { rule, door, places })
+    doors.zip(&plan.doors).map(|((rule, door), places)| Subject { kind: plan.kind, rule, door, places })
 }
 
 #[cfg(test)]

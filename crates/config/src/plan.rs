@@ -2,6 +2,7 @@
 //!
 //! Both readers end here, so every lint is written once and points into whichever file the door stands in.
 
+use crate::Kind;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::files::FileFacts;
 use crate::policy::Policy;
@@ -9,6 +10,8 @@ use crate::policy::Policy;
 /// What a reader made of its file.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// The grammar of its file: advice is given in the same.
+    pub(crate) kind: Kind,
     pub(crate) policy: Policy,
     /// One for each door, in the policy's order.
     pub(crate) doors: Vec<DoorPlaces>,

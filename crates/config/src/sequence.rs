@@ -51,7 +51,10 @@ pub(crate) fn step(text: &str, place: &Place, findings: &mut Findings) -> Option
 /// The steps of an array as a sequence.
 pub(crate) fn of_steps(steps: Vec<Step>, place: &Place, findings: &mut Findings) -> Option<Sequence> {
     Sequence::try_from(steps)
-        .map_err(|error| findings.add(Diagnostic::error("bad-sequence", place, error.to_string())))
+        .map_err(|error| {
+            let found = Diagnostic::error("bad-sequence", place, error.to_string());
+            findings.add(found.help("a sequence has 1 to 32 ports"));
+        })
         .ok()
 }
 
@@ -77,7 +80,13 @@ fn refused(error: &SequenceError, text: &str, place: &Place) -> Diagnostic {
         }
         SequenceErrorKind::NotANumber => found.help("write ports as numbers: 7391,2804,8816:udp"),
         SequenceErrorKind::EmptyStep => found.help("remove the comma, or write the port that is missing"),
-        _ => found,
+        SequenceErrorKind::PortTooLarge | SequenceErrorKind::PortZero => {
+            found.help("write ports from 1 to 65535")
+        }
+        SequenceErrorKind::TooManySteps => found.help("a handful of ports is as good: take the others out"),
+        SequenceErrorKind::FurtherField => {
+            found.help("write PORT or PORT:udp, and a comma before the next one")
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aldaba_config::{FileBytes, FileFacts, Files, Kind, Options, Paint, explain, load};
+use aldaba_config::{Diagnostic, FileBytes, FileFacts, Files, Kind, Options, Paint, explain, load};
 use aldaba_gate::spa::{KeyKind, text};
 
 /// The files of one folder, all private to root; of programs, those in /usr and /sbin exist, and in /keys there are keys.
@@ -53,6 +53,7 @@ fn said(folder: &Path, name: &str, strict_check: bool, meaning: bool) -> String 
     let mut text = String::new();
     match load(Kind::of(path), path, &mut Folder(folder.to_owned()), &options) {
         Ok(loaded) => {
+            every_one_helps(&loaded.warnings);
             for warning in &loaded.warnings {
                 text.push_str(&warning.render(Paint::Plain));
                 text.push_str("\n\n");
@@ -65,11 +66,18 @@ fn said(folder: &Path, name: &str, strict_check: bool, meaning: bool) -> String 
             }
         }
         Err(report) => {
+            every_one_helps(&report.diagnostics);
             text.push_str(&report.render(Paint::Plain));
             text.push_str("refused\n");
         }
     }
     text
+}
+
+fn every_one_helps(found: &[Diagnostic]) {
+    for found in found {
+        assert!(!found.help.is_empty(), "it says what is wrong and not what to do: {found}");
+    }
 }
 
 /// One-time files are not there a second time.

@@ -198,7 +198,8 @@ pub(super) fn ports(value: &Value<'_>, findings: &mut Findings) -> Option<Vec<Po
             whole = false;
             findings.add(
                 Diagnostic::error("ports-twice", place, "these ports are in the list already")
-                    .also(before, "here"),
+                    .also(before, "here")
+                    .help("name each port once; ranges must not overlap"),
             );
         }
     }
@@ -214,7 +215,8 @@ fn port(item: &Value<'_>, example: &str, findings: &mut Findings) -> Option<Port
         return Some(PortRange { first: port, last: port, transport: Transport::Tcp });
     }
     if item.is_number() {
-        findings.add(item.error("bad-port", format!("{} is not a port", item.number_text())));
+        let found = item.error("bad-port", format!("{} is not a port", item.number_text()));
+        findings.add(found.help("ports are 1 to 65535"));
         return None;
     }
     let text = item.text(findings, example)?;
@@ -240,7 +242,10 @@ fn sets(keys: &Keys<'_>, places: &mut DoorPlaces, findings: &mut Findings) -> Op
         }
         Some(either) if v4.is_none() => (Some(either), v6),
         Some((_, place)) => {
-            findings.add(Diagnostic::error("two-sets", &place, "set and set-v4 both name the set for IPv4"));
+            findings.add(
+                Diagnostic::error("two-sets", &place, "set and set-v4 both name the set for IPv4")
+                    .help("keep one of them; the set for IPv6 is set-v6"),
+            );
             return None;
         }
         None => (v4, v6),
@@ -395,7 +400,10 @@ fn argv(value: &Value<'_>, findings: &mut Findings) -> Option<Template> {
     let program = words.first().filter(|word| word.text.contains('{') || word.text.contains('\0'));
     if let Some(word) = program.filter(|_| good) {
         good = false;
-        findings.add(Diagnostic::error("bad-template", &word.place, "the program's name is fixed"));
+        findings.add(
+            Diagnostic::error("bad-template", &word.place, "the program's name is fixed")
+                .help("name one program here; {ip} may stand in what follows it"),
+        );
     }
     good.then_some(template)
 }

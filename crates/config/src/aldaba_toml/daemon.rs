@@ -219,16 +219,20 @@ pub(super) fn interfaces(value: &Value<'_>, findings: &mut Findings) -> Option<I
 fn doubt_interface(word: &Text<'_>, before: &[String]) -> Option<Diagnostic> {
     if before.iter().any(|name| name == word.text) {
         let message = format!("{:?} is named twice", word.text);
-        return Some(Diagnostic::error("bad-interface", &word.place, message));
+        let found = Diagnostic::error("bad-interface", &word.place, message);
+        return Some(found.help("name each interface once"));
     }
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/\"'".contains(c);
     let message = format!("{:?} is not the name of an interface", word.text);
     if word.text.is_empty() || word.text.len() > LONGEST_INTERFACE {
-        return Some(Diagnostic::error("bad-interface", &word.place, message));
+        return Some(Diagnostic::error("bad-interface", &word.place, message).help(THERE));
     }
     (word.text.len() > INTERFACE_BYTES || word.text.contains(odd) || word.text == "all")
-        .then(|| Diagnostic::warning("odd-interface", &word.place, message))
+        .then(|| Diagnostic::warning("odd-interface", &word.place, message).help(THERE))
 }
+
+const THERE: &str = "write names as `ip link` shows them; for all interfaces leave the line out, or write \
+     interfaces = \"all\"";
 
 fn ignore(value: &Value<'_>, findings: &mut Findings) -> Vec<Step> {
     let example = "ignore = [\"443/udp\", 80]";
@@ -265,7 +269,7 @@ pub(super) fn choice<T: Copy>(
         let found = Diagnostic::error("bad-choice", &text.place, message);
         findings.add(match near {
             Some(near) => found.help(format!("did you mean {near:?}?")),
-            None => found,
+            None => found.help("write one of them, or leave the line out"),
         });
     }
     found
@@ -304,7 +308,10 @@ fn user(value: &Value<'_>, findings: &mut Findings) -> Option<String> {
     }
     if text.text.is_empty() || !text.text.chars().all(legal) {
         let message = format!("{:?} is not the name of a user", text.text);
-        findings.add(Diagnostic::error("bad-user", &text.place, message));
+        findings.add(
+            Diagnostic::error("bad-user", &text.place, message)
+                .help("write a name of /etc/passwd or a number, or leave the line out for aldaba"),
+        );
         return None;
     }
     Some(text.text.to_owned())

@@ -43,7 +43,8 @@ impl Section {
         if let Some((_, first, _)) = &self.read {
             findings.add(
                 Diagnostic::error("set-twice", &value.key, "[spa] stands in two files")
-                    .also(first, "first set here"),
+                    .also(first, "first set here")
+                    .help("keep one of them: files in conf.d add doors, they do not replace"),
             );
             return;
         }
@@ -109,7 +110,8 @@ impl Section {
             }
             return None;
         };
-        if by_datagram().next().is_none() {
+        // Where there is no door at all, that is said already.
+        if by_datagram().next().is_none() && !rules.is_empty() {
             findings.add(
                 Diagnostic::warning("no-spa-door", &place, "no door is opened by datagrams")
                     .help("write spa = true into a [[door]]"),
@@ -126,7 +128,7 @@ impl Section {
                 let near = crate::suggest::nearest(door, by_datagram().map(|(rule, _)| rule.name.as_str()));
                 findings.add(match near {
                     Some(near) => found.help(format!("did you mean {near}?")),
-                    None => found,
+                    None => found.help("write spa = true into that door, or take its name out of the line"),
                 });
             }
         }
@@ -282,7 +284,10 @@ fn audience(value: &Value<'_>, findings: &mut Findings) -> Option<Audience> {
     let text = value.text(findings, "audience = \"node-7\"")?;
     let audience = Audience::new(text.text);
     if let Err(error) = &audience {
-        findings.add(Diagnostic::error("bad-audience", &text.place, error.to_string()));
+        findings.add(
+            Diagnostic::error("bad-audience", &text.place, error.to_string())
+                .help("choose another name, or leave the line out"),
+        );
     }
     audience.ok()
 }
@@ -315,7 +320,7 @@ fn registry_of(
             authorized_keys::read(&source, locks, findings)
         }
         Ok(_) => {
-            findings.add(unreadable(at, path, "it is not a regular file"));
+            findings.add(unreadable(at, path, "it is not a regular file").help(REGULAR));
             Vec::new()
         }
         Err(error) => {
@@ -327,6 +332,9 @@ fn registry_of(
         }
     }
 }
+
+/// What to name in place of a folder or a pipe.
+const REGULAR: &str = "name the file itself; a link to one will do";
 
 fn unreadable(at: &Place, path: &Path, why: &str) -> Diagnostic {
     Diagnostic::error("unreadable", at, format!("{:?} cannot be read: {why}", path.display().to_string()))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::values;
+use super::{homes, values};
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::plan::Findings;
 use crate::suggest;
@@ -65,6 +65,11 @@ impl<'d> Table<'d> {
 
     /// Refuses every key that was not taken.
     pub(super) fn finish(self, findings: &mut Findings) {
+        debug_assert!(
+            homes::knows(self.what, &self.taken),
+            "aldaba_toml/homes.rs lacks keys of {}",
+            self.what
+        );
         for key in self.entries.keys() {
             let name: &str = key.get_ref();
             if self.taken.contains(&name) {
@@ -73,10 +78,19 @@ impl<'d> Table<'d> {
             let shown: String = name.chars().take(64).collect();
             let message = format!("{} has no key {shown:?}", self.what);
             let found = Diagnostic::error("unknown-key", &self.source.at(key.span()), message);
-            findings.add(match suggest::nearest(name, self.taken.iter().copied()) {
-                Some(near) => found.help(format!("did you mean {near}?")),
-                None => found.help(format!("there are: {}", self.taken.join(", "))),
-            });
+            findings.add(self.advise(name, found));
+        }
+    }
+
+    /// Where a key belongs that is none of this table's, and which of this table's it may have been meant for.
+    fn advise(&self, name: &str, found: Diagnostic) -> Diagnostic {
+        let found = match homes::of(name, self.what) {
+            Some(home) => found.help(home),
+            None => found,
+        };
+        match suggest::nearest(name, self.taken.iter().copied()) {
+            Some(near) => found.help(format!("did you mean {near}?")),
+            None => found.help(format!("there are: {}", self.taken.join(", "))),
         }
     }
 }
@@ -137,7 +151,7 @@ impl<'d> Value<'d> {
         let within = read.filter(|count| (from..=to).contains(count));
         if within.is_none() {
             let message = format!("{} is a number from {from} to {to}", self.name);
-            findings.add(self.error("out-of-range", message));
+            findings.add(self.error("out-of-range", message).help(WITHIN));
         }
         within
     }
@@ -151,7 +165,7 @@ impl<'d> Value<'d> {
             Ok(_) => {
                 let (from, to) = (values::duration_text(from), values::duration_text(to));
                 let message = format!("{} is between {from} and {to}", self.name);
-                findings.add(Diagnostic::error("out-of-range", &text.place, message));
+                findings.add(Diagnostic::error("out-of-range", &text.place, message).help(WITHIN));
                 None
             }
             Err(bad) => {
@@ -218,6 +232,9 @@ impl<'d> Value<'d> {
         }
     }
 }
+
+/// What to do about a number that is too small or too large.
+const WITHIN: &str = "write one within these bounds, or leave the line out for the usual value";
 
 fn wrong(
     findings: &mut Findings,

@@ -22,7 +22,7 @@ pub(super) fn read(line: &Line<'_>, text: &str, end: usize, listed: &mut Listed)
         let word = text.get(at.clone()).unwrap_or_default();
         let option = OptionAt { line, at, name: word.split_once('=').map_or(word, |(name, _)| name) };
         if seen.contains(&option.name) {
-            return Err(option.refused(format!("{} is set twice", option.name)));
+            return Err(option.refused(format!("{} is set twice", option.name), "keep one of them"));
         }
         seen.push(option.name);
         option.read(word.split_once('=').map(|(_, value)| value), listed)?;
@@ -31,7 +31,8 @@ pub(super) fn read(line: &Line<'_>, text: &str, end: usize, listed: &mut Listed)
     if let (Some(usual), Some(longest)) = (device.lease, device.max_lease)
         && usual > longest
     {
-        return Err(Box::new(warning("bad-option", &listed.place, "lease is longer than max-lease")));
+        let found = warning("bad-option", &listed.place, "lease is longer than max-lease");
+        return Err(Box::new(found.help("shorten lease, or give max-lease at least its length")));
     }
     if !listed.doors.is_empty() {
         device.doors = Doors::Only(listed.doors.iter().filter_map(|(door, _)| DoorTag::of(door)).collect());
@@ -62,8 +63,8 @@ struct OptionAt<'l> {
 }
 
 impl OptionAt<'_> {
-    fn refused(&self, message: impl Into<String>) -> Refused {
-        Box::new(warning("bad-option", &self.line.place(self.at.clone()), message))
+    fn refused(&self, message: impl Into<String>, help: impl Into<String>) -> Refused {
+        Box::new(warning("bad-option", &self.line.place(self.at.clone()), message).help(help))
     }
 
     fn read(&self, value: Option<&str>, listed: &mut Listed) -> Result<(), Refused> {
@@ -72,7 +73,8 @@ impl OptionAt<'_> {
             ("bind", None) => device.bound = true,
             ("delegate", None) => device.delegates = true,
             ("bind" | "delegate", Some(_)) => {
-                return Err(self.refused(format!("{} takes no value", self.name)));
+                let help = format!("write {} alone", self.name);
+                return Err(self.refused(format!("{} takes no value", self.name), help));
             }
             (name, None) if OPTIONS.contains(&name) => return Err(self.needs_value()),
             (name, Some(value)) if OPTIONS.contains(&name) => self.value(unquoted(value), listed)?,
@@ -82,10 +84,15 @@ impl OptionAt<'_> {
     }
 
     fn value(&self, value: Option<&str>, listed: &mut Listed) -> Result<(), Refused> {
-        let value =
-            value.ok_or_else(|| self.refused("quotes stand around the whole value, or not at all"))?;
+        let value = value.ok_or_else(|| {
+            let help = format!("write it like: {}=\"...\"", self.name);
+            self.refused("quotes stand around the whole value, or not at all", help)
+        })?;
         let device = &mut listed.device;
-        let like = |example: &str| self.refused(format!("write it like: {example}"));
+        let like = |example: &str| {
+            let shown: String = value.chars().take(40).collect();
+            self.refused(format!("{} cannot be {shown:?}", self.name), format!("write it like: {example}"))
+        };
         match self.name {
             "doors" => {
                 let place = self.line.place(self.at.clone());
@@ -95,9 +102,8 @@ impl OptionAt<'_> {
                 let networks = self.words(value)?.map(|word| {
                     let network = word.parse().or_else(|_| word.parse::<IpAddr>().map(Into::into));
                     network.map_err(|_| {
-                        self.refused(format!(
-                            "{word:?} is no network: write it like 192.0.2.0/24 or 2001:db8::/32"
-                        ))
+                        let help = "write it like: from=192.0.2.0/24, or from=\"192.0.2.7,2001:db8::/32\"";
+                        self.refused(format!("{word:?} is no network"), help)
                     })
                 });
                 device.from = networks.collect::<Result<_, _>>()?;
@@ -131,15 +137,16 @@ impl OptionAt<'_> {
     }
 
     fn needs_value(&self) -> Refused {
-        self.refused(format!("{0} needs a value: {0}=\"...\"", self.name))
+        let help = format!("write {}=\"...\", or take it out", self.name);
+        self.refused(format!("{} needs a value", self.name), help)
     }
 
     fn unknown(&self) -> Refused {
-        let found = self.refused(format!("there is no option {:?}", self.name));
-        Box::new(match suggest::nearest(self.name, OPTIONS) {
-            Some(near) => found.help(format!("did you mean {near}?")),
-            None => found.help(format!("there are: {}", OPTIONS.join(", "))),
-        })
+        let help = match suggest::nearest(self.name, OPTIONS) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("there are: {}", OPTIONS.join(", ")),
+        };
+        self.refused(format!("there is no option {:?}", self.name), help)
     }
 }
 

@@ -9,6 +9,7 @@ use aldaba_gate::knock::{FlagFilter, Mode, Protocol, Sequence, Step, TcpFlags};
 use aldaba_runner::door::{Action, NftSet, Transport};
 
 use super::{Subject, current, firewall, subjects};
+use crate::Kind;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::plan::{Findings, Plan};
 
@@ -22,10 +23,10 @@ pub(super) fn of_door(subject: &Subject<'_>, ignore: &[Step], findings: &mut Fin
         if sequence.steps().iter().any(|step| step.protocol == Protocol::Tcp) {
             let at = subject.places.flags.as_ref().unwrap_or(place);
             findings.list.extend(impossible_flags(knock.flags, at));
-            findings.list.extend(every_packet(sequence, knock.flags, at));
+            findings.list.extend(every_packet(subject.kind, sequence, knock.flags, at));
         }
         findings.list.extend(no_time(subject, sequence, knock.timeout));
-        findings.list.extend(open_to_scans(sequence, knock.mode, ignore, place));
+        findings.list.extend(open_to_scans(subject.kind, sequence, knock.mode, ignore, place));
         findings.list.extend(guarded_by_itself(subject, sequence, place));
     }
 }
@@ -43,7 +44,11 @@ fn impossible_flags(flags: FlagFilter, at: &Place) -> Option<Diagnostic> {
 }
 
 /// A door with one port and no flags opens again for each packet of a connection to it.
-fn every_packet(sequence: &Sequence, flags: FlagFilter, at: &Place) -> Option<Diagnostic> {
+fn every_packet(kind: Kind, sequence: &Sequence, flags: FlagFilter, at: &Place) -> Option<Diagnostic> {
+    let line = match kind {
+        Kind::Toml => "tcp-flags = \"syn,!ack\"",
+        Kind::Knockd => "TCPFlags = syn",
+    };
     let many = [TcpFlags::ACK, TcpFlags::FIN, TcpFlags::PSH].into_iter().any(|flag| flags.matches(flag));
     (sequence.steps().len() == 1 && flags.can_match_first_packet() && many).then(|| {
         Diagnostic::warning(
@@ -51,7 +56,7 @@ fn every_packet(sequence: &Sequence, flags: FlagFilter, at: &Place) -> Option<Di
             at,
             "every packet of a connection to this port completes the sequence",
         )
-        .help("let only connection attempts count: tcpflags = syn (tcp-flags = \"syn,!ack\" in aldaba.toml)")
+        .help(format!("let only connection attempts count: {line}"))
     })
 }
 
@@ -63,7 +68,13 @@ fn no_time(subject: &Subject<'_>, sequence: &Sequence, timeout: Duration) -> Opt
     })
 }
 
-fn open_to_scans(sequence: &Sequence, mode: Mode, ignore: &[Step], at: &Place) -> Option<Diagnostic> {
+fn open_to_scans(
+    kind: Kind,
+    sequence: &Sequence,
+    mode: Mode,
+    ignore: &[Step],
+    at: &Place,
+) -> Option<Diagnostic> {
     let chance = scan_chance(sequence, mode, ignore);
     let message = match (chance.ascending, chance.descending) {
         (true, true) => "every port scan opens this door".to_owned(),
@@ -80,14 +91,25 @@ fn open_to_scans(sequence: &Sequence, mode: Mode, ignore: &[Step], at: &Place) -
         _ if sequence.steps().len() == 1 => found.help("knock on several ports"),
         Mode::Strict => found.help("put the ports in no order, and none beside the next"),
         Mode::Compatible if chance.is_open_to_ordered_scans() => {
-            found.help("put the ports in no order").help(STRICT)
+            found.help("put the ports in no order").help(strict(kind))
         }
-        Mode::Compatible => found.help(STRICT),
+        Mode::Compatible => found.help(strict(kind)),
     })
 }
 
-const STRICT: &str = "in aldaba.toml doors are strict: any other port in between cancels, so that no scan of all ports \
-     gets through (aldabad check --explain writes this file as aldaba.toml; give the door mode = \"strict\" there)";
+/// How a compatible door becomes a strict one.
+const fn strict(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Toml => {
+            "give the door mode = \"strict\": any other port in between cancels, so that no scan of all ports gets \
+             through"
+        }
+        Kind::Knockd => {
+            "in aldaba.toml doors are strict: any other port in between cancels, so that no scan of all ports gets \
+             through (aldabad check --explain writes this file as aldaba.toml; give the door mode = \"strict\" there)"
+        }
+    }
+}
 
 /// A port that is both a step and guarded: the knock goes through the closed door, and so does the connection.
 fn guarded_by_itself(subject: &Subject<'_>, sequence: &Sequence, at: &Place) -> Option<Diagnostic> {

@@ -291,13 +291,14 @@ fn interfaces_that_are_not_there() {
         let found = found(kind, machine, true);
         (codes(&found), found.iter().flat_map(|found| found.help.clone()).collect::<Vec<_>>().join("; "))
     };
-    let named = |name: &str| with(Kind::Knockd, &format!("[options]\ninterface={name}\n"));
+    let good = door("command=/opt/open\n");
+    let named = |name: &str| with(Kind::Knockd, &format!("[options]\ninterface={name}\n{good}"));
     assert_eq!(named("ens3").0, NOTHING);
     assert_eq!(named("wg0:1").0, NOTHING);
     assert_eq!(named("ens4"), (vec!["2:11 absent-interface".to_owned()], "did you mean ens3?".to_owned()));
     let far = "it is listened on once it comes; there are: ens3, lo, wg0";
     assert_eq!(named("bridge"), (vec!["2:11 absent-interface".to_owned()], far.to_owned()));
-    let (codes, help) = with(Kind::Knockd, &door("command=/opt/open\n"));
+    let (codes, help) = with(Kind::Knockd, &good);
     assert_eq!(codes, ["file absent-interface"]);
     assert!(help.starts_with("where no interface is named, eth0 is meant"), "{help}");
     let own = "[[door]]\nname=\"a\"\nsequence=\"7,2\"\nports=[\"22/tcp\"]\ninterfaces=[\"lo\",\"wlan0\"]\n";
@@ -324,6 +325,36 @@ fn one_time_files() {
     assert_eq!(with(five, "sequence=1,9,2,8,3,7,4,6\n", true), ["5:10 counts-once"]);
     let other = "[b]\none_time_sequences=/f\ntcpflags=syn\ncommand=/opt/open\n";
     assert_eq!(with(five, other, true), ["6:20 shared-file"]);
+}
+
+#[test]
+fn files_without_a_door() {
+    for strict in [true, false] {
+        for text in ["", "# nothing yet\n", "[options]\nUseSyslog\n"] {
+            assert_eq!(codes(&found(Kind::Knockd, machine(text), strict)), ["file no-doors"], "{text:?}");
+        }
+        for text in ["", "ipv6 = false\n", "[log]\nsyslog = true\n"] {
+            assert_eq!(codes(&found(Kind::Toml, machine(text), strict)), ["file no-doors"], "{text:?}");
+        }
+        let good = door("command=/opt/open\n");
+        assert_eq!(codes(&found(Kind::Knockd, machine(&good), strict)), NOTHING);
+    }
+}
+
+#[test]
+fn advice_is_given_in_the_files_own_grammar() {
+    let help = |kind, text: &str| {
+        let found = found(kind, machine(text), true);
+        found.iter().flat_map(|found| found.help.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let said =
+        help(Kind::Knockd, "[a]\nsequence=7000\ncommand=/opt/open\n[b]\nsequence=1,2\ncommand=/opt/open\n");
+    assert!(said.contains("TCPFlags = syn") && said.contains("check --explain"), "{said}");
+    let door = "[[door]]\nname=\"a\"\nmode=\"compatible\"\nports=[\"22/tcp\"]\n";
+    let said = help(Kind::Toml, &format!("{door}tcp-flags=\"any\"\nsequence=\"7000\"\n"));
+    assert!(said.contains("tcp-flags = \"syn,!ack\"") && !said.contains("TCPFlags"), "{said}");
+    let said = help(Kind::Toml, &format!("{door}sequence=\"1,2\"\n"));
+    assert!(said.contains("give the door mode = \"strict\"") && !said.contains("--explain"), "{said}");
 }
 
 #[test]

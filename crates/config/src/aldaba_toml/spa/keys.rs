@@ -106,7 +106,12 @@ fn read<T>(
         Ok(_) => parse("").err().map_or_else(String::new, |error| error.to_string()),
         Err(error) => error,
     };
-    findings.add(Diagnostic::error("bad-key", at, format!("{}: {error}", path.display())));
+    let help = format!(
+        "mend the line, or put a copy of {0} back; without one, move it away and run aldabad init: every device \
+         needs a new bundle then",
+        path.display()
+    );
+    findings.add(Diagnostic::error("bad-key", at, format!("{}: {error}", path.display())).help(help));
     None
 }
 
@@ -120,7 +125,7 @@ fn private(
     let file = match files.read(path) {
         Ok(file) if file.facts.is_regular => file,
         Ok(_) => {
-            findings.add(super::unreadable(at, path, "it is not a regular file"));
+            findings.add(super::unreadable(at, path, "it is not a regular file").help(super::REGULAR));
             return None;
         }
         Err(error) => {
