@@ -2,7 +2,9 @@
 #![expect(clippy::disallowed_methods, reason = "runs the programs under test")]
 
 mod enrolment;
+mod printing;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use aldaba_packet::Link;
 use aldaba_packet::build::capture::pcap;
 use aldaba_packet::build::{Frame, flag};
-use aldaba_tests::hosts::{CLIENT, SERVER};
+use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER, SERVER6};
 use aldaba_tests::program::binary;
 
 const ETHERNET: u32 = 1;
@@ -86,23 +88,6 @@ fn the_command_line_is_explained() {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_breaks_nothing() {
-    let folder = folder(&[("good.toml", GOOD), ("bad.toml", BAD), ("bad.conf", "[a]\nsequnce = 7000\n")]);
-    for (program, words, code) in [
-        ("aldabad", &["check", "good.toml"][..], 0),
-        ("aldabad", &["check", "--explain", "good.toml"], 0),
-        ("aldabad", &["check", "bad.toml"], 2),
-        ("aldabad", &["run", "--config", "bad.toml"], 2),
-        ("knockd", &["-c", "bad.conf", "-i", "lo"], 1),
-    ] {
-        let closed = || std::io::pipe().expect("a pipe").1;
-        let mut command = Command::new(binary(program));
-        command.args(words).current_dir(folder.path()).stdout(closed()).stderr(closed());
-        assert_eq!(command.status().expect("it starts").code(), Some(code), "{program} {words:?}");
-    }
-}
-
-#[test]
 fn what_a_capture_would_have_opened() {
     let folder = folder(&[("good.toml", GOOD)]);
     let frames = |ports: &[u16]| -> Vec<(Duration, Vec<u8>)> {
@@ -145,6 +130,27 @@ fn what_a_capture_would_have_opened() {
     let cut = check("cut.pcap");
     assert_eq!(cut.status.code(), Some(1));
     assert!(text(&cut.stderr).contains("cut.pcap: at byte"), "{}", text(&cut.stderr));
+    for (name, word) in
+        [("cut.pcap", "tcpdump -U"), ("good.toml", "tcpdump -i any"), ("none.pcap", "tcpdump -i any")]
+    {
+        let refused = check(name);
+        let said = text(&refused.stderr);
+        assert!(refused.status.code() == Some(1) && said.contains("\n  help: "), "{said}");
+        assert!(said.contains(word), "{word} in {said}");
+    }
+    let from_nobody =
+        Frame::tcp(Ipv4Addr::UNSPECIFIED, 40_000, SERVER, 7391).flags(flag::SYN).bytes(Link::Ethernet);
+    let v6 = Frame::tcp(CLIENT6, 40_000, SERVER6, 7391).flags(flag::SYN).bytes(Link::Ethernet);
+    write("odd.pcap", &pcap(ETHERNET, &[(Duration::ZERO, from_nobody), (Duration::ZERO, v6)]));
+    write("v4.toml", format!("ipv6 = false\n{GOOD}").as_bytes());
+    let said = text(&run("aldabad", folder.path(), &["check", "--pcap", "odd.pcap", "v4.toml"]).stdout);
+    for part in [
+        "1 from a source that nobody can have",
+        "1 over IPv6, which the configuration",
+        "0 not for this host",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
 }
 
 #[test]

@@ -80,7 +80,7 @@ enum Failed {
     Usage(String),
     #[error("{0}")]
     NoAnswer(String),
-    #[error("cannot write: {0}")]
+    #[error("cannot write: {0}\n  help: is there room where the output goes?")]
     Output(#[from] io::Error),
 }
 
@@ -92,7 +92,7 @@ impl From<KeyFileError> for Failed {
 
 impl From<PrivateFileError> for Failed {
     fn from(error: PrivateFileError) -> Self {
-        Self::key(&error, None)
+        Self::key(&error, error.help())
     }
 }
 
@@ -103,8 +103,14 @@ impl From<ServersError> for Failed {
 }
 
 impl Failed {
-    fn key(error: &dyn std::error::Error, help: Option<String>) -> Self {
-        Self::Key(help.map_or_else(|| error.to_string(), |help| format!("{error}\n  help: {help}")))
+    /// What is wrong with a key, a bundle or a file of either, and the next step.
+    fn key(what: impl std::fmt::Display, help: impl std::fmt::Display) -> Self {
+        Self::Key(format!("{what}\n  help: {help}"))
+    }
+
+    /// What is wrong with the command line, and the next step.
+    fn usage(what: impl std::fmt::Display, help: impl std::fmt::Display) -> Self {
+        Self::Usage(format!("{what}\n  help: {help}"))
     }
 }
 

@@ -19,15 +19,19 @@ pub(crate) enum KeyFileError {
 }
 
 impl KeyFileError {
-    /// What to do about it, where that is known.
-    pub(crate) fn help(&self) -> Option<String> {
+    /// What to do about it.
+    pub(crate) fn help(&self) -> String {
         match self {
-            Self::File(PrivateFileError::Open(path, _)) => Some(format!(
+            Self::File(PrivateFileError::Open(path, _)) => format!(
                 "chmod 600 {}; if anybody else uses this computer, take a new key: aldaba keygen -o OTHER-FILE",
                 path.display()
-            )),
-            Self::File(error) if error.is_not_found() => Some("make a key: aldaba keygen".to_owned()),
-            _ => None,
+            ),
+            Self::File(error) if error.is_not_found() => "make a key: aldaba keygen".to_owned(),
+            Self::File(error) => error.help(),
+            Self::Empty(_) | Self::Line(..) => {
+                "name the file that aldaba keygen has written; another key: aldaba keygen -o OTHER-FILE"
+                    .to_owned()
+            }
         }
     }
 }

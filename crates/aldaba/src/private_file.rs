@@ -32,6 +32,17 @@ impl PrivateFileError {
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Read(_, error) if error.kind() == ErrorKind::NotFound)
     }
+
+    /// What to do about it, whatever the file is for.
+    pub(crate) fn help(&self) -> String {
+        match self {
+            Self::Exists(_) => "name another file".to_owned(),
+            Self::Write(..) => "is the folder yours, and is there room on its disk?".to_owned(),
+            Self::Read(..) => "is that its path, and may you read it?".to_owned(),
+            Self::Open(path, _) => format!("chmod 600 {}", path.display()),
+            Self::TooLong(_) => "name the file that aldaba has made, or a copy of it".to_owned(),
+        }
+    }
 }
 
 /// Makes the folder of a file, for this user only, where there is none.

@@ -51,28 +51,27 @@ pub(crate) enum ServersError {
 }
 
 impl ServersError {
-    /// What to do about it, where that is known.
-    pub(crate) fn help(&self) -> Option<String> {
+    /// What to do about it.
+    pub(crate) fn help(&self) -> String {
         match self {
-            Self::Unknown(_) => {
-                Some("which ones are: aldaba servers; to add it: aldaba enrol BUNDLE".to_owned())
-            }
-            Self::Ambiguous(..) => Some("say its name".to_owned()),
-            Self::File(PrivateFileError::Open(path, _)) => Some(format!(
+            Self::Unknown(_) => "which ones are: aldaba servers; to add it: aldaba enrol BUNDLE".to_owned(),
+            Self::Ambiguous(..) => "say its name".to_owned(),
+            Self::File(PrivateFileError::Open(path, _)) => format!(
                 "chmod 600 {}; if anybody else uses this computer, ask the administrator for new keys",
                 path.display()
-            )),
-            Self::Stored(path, _) => Some(format!("remove {} and enrol the bundle again", path.display())),
-            Self::NotReplaced(_, NotReplaced::OtherServer, path) => Some(format!(
+            ),
+            Self::File(error) => error.help(),
+            Self::Stored(path, _) => format!("remove {} and enrol the bundle again", path.display()),
+            Self::NotReplaced(_, NotReplaced::OtherServer, path) => format!(
                 "another server gets another name: aldaba enrol --name NAME; \
                  if the administrator says that this one's key is new: remove {} and enrol again",
                 path.display()
-            )),
+            ),
             Self::NotReplaced(_, NotReplaced::NotNewer, _) => {
-                Some("ask the administrator for a new bundle if this one should count".to_owned())
+                "ask the administrator for a new bundle if this one should count".to_owned()
             }
-            Self::Changed => Some("say it once more".to_owned()),
-            Self::File(_) | Self::Folder(..) => None,
+            Self::Changed => "say it once more".to_owned(),
+            Self::Folder(..) => "is the folder yours?".to_owned(),
         }
     }
 }

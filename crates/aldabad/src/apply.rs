@@ -12,14 +12,12 @@ use crate::cli::AskArgs;
 use crate::control::trial::{
     Apply, Confirmation, Kept, LONGEST_S, RolledBack, Running, SHORTEST_S, Trial, TrialAsk, WhyBack,
 };
-use crate::control::{self, Answer, ControlError, ReloadRefused, Request};
-use crate::log::{aloud, printable};
+use crate::control::{self, Answer, ControlError, Request, unanswered};
+use crate::log::{aloud, aside, printable};
 use crate::reload::{self, shown};
 use crate::site::command;
 use crate::surroundings::Surroundings;
 
-/// The configuration has errors.
-const BAD_CONFIG: u8 = 2;
 /// How often the daemon is asked how a trial goes.
 const EVERY: Duration = Duration::from_millis(300);
 
@@ -66,7 +64,7 @@ pub fn run(args: &ApplyArgs, surroundings: &Surroundings) -> ExitCode {
         Ok(told(args, &socket, answer))
     });
     done.unwrap_or_else(|error| {
-        eprintln!("{error}");
+        aside(&error);
         ExitCode::FAILURE
     })
 }
@@ -93,13 +91,7 @@ fn told(args: &ApplyArgs, socket: &Path, answer: Answer) -> ExitCode {
             reload::say(&reloaded);
             ExitCode::SUCCESS
         }
-        Answer::ReloadRefused(ReloadRefused { report, .. }) => {
-            eprint!("{}", shown(&report));
-            eprintln!(
-                "aldabad: the old configuration stays in force\n  help: mend the file, then run this again"
-            );
-            ExitCode::from(BAD_CONFIG)
-        }
+        Answer::ReloadRefused(refused) => reload::say_refused(&refused),
         Answer::Trial(Trial::Running(running)) => {
             if !args.roll_back {
                 say_running(args, &running);
@@ -107,16 +99,13 @@ fn told(args: &ApplyArgs, socket: &Path, answer: Answer) -> ExitCode {
             follow(args, socket)
         }
         Answer::Trial(trial) => ended(args, &trial),
-        _ => {
-            eprintln!("aldabad: the daemon answered something else");
-            ExitCode::FAILURE
-        }
+        other => unanswered(Ok(other)),
     }
 }
 
 fn say_running(args: &ApplyArgs, running: &Running) {
     for warning in &running.warnings {
-        eprintln!("{}\n", shown(warning));
+        aside(&format!("{}\n", shown(warning)));
     }
     let what = match &running.by {
         Confirmation::Knock => "from where you work, knock, and log in anew".to_owned(),
@@ -126,10 +115,10 @@ fn say_running(args: &ApplyArgs, running: &Running) {
         Confirmation::Hand => "from where you work, knock, log in anew, and there: ".to_owned() + &keep(args),
     };
     let seconds = running.left_ms.div_ceil(1000);
-    eprintln!("in force on trial for {seconds} s: {what}");
-    eprintln!("  leave this session open; it may end, and the daemon goes back all the same");
+    aside(&format!("in force on trial for {seconds} s: {what}"));
+    aside("  leave this session open; it may end, and the daemon goes back all the same");
     if running.by != Confirmation::Hand {
-        eprintln!("  to confirm by hand: {}", keep(args));
+        aside(&format!("  to confirm by hand: {}", keep(args)));
     }
 }
 
@@ -146,14 +135,14 @@ fn follow(args: &ApplyArgs, socket: &Path) -> ExitCode {
             Ok(Answer::Trial(trial)) => return ended(args, &trial),
             Ok(_) => return ExitCode::FAILURE,
             Err(ControlError::NoDaemon { .. } | ControlError::Ended { .. }) => {
-                eprintln!(
+                aside(
                     "aldabad: the daemon ended in the trial; its next start has the configuration before\n  \
-                     help: start it again, and look at its log"
+                     help: start it again, and look at its log",
                 );
                 return ExitCode::FAILURE;
             }
             Err(error) => {
-                eprintln!("aldabad: {error}");
+                aside(&format!("aldabad: {error}"));
                 return ExitCode::FAILURE;
             }
         }
@@ -165,10 +154,10 @@ fn ended(args: &ApplyArgs, trial: &Trial) -> ExitCode {
         Trial::Kept(kept) => {
             aloud(&kept_words(kept));
             if let Some(trouble) = &kept.trouble {
-                eprintln!(
+                aside(&format!(
                     "aldabad: it is in force, and not on the disk: {}\n  help: put it there before the daemon is restarted",
                     printable(trouble)
-                );
+                ));
                 return ExitCode::FAILURE;
             }
             ExitCode::SUCCESS
@@ -179,14 +168,17 @@ fn ended(args: &ApplyArgs, trial: &Trial) -> ExitCode {
                 WhyBack::Asked => "as asked",
                 WhyBack::Stopping => "the daemon was told to stop",
             };
-            eprintln!("rolled back: {why_words}; what was in force before is in force again");
+            aside(&format!("rolled back: {why_words}; what was in force before is in force again"));
             if let Some(kept_as) = kept_as {
-                eprintln!("  the new one is kept as {}", kept_as.display());
+                aside(&format!("  the new one is kept as {}", kept_as.display()));
             }
             if *why == WhyBack::Asked && args.roll_back {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("  help: {} ADDRESS says what became of a knock", command(&args.ask.config, "why"));
+            aside(&format!(
+                "  help: {} ADDRESS says what became of a knock",
+                command(&args.ask.config, "why")
+            ));
             ExitCode::FAILURE
         }
         Trial::None | Trial::Running(_) => ExitCode::FAILURE,

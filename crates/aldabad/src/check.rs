@@ -2,15 +2,17 @@
 
 mod replay;
 
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use aldaba_config::{Disk, Kind, Loaded, Options, Paint};
+use aldaba_config::{Disk, Kind, Loaded, Options};
 
 use crate::cli::{CheckArgs, DEFAULT_CONFIG};
 use crate::knockd::options::DEFAULT_CONFIG as KNOCKD_CONFIG;
 use crate::log::aside;
+use crate::site::{Failed, paint};
 
 /// The configuration has errors, or cannot be read.
 const BAD_CONFIG: u8 = 2;
@@ -36,10 +38,7 @@ pub fn run(args: &CheckArgs, own_uid: u32) -> ExitCode {
         None if args.explain => say(&aldaba_config::explain(&loaded.policy)),
         None => say(&summary(&path, &loaded)),
     };
-    said.unwrap_or_else(|error| {
-        aside(&format!("aldabad: {error}"));
-        ExitCode::FAILURE
-    })
+    said.unwrap_or_else(|failed| failed.told())
 }
 
 /// The file that is there; ours where both are, since that is what `aldabad run` reads.
@@ -47,10 +46,6 @@ fn default_config() -> PathBuf {
     let ours = PathBuf::from(DEFAULT_CONFIG);
     let knockd = PathBuf::from(KNOCKD_CONFIG);
     if !ours.exists() && knockd.exists() { knockd } else { ours }
-}
-
-fn paint() -> Paint {
-    if io::stderr().is_terminal() { Paint::Colour } else { Paint::Plain }
 }
 
 fn problems(errors: usize) -> String {
@@ -79,29 +74,33 @@ fn summary(path: &Path, loaded: &Loaded) -> String {
 }
 
 /// A reader who has seen enough is no failure.
-fn say(text: &str) -> io::Result<ExitCode> {
+fn say(text: &str) -> Result<ExitCode, Failed> {
     match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failed::new(format!("standard output: {error}"), "is the disk full it goes to?"))
+        }
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn replay(loaded: &Loaded, capture: &Path, args: &CheckArgs) -> io::Result<ExitCode> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", capture.display()));
-    let bytes = std::fs::read(capture).map_err(named)?;
-    match replay::run(&loaded.policy, &bytes, &args.address) {
-        Ok(report) => {
-            say(&report.to_string())?;
-            // What could be read has been said; a damaged end must not look like a whole file.
-            if let Some(damage) = report.damage {
-                aside(&format!("aldabad: {}: {damage}", capture.display()));
-                return Ok(ExitCode::FAILURE);
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => {
-            aside(&format!("aldabad: {}: {error}", capture.display()));
-            Ok(ExitCode::FAILURE)
-        }
+/// What could be read is said first; a damaged end must not look like a whole file.
+fn replay(loaded: &Loaded, capture: &Path, args: &CheckArgs) -> Result<ExitCode, Failed> {
+    let named = |error: &dyn Display| format!("{}: {error}", capture.display());
+    let bytes = std::fs::read(capture).map_err(|error| Failed::new(named(&error), unreadable(&error)))?;
+    let report = replay::run(&loaded.policy, &bytes, &args.address)
+        .map_err(|error| Failed::new(named(&error), error.help()))?;
+    say(&report.to_string())?;
+    match report.damage {
+        Some(damage) => Err(Failed::new(named(&damage), replay::help(damage.kind))),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What to do about a capture that cannot be read.
+fn unreadable(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "make one: tcpdump -i any -s 0 -w FILE",
+        ErrorKind::PermissionDenied => "run this as root (sudo)",
+        _ => "name a file that tcpdump or Wireshark has written",
     }
 }

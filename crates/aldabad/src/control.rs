@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use ask::{ControlError, ask};
+pub use ask::{ControlError, ask, unanswered};
 pub use hand::{Close, Closed, Leases, NotClosed, Open, Opened};
 pub use lease::{Lease, LeaseState};
 pub use status::{

@@ -17,6 +17,7 @@ use aldaba_sys::namespace::NamespaceError;
 use aldaba_sys::reexec::Program;
 
 use crate::cli::DemoArgs;
+use crate::log::aside;
 use hosts::{Client, lay_cable};
 use scene::Scene;
 use story::Story;
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &DemoArgs) -> ExitCode {
     match tell(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("aldabad demo: {error}");
+            aside(&format!("aldabad demo: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -8,7 +8,6 @@ mod firewall;
 mod host;
 mod sets;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use aldaba_config::{Disk, Kind, Options, Policy};
@@ -18,6 +17,7 @@ use serde::Serialize;
 use crate::cli::AskArgs;
 use crate::control::trial::TrialAsk;
 use crate::control::{self, ControlError, Request};
+use crate::log::show;
 use crate::site::{Failed, command};
 use crate::surroundings::Surroundings;
 
@@ -85,8 +85,7 @@ pub fn run(args: &DoctorArgs, surroundings: &Surroundings) -> ExitCode {
     } else {
         findings.iter().map(shown).collect()
     };
-    // Nobody reads any more: nothing was changed by looking.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    show(&text);
     let bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
     if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -8,6 +8,7 @@ use aldaba_sys::nft::{Nft, NftError};
 use clap::{Args, Subcommand};
 
 use crate::cli::DEFAULT_CONFIG;
+use crate::log::aside;
 use crate::monitor::own_table;
 use crate::site::{Failed, command};
 
@@ -50,25 +51,29 @@ fn load(args: &FirewallArgs, own_uid: u32) -> Result<Policy, Failed> {
 fn apply(args: &FirewallArgs, policy: &Policy) -> Result<(), Failed> {
     let table = own_table(policy);
     if table.doors.is_empty() && table.spa.is_none() {
-        eprintln!(
-            "no door guards ports in a table of aldaba's own, and there is no [spa]: there is nothing to apply"
+        aside(
+            "no door guards ports in a table of aldaba's own, and there is no [spa]: there is nothing to apply",
         );
         return Ok(());
     }
     Nft::open().and_then(|mut nft| nft.ensure_own_table(&table)).map_err(|error| failed(&error))?;
-    eprintln!("table inet {} guards {} doors; established connections stay", table.name, table.doors.len());
-    eprintln!("next: {}", command(&args.config, "run"));
+    aside(&format!(
+        "table inet {} guards {} doors; established connections stay",
+        table.name,
+        table.doors.len()
+    ));
+    aside(&format!("next: {}", command(&args.config, "run")));
     Ok(())
 }
 
 fn remove(args: &FirewallArgs, policy: &Policy) -> Result<(), Failed> {
     let table = own_table(policy);
     Nft::open().and_then(|mut nft| nft.remove_own_table(&table.name)).map_err(|error| failed(&error))?;
-    eprintln!(
+    aside(&format!(
         "table inet {} is gone: what it guarded stands open, as far as no other table closes it",
         table.name
-    );
-    eprintln!("next, to guard it again: {}", command(&args.config, "firewall apply"));
+    ));
+    aside(&format!("next, to guard it again: {}", command(&args.config, "firewall apply")));
     Ok(())
 }
 

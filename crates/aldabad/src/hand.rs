@@ -1,7 +1,6 @@
 //! `aldabad leases`, `open` and `close`: who is inside, and the administrator's own hand.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,8 +8,10 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::AskArgs;
-use crate::control::{self, Answer, Close, Closed, Lease, LeaseState, Leases, Open, Opened, Request};
-use crate::log::printable;
+use crate::control::{
+    self, Answer, Close, Closed, Lease, LeaseState, Leases, Open, Opened, Request, unanswered,
+};
+use crate::log::{aside, printable, show};
 use crate::surroundings::Surroundings;
 use crate::why::span;
 
@@ -73,7 +74,7 @@ pub fn leases(args: &LeasesArgs, surroundings: &Surroundings) -> ExitCode {
             said(&(serde_json::to_string_pretty(&leases).unwrap_or_default() + "\n"), true)
         }
         Ok(Answer::Leases(leases)) => said(&table(&leases), true),
-        other => failed(other),
+        other => unanswered(other),
     }
 }
 
@@ -83,10 +84,12 @@ pub fn close(args: &CloseArgs, surroundings: &Surroundings) -> ExitCode {
     let close = Close { address: args.address, door: args.door.clone() };
     match control::ask(&args.ask.socket(surroundings), &Request::Close(close)) {
         Ok(Answer::Closed(closed)) => {
-            eprint!("{}", not_closed(&closed));
+            if !closed.failed.is_empty() {
+                aside(&not_closed(&closed));
+            }
             said(&closed_text(&closed), closed.failed.is_empty())
         }
-        other => failed(other),
+        other => unanswered(other),
     }
 }
 
@@ -97,22 +100,13 @@ pub fn open(args: &OpenArgs, surroundings: &Surroundings) -> ExitCode {
     let open = Open { address: args.address, door: args.door.clone(), seconds };
     match control::ask(&args.ask.socket(surroundings), &Request::Open(open)) {
         Ok(Answer::Opened(opened)) => said(&opened_text(&opened), true),
-        other => failed(other),
+        other => unanswered(other),
     }
 }
 
 fn said(text: &str, success: bool) -> ExitCode {
-    // Nobody reads any more: what was asked for is done all the same.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    show(text);
     if success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn failed(other: Result<Answer, control::ControlError>) -> ExitCode {
-    match other {
-        Ok(_) => eprintln!("aldabad: the daemon answered something else"),
-        Err(error) => eprintln!("aldabad: {error}"),
-    }
-    ExitCode::FAILURE
 }
 
 fn opened_text(opened: &Opened) -> String {
@@ -143,11 +137,9 @@ fn not_closed(Closed { address, failed, .. }: &Closed) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "aldabad: NOT CLOSED: door {door} for {address}: {error}");
     }
-    if !failed.is_empty() {
-        text.push_str(
-            "  help: see aldabad leases; if it stays, take the rule out by hand and mend the stop command\n",
-        );
-    }
+    text.push_str(
+        "  help: see aldabad leases; if it stays, take the rule out by hand and mend the stop command",
+    );
     text
 }
 
@@ -243,9 +235,6 @@ and 3 more
             "aldabad: NOT CLOSED: door web for 192.0.2.7: status=1; it is tried again in 1s\n  help: "
         ));
         let nothing = Closed { address, doors: Vec::new(), failed: Vec::new() };
-        assert_eq!(
-            (closed_text(&nothing).as_str(), not_closed(&nothing).as_str()),
-            ("nothing is open for 192.0.2.7\n", "")
-        );
+        assert_eq!(closed_text(&nothing), "nothing is open for 192.0.2.7\n");
     }
 }

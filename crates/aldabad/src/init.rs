@@ -24,6 +24,7 @@ use identity::{CONFIG, Fate, make_config, make_identity};
 pub use identity::{Folders, InitError, Part, make};
 use look::{Advice, Look};
 
+use crate::log::aside;
 use crate::run::STATE_DIR;
 use crate::site::{Failed, command, paint};
 
@@ -83,7 +84,7 @@ type Doors = Vec<(DoorWanted, Advice)>;
 
 impl<'a> Init<'a> {
     fn new(args: &'a InitArgs, own_uid: u32) -> Result<Self, Failed> {
-        let main = std::path::absolute(&args.dir)?.join(CONFIG);
+        let main = std::path::absolute(&args.dir).map_err(Failed::kernel("the current folder"))?.join(CONFIG);
         Ok(Self { args, own_uid, main, look: Look::at_this_host() })
     }
 
@@ -108,7 +109,7 @@ impl<'a> Init<'a> {
         };
         let loaded = self.load().map_err(Failed::Config)?;
         for warning in &loaded.warnings {
-            eprintln!("{}\n", warning.render(paint()));
+            aside(&format!("{}\n", warning.render(paint())));
         }
         self.report(&parts, &doors, &loaded)
     }
@@ -154,7 +155,9 @@ impl<'a> Init<'a> {
     fn basis(&self) -> Result<Settings, Failed> {
         let port = match self.args.port {
             // The port of a daemon that runs already is in use.
-            Some(port) if !self.main.exists() && !port::is_free(port)? => {
+            Some(port)
+                if !self.main.exists() && !port::is_free(port).map_err(Failed::kernel("a UDP socket"))? =>
+            {
                 return Err(Failed::new(format!("UDP port {port} is in use"), "choose another one, or none"));
             }
             Some(port) => port,
@@ -163,7 +166,8 @@ impl<'a> Init<'a> {
         let hosts =
             if self.args.host.is_empty() { hosts::found()? } else { hosts::of(&self.args.host, &[])? };
         let state = self.args.state_dir.as_deref().filter(|folder| *folder != Path::new(STATE_DIR));
-        let state_dir = state.map(std::path::absolute).transpose()?;
+        let state_dir = state.map(std::path::absolute).transpose();
+        let state_dir = state_dir.map_err(Failed::kernel("the current folder"))?;
         Ok(Settings { port, hosts, interfaces: Vec::new(), state_dir, doors: Vec::new() })
     }
 
@@ -183,23 +187,23 @@ impl<'a> Init<'a> {
 
     fn report(&self, parts: &[Part], doors: &Doors, loaded: &Loaded) -> Result<(), Failed> {
         for part in parts {
-            eprintln!("{}", line_of(part));
+            aside(&line_of(part));
         }
         if !parts.iter().any(|part| part.what == "configuration") {
-            eprintln!("kept  {:24} {}", "configuration", self.main.display());
+            aside(&format!("kept  {:24} {}", "configuration", self.main.display()));
         }
         let Some(spa) = &loaded.policy.spa else {
             let what = format!("{} has no [spa]", self.main.display());
             return Err(Failed::new(what, "see aldaba.toml(5)"));
         };
-        eprintln!("\nClients send to UDP port {}.", spa.port);
+        aside(&format!("\nClients send to UDP port {}.", spa.port));
         let shown = |hosts: &[Host]| hosts.iter().map(Host::to_string).collect::<Vec<_>>().join(", ");
         match hosts::of(&[], &spa.hosts) {
-            Ok(hosts) => eprintln!(
+            Ok(hosts) => aside(&format!(
                 "They find this host at: {}\n  (another name or address: hosts = [...] in [spa])",
                 shown(&hosts)
-            ),
-            Err(_) => eprintln!("Where they find this host is not known: write hosts = [...] into [spa]."),
+            )),
+            Err(_) => aside("Where they find this host is not known: write hosts = [...] into [spa]."),
         }
         self.report_firewall(doors, spa);
         self.report_next(loaded);
@@ -208,28 +212,28 @@ impl<'a> Init<'a> {
 
     fn report_firewall(&self, doors: &Doors, spa: &Spa) {
         for (door, advice) in doors {
-            eprintln!("\nThe firewall, for door {}: {}.", door.name, advice.seen);
+            aside(&format!("\nThe firewall, for door {}: {}.", door.name, advice.seen));
             match &door.guard {
-                Guard::OwnTable => eprintln!(
+                Guard::OwnTable => aside(
                     "So aldaba closes it in a table of its own, from the start of the daemon, for whoever has no key.\n\
-                     Connections that stand go on: keep one open until a new one has worked."
+                     Connections that stand go on: keep one open until a new one has worked.",
                 ),
                 Guard::Sets { commands, .. } => {
-                    eprintln!("Nothing that aldaba accepts lifts that, so your ruleset must ask a set. Run:");
+                    aside("Nothing that aldaba accepts lifts that, so your ruleset must ask a set. Run:");
                     for command in commands {
-                        eprintln!("  {command}");
+                        aside(&format!("  {command}"));
                     }
-                    eprintln!(
-                        "and write the same into the file it is loaded from (/etc/nftables.conf), or it ends with the next boot."
+                    aside(
+                        "and write the same into the file it is loaded from (/etc/nftables.conf), or it ends with the next boot.",
                     );
                 }
                 Guard::Iptables { .. } => {
-                    eprintln!("So the door opens and closes with iptables commands.");
+                    aside("So the door opens and closes with iptables commands.");
                 }
             }
         }
         for note in self.look.notes(spa.port, spa.receive == Receive::Capture) {
-            eprintln!("\nNote: {note}");
+            aside(&format!("\nNote: {note}"));
         }
     }
 
@@ -237,14 +241,14 @@ impl<'a> Init<'a> {
         let say = |words: &str| command(&self.main, words);
         let devices = loaded.policy.spa.as_ref().map_or(0, |spa| spa.devices.len());
         let start = say("run");
-        eprintln!();
+        aside("");
         if devices == 0 {
-            eprintln!("next, on your device: aldaba keygen");
-            eprintln!("then here:            {}", say("user add NAME"));
-            eprintln!("then here:            {start}");
+            aside("next, on your device: aldaba keygen");
+            aside(&format!("then here:            {}", say("user add NAME")));
+            aside(&format!("then here:            {start}"));
         } else {
-            eprintln!("next: {start}");
-            eprintln!("      {}", say("user list"));
+            aside(&format!("next: {start}"));
+            aside(&format!("      {}", say("user list")));
         }
     }
 }

@@ -45,7 +45,10 @@ pub enum KeeperError {
         source: io::Error,
     },
     /// Another daemon has it.
-    #[error("state folder {}: {source}", path.display())]
+    #[error(
+        "state folder {}: {source}\n  help: stop that daemon, or give this one a folder of its own: --state-dir",
+        path.display()
+    )]
     Locked {
         /// Which.
         path: PathBuf,

@@ -14,7 +14,7 @@ use aldaba_sys::files::PidFile;
 use jiff::ZonedDateTime;
 
 use crate::face::{Face, Knockd};
-use crate::log::{Form, Log, aloud, aside};
+use crate::log::{Form, Log, aloud, aside, show};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::rights::Rights;
 use crate::run::state_folder;
@@ -22,7 +22,7 @@ use crate::source::{Read, Source};
 use crate::state::knockd_folder;
 use crate::surroundings::Surroundings;
 use interface::Device;
-use options::{Asked, Options, USAGE};
+use options::{Asked, Options, USAGE, VERSION};
 
 /// Its exit code when it cannot start.
 const CANNOT_START: u8 = 1;
@@ -34,15 +34,21 @@ const PID_FILE: &str = "/var/run/knockd.pid";
 pub fn run(surroundings: &Surroundings) -> ExitCode {
     match options::parse(surroundings.arguments.iter().skip(1).cloned()) {
         Asked::Version => {
-            println!("knockd 0.8");
-            println!("Copyright (C) 2026 The aldaba developers (aldaba {})", env!("CARGO_PKG_VERSION"));
+            // What scripts compare stands on standard output.
+            show(VERSION);
+            aside(concat!(
+                "(this is aldaba ",
+                env!("CARGO_PKG_VERSION"),
+                ", which does what that version does)"
+            ));
             ExitCode::SUCCESS
         }
         Asked::Usage(wrong) => {
             if let Some(wrong) = wrong {
-                aside(&format!("knockd: {wrong}"));
+                let program = surroundings.arguments.first().map(|name| name.to_string_lossy());
+                aside(&format!("{}: {wrong}", program.as_deref().unwrap_or("knockd")));
             }
-            aloud(USAGE.trim_end_matches('\n'));
+            show(USAGE);
             ExitCode::SUCCESS
         }
         Asked::Run(options) => serve(&options, surroundings).unwrap_or_else(|code| code),
@@ -147,7 +153,7 @@ fn refuse(report: &Report) -> ExitCode {
     let found = report.render(Paint::Plain);
     aside(found.strip_suffix('\n').unwrap_or(&found));
     if !report.knockd_line().is_some_and(|line| line.starts_with("pcap_compile")) {
-        aloud(USAGE.trim_end_matches('\n'));
+        show(USAGE);
     }
     ExitCode::from(CANNOT_START)
 }

@@ -3,6 +3,8 @@
 //! The process that is started is the monitor. It starts the others from its own file under other names
 //! ([`role`]); what each holds and may do stands in docs/architecture.md.
 #![forbid(unsafe_code)]
+// They end the process when nobody reads any more: log.rs has what does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod apply;
 pub mod budget;

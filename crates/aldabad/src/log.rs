@@ -241,6 +241,11 @@ pub fn aloud(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// A whole text on standard output, with its line ends in it.
+pub fn show(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
 /// A line on standard error, for whoever started the program. Nobody reads any more: no reason to stop either.
 pub fn aside(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");

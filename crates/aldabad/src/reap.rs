@@ -16,7 +16,7 @@ use clap::Args;
 use crate::cli::DEFAULT_CONFIG;
 use crate::closer::overdue::{Failing, Overdue, Turn};
 use crate::closer::starts::Starts;
-use crate::log::{Form, Log};
+use crate::log::{Form, Log, aside};
 use crate::role::{self, Role};
 use crate::run::state_folder;
 use crate::site::Failed;
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ReapArgs, surroundings: &Surroundings) -> ExitCode {
 }
 
 fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(), Failed> {
-    let base = std::path::absolute(base)?;
+    let base = std::path::absolute(base).map_err(Failed::kernel("the current folder"))?;
     let folder = |path| Folder::new(path, surroundings.journal, args.boot);
     let mut folders: Vec<Folder> = folders(&base).into_iter().map(folder).collect();
     let armed = loop {
@@ -153,7 +153,7 @@ impl Folder {
                 Turn::Held(holder) => {
                     if clock::boottime().saturating_sub(start) > patience(holder) {
                         let who = holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-                        eprintln!("{}: a daemon{who} has these leases", self.path.display());
+                        aside(&format!("{}: a daemon{who} has these leases", self.path.display()));
                         return None;
                     }
                 }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use crate::cli::AskArgs;
-use crate::control::{self, Answer, ReloadRefused, Reloaded, Request};
+use crate::control::{self, Answer, ReloadRefused, Reloaded, Request, unanswered};
+use crate::log::{aloud, aside};
 use crate::surroundings::Surroundings;
 
 /// The configuration has errors.
@@ -17,30 +18,26 @@ pub fn run(args: &AskArgs, surroundings: &Surroundings) -> ExitCode {
             say(&reloaded);
             ExitCode::SUCCESS
         }
-        Ok(Answer::ReloadRefused(ReloadRefused { report, .. })) => {
-            eprint!("{}", shown(&report));
-            eprintln!(
-                "aldabad: the old configuration stays in force\n  help: mend the file, then run this again"
-            );
-            ExitCode::from(BAD_CONFIG)
-        }
-        Ok(_) => {
-            eprintln!("aldabad: the daemon answered something else");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("aldabad: {error}");
-            ExitCode::FAILURE
-        }
+        Ok(Answer::ReloadRefused(refused)) => say_refused(&refused),
+        other => unanswered(other),
     }
 }
 
 /// What came into force.
 pub(crate) fn say(reloaded: &Reloaded) {
     for warning in &reloaded.warnings {
-        eprintln!("{}\n", shown(warning));
+        aside(&format!("{}\n", shown(warning)));
     }
-    crate::log::aloud(&summary(reloaded));
+    aloud(&summary(reloaded));
+}
+
+/// What is wrong with the new configuration.
+pub(crate) fn say_refused(ReloadRefused { report, .. }: &ReloadRefused) -> ExitCode {
+    aside(&format!(
+        "{}aldabad: the old configuration stays in force\n  help: mend the file, then run this again",
+        shown(report)
+    ));
+    ExitCode::from(BAD_CONFIG)
 }
 
 fn summary(Reloaded { doors, warnings }: &Reloaded) -> String {

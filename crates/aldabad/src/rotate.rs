@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::{AskArgs, DEFAULT_CONFIG};
 use crate::init::identity::new_key;
+use crate::log::aside;
 use crate::site::{Failed, Site};
 use crate::surroundings::Surroundings;
 use crate::users::bundle::wall;
@@ -106,20 +107,20 @@ fn begin(site: Site, args: &RotateArgs) -> Result<(), Failed> {
     }
     let hosts = crate::init::hosts::of(&[], &site.spa.hosts)?;
     let site = change(site, &files, |text| {
-        let key = new_key(kind)?;
+        let key = new_key(kind).map_err(Failed::kernel("random numbers"))?;
         Ok(match until {
             Some(until) => lines::with_new(text, &key, until, now.before(GRACE)),
             None => lines::only(text, &key),
         })
     })?;
     for file in &files {
-        eprintln!("new key in {}", file.display());
+        aside(&format!("new key in {}", file.display()));
     }
     let folder = args.output.clone().unwrap_or_else(|| site.config().with_file_name("bundles"));
     let written = bundles::write_all(&site, &hosts, &folder)?;
     reload::ask_and_say(&site)?;
     for (name, path) in &written {
-        eprintln!("bundle for {name}: {}", path.display());
+        aside(&format!("bundle for {name}: {}", path.display()));
     }
     say_next(&site, until, written.len());
     Ok(())
@@ -127,25 +128,25 @@ fn begin(site: Site, args: &RotateArgs) -> Result<(), Failed> {
 
 fn say_next(site: &Site, until: Option<Timestamp>, bundles: usize) {
     if bundles == 0 {
-        eprintln!("nobody may knock yet: nobody needs a bundle");
-        eprintln!("next: {}", site.command("user add NAME"));
+        aside("nobody may knock yet: nobody needs a bundle");
+        aside(&format!("next: {}", site.command("user add NAME")));
         return;
     }
-    eprintln!("\nEach bundle can be opened by its device only: send it any way you like.");
+    aside("\nEach bundle can be opened by its device only: send it any way you like.");
     let Some(until) = until else {
-        eprintln!("The old key ends now: until it has its bundle no device gets in.");
-        eprintln!(
-            "The bundles come from a key that no device knows: it must reach users by a way that cannot be tampered with."
+        aside("The old key ends now: until it has its bundle no device gets in.");
+        aside(
+            "The bundles come from a key that no device knows: it must reach users by a way that cannot be tampered with.",
         );
         let key = crate::users::bundle::sender(site).unwrap_or_default();
-        eprintln!("next, on each device: remove this server's file in ~/.config/aldaba/servers,");
-        eprintln!("then:                 aldaba enrol --server {key} FILE");
+        aside("next, on each device: remove this server's file in ~/.config/aldaba/servers,");
+        aside(&format!("then:                 aldaba enrol --server {key} FILE"));
         return;
     };
     let until = aldaba_config::moment_text(until);
-    eprintln!("Old and new bundles both work until {until}; from then on only the new ones.");
-    eprintln!("next, on each device:  aldaba enrol FILE");
-    eprintln!("then here, after that: {}", site.command("rotate --finish"));
+    aside(&format!("Old and new bundles both work until {until}; from then on only the new ones."));
+    aside("next, on each device:  aldaba enrol FILE");
+    aside(&format!("then here, after that: {}", site.command("rotate --finish")));
 }
 
 /// Takes away what has ended.
@@ -165,9 +166,9 @@ fn finish(site: Site) -> Result<(), Failed> {
         });
     }
     let site = change(site, &files, |text| Ok(lines::without_ended(text, now.before(GRACE))))?;
-    eprintln!("the keys that had ended are gone: {} left", site.spa.locks.len());
+    aside(&format!("the keys that had ended are gone: {} left", site.spa.locks.len()));
     reload::ask_and_say(&site)?;
-    eprintln!("next: {}", site.command("user list"));
+    aside(&format!("next: {}", site.command("user list")));
     Ok(())
 }
 
@@ -178,11 +179,12 @@ fn change(
     change: impl Fn(&str) -> Result<Zeroizing<String>, Failed>,
 ) -> Result<Site, Failed> {
     for file in paths {
-        let _lock = files::lock_folder(file.parent().unwrap_or(Path::new(".")))?;
-        let old = Zeroizing::new(std::fs::read_to_string(file)?);
+        let _lock =
+            files::lock_folder(file.parent().unwrap_or(Path::new("."))).map_err(Failed::writing(file))?;
+        let old = Zeroizing::new(std::fs::read_to_string(file).map_err(Failed::reading(file))?);
         let new = change(&old)?;
         site = site.with(file, new.as_bytes())?;
-        files::replace_whole(file, new.as_bytes())?;
+        files::replace_whole(file, new.as_bytes()).map_err(Failed::writing(file))?;
     }
     Ok(site)
 }

@@ -1,12 +1,11 @@
 //! `aldabad run`: the daemon under its own name.
 
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aldaba_config::{Kind, Paint};
+use aldaba_config::Kind;
 use aldaba_sys::nft::Nft;
 
 use crate::candidate;
@@ -16,6 +15,7 @@ use crate::face::Face;
 use crate::log::{Form, Level, Log, aside};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::rights::Rights;
+use crate::site::paint;
 use crate::source::Source;
 use crate::surroundings::Surroundings;
 use crate::wording::quoted;
@@ -43,7 +43,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     aldaba_sys::process::hide_memory().map_err(|error| failed(&error))?;
     let kind = Kind::of(&args.config);
     let source = Source::new(kind, &args.config, surroundings.uid).map_err(|error| failed(&error))?;
-    let paint = if io::stderr().is_terminal() { Paint::Colour } else { Paint::Plain };
+    let paint = paint();
     let read = source.read(false).map_err(|report| (BAD_CONFIG, report.render(paint)))?;
     for warning in &read.loaded.warnings {
         aside(&format!("{}\n", warning.render(paint)));

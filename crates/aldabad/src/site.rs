@@ -1,12 +1,13 @@
 //! A server as its administrator's commands see it: the configuration read whole, and where its files are.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aldaba_config::{Diagnostic, Disk, Files, Kind, Options, Paint, Policy, Report, Spa};
 
 use crate::cli::AskArgs;
+use crate::log::aside;
 use crate::source::Instead;
 use crate::surroundings::Surroundings;
 
@@ -30,20 +31,45 @@ impl Failed {
         Self::Other(format!("{what}\n  help: {help}"))
     }
 
+    /// A file that cannot be written. What stood there stands there still.
+    pub fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| {
+            let help = match error.kind() {
+                ErrorKind::PermissionDenied => "run this as root (sudo); nothing was changed",
+                ErrorKind::StorageFull => "make room on its disk, then run this again; nothing was changed",
+                ErrorKind::NotFound => "name a folder that is there; nothing was changed",
+                _ => "nothing was changed: mend that, then run this again",
+            };
+            Self::new(format!("cannot write {}: {error}", path.display()), help)
+        }
+    }
+
+    /// A file that cannot be read.
+    pub fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| {
+            let help = match error.kind() {
+                ErrorKind::PermissionDenied => "run this as root (sudo)",
+                _ => "nothing was changed: mend that, then run this again",
+            };
+            Self::new(format!("cannot read {}: {error}", path.display()), help)
+        }
+    }
+
+    /// Something the kernel has always granted so far.
+    pub fn kernel(what: &str) -> impl FnOnce(io::Error) -> Self {
+        move |error| {
+            Self::new(format!("{what}: {error}"), "run this again; if it stays, look at the kernel's log")
+        }
+    }
+
     /// Says it, and gives the exit code.
     #[must_use]
     pub fn told(&self) -> ExitCode {
-        eprintln!("{self}");
+        aside(&self.to_string());
         match self {
             Self::Config(_) => ExitCode::from(BAD_CONFIG),
             Self::Other(_) => ExitCode::FAILURE,
         }
-    }
-}
-
-impl From<io::Error> for Failed {
-    fn from(error: io::Error) -> Self {
-        Self::Other(error.to_string())
     }
 }
 
@@ -70,7 +96,7 @@ pub struct Site {
 impl Site {
     /// Reads the configuration. One without `[spa]` has no devices.
     pub fn open(server: &AskArgs, surroundings: &Surroundings) -> Result<Self, Failed> {
-        let config = std::path::absolute(&server.config)?;
+        let config = std::path::absolute(&server.config).map_err(Failed::kernel("the current folder"))?;
         if !config.exists() {
             let what = format!("there is no {}", config.display());
             return Err(Failed::new(

@@ -4,13 +4,13 @@ mod advice;
 mod metrics;
 mod words;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use crate::cli::AskArgs;
-use crate::control::{self, Answer, Request};
+use crate::control::{self, Answer, Request, unanswered};
+use crate::log::show;
 use crate::surroundings::Surroundings;
 
 /// Something does not work at this moment.
@@ -35,14 +35,7 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs, surroundings: &Surroundings) -> ExitCode {
     let status = match control::ask(&args.ask.socket(surroundings), &Request::Status) {
         Ok(Answer::Status(status)) => status,
-        Ok(_) => {
-            eprintln!("aldabad: the daemon answered something else");
-            return ExitCode::FAILURE;
-        }
-        Err(error) => {
-            eprintln!("aldabad: {error}");
-            return ExitCode::FAILURE;
-        }
+        other => return unanswered(other),
     };
     let said = if args.json {
         serde_json::to_string_pretty(&status).unwrap_or_default() + "\n"
@@ -51,8 +44,7 @@ pub fn run(args: &StatusArgs, surroundings: &Surroundings) -> ExitCode {
     } else {
         words::told(&status)
     };
-    // Nobody reads any more: nothing was changed by asking.
-    let _ = std::io::stdout().write_all(said.as_bytes());
+    show(&said);
     // Whoever scrapes numbers gets the same in them.
     if status.degraded.is_empty() || args.metrics { ExitCode::SUCCESS } else { ExitCode::from(DEGRADED) }
 }

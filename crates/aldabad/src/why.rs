@@ -3,13 +3,13 @@
 mod advice;
 mod words;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 pub(crate) use words::span;
 
 use crate::cli::WhyArgs;
-use crate::control::{self, Answer, Request, Why};
+use crate::control::{self, Answer, Request, Why, unanswered};
+use crate::log::show;
 use crate::surroundings::Surroundings;
 
 /// Runs the command.
@@ -19,17 +19,9 @@ pub fn run(args: &WhyArgs, surroundings: &Surroundings) -> ExitCode {
     let said = match answer {
         Ok(Answer::Why(why)) if args.json => serde_json::to_string_pretty(&why).unwrap_or_default() + "\n",
         Ok(Answer::Why(why)) => told(&why),
-        Ok(_) => {
-            eprintln!("aldabad: the daemon answered something else");
-            return ExitCode::FAILURE;
-        }
-        Err(error) => {
-            eprintln!("aldabad: {error}");
-            return ExitCode::FAILURE;
-        }
+        other => return unanswered(other),
     };
-    // Nobody reads any more: nothing was changed by asking.
-    let _ = std::io::stdout().write_all(said.as_bytes());
+    show(&said);
     ExitCode::SUCCESS
 }
 

@@ -32,6 +32,7 @@ use reporter::Reporter;
 use crate::control::About;
 use crate::counts::Counts;
 use crate::ipc::{FromWorker, Seen, ToWorker};
+use crate::log::aside;
 use crate::source::LARGEST_POLICY;
 
 /// Datagrams read before everything else has its turn.
@@ -75,7 +76,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
     let (channel, eyes, confined) = match enter(confinement) {
         Ok(entered) => entered,
         Err(why) => {
-            eprintln!("aldabad: worker: {why}");
+            aside(&format!("aldabad: worker: {why}"));
             return ExitCode::FAILURE;
         }
     };

@@ -130,12 +130,12 @@ def _(t):
     return t.wait(1)
 
 
-def cli(cid, name, args, expect, cls="contract", conf=False):
+def cli(cid, name, args, expect, cls="contract", conf=False, lines=1):
     def fn(t):
         t.conf(door("A", A3))
         t.spawn(*args, iface=None, conf=conf)
         rc = t.wait(1.5)
-        return "%s, %s" % (rc, t.output().split("\n")[0])
+        return "%s, %s" % (rc, "$".join(t.output().split("\n")[:lines]))
     case(cid, name, expect, cls)(fn)
 
 
@@ -480,4 +480,22 @@ refused("D50", "options and words run together", ["-inope9", "-cCONF"], "rc=1, c
 refused("D51", "the last of two -c counts", ["-c", "/none/x", "-c", "CONF", "-i", "nope9"], "rc=1, could not open nope9")
 refused("D52", "an empty -i is none", ["-i", "", "-c", "CONF"], "rc=1, could not open eth0")
 refused("D53", "long options may be shortened", ["--conf", "CONF", "--inter=nope9"], "rc=1, could not open nope9")
+cli("D55", "-h, the whole of it", ["-h"], "rc=0, " + "$".join((
+    "usage: knockd [options]",
+    "options:",
+    "  -i, --interface <int>  network interface to listen on (default \"eth0\")",
+    "  -d, --daemon           run as a daemon",
+    "  -c, --config <file>    use an alternate config file",
+    "  -D, --debug            output debug messages",
+    "  -l, --lookup           lookup DNS names (may be a security risk)",
+    "  -p, --pidfile          use an alternate pidfile",
+    "  -g, --logfile          use an alternate logfile",
+    "  -v, --verbose          be verbose",
+    "  -4, --only-ip-v4       do not track ipv6",
+    "  -V, --version          display version",
+    "  -h, --help             this help",
+    "",
+    "",
+)), lines=None)
+cli("D56", "-V, its two lines", ["-V"], "rc=0, knockd 0.8$Copyright (C) 2004-2012 Judd Vinet <jvinet@zeroflux.org>", lines=2)
 cli("D54", "-V before an option that is unknown", ["-V", "-Z"], "rc=0, knockd 0.8")

@@ -72,7 +72,10 @@ pub(super) fn run(args: &Args, environment: &Environment, err: &mut dyn Write) -
     let goal = Goal { ask, port: args.port, limit: args.wait.duration(), stagger: STAGGER };
     let (arrived, _) = wait(&ready, goal, err)?;
     pass_on(args, &arrived).map_err(|error| {
-        Failed::Sending(format!("the connection to {} ended: {error}", written(&arrived.at)))
+        Failed::Sending(format!(
+            "the connection to {} ended: {error}\n  help: try again",
+            written(&arrived.at)
+        ))
     })
 }
 

@@ -196,7 +196,8 @@ impl<'a> Asking<'a> {
 
     fn code(&mut self) -> Result<OneTimeCode, Failed> {
         let text = zeroize::Zeroizing::new(self.answer("one-time code: ")?);
-        OneTimeCode::from_text(&text).map_err(|error| Failed::Key(error.to_string()))
+        OneTimeCode::from_text(&text)
+            .map_err(|error| Failed::key(error, "type it as the administrator says it; it is not the bundle"))
     }
 
     /// Whether the key is the right one; where nobody can be asked, whoever reads what is printed decides.

@@ -62,7 +62,7 @@ impl Args {
 /// Makes a key.
 pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write, err: &mut dyn Write) -> Told {
     let target = args.target(environment)?;
-    let random = random::bytes().map_err(|error| Failed::Key(error.to_string()))?;
+    let random = random::bytes().map_err(|error| Failed::key(error, "run this again"))?;
     let key = SecretKey::new(&random);
     let line = Zeroizing::new(format!("{}\n", *key.expose_text(KeyKind::DeviceSecret)));
     match &target {

@@ -61,7 +61,8 @@ impl Args {
         let udp = |step: &Step| Step { protocol: Protocol::Udp, ..*step };
         let steps: Vec<Step> =
             if self.udp { self.steps.iter().map(udp).collect() } else { self.steps.clone() };
-        Sequence::try_from(steps).map_err(|error| Failed::Usage(error.to_string()))
+        Sequence::try_from(steps)
+            .map_err(|error| Failed::usage(error, "name 1 to 32 ports: aldaba knock HOST 7391 2804:udp 8816"))
     }
 }
 

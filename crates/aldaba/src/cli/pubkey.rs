@@ -33,9 +33,9 @@ impl Args {
             Some(path) if path != Path::new("-") => Ok(key_file::open(path)?),
             None if io::stdin().is_terminal() => {
                 let path = environment.identity();
-                Ok(key_file::open(
-                    &path.ok_or_else(|| Failed::Usage("name the file: aldaba pubkey FILE".to_owned()))?,
-                )?)
+                Ok(key_file::open(&path.ok_or_else(|| {
+                    Failed::usage("no home folder is known", "name the file: aldaba pubkey FILE")
+                })?)?)
             }
             _ => Ok(key_file::read(io::stdin().lock(), Path::new("standard input"))?),
         }

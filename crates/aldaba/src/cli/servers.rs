@@ -40,7 +40,9 @@ pub(super) fn run(_: &Args, environment: &Environment, out: &mut dyn Write, err:
         }
     }
     output.finish()?;
-    failed.map_or(Ok(()), |_| Err(Failed::Key("not every server could be read".to_owned())))
+    failed.map_or(Ok(()), |_| {
+        Err(Failed::key("not every server could be read", "see above; the others are of use"))
+    })
 }
 
 fn lines(server: &Server, now: Timestamp) -> Vec<String> {

@@ -130,9 +130,12 @@ pub(super) fn door<'a>(
         ))
     })?;
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-    let tag = DoorTag::of(name)
-        .filter(|_| is_name)
-        .ok_or_else(|| Failed::Usage("a door's name is printable ASCII without blanks".to_owned()))?;
+    let tag = DoorTag::of(name).filter(|_| is_name).ok_or_else(|| {
+        Failed::usage(
+            "a door's name is printable ASCII without blanks",
+            "which doors there are: aldaba servers",
+        )
+    })?;
     if known.is_none() && !doors.is_empty() {
         let there: Vec<&str> = doors.iter().map(|door| door.name.as_str()).collect();
         writeln!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aldaba_config::Policy;
 use aldaba_gate::knock::{Outcome, TcpFlags};
-use aldaba_gate::packet::capture_file::{FileError, Reader, Record};
+use aldaba_gate::packet::capture_file::{FileError, FileErrorKind, Reader, Record};
 use aldaba_gate::packet::{Refused, Segment, Transport, parse};
 use aldaba_gate::{DoorId, Dropped, Events, Gate, Grant, Interface, KnockAction, Verdict};
 use aldaba_runner::door::{Action, Door, NftSet, Template};
@@ -31,6 +31,29 @@ pub(super) enum ReplayError {
     Policy(#[from] aldaba_gate::knock::TrackerError),
 }
 
+impl ReplayError {
+    /// What to do about it.
+    pub(super) const fn help(&self) -> &'static str {
+        match self {
+            Self::File(error) => help(error.kind),
+            Self::Policy(_) => "check the configuration without --pcap first",
+        }
+    }
+}
+
+/// What to do about a capture file that cannot be read, or not to its end.
+pub(super) const fn help(kind: FileErrorKind) -> &'static str {
+    match kind {
+        FileErrorKind::NotACapture => {
+            "write one with tcpdump -i any -s 0 -w FILE; a compressed one is to be unpacked first"
+        }
+        FileErrorKind::Truncated => {
+            "end tcpdump before its file is copied (tcpdump -U writes each packet at once)"
+        }
+        _ => "let Wireshark's editcap write it anew: editcap -F pcap FILE NEW",
+    }
+}
+
 /// What the capture did.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -46,6 +69,10 @@ pub(super) struct Report {
     /// Of the segments: in a VLAN, so that they belong to that VLAN's own interface.
     tagged: u64,
     elsewhere: u64,
+    /// From nobody: with a source no sender can have.
+    from_nobody: u64,
+    /// IPv6, which the policy leaves out.
+    ipv6_off: u64,
     /// To the port of `[spa]`.
     datagrams: u64,
     invisible: u64,
@@ -116,11 +143,11 @@ impl Report {
                 None
             }
             Verdict::Seen(outcome) => Some(outcome_word(outcome)),
-            Verdict::Dropped(Dropped::Tagged) => {
-                self.tagged += 1;
+            Verdict::Dropped(dropped) => {
+                *self.dropped(dropped) += 1;
                 None
             }
-            Verdict::Dropped(_) | Verdict::Refused(_) | Verdict::Datagram => {
+            Verdict::Refused(_) | Verdict::Datagram => {
                 self.elsewhere += 1;
                 None
             }
@@ -131,6 +158,16 @@ impl Report {
         // Expired attempts of other sources are noticed with this packet too, so each line names its own source.
         for (source, line) in notes.lines {
             self.line(source, format!("{when}    {line}"));
+        }
+    }
+
+    /// Where the packets are counted that the gate dropped for this reason.
+    const fn dropped(&mut self, dropped: Dropped) -> &mut u64 {
+        match dropped {
+            Dropped::Tagged => &mut self.tagged,
+            Dropped::ImpossibleSource => &mut self.from_nobody,
+            Dropped::Ipv6Off => &mut self.ipv6_off,
+            Dropped::UnknownInterface | Dropped::NotForUs => &mut self.elsewhere,
         }
     }
 
@@ -160,6 +197,12 @@ impl Report {
                 self.tagged,
                 "in a VLAN: they count on that VLAN's interface, if aldaba listens there: capture on it",
             ),
+            (
+                self.from_nobody,
+                "from a source that nobody can have (0.0.0.0, multicast, broadcast): no answer could reach it, so it \
+                 opens nothing",
+            ),
+            (self.ipv6_off, "over IPv6, which the configuration leaves out: ipv6 = true lets them count"),
             (
                 self.datagrams,
                 "to the UDP port of [spa]: they are good at their own time only, and not opened here",

@@ -3,10 +3,11 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{Answer, LONGEST_ANSWER, Request, Trouble, TroubleKind, Unreadable, VERSION};
-use crate::log::printable;
+use crate::log::{aside, printable};
 
 /// How long an answer is waited for; a reload is the slowest.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,8 +54,13 @@ pub enum ControlError {
     /// It says no.
     #[error("the daemon says: {0}")]
     Refused(String),
+    /// It answers what was not asked.
+    #[error(
+        "the daemon answered something else\n  help: is it of this version? Restart it; open doors stay as `on-exit` says"
+    )]
+    Beside,
     /// The kernel.
-    #[error("{}: {source}", socket.display())]
+    #[error("{}: {source}\n  help: --control PATH names the daemon's socket", socket.display())]
     Io {
         /// Where.
         socket: PathBuf,
@@ -90,6 +96,14 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Answer, ControlError> {
         ))),
         Err(Unreadable::Malformed(error)) => Err(ControlError::OtherVersion(printable(&error))),
     }
+}
+
+/// Says why what came back is not the answer that was asked for; the exit code of a command that ends there.
+#[must_use]
+pub fn unanswered(other: Result<Answer, ControlError>) -> ExitCode {
+    let error = other.err().unwrap_or(ControlError::Beside);
+    aside(&format!("aldabad: {error}"));
+    ExitCode::FAILURE
 }
 
 fn exchange(socket: &Path, request: &Request) -> io::Result<Vec<u8>> {

@@ -14,6 +14,7 @@ use aldaba_sys::clock;
 use aldaba_sys::process::{self, Kill};
 
 use super::Point;
+use crate::log::aside;
 use crate::role::Role;
 
 /// The variable of the environment.
@@ -136,11 +137,11 @@ pub fn at(point: Point) -> io::Result<()> {
         None => Ok(()),
         Some(Action::Fail) => Err(io::Error::from(io::ErrorKind::StorageFull)),
         Some(action) => {
-            eprintln!(
+            aside(&format!(
                 "fault: {} at {}",
                 if action == Action::Kill { "killed" } else { "hangs" },
                 point.name()
-            );
+            ));
             if action == Action::Kill {
                 process::signal_pid(process::id(), Kill::Kill).ok();
             }

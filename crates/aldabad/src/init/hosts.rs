@@ -30,7 +30,7 @@ pub fn of(named: &[Host], configured: &[Host]) -> Result<Vec<Host>, Failed> {
 /// What this machine has: its full name and its global addresses; where it has none of those, its private ones.
 pub fn found() -> Result<Vec<Host>, Failed> {
     let name = dns_lookup::get_hostname().ok();
-    Ok(choose(name.as_deref(), &LinkWatch::once()?))
+    Ok(choose(name.as_deref(), &LinkWatch::once().map_err(Failed::kernel("the interfaces"))?))
 }
 
 fn choose(name: Option<&str>, interfaces: &[Interface]) -> Vec<Host> {

@@ -21,10 +21,14 @@ pub(super) fn choose() -> Result<u16, Failed> {
     let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
     let known = known(&services);
     for attempt in 0..TRIES {
-        let port = u16::from_ne_bytes(random::bytes()?);
+        let port = u16::from_ne_bytes(random::bytes().map_err(Failed::kernel("random numbers"))?);
         // A machine that lends all high ports has no better one.
         let is_lent = attempt < TRIES / 2 && lent.as_ref().is_some_and(|lent| lent.contains(&port));
-        if HIGH.contains(&port) && !is_lent && !known.contains(&port) && is_free(port)? {
+        if HIGH.contains(&port)
+            && !is_lent
+            && !known.contains(&port)
+            && is_free(port).map_err(Failed::kernel("a UDP socket"))?
+        {
             return Ok(port);
         }
     }

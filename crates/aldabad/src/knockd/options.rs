@@ -74,7 +74,10 @@ const LONG: [(&str, char); 11] = [
     ("help", 'h'),
 ];
 
-/// The usage text.
+/// What `-V` prints: the original's, to the last byte.
+pub const VERSION: &str = "knockd 0.8\nCopyright (C) 2004-2012 Judd Vinet <jvinet@zeroflux.org>\n";
+
+/// The usage text, to the last byte too.
 pub const USAGE: &str = "usage: knockd [options]
 options:
   -i, --interface <int>  network interface to listen on (default \"eth0\")
@@ -82,12 +85,13 @@ options:
   -c, --config <file>    use an alternate config file
   -D, --debug            output debug messages
   -l, --lookup           lookup DNS names (may be a security risk)
-  -p, --pidfile <file>   use an alternate pidfile
-  -g, --logfile <file>   use an alternate logfile
+  -p, --pidfile          use an alternate pidfile
+  -g, --logfile          use an alternate logfile
   -v, --verbose          be verbose
   -4, --only-ip-v4       do not track ipv6
   -V, --version          display version
   -h, --help             this help
+
 ";
 
 /// Reads the words after the program's name.

@@ -107,7 +107,10 @@ pub enum StartError {
         help: &'static str,
     },
     /// The worker does not come up.
-    #[error("the worker does not start; its own message, if any, stands above")]
+    #[error(
+        "the worker does not start; its own message, if any, stands above\n  help: without one, look at the kernel's log: a \
+         call that the sandbox forbids stands there"
+    )]
     NoWorker,
 }
 

@@ -29,8 +29,8 @@ pub(super) fn arm(program: &Path, state: &Path, boot: BootId, pause: Duration) -
     if names.filter_map(|name| due(name.to_str()?, state)).any(|due| comes_in_time(due, now, at)) {
         return Ok(());
     }
-    let random: [u8; 4] = aldaba_sys::random::bytes()?;
-    let own = std::env::current_exe()?;
+    let random: [u8; 4] = aldaba_sys::random::bytes().map_err(Failed::kernel("random numbers"))?;
+    let own = std::env::current_exe().map_err(Failed::kernel("the path of this program"))?;
     let mut words = words(program, &own, state, pause, at, u32::from_ne_bytes(random));
     words.extend(boot.or_else(clock::boot_id).map(told));
     match run(words) {

@@ -26,12 +26,19 @@ pub(super) fn write_all(
     let write = |device: &&Device| {
         let path = folder.join(file_name(device));
         let text = format!("{}\n", seal(site, device, hosts, None)?.to_text());
-        match files::create_whole(&path, text.as_bytes(), 0o600) {
+        let written = match files::create_whole(&path, text.as_bytes(), 0o600) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                files::replace_whole(&path, text.as_bytes())?;
+                files::replace_whole(&path, text.as_bytes())
             }
-            done => done?,
-        }
+            done => done,
+        };
+        let again = site.command(&format!("user bundle {} --output FILE", device.name));
+        written.map_err(|error| {
+            Failed::new(
+                format!("cannot write {}: {error}", path.display()),
+                format!("one at a time: {again}"),
+            )
+        })?;
         Ok((device.name.clone(), path))
     };
     devices.iter().map(write).collect()

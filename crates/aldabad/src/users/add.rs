@@ -1,12 +1,14 @@
 //! `aldabad user add`: one line more in the registry, whole or not at all, and the bundle for it.
 
 use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
 
 use aldaba_gate::spa::{KeyKind, PublicKey, TextError};
 use aldaba_sys::files;
 
 use super::lines::{Registry, short};
 use super::{AddArgs, bundle, reload};
+use crate::log::aside;
 use crate::site::{Failed, Site, paint};
 
 /// Longer than any line with a key.
@@ -22,19 +24,18 @@ pub(super) fn run(site: &Site, args: &AddArgs) -> Result<(), Failed> {
     let path = site.registry();
     let line = line(name, &key, args);
     let with_it = {
-        let _lock = files::lock_folder(path.parent().unwrap_or(path))?;
+        let _lock = files::lock_folder(path.parent().unwrap_or(path)).map_err(Failed::writing(path))?;
         let registry = Registry::read(path)?;
         is_new(site, &registry, name, &key)?;
         let text = registry.with_line(&line);
         let with_it = site.with(path, text.as_bytes())?;
         counts(&with_it, &text, &key)?;
-        files::replace_whole(path, text.as_bytes())?;
+        files::replace_whole(path, text.as_bytes()).map_err(Failed::writing(path))?;
         with_it
     };
-    eprintln!("added {name} ({}) to {}", short(&key), path.display());
+    aside(&format!("added {name} ({}) to {}", short(&key), path.display()));
     reload::ask_and_say(site)?;
-    let device =
-        bundle::device(&with_it, &key).ok_or_else(|| Failed::Other("the line is lost".to_owned()))?;
+    let device = bundle::device(&with_it, &key).ok_or_else(|| bundle::lost(path))?;
     bundle::hand_over(&with_it, device, &args.output)
 }
 
@@ -62,13 +63,17 @@ fn words(args: &AddArgs) -> Result<String, Failed> {
         return Ok(args.key.join(" "));
     }
     if io::stdin().is_terminal() {
-        eprintln!("paste the line that `aldaba keygen` or `aldaba pubkey` printed on the device:");
+        aside("paste the line that `aldaba keygen` or `aldaba pubkey` printed on the device:");
         let mut line = String::new();
-        io::stdin().read_line(&mut line)?;
+        io::stdin().read_line(&mut line).map_err(Failed::reading(Path::new("standard input")))?;
         return Ok(line);
     }
     let mut text = String::new();
-    io::stdin().lock().take(LONGEST).read_to_string(&mut text)?;
+    io::stdin()
+        .lock()
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(Failed::reading(Path::new("standard input")))?;
     Ok(text)
 }
 

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::OutputArgs;
 use crate::init::hosts;
+use crate::log::aside;
 use crate::site::{Failed, Site};
 
 /// The wall clock as bundles have it.
@@ -60,7 +61,8 @@ pub fn seal(
     let (Some(first), Some(sealer)) = (locks.first(), sealer(site, now)) else {
         return Err(Failed::new("no key of this server is valid now", "run aldabad rotate"));
     };
-    let port = NonZeroU16::new(site.spa.port).ok_or_else(|| Failed::Other("port 0".to_owned()))?;
+    let port = NonZeroU16::new(site.spa.port)
+        .ok_or_else(|| Failed::new("port 0 takes no datagrams", "write another port into [spa]"))?;
     let psk = site.spa.psk_seed.as_ref();
     let bundle = Bundle {
         issued: now,
@@ -72,7 +74,7 @@ pub fn seal(
         device_psk: psk.map_or(Psk::NONE, |seed| device_psk(seed, device.psk_generation, &device.key)),
         doors: doors(site, device),
     };
-    let random = Zeroizing::new(random::bytes()?);
+    let random = Zeroizing::new(random::bytes().map_err(Failed::kernel("random numbers"))?);
     bundle.seal(&sealer.secret, &device.key, code, &random).map_err(|error| {
         Failed::new(format!("no bundle for {}: {error}", device.name), site.command("check"))
     })
@@ -103,29 +105,43 @@ pub(super) fn hand_over(site: &Site, device: &Device, args: &OutputArgs) -> Resu
         files::create_whole(path, text.as_bytes(), 0o600).map_err(|error| {
             Failed::new(format!("{}: {error}", path.display()), "name a file that is not there yet")
         })?;
-        eprintln!("bundle: {}", path.display());
+        aside(&format!("bundle: {}", path.display()));
     } else {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
+            let again = site.command(&format!("user bundle {}", device.name));
+            Failed::new(
+                format!("the bundle could not be printed: {error}"),
+                format!("{again} prints it again"),
+            )
+        })?;
     }
     let shown: Vec<String> = hosts.iter().map(Host::to_string).collect();
-    eprintln!("it says: this server is {}, UDP port {}", shown.join(" or "), site.spa.port);
-    eprintln!("only {} can open it: send it any way you like", device.name);
+    aside(&format!("it says: this server is {}, UDP port {}", shown.join(" or "), site.spa.port));
+    aside(&format!("only {} can open it: send it any way you like", device.name));
     let file = args.output.as_deref().and_then(Path::file_name);
     let bundle = file.map_or_else(|| "BUNDLE".to_owned(), |name| name.to_string_lossy().into_owned());
     if let Some(code) = &code {
-        eprintln!("the code must reach its user by another way than the bundle, by phone, say");
-        eprintln!("next, on that device: aldaba enrol --code {} {bundle}", *code.expose_text());
+        aside("the code must reach its user by another way than the bundle, by phone, say");
+        let code = code.expose_text();
+        aside(&Zeroizing::new(format!("next, on that device: aldaba enrol --code {} {bundle}", *code)));
     } else {
-        eprintln!("the server's key must reach its user by a way that cannot be tampered with");
+        aside("the server's key must reach its user by a way that cannot be tampered with");
         let key = sender(site).unwrap_or_default();
-        eprintln!("next, on that device: aldaba enrol --server {key} {bundle}");
+        aside(&format!("next, on that device: aldaba enrol --server {key} {bundle}"));
     }
     Ok(())
 }
 
+/// The registry was right a moment ago, and now the line in it is not.
+pub(super) fn lost(registry: &Path) -> Failed {
+    Failed::new(
+        format!("the line is no longer in {}", registry.display()),
+        "somebody else changes that file: look at it",
+    )
+}
+
 fn new_code() -> Result<OneTimeCode, Failed> {
-    let bytes = Zeroizing::new(random::bytes()?);
-    OneTimeCode::new(&bytes).map_err(|error| Failed::Other(error.to_string()))
+    let bytes = Zeroizing::new(random::bytes().map_err(Failed::kernel("random numbers"))?);
+    OneTimeCode::new(&bytes).map_err(|error| Failed::new(error, "run this again: it draws another code"))
 }

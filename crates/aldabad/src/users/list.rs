@@ -1,12 +1,12 @@
 //! `aldabad user list`: who may knock, on one screen.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use aldaba_gate::spa::Device;
 
 use super::bundle;
 use super::lines::{Line, Registry, short};
+use crate::log::{aside, show};
 use crate::site::{Failed, Site};
 
 /// Between two columns.
@@ -17,13 +17,11 @@ pub(super) fn run(site: &Site) -> Result<(), Failed> {
     let now = bundle::wall();
     let rows: Vec<[String; 4]> = registry.lines().map(|line| row(site, &line, now)).collect();
     if rows.is_empty() {
-        eprintln!("nobody may knock yet");
-        eprintln!("next: {}", site.command("user add NAME"));
+        aside("nobody may knock yet");
+        aside(&format!("next: {}", site.command("user add NAME")));
         return Ok(());
     }
-    let mut out = io::stdout().lock();
-    out.write_all(table(&rows).as_bytes())?;
-    out.flush()?;
+    show(&table(&rows));
     Ok(())
 }
 

@@ -4,12 +4,13 @@ use aldaba_sys::files;
 
 use super::lines::Registry;
 use super::{BundleArgs, bundle, disabled, reload};
+use crate::log::aside;
 use crate::site::{Failed, Site};
 
 pub(super) fn run(site: &Site, args: &BundleArgs) -> Result<(), Failed> {
     let path = site.registry();
     let (with_it, key) = {
-        let _lock = files::lock_folder(path.parent().unwrap_or(path))?;
+        let _lock = files::lock_folder(path.parent().unwrap_or(path)).map_err(Failed::writing(path))?;
         let registry = Registry::read(path)?;
         let line = registry.one(&args.name)?;
         let device = bundle::device(site, line.key()).ok_or_else(|| disabled(site, &line))?;
@@ -26,12 +27,14 @@ pub(super) fn run(site: &Site, args: &BundleArgs) -> Result<(), Failed> {
         let with_it = site.with(path, text.as_bytes())?;
         let key = line.key().to_owned();
         bundle::device(&with_it, &key).ok_or_else(|| disabled(&with_it, &line))?;
-        files::replace_whole(path, text.as_bytes())?;
+        files::replace_whole(path, text.as_bytes()).map_err(Failed::writing(path))?;
         (with_it, key)
     };
-    let device =
-        bundle::device(&with_it, &key).ok_or_else(|| Failed::Other("the line is lost".to_owned()))?;
-    eprintln!("{} has pre-shared key number {} now; its old bundle ends", device.name, device.psk_generation);
+    let device = bundle::device(&with_it, &key).ok_or_else(|| bundle::lost(path))?;
+    aside(&format!(
+        "{} has pre-shared key number {} now; its old bundle ends",
+        device.name, device.psk_generation
+    ));
     reload::ask_and_say(site)?;
     bundle::hand_over(&with_it, device, &args.output)
 }

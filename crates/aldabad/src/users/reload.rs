@@ -1,13 +1,14 @@
 //! Telling the running daemon that a file has changed, and what it makes of that.
 
 use crate::control::{self, Answer, ControlError, Request};
+use crate::log::aside;
 use crate::site::{Failed, Site};
 
 /// Asks it and says what came of it. A daemon that does not run is fine; one that goes on as before is not.
 pub fn ask_and_say(site: &Site) -> Result<(), Failed> {
     match control::ask(site.socket(), &Request::Reload) {
         Ok(Answer::Reloaded(_)) => {
-            eprintln!("the running daemon has read it: it counts now");
+            aside("the running daemon has read it: it counts now");
             Ok(())
         }
         Ok(Answer::ReloadRefused(refused)) => {
@@ -19,11 +20,12 @@ pub fn ask_and_say(site: &Site) -> Result<(), Failed> {
         }
         Ok(_) => Err(Failed::new("the daemon answered something else", "run aldabad reload")),
         Err(ControlError::NoDaemon { socket }) => {
-            eprintln!("no daemon answers at {}: it counts from the next start", socket.display());
+            aside(&format!("no daemon answers at {}: it counts from the next start", socket.display()));
             Ok(())
         }
-        Err(error) => {
-            Err(Failed::Other(format!("the file is changed, and the daemon was not told: {error}")))
-        }
+        Err(error) => Err(Failed::new(
+            format!("the file is changed, and the daemon was not told: {error}"),
+            "then run aldabad reload",
+        )),
     }
 }

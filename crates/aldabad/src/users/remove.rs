@@ -4,12 +4,13 @@ use aldaba_sys::files;
 
 use super::lines::{Registry, several, short};
 use super::{RemoveArgs, reload};
+use crate::log::aside;
 use crate::site::{Failed, Site};
 
 pub(super) fn run(site: &Site, args: &RemoveArgs) -> Result<(), Failed> {
     let path = site.registry();
     let gone: Vec<String> = {
-        let _lock = files::lock_folder(path.parent().unwrap_or(path))?;
+        let _lock = files::lock_folder(path.parent().unwrap_or(path)).map_err(Failed::writing(path))?;
         let registry = Registry::read(path)?;
         let lines = if args.all { registry.of_user(&args.name) } else { registry.called(&args.name) };
         match lines.as_slice() {
@@ -19,13 +20,13 @@ pub(super) fn run(site: &Site, args: &RemoveArgs) -> Result<(), Failed> {
             }
             _ => {}
         }
-        files::replace_whole(path, registry.without(&lines).as_bytes())?;
+        files::replace_whole(path, registry.without(&lines).as_bytes()).map_err(Failed::writing(path))?;
         lines.iter().map(|line| format!("{} ({})", line.name, short(line.key()))).collect()
     };
     for device in gone {
-        eprintln!("removed {device}");
+        aside(&format!("removed {device}"));
     }
     reload::ask_and_say(site)?;
-    eprintln!("next: {}", site.command("user list"));
+    aside(&format!("next: {}", site.command("user list")));
     Ok(())
 }

@@ -84,7 +84,8 @@ fn line_is_full(text: &str) -> bool {
 }
 
 fn parsed(text: &str, name: &str) -> Result<SealedBundle, Failed> {
-    SealedBundle::from_text(text).map_err(|error| Failed::Key(format!("{name}: {error}")))
+    let help = "give the whole text that begins with aldaba-bundle-1:, as aldabad user add printed it";
+    SealedBundle::from_text(text).map_err(|error| Failed::key(format!("{name}: {error}"), help))
 }
 
 #[cfg(test)]
