@@ -202,6 +202,29 @@ fn a_session_outlives_its_lease_and_a_new_one_is_refused() {
     assert!(session.says("later"));
 }
 
+/// R28, its last word: a packet from outside.
+#[test]
+fn r28_the_client_sees_from_outside_that_a_door_closes() {
+    let Some(scene) = Scene::new() else { return };
+    let daemon = scene.enrolled();
+    let said = scene.on_client("aldaba try gw --for 2s");
+    daemon.wait_for("closed door=ssh");
+    for part in [
+        "before the knock, 10.9.0.1 port 22: no answer\n",
+        ": open ssh for 2s, to 10.9.0.1 UDP port ",
+        "after it, 10.9.0.1 port 22: it answers\n",
+        "door ssh of gw is closed, opens for this device, and closes again\n",
+    ] {
+        assert!(said.contains(part), "{part:?} in\n{said}");
+    }
+    // One that is open to everybody.
+    scene.on_server("nft insert rule inet filter input tcp dport 22 accept");
+    let before = scene.output(&scene.hosts.client, "aldaba try gw");
+    let said = text(&before.stderr);
+    assert_eq!(before.status.code(), Some(3), "{said}");
+    assert!(said.contains("door ssh of gw is open before any knock\n  help: "), "{said}");
+}
+
 #[test]
 fn every_answer_names_the_next_step() {
     let Some(scene) = Scene::new() else { return };

@@ -53,6 +53,7 @@ fn manuals_know_every_option() {
         ("aldaba.1", "aldaba", &["open", "--help"]),
         ("aldaba.1", "aldaba", &["close", "--help"]),
         ("aldaba.1", "aldaba", &["hello", "--help"]),
+        ("aldaba.1", "aldaba", &["try", "--help"]),
         ("aldaba.1", "aldaba", &["connect", "--help"]),
         ("aldabad.8", "aldabad", &["why", "--help"]),
         ("aldabad.8", "aldabad", &["status", "--help"]),

@@ -16,6 +16,7 @@ mod servers;
 mod span;
 mod ssh_config;
 mod story;
+mod try_door;
 mod way;
 
 use std::ffi::OsString;
@@ -31,8 +32,8 @@ use crate::servers::ServersError;
 
 /// What was typed cannot be done.
 const USAGE: u8 = 2;
-/// All was sent, and the port does not answer.
-const NO_ANSWER: u8 = 3;
+/// All was sent, and the port does not answer, or a door is not as it should be.
+const OTHERWISE: u8 = 3;
 
 /// Knock at the doors of a server.
 #[derive(Debug, Parser)]
@@ -52,6 +53,8 @@ enum Command {
     Hello(hello::Args),
     /// Open a door and connect to a port behind it: for ssh.
     Connect(connect::Args),
+    /// See from outside that a door is closed, opens, and closes again.
+    Try(try_door::Args),
     /// Print what lets ssh do that by itself.
     SshConfig(ssh_config::Args),
     /// Take a server's bundle.
@@ -80,6 +83,8 @@ enum Failed {
     Usage(String),
     #[error("{0}")]
     NoAnswer(String),
+    #[error("{0}")]
+    Door(String),
     #[error("cannot write: {0}\n  help: is there room where the output goes?")]
     Output(#[from] io::Error),
 }
@@ -123,6 +128,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, environment: &E
         Command::Close(args) => close::run(&args, environment, out, err),
         Command::Hello(args) => hello::run(&args, environment, out, err),
         Command::Connect(args) => connect::run(&args, environment, err),
+        Command::Try(args) => try_door::run(&args, environment, out, err),
         Command::SshConfig(args) => ssh_config::run(&args, environment, out, err),
         Command::Enrol(args) => enrol::run(&args, environment, out, err),
         Command::Servers(args) => servers::run(&args, environment, out, err),
@@ -137,7 +143,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, environment: &E
             let _ = writeln!(err, "aldaba: {failed}");
             match failed {
                 Failed::Usage(_) => ExitCode::from(USAGE),
-                Failed::NoAnswer(_) => ExitCode::from(NO_ANSWER),
+                Failed::NoAnswer(_) | Failed::Door(_) => ExitCode::from(OTHERWISE),
                 Failed::Sending(_) | Failed::Key(_) | Failed::Output(_) => ExitCode::FAILURE,
             }
         }

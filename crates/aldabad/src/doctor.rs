@@ -4,9 +4,14 @@
 //! ruleset itself, by following a stranger's packet through it; the last word has a packet from outside, and the command
 //! for that is named.
 
+mod daemon;
 mod firewall;
 mod host;
+mod process;
+mod programs;
+mod routes;
 mod sets;
+mod unit;
 
 use std::process::ExitCode;
 
@@ -15,10 +20,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::AskArgs;
-use crate::control::trial::TrialAsk;
-use crate::control::{self, ControlError, Request};
 use crate::log::show;
-use crate::site::{Failed, command};
+use crate::site::Failed;
 use crate::surroundings::Surroundings;
 
 /// `aldabad doctor`.
@@ -40,7 +43,7 @@ enum Grade {
     Good,
     /// Worth knowing, or could not be seen.
     Doubtful,
-    /// Somebody is shut out, or a door stands open.
+    /// Somebody is shut out, a door stands open, or what is to have no powers has some.
     Bad,
 }
 
@@ -91,30 +94,14 @@ pub fn run(args: &DoctorArgs, surroundings: &Surroundings) -> ExitCode {
 }
 
 fn examine(args: &DoctorArgs, policy: &Policy, surroundings: &Surroundings) -> Vec<Finding> {
-    let mut findings = vec![daemon(args, surroundings)];
+    let mut findings = daemon::look(args, policy, surroundings);
     findings.extend(host::clock(policy));
     findings.extend(host::capture(policy));
+    findings.extend(routes::look(policy));
     findings.extend(host::addresses(policy));
     findings.extend(firewall::look(policy));
-    findings.extend(sets::look(policy));
+    findings.extend(programs::look(args, policy, surroundings));
     findings
-}
-
-fn daemon(args: &DoctorArgs, surroundings: &Surroundings) -> Finding {
-    let socket = args.ask.socket(surroundings);
-    match control::ask(&socket, &Request::Trial(TrialAsk::State)) {
-        Ok(_) => Finding::good("daemon", format!("a daemon answers at {}", socket.display())),
-        Err(ControlError::NoDaemon { .. }) => Finding::doubtful(
-            "daemon",
-            format!("no daemon answers at {}: nobody who knocks gets in", socket.display()),
-            format!("start it: {}", command(&args.ask.config, "run")),
-        ),
-        Err(error) => {
-            let text = error.to_string();
-            let (seen, help) = text.split_once("\n  help: ").unwrap_or((&text, "look at its log"));
-            Finding::doubtful("daemon", seen, help)
-        }
-    }
 }
 
 fn shown(finding: &Finding) -> String {

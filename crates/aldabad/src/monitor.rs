@@ -47,7 +47,7 @@ use aldaba_sys::signals::{Signal, Signals};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub use commands::spawn_with;
-pub(crate) use firewall::named_sets;
+pub(crate) use firewall::family_of;
 pub use firewall::own_table;
 pub use policy::Overrides;
 pub use service::Service;

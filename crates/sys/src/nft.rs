@@ -18,7 +18,7 @@ use rustix::net::netlink;
 
 use crate::netlink::{ACK, Builder, DUMP, REQUEST, Socket};
 
-pub use judge::{Fate, Judgement, Probe};
+pub use judge::{Asking, Fate, Judgement, Probe, Standing};
 pub use own::{OwnTable, TableId};
 pub use ruleset::{ChainName, Ruleset, legacy_iptables};
 pub use set::{SetId, UnfitSet};

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use aldaba_sys::nft::{
-    DoorSpec, Family, Fate, Nft, NftError, NftWatch, Noticed, Ours, Probe, SetName, SpaPort, TableSpec,
-    UnfitSet,
+    Asking, DoorSpec, Family, Fate, Nft, NftError, NftWatch, Noticed, Ours, Probe, SetName, SpaPort,
+    Standing, TableSpec, UnfitSet,
 };
 use rustix::thread::UnshareFlags;
 
@@ -475,6 +475,53 @@ fn rulesets_as_people_have_them_are_judged() {
         nft("add rule ip early pre tcp dport != 80 drop");
         assert_eq!(judged(false, false, 22), (Fate::Dropped, "ip early pre".to_owned(), false));
         assert_eq!(judged(true, false, 22).0, Fate::Accepted);
+    });
+}
+
+/// What becomes of somebody in the set `filter knocked`, and of all others.
+fn judged_by_set(port: u16) -> (Fate, Fate) {
+    let ruleset = Nft::open().and_then(|mut nft| nft.ruleset()).expect("the ruleset");
+    let set = SetName { family: Family::Inet, table: "filter".to_owned(), set: "knocked".to_owned() };
+    let probe = Probe { ipv6: false, udp: false, port };
+    let of = |inside| ruleset.judge_of(probe, Standing { set: &set, inside }).fate;
+    (of(true), of(false))
+}
+
+#[test]
+fn rules_that_ask_for_a_set_are_found_and_followed() {
+    in_namespace(|| {
+        let set = SetName { family: Family::Inet, table: "filter".to_owned(), set: "knocked".to_owned() };
+        let asking = || {
+            let found = Nft::open().and_then(|mut nft| nft.ruleset()).expect("the ruleset").asking(&set);
+            found
+                .into_iter()
+                .map(|Asking { chain, ports, udp }| (chain.chain, ports, udp))
+                .collect::<Vec<_>>()
+        };
+        nft("add table inet filter");
+        nft("add set inet filter knocked { type ipv4_addr; flags timeout; }");
+        nft("add chain inet filter input { type filter hook input priority 0 ; policy accept ; }");
+        assert_eq!(asking(), []);
+        in_chain("ip saddr @knocked tcp dport 22 accept");
+        in_chain("tcp dport 22 drop");
+        let input = || "input".to_owned();
+        assert_eq!(asking(), [(input(), vec![22], false)]);
+        assert_eq!(judged_by_set(22), (Fate::Accepted, Fate::Dropped));
+        assert_eq!(judged_by_set(23), (Fate::Accepted, Fate::Accepted));
+        // Turned round, in another order, and several ports.
+        in_chain("tcp dport 23 ip saddr != @knocked drop");
+        assert_eq!(judged_by_set(23), (Fate::Accepted, Fate::Dropped));
+        in_chain("udp dport { 53, 60000-60010 } ip saddr @knocked accept");
+        in_chain("ip saddr @knocked accept");
+        let mut found = asking();
+        found.sort();
+        let ports = vec![(input(), vec![], false), (input(), vec![22], false), (input(), vec![23], false)];
+        assert_eq!(found, [ports, vec![(input(), vec![53, 60_000], true)]].concat());
+        // Behind the drop it is of no use.
+        nft("flush chain inet filter input");
+        in_chain("tcp dport 22 drop");
+        in_chain("ip saddr @knocked tcp dport 22 accept");
+        assert_eq!(judged_by_set(22), (Fate::Dropped, Fate::Dropped));
     });
 }
 

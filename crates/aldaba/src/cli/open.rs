@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::output::Output;
 use super::span::Span;
 use super::story::{NoAnswer, said, told};
-use super::way::{Ready, Way, door};
+use super::way::{Ready, Wanted, Way, door};
 use super::{Failed, Told};
 use crate::arrive::{Arrived, Goal, Story, arrive};
 use crate::environment::Environment;
 use crate::knocker::Ask;
 use crate::resolve::written;
+use crate::servers::Server;
 
 /// Stands below the options.
 const AFTER: &str = "\
@@ -59,12 +60,7 @@ pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write, e
     let Some(limit) = args.wait else {
         return send(&ready, ask, &what, out, err);
     };
-    let port = args.port.or(door.port).ok_or_else(|| {
-        Failed::Usage(format!(
-            "the bundle of {} knows no TCP port of {}\n  help: name it: --wait --port PORT",
-            server.name, door.name
-        ))
-    })?;
+    let port = port_behind(server, &door, args.port)?;
     let goal = Goal { ask, port, limit: limit.duration(), stagger: Duration::ZERO };
     let (Arrived { at, .. }, story) = wait(&ready, goal, err)?;
     let mut output = Output::new(out);
@@ -73,6 +69,16 @@ pub(super) fn run(args: &Args, environment: &Environment, out: &mut dyn Write, e
     }
     output.line(format_args!("port {port} of {} answers at {}", server.name, written(&at)));
     Ok(output.finish()?)
+}
+
+/// The TCP port behind a door: the one that was named, or the first that the bundle knows.
+pub(super) fn port_behind(server: &Server, door: &Wanted<'_>, named: Option<u16>) -> Result<u16, Failed> {
+    named.or(door.port).ok_or_else(|| {
+        Failed::Usage(format!(
+            "the bundle of {} knows no TCP port of {}\n  help: name it: --port PORT",
+            server.name, door.name
+        ))
+    })
 }
 
 /// Sends one knock on each path, and says that no more is known.

@@ -263,11 +263,7 @@ fn what_cannot_be_asked_is_said_with_a_next_step() {
         (&["open", "gw", "--port", "22"], 2, "--wait"),
         (&["open", "gw", "--bind", "maybe"], 2, "always"),
         (&["open", "gw", "a door"], 2, "without blanks"),
-        (
-            &["open", "gw", "cellar", "--wait"],
-            2,
-            "knows no TCP port of cellar\n  help: name it: --wait --port PORT",
-        ),
+        (&["open", "gw", "cellar", "--wait"], 2, "knows no TCP port of cellar\n  help: name it: --port PORT"),
     ] {
         let said = home.run(words);
         assert_eq!((said.code, said.out.as_str()), (Some(code), ""), "{words:?}: {}", said.err);

@@ -7,19 +7,23 @@ use aldaba_config::Policy;
 use aldaba_runner::door::{Action, NftAction, NftSet, PortRange, Transport};
 use aldaba_sys::nft::{ChainName, Fate, Nft, Probe, Ruleset, legacy_iptables};
 
-use super::Finding;
+use super::{Finding, sets};
 
 /// No table has this name: then all are followed.
 const NONE: &str = "";
 
+/// What shows it where a ruleset does not.
+const FROM_OUTSIDE: &str = "try from outside: aldaba try HOST DOOR, or nc -zvw2 HOST PORT";
+
 pub(super) fn look(policy: &Policy) -> Vec<Finding> {
-    let guarded = guarded(policy);
-    if guarded.is_empty() {
-        let seen = "no door guards ports in aldaba's own table: what closes them is not seen from here";
-        return vec![Finding::doubtful("firewall", seen, "try from outside: nc -zvw2 HOST PORT")];
+    let (guarded, sets) = (guarded(policy), sets::of(policy));
+    if guarded.is_empty() && sets.is_empty() {
+        let seen = "no door has ports or a set of nftables: what closes them is not seen from here";
+        return vec![Finding::doubtful("firewall", seen, FROM_OUTSIDE)];
     }
-    let ruleset = match Nft::open().and_then(|mut nft| nft.ruleset()) {
-        Ok(ruleset) => ruleset,
+    let read = Nft::open().and_then(|mut nft| Ok((nft.ruleset()?, nft)));
+    let (ruleset, mut nft) = match read {
+        Ok(read) => read,
         Err(error) => {
             let seen = format!("the ruleset cannot be read: {error}");
             return vec![Finding::doubtful("firewall", seen, "run it as root")];
@@ -32,6 +36,9 @@ pub(super) fn look(policy: &Policy) -> Vec<Finding> {
             findings.extend(at.findings());
         }
         findings.extend(listening(door, range));
+    }
+    for set in sets {
+        findings.extend(set.findings(&mut nft, &ruleset));
     }
     findings
 }
@@ -142,7 +149,7 @@ impl Port<'_> {
 }
 
 /// Whether there is anything behind the door.
-fn listening(door: &str, range: PortRange) -> Option<Finding> {
+pub(super) fn listening(door: &str, range: PortRange) -> Option<Finding> {
     if range.transport == Transport::Udp {
         return None;
     }
@@ -165,7 +172,10 @@ fn listening(door: &str, range: PortRange) -> Option<Finding> {
         return Some(Finding::doubtful("service", seen, help));
     }
     Some(Finding {
-        help: Some(format!("the last word, from outside: nc -zvw2 HOST {} (no connection)", range.first)),
+        help: Some(format!(
+            "the last word, from outside: aldaba try HOST {door}, or nc -zvw2 HOST {} (no connection)",
+            range.first
+        )),
         ..Finding::good("service", seen)
     })
 }

@@ -1,22 +1,57 @@
-//! Sets of the administrator's own that doors name: whether they are there and can hold an address for a time.
+//! Doors that put addresses into a set of somebody else's table: whether it is there and can hold an address for a time, a rule
+//! there asks for it, before a drop, and strangers stay out.
 
 use aldaba_config::Policy;
-use aldaba_sys::nft::{Nft, NftError};
+use aldaba_runner::door::{Action, NftAction, NftSet, PortRange, Transport};
+use aldaba_sys::nft::{Asking, Fate, Nft, NftError, Probe, Ruleset, SetName, Standing};
 
-use super::Finding;
-use crate::monitor::named_sets;
+use super::firewall::listening;
+use super::{Finding, Grade};
+use crate::monitor::family_of;
 
-pub(super) fn look(policy: &Policy) -> Vec<Finding> {
-    let mut sets: Vec<_> = named_sets(&policy.catalogue).collect();
-    sets.dedup();
-    let mut findings = Vec::new();
-    for (set, ipv6) in sets {
-        let checked = Nft::open().and_then(|mut nft| nft.check_set(&set, ipv6));
-        findings.push(match checked {
+/// A set that a door puts addresses of one family into.
+pub(super) struct DoorSet<'a> {
+    door: &'a str,
+    set: SetName,
+    ipv6: bool,
+}
+
+/// All of a policy.
+pub(super) fn of(policy: &Policy) -> Vec<DoorSet<'_>> {
+    let doors = policy.catalogue.doors.iter().filter_map(|door| match &door.action {
+        Action::Nftables(NftAction { set: NftSet::Named { family, table, set_v4, set_v6 } }) => {
+            Some((door.name.as_str(), family_of(*family), table, [(set_v4, false), (set_v6, true)]))
+        }
+        _ => None,
+    });
+    let sets = doors.flat_map(|(door, family, table, sets)| {
+        sets.into_iter().filter_map(move |(set, ipv6)| {
+            let set = SetName { family, table: table.clone(), set: set.clone()? };
+            Some(DoorSet { door, set, ipv6 })
+        })
+    });
+    sets.collect()
+}
+
+impl DoorSet<'_> {
+    pub(super) fn findings(&self, nft: &mut Nft, ruleset: &Ruleset) -> Vec<Finding> {
+        let fit = self.fit(nft);
+        if fit.grade != Grade::Good {
+            return vec![fit];
+        }
+        let mut findings = vec![fit];
+        findings.extend(self.of_rules(ruleset));
+        findings
+    }
+
+    /// Whether it is there and can hold an address for a time.
+    fn fit(&self, nft: &mut Nft) -> Finding {
+        let set = &self.set;
+        match nft.check_set(set, self.ipv6) {
             Ok(()) => Finding::good("set", format!("the set {set} can hold an address for a time")),
             Err(error @ (NftError::Missing | NftError::UnfitSet(_))) => {
                 let seen = format!("the set {set}: {error}; doors that need it open for nobody");
-                let family = if ipv6 { 6 } else { 4 };
+                let family = if self.ipv6 { 6 } else { 4 };
                 let help = format!(
                     "nft add set {set} '{{ type ipv{family}_addr; flags timeout; }}', in the table's own file too, and a rule that \
                      accepts what comes from it"
@@ -26,7 +61,101 @@ pub(super) fn look(policy: &Policy) -> Vec<Finding> {
             Err(error) => {
                 Finding::doubtful("set", format!("the set {set} cannot be seen: {error}"), "run it as root")
             }
-        });
+        }
     }
-    findings
+
+    fn of_rules(&self, ruleset: &Ruleset) -> Vec<Finding> {
+        let asking = ruleset.asking(&self.set);
+        if asking.is_empty() {
+            return vec![self.asked_by_nobody()];
+        }
+        if asking.iter().all(|rule| rule.ports.is_empty()) {
+            return vec![self.of_unknown_ports(&asking)];
+        }
+        let rules = asking.iter().flat_map(|rule| rule.ports.iter().map(move |port| (rule, *port)));
+        let mut seen: Vec<Probe> = Vec::new();
+        let mut findings = Vec::new();
+        for (rule, port) in rules {
+            let probe = Probe { ipv6: self.ipv6, udp: rule.udp, port };
+            if !seen.contains(&probe) {
+                seen.push(probe);
+                findings.extend(self.at(ruleset, rule, probe));
+                findings.extend(listening(self.door, range(probe)));
+            }
+        }
+        findings
+    }
+
+    fn name(&self) -> String {
+        format!("door {}, set {}", self.door, self.set)
+    }
+
+    /// How a rule asks for it.
+    fn question(&self) -> String {
+        format!("{} saddr @{}", if self.ipv6 { "ip6" } else { "ip" }, self.set.set)
+    }
+
+    fn asked_by_nobody(&self) -> Finding {
+        let seen = format!(
+            "{}: no rule of that table asks for it, so who has knocked is let in nowhere",
+            self.name()
+        );
+        let table = self.set.to_string();
+        let table = table.strip_suffix(&self.set.set).unwrap_or(&table);
+        let help = format!(
+            "nft insert rule {table}CHAIN {} tcp dport PORT accept, in the chain that drops strangers",
+            self.question()
+        );
+        Finding::bad("order", seen, help)
+    }
+
+    fn of_unknown_ports(&self, asking: &[Asking]) -> Finding {
+        let chains: Vec<String> = asking.iter().map(|rule| rule.chain.to_string()).collect();
+        let seen = format!(
+            "{}: asked for in {}, without a port that could be followed",
+            self.name(),
+            chains.join(", ")
+        );
+        Finding::doubtful("order", seen, "try from outside: nc -zvw2 HOST PORT, before a knock and after it")
+    }
+
+    /// What becomes of somebody inside and of all others, at a port that a rule names beside the set.
+    fn at(&self, ruleset: &Ruleset, rule: &Asking, probe: Probe) -> Vec<Finding> {
+        let of = |inside| ruleset.judge_of(probe, Standing { set: &self.set, inside });
+        let (member, stranger) = (of(true), of(false));
+        let place =
+            format!("{}, {} over {}", self.name(), range(probe), if self.ipv6 { "IPv6" } else { "IPv4" });
+        let mut findings = Vec::new();
+        if stranger.fate == Fate::Accepted {
+            let help =
+                format!("drop it behind the rule that asks for the set, or by the policy of {}", rule.chain);
+            let seen = format!("{place} stands open to everybody, who is in the set and who is not");
+            findings.push(Finding::bad("closed", seen, help));
+        } else if let Some(chain) = &stranger.chain {
+            findings.push(Finding::good("closed", format!("{place}: {chain} keeps strangers out")));
+        }
+        if member.fate != Fate::Accepted
+            && let Some(chain) = &member.chain
+        {
+            let seen =
+                format!("{place}: {chain} drops it also for those in the set: a drop anywhere is the end");
+            let protocol = if probe.udp { "udp" } else { "tcp" };
+            let question = if *chain == rule.chain || chain.table == self.set.table {
+                self.question() + " "
+            } else {
+                String::new()
+            };
+            let help = format!(
+                "let it through before that: nft insert rule {chain} {question}{protocol} dport {} accept",
+                probe.port
+            );
+            findings.push(Finding::bad("order", seen, help));
+        }
+        findings
+    }
+}
+
+const fn range(probe: Probe) -> PortRange {
+    let transport = if probe.udp { Transport::Udp } else { Transport::Tcp };
+    PortRange { first: probe.port, last: probe.port, transport }
 }

@@ -203,7 +203,7 @@ fn own_doors(catalogue: &Catalogue) -> (Vec<DoorSpec>, bool) {
 }
 
 /// Sets of the administrator's own, and whether they are for IPv6.
-pub(crate) fn named_sets(catalogue: &Catalogue) -> impl Iterator<Item = (SetName, bool)> + '_ {
+fn named_sets(catalogue: &Catalogue) -> impl Iterator<Item = (SetName, bool)> + '_ {
     catalogue.doors.iter().flat_map(|door| {
         let names = match &door.action {
             Action::Nftables(NftAction { set: NftSet::Named { family, table, set_v4, set_v6 } }) => {
@@ -218,7 +218,7 @@ pub(crate) fn named_sets(catalogue: &Catalogue) -> impl Iterator<Item = (SetName
     })
 }
 
-const fn family_of(family: NftFamily) -> aldaba_sys::nft::Family {
+pub(crate) const fn family_of(family: NftFamily) -> aldaba_sys::nft::Family {
     match family {
         NftFamily::Inet => aldaba_sys::nft::Family::Inet,
         NftFamily::Ip => aldaba_sys::nft::Family::Ip,

@@ -14,6 +14,8 @@ use crate::plan::Findings;
 /// Where a program without a slash in its name is looked for.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const ANYBODY_RUNS: u32 = 0o111;
+/// In such a folder everybody can write, and take away only what is his own.
+const STICKY: u32 = 0o1000;
 
 /// Looks at each program of a door's commands once.
 pub(super) fn of_door(subject: &Subject<'_>, own_uid: u32, files: &mut dyn Files, findings: &mut Findings) {
@@ -51,7 +53,7 @@ fn is_word(line: &str, begin: usize, word: &str) -> bool {
 
 fn doubt(program: &str, at: &Place, own_uid: u32, files: &mut dyn Files) -> Option<Diagnostic> {
     if !program.contains('/') {
-        return in_folders(program, at, files);
+        return in_folders(program, at, own_uid, files);
     }
     if !program.starts_with('/') {
         let message = format!("{program:?} is looked for in the folder the daemon runs in, usually /");
@@ -60,7 +62,7 @@ fn doubt(program: &str, at: &Place, own_uid: u32, files: &mut dyn Files) -> Opti
         );
     }
     match files.facts(Path::new(program)) {
-        Ok(facts) => is_fit(program, facts, at).or_else(|| loose(program, facts, at, own_uid)),
+        Ok(facts) => is_fit(program, facts, at).or_else(|| loose(program, facts, at, own_uid, files)),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
         Err(_) => Some(missing(program, at).help(whole_path(program))),
     }
@@ -75,13 +77,17 @@ fn whole_path(program: &str) -> String {
     format!("give the path it has here: `command -v {name}` prints it")
 }
 
-fn in_folders(program: &str, at: &Place, files: &mut dyn Files) -> Option<Diagnostic> {
-    let mut runs = |folder: &str| {
-        let facts = files.facts(&PathBuf::from(folder).join(program));
-        facts.is_ok_and(|facts| facts.is_regular && facts.mode & ANYBODY_RUNS != 0)
-    };
-    let found = FOLDERS.iter().any(|folder| runs(folder));
-    (!found).then(|| missing(program, at).help("install it, or give its whole path"))
+fn in_folders(program: &str, at: &Place, own_uid: u32, files: &mut dyn Files) -> Option<Diagnostic> {
+    for folder in FOLDERS {
+        let path = PathBuf::from(folder).join(program);
+        match files.facts(&path) {
+            Ok(facts) if facts.is_regular && facts.mode & ANYBODY_RUNS != 0 => {
+                return loose(&path.display().to_string(), facts, at, own_uid, files);
+            }
+            _ => {}
+        }
+    }
+    Some(missing(program, at).help("install it, or give its whole path"))
 }
 
 fn is_fit(program: &str, facts: FileFacts, at: &Place) -> Option<Diagnostic> {
@@ -98,17 +104,41 @@ fn is_fit(program: &str, facts: FileFacts, at: &Place) -> Option<Diagnostic> {
     })
 }
 
-/// Whoever can change what root starts is root.
-fn loose(program: &str, facts: FileFacts, at: &Place, own_uid: u32) -> Option<Diagnostic> {
-    let (who, help) = if facts.uid != 0 && facts.uid != own_uid {
-        (format!("the user with number {}", facts.uid), format!("chown root {program}"))
-    } else if facts.mode & files::OTHERS_WRITE != 0 {
-        ("everybody".to_owned(), format!("chmod go-w {program}"))
-    } else if facts.mode & files::GROUP_WRITES != 0 {
-        ("its group".to_owned(), format!("chmod go-w {program}"))
-    } else {
-        return None;
+/// Whoever can change what root starts is root; so is whoever can put another program in its place.
+fn loose(
+    program: &str,
+    facts: FileFacts,
+    at: &Place,
+    own_uid: u32,
+    files: &mut dyn Files,
+) -> Option<Diagnostic> {
+    let folder = Path::new(program).parent().and_then(|folder| {
+        let facts = files.facts(folder).ok()?;
+        Some((folder.display().to_string(), facts)).filter(|_| facts.mode & STICKY == 0)
+    });
+    let itself = who_changes(program, facts, own_uid)
+        .map(|(who, help)| (format!("{who} can change this program, and so decide what is run"), help));
+    let beside = || {
+        let (folder, facts) = folder?;
+        let (who, help) = who_changes(&folder, facts, own_uid)?;
+        Some((
+            format!("{who} can put another program in the place of {program}, and so decide what is run"),
+            help,
+        ))
     };
-    let message = format!("{who} can change this program, and so decide what is run");
+    let (message, help) = itself.or_else(beside)?;
     Some(Diagnostic::warning("loose-program", at, message).help(help))
+}
+
+/// Who, beside root and the daemon's user, can write there, and what ends that.
+fn who_changes(path: &str, facts: FileFacts, own_uid: u32) -> Option<(String, String)> {
+    if facts.uid != 0 && facts.uid != own_uid {
+        Some((format!("the user with number {}", facts.uid), format!("chown root {path}")))
+    } else if facts.mode & files::OTHERS_WRITE != 0 {
+        Some(("everybody".to_owned(), format!("chmod go-w {path}")))
+    } else if facts.mode & files::GROUP_WRITES != 0 {
+        Some(("its group".to_owned(), format!("chmod go-w {path}")))
+    } else {
+        None
+    }
 }

@@ -176,6 +176,20 @@ fn programs_as_they_are() {
 }
 
 #[test]
+fn whoever_can_put_another_program_in_its_place_can_change_it() {
+    let in_folder = |line: &str, folder: &'static str, mode: u32, uid: u32| {
+        let mut machine = machine(&door(&format!("command={line} %IP%\n")));
+        machine.programs.insert(folder, FileFacts { mode, uid, is_regular: false });
+        codes(&found(Kind::Knockd, machine, true))
+    };
+    assert_eq!(in_folder("/opt/open", "/opt", 0o755, 0), NOTHING);
+    assert_eq!(in_folder("/opt/open", "/opt", 0o1777, 0), NOTHING, "everybody's files are his own");
+    assert_eq!(in_folder("/opt/open", "/opt", 0o777, 0), ["4:9 loose-program"]);
+    assert_eq!(in_folder("/opt/open", "/opt", 0o755, 1000), ["4:9 loose-program"]);
+    assert_eq!(in_folder("touch", "/usr/bin", 0o775, 0), ["4:9 loose-program"], "found by its name");
+}
+
+#[test]
 fn firewalls() {
     let add = "/usr/sbin/iptables -A INPUT --dport 22 -j ACCEPT";
     assert_eq!(of_lines(&format!("command={add}\n")), ["4:9 no-address", "4:9 stays-open"]);

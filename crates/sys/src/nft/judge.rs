@@ -2,15 +2,19 @@
 //!
 //! Rules are followed as the kernel follows them, as far as their expressions are understood. A stranger is one of whom
 //! nothing is known but that no rule for single addresses is meant for him: a rule that asks for anything else, or that is
-//! not understood, is passed over, and where it rejects that is remembered.
+//! not understood, is passed over, and where it rejects that is remembered. Of one set it may be known whether he is in it.
 
+mod asked;
 mod divert;
 
 use std::collections::HashMap;
 
+use super::SetName;
 use super::ruleset::{Chain, ChainName, Element, Rule, Ruleset, number, verdict};
 use super::table::{INPUT, PRIORITY};
 use crate::netlink::Attributes;
+
+pub use asked::Asking;
 
 /// How deep jumps are followed; the kernel allows as much.
 const DEEPEST: usize = 16;
@@ -26,6 +30,15 @@ pub struct Probe {
     pub udp: bool,
     /// To which port.
     pub port: u16,
+}
+
+/// Where somebody stands to one set of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing<'s> {
+    /// The set.
+    pub set: &'s SetName,
+    /// His address is in it.
+    pub inside: bool,
 }
 
 /// What becomes of it.
@@ -82,7 +95,13 @@ impl Ruleset {
     /// Follows a packet through the chains of all tables but `own`, which is aldaba's.
     #[must_use]
     pub fn judge(&self, probe: Probe, own: &str) -> Judgement {
-        self.follow(probe, self.asked(probe, own))
+        self.follow(probe, self.asked(probe, own), None)
+    }
+
+    /// The same through the chains of all tables, for somebody of whom is known whether he is in a set.
+    #[must_use]
+    pub fn judge_of(&self, probe: Probe, standing: Standing<'_>) -> Judgement {
+        self.follow(probe, self.asked(probe, ""), Some(standing))
     }
 
     /// Follows it only through the chains that come before aldaba's own table.
@@ -91,14 +110,14 @@ impl Ruleset {
         let mut asked = self.asked(probe, own);
         // Of one priority, the older chain comes first: which is not ours to know.
         asked.retain(|chain| chain.hook <= Some((INPUT, PRIORITY)));
-        self.follow(probe, asked)
+        self.follow(probe, asked, None)
     }
 
-    fn follow(&self, probe: Probe, asked: Vec<&Chain>) -> Judgement {
+    fn follow(&self, probe: Probe, asked: Vec<&Chain>, standing: Option<Standing<'_>>) -> Judgement {
         let mut judgement =
             Judgement { fate: Fate::Accepted, chain: None, by_policy: false, may_reject: None };
         for chain in asked {
-            let mut walk = Walk { ruleset: self, probe, may_reject: None };
+            let mut walk = Walk { ruleset: self, probe, standing, may_reject: None };
             let flow = walk.chain(&chain.name, DEEPEST);
             judgement.may_reject = judgement.may_reject.or(walk.may_reject);
             let (fate, by_policy) = match flow {
@@ -136,6 +155,7 @@ impl Ruleset {
 struct Walk<'r> {
     ruleset: &'r Ruleset,
     probe: Probe,
+    standing: Option<Standing<'r>>,
     may_reject: Option<ChainName>,
 }
 
@@ -243,6 +263,12 @@ impl Walk<'_> {
 
     fn lookup(&self, chain: &ChainName, registers: &HashMap<u32, Value>, parts: &Attributes<'_>) -> Step {
         let set = parts.text(1).unwrap_or_default();
+        let is_inverted = number(parts, 5).is_some_and(|flags| flags & 1 != 0);
+        if let Some(Standing { set: known, inside }) = self.standing
+            && (known.family.number(), &known.table, &known.set) == (chain.family, &chain.table, &set)
+        {
+            return Step::Match(if inside == is_inverted { Match::No } else { Match::Yes });
+        }
         let set = self.ruleset.sets.get(&(chain.family, chain.table.clone(), set));
         let value = number(parts, 2).and_then(|register| registers.get(&register));
         let (Some(set), Some(Value::Known(value))) = (set, value) else { return Step::Match(Match::Maybe) };
@@ -250,7 +276,7 @@ impl Walk<'_> {
             return Step::Match(Match::Maybe);
         }
         let found = find(set, value);
-        if number(parts, 5).is_some_and(|flags| flags & 1 != 0) {
+        if is_inverted {
             return Step::Match(if found.is_some() { Match::No } else { Match::Yes });
         }
         match found {

@@ -31,7 +31,7 @@ impl Ruleset {
         });
         let mut asked: Vec<_> = asked.collect();
         asked.sort_by_key(|chain| chain.hook);
-        let mut walk = Walk { ruleset: self, probe, may_reject: None };
+        let mut walk = Walk { ruleset: self, probe, standing: None, may_reject: None };
         asked.into_iter().find_map(|chain| walk.diverts(&chain.name, DEEPEST, false))
     }
 }

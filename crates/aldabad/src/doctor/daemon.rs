@@ -1,0 +1,137 @@
+//! The running daemon: what it says of itself, what its captures have seen, how its worker is confined.
+
+use aldaba_config::Policy;
+use aldaba_config::Receive;
+
+use super::{DoctorArgs, Finding, Grade, process, unit};
+use crate::control::{self, Answer, ControlError, Interface, Request, Status};
+use crate::site::command;
+use crate::surroundings::Surroundings;
+
+/// States in which somebody is shut out, or a door stands open.
+const GRAVE: [&str; 4] = ["cannot-close", "worker", "firewall", "replay-store"];
+
+/// So few may have come before the worker was there.
+const BEFORE_THE_WORKER: u64 = 20;
+
+pub(super) fn look(args: &DoctorArgs, policy: &Policy, surroundings: &Surroundings) -> Vec<Finding> {
+    let socket = args.ask.socket(surroundings);
+    match control::ask(&socket, &Request::Status) {
+        Ok(Answer::Status(status)) => {
+            let mut findings = vec![answers(&socket.display().to_string(), &status)];
+            findings.extend(packets(&status, policy));
+            findings.extend(worker(&status));
+            findings.extend(unit::look(status.pid));
+            findings
+        }
+        Ok(_) => vec![Finding::doubtful("daemon", "the daemon answered something else", "look at its log")],
+        Err(ControlError::NoDaemon { .. }) => vec![Finding::doubtful(
+            "daemon",
+            format!("no daemon answers at {}: nobody who knocks gets in", socket.display()),
+            format!("start it: {}", command(&args.ask.config, "run")),
+        )],
+        Err(error) => {
+            let text = error.to_string();
+            let (seen, help) = text.split_once("\n  help: ").unwrap_or((&text, "look at its log"));
+            vec![Finding::doubtful("daemon", seen, help)]
+        }
+    }
+}
+
+fn answers(socket: &str, status: &Status) -> Finding {
+    let mut wrong: Vec<&str> = status.degraded.iter().map(|state| state.what.as_str()).collect();
+    wrong.dedup();
+    if wrong.is_empty() {
+        return Finding::good("daemon", format!("a daemon answers at {socket}, and all is well with it"));
+    }
+    let grave = wrong.iter().any(|what| GRAVE.contains(what));
+    let seen = format!("the daemon at {socket} says that something does not work: {}", wrong.join(", "));
+    let help = "aldabad status: each with its next step".to_owned();
+    Finding {
+        grade: if grave { Grade::Bad } else { Grade::Doubtful },
+        about: "daemon",
+        seen,
+        help: Some(help),
+    }
+}
+
+/// Whether packets arrive where they are looked for.
+fn packets(status: &Status, policy: &Policy) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = status.interfaces.iter().filter_map(seen_on).collect();
+    let handed_over: u64 = status.interfaces.iter().map(handed_over).sum();
+    let listens = policy.spa.as_ref().is_some_and(|spa| spa.receive == Receive::Listen);
+    // The kernel counts from the daemon's start, the worker from its own.
+    let comparable = status.worker.restarts == 0 && !listens;
+    if let Some(packets) = status.packets.as_ref().filter(|_| comparable)
+        && packets.frames == 0
+        && handed_over >= BEFORE_THE_WORKER
+    {
+        let seen =
+            format!("the kernel has handed over {handed_over} packets, and the worker has looked at none");
+        findings.push(Finding::bad("packets", seen, "restart the daemon; open doors stay as `on-exit` says"));
+    }
+    findings
+}
+
+const fn handed_over(interface: &Interface) -> u64 {
+    match (interface.packets, interface.drops) {
+        (Some(packets), Some(drops)) => packets.saturating_sub(drops),
+        _ => 0,
+    }
+}
+
+fn seen_on(interface: &Interface) -> Option<Finding> {
+    let (name, packets, drops) = (&interface.name, interface.packets?, interface.drops?);
+    if drops > 0 {
+        let seen = format!(
+            "{name}: of {packets} packets that passed the filter the kernel dropped {drops}, because the worker did not keep up"
+        );
+        return Some(Finding::doubtful(
+            "packets",
+            seen,
+            "a flood: who was shut out knocks again; aldabad status",
+        ));
+    }
+    if packets == 0 {
+        let seen = format!("{name}: no packet that could be a knock has come there yet");
+        let help = "knock from outside and look again: if it stays so, something before this host drops it";
+        return Some(Finding { help: Some(help.to_owned()), ..Finding::good("packets", seen) });
+    }
+    Some(Finding::good("packets", format!("{name}: {packets} packets passed the filter, none was dropped")))
+}
+
+/// Whether what looks at packets can do nothing else.
+fn worker(status: &Status) -> Option<Finding> {
+    let pid = status.worker.pid?;
+    let Some(process) = process::look(pid).filter(|process| process.parent == status.pid) else {
+        let help = "run it as root, and where the daemon runs: not in another container";
+        return Some(Finding::doubtful("worker", format!("process {pid} is not to be seen from here"), help));
+    };
+    let monitor = process::look(status.pid).map(|monitor| monitor.user);
+    let same_user = monitor == Some(process.user);
+    Some(process::finding(pid, &process, same_user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::InterfaceState;
+
+    fn interface(packets: u64, drops: u64) -> Interface {
+        let (name, capture) = ("srv0".to_owned(), "ring".to_owned());
+        let (packets, drops) = (Some(packets), Some(drops));
+        Interface { name, state: InterfaceState::Found, capture, packets, drops }
+    }
+
+    #[test]
+    fn what_the_captures_have_seen_is_told_with_its_next_step() {
+        let told = |packets, drops| seen_on(&interface(packets, drops)).expect("it counts");
+        assert_eq!(told(7, 0).grade, Grade::Good);
+        let none = told(0, 0);
+        assert!(none.grade == Grade::Good && none.help.is_some_and(|help| help.contains("look again")));
+        let lost = told(50, 10);
+        assert!(lost.grade == Grade::Doubtful && lost.seen.contains("of 50 packets"), "{lost:?}");
+        let pnet = Interface { packets: None, drops: None, ..interface(0, 0) };
+        assert_eq!(seen_on(&pnet), None, "not counted");
+    }
+}
