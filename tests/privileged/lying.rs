@@ -1,13 +1,16 @@
 //! A worker that lies (spec/ipc.md, "Rules"): this very program, started by the monitor as its worker, has the channel to itself
-//! and asks for all it may not have. The monitor is the real one, on a host of its own with the real firewall.
+//! and asks for all it may not have; or it stands in the way of what the administrator wants. The monitor is the real one, on a
+//! host of its own with the real firewall.
 //!
 //! No test harness: the monitor starts its worker from its own program, so this is both, and the test.
+#![expect(clippy::disallowed_methods, reason = "asks a real daemon")]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use aldaba_gate::spa::{KnockId, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
@@ -15,10 +18,12 @@ use aldaba_spa::{KeyKind, SecretKey, text};
 use aldaba_sys::channel::{Channel, Received, Sent};
 use aldaba_sys::poll::{self, Interest};
 use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER};
-use aldaba_tests::{Hosts, Program, cannot_run};
+use aldaba_tests::program::binary;
+use aldaba_tests::{Hosts, Program, cannot_run, until};
 use aldabad::ipc::{FromWorker, Place, ToWorker};
 use aldabad::role::Role;
 use aldabad::worker::Confined;
+use rustix::process::Signal;
 
 const CONFIG: &str = r#"
 interfaces = ["srv0"]
@@ -63,21 +68,22 @@ fn main() -> ExitCode {
         return aldabad::main_as_aldabad();
     }
     let wanted = |word: &std::ffi::OsString| !word.to_string_lossy().starts_with('-');
-    let name = "the_monitor_opens_nothing_for_a_worker_that_lies";
-    if arguments.iter().any(|word| word == "--list") {
-        println!("{name}: test");
-    } else if arguments
-        .iter()
-        .skip(1)
-        .filter(|word| wanted(word))
-        .all(|word| name.contains(&*word.to_string_lossy()))
-        && cannot_run().is_none()
-    {
-        the_monitor_opens_nothing_for_a_worker_that_lies();
-        println!("test {name} ... ok");
+    for (name, test) in TESTS {
+        let mut words = arguments.iter().skip(1).filter(|word| wanted(word));
+        if arguments.iter().any(|word| word == "--list") {
+            println!("{name}: test");
+        } else if words.all(|word| name.contains(&*word.to_string_lossy())) && cannot_run().is_none() {
+            test();
+            println!("test {name} ... ok");
+        }
     }
     ExitCode::SUCCESS
 }
+
+const TESTS: [(&str, fn()); 2] = [
+    ("the_monitor_opens_nothing_for_a_worker_that_lies", the_monitor_opens_nothing_for_a_worker_that_lies),
+    ("r23_a_worker_that_lies_holds_nothing_up", r23_a_worker_that_lies_holds_nothing_up),
+];
 
 fn key(byte: u8) -> SecretKey {
     SecretKey::new(&[byte; 32])
@@ -204,31 +210,87 @@ fn flood() -> impl Iterator<Item = FromWorker> {
     })
 }
 
-/// The worker: it keeps all the privileges its monitor has, takes every policy, and then says what it likes.
+/// The worker: it keeps all the privileges its monitor has, and says what it likes. What it does follows from the first policy
+/// it is handed: with the daemon's first one it lies, with each later one it stands in the way of the next.
 fn lie() -> ExitCode {
     let Ok(channel) = Channel::inherited() else { return ExitCode::FAILURE };
     say(&channel, &FromWorker::Ready(Confined { kept_uid: false, landlock: 0 }));
+    let mut lying = Lying { channel, first: None, captures: 0 };
     loop {
-        match channel.receive() {
-            Ok(Received::Message { bytes, .. }) => match ToWorker::decode(&bytes) {
-                Ok(ToWorker::Prepare { generation, .. }) => {
-                    say(&channel, &FromWorker::Prepared { generation });
+        match lying.channel.receive() {
+            Ok(Received::Message { bytes, .. }) => {
+                if let Ok(message) = ToWorker::decode(&bytes) {
+                    lying.handle(&message);
                 }
-                Ok(ToWorker::Commit { .. }) => {
-                    lies()
-                        .iter()
-                        .map(|(lie, _)| lie)
-                        .chain(&allowed())
-                        .for_each(|message| say(&channel, message));
-                    flood().for_each(|message| say(&channel, &message));
-                }
-                _ => {}
-            },
-            Ok(Received::Nothing) => drop(poll::wait(&[(channel.as_fd(), Interest::READ)], None)),
+            }
+            Ok(Received::Nothing) => {
+                drop(poll::wait(&[(lying.channel.as_fd(), Interest::READ)], None));
+            }
             _ => return ExitCode::SUCCESS,
         }
     }
 }
+
+struct Lying {
+    channel: Channel,
+    /// The first policy it was handed.
+    first: Option<u32>,
+    /// How many captures it was given.
+    captures: u64,
+}
+
+impl Lying {
+    fn say(&self, message: &FromWorker) {
+        say(&self.channel, message);
+    }
+
+    fn handle(&mut self, message: &ToWorker) {
+        match *message {
+            ToWorker::Ping { number } => self.say(&FromWorker::Pong { number }),
+            ToWorker::Prepare { generation, .. } => self.answer_policy(generation),
+            ToWorker::Commit { generation: 1 } => {
+                lies().iter().map(|(lie, _)| lie).chain(&allowed()).for_each(|message| self.say(message));
+                flood().for_each(|message| self.say(&message));
+            }
+            ToWorker::Capture { capture, .. } if self.first == Some(2) => {
+                self.captures += 1;
+                // This one, one that is gone, and one to come: it cannot read any of them.
+                for _ in 0..1000 {
+                    let numbers = [capture, capture.wrapping_sub(1), capture.wrapping_add(1)];
+                    for capture in numbers {
+                        self.say(&FromWorker::CaptureFailed { capture });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn answer_policy(&mut self, generation: u32) {
+        let Some(first) = self.first else {
+            self.first = Some(generation);
+            return self.say(&if generation == NOBODYS {
+                FromWorker::Unfit { generation }
+            } else {
+                FromWorker::Prepared { generation }
+            });
+        };
+        match first {
+            // Nothing at all; questions it answers.
+            1 => {}
+            // With an answer to another one; and how many captures it was given, in the only number the log shows.
+            2 => {
+                self.say(&FromWorker::Overrun { requests: self.captures });
+                self.say(&FromWorker::Unfit { generation: 2 });
+            }
+            _ if generation == NOBODYS || first < 4 => self.say(&FromWorker::Unfit { generation }),
+            _ => self.say(&FromWorker::Prepared { generation }),
+        }
+    }
+}
+
+/// The policy that no worker of ours can build.
+const NOBODYS: u32 = 5;
 
 fn say(channel: &Channel, message: &FromWorker) {
     while channel.send(&message.encode(), &[]) == Ok(Sent::Full) {
@@ -293,6 +355,23 @@ fn the_flood_is_counted(daemon: &Program) {
     println!("figure: R10 {all} lines for {sent} that a lying worker tried to write");
 }
 
+/// A daemon whose worker this program is.
+fn daemon(hosts: &Hosts, dir: &Path) -> Program {
+    let this = std::env::current_exe().expect("this program");
+    let [config, state, control] = ["aldaba.toml", "state", "control.sock"].map(|name| dir.join(name));
+    let words: [&Path; 8] = [
+        &this,
+        "run".as_ref(),
+        "--config".as_ref(),
+        &config,
+        "--state-dir".as_ref(),
+        &state,
+        "--control".as_ref(),
+        &control,
+    ];
+    Program::start(hosts, &words.map(|word| word.to_str().expect("plain")), &dir.join("output"))
+}
+
 fn the_monitor_opens_nothing_for_a_worker_that_lies() {
     let hosts = Hosts::new();
     let dir = tempfile::tempdir().expect("a folder");
@@ -300,12 +379,7 @@ fn the_monitor_opens_nothing_for_a_worker_that_lies() {
     let state = dir.path().join("state");
     drop(aldaba_sys::files::private_dir(&state).expect("a folder"));
     aldabad::monitor::make_store(&state).expect("as init makes it");
-    let this = std::env::current_exe().expect("this program");
-    let (config, output) = (dir.path().join("aldaba.toml"), dir.path().join("output"));
-    let words =
-        [this.as_path(), "run".as_ref(), "--config".as_ref(), &config, "--state-dir".as_ref(), &state];
-    let words = words.map(|word| word.to_str().expect("plain"));
-    let daemon = Program::start(&hosts, &words, &output);
+    let daemon = daemon(&hosts, dir.path());
     let lies = lies();
     let refused = lies.len() + 1;
     daemon.wait_until("every lie is refused", |said| whys(said).len() == refused);
@@ -323,4 +397,97 @@ fn the_monitor_opens_nothing_for_a_worker_that_lies() {
     assert!(!said.contains("closed ") && !said.contains("worker-ended"), "{said}");
     let table = hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
     assert_eq!(table.matches("expires").count(), 8, "{table}");
+}
+
+/// A policy with this many doors, and what says which it is.
+fn policy(doors: usize) -> String {
+    let door = |number| {
+        format!("[[door]]\nname = \"d{number}\"\nsequence = \"{number}000,7000\"\nports = [\"2222/tcp\"]\n")
+    };
+    format!("interfaces = [\"srv0\"]\n{}", (1..=doors).map(door).collect::<String>())
+}
+
+/// Reloads come into force, or are refused, whatever the worker does; and captures that it says it cannot read are not opened
+/// without end.
+fn r23_a_worker_that_lies_holds_nothing_up() {
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    let set = |doors| std::fs::write(dir.path().join("aldaba.toml"), policy(doors)).expect("written");
+    set(1);
+    let daemon = daemon(&hosts, dir.path());
+    daemon.wait_for("started version=");
+    let reload = |doors| {
+        set(doors);
+        daemon.signal(Signal::HUP);
+    };
+    let serving = |workers: usize| {
+        let what = format!("worker {workers} serves");
+        daemon.wait_until(&what, |said| said.matches("worker-started pid=").count() == workers);
+    };
+    let ended = |how: &str| daemon.said().matches(&format!("worker-ended {how} ")).count();
+    // It passes the policy over, and is asked within five seconds whether it lives.
+    reload(2);
+    assert!(until(Duration::from_secs(8), || daemon.said().contains("reloaded doors=2")).is_some());
+    assert_eq!(ended("why=lost"), 1, "{}", daemon.said());
+    // The next one cannot read what it is given.
+    let stopped = "degraded what=capture error=\"srv0: reading it has stopped";
+    daemon.wait_for(&format!("{stopped} 3 times; opened anew in 2s"));
+    let status = asked(dir.path(), &["status"]);
+    assert!(status.contains("srv0") && status.contains("reading it has stopped 3 times"), "{status}");
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("they are").count();
+    let before = descriptors();
+    // It answers with a policy that nobody asked it about.
+    reload(3);
+    daemon.wait_for("reloaded doors=3");
+    daemon.wait_for("requests-lost requests=3");
+    assert_eq!((ended("why=lost"), daemon.said().matches(stopped).count()), (2, 2), "{}", daemon.said());
+    // It says that it cannot build the policy; one that has seen no packet can.
+    serving(3);
+    reload(4);
+    daemon.wait_for("reloaded doors=4");
+    assert_eq!((ended("why=refuses"), ended("why=lost")), (1, 2), "{}", daemon.said());
+    // Nor can that one: then it is so.
+    serving(4);
+    reload(5);
+    daemon.wait_for("reload-refused errors=1");
+    daemon.wait_for("the worker could not build this policy");
+    serving(5);
+    assert_eq!((ended("why=refuses"), ended("why=lost")), (2, 2), "{}", daemon.said());
+    let said = daemon.said();
+    assert!(!said.contains("reloaded doors=5") && descriptors() <= before + 1, "{said}");
+    // The policy before is in force, and the next one comes.
+    reload(6);
+    daemon.wait_for("reloaded doors=6");
+    println!("figure: R23 a worker that lies held no reload up, and got 3 captures while it could read none");
+    a_policy_under_way_outlives_a_worker_that_is_replaced();
+}
+
+/// With pnet every change of the interfaces needs a new worker: what the one before was asked comes into force with that.
+fn a_policy_under_way_outlives_a_worker_that_is_replaced() {
+    let hosts = Hosts::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    let set = |doors| {
+        let text = format!(
+            "capture = \"pnet\"
+{}",
+            policy(doors)
+        );
+        std::fs::write(dir.path().join("aldaba.toml"), text).expect("written");
+    };
+    set(1);
+    let daemon = daemon(&hosts, dir.path());
+    daemon.wait_for("started version=");
+    set(2);
+    daemon.signal(Signal::HUP);
+    hosts.unplug();
+    let in_force = until(Duration::from_secs(2), || daemon.said().contains("reloaded doors=2"));
+    assert!(in_force.is_some(), "{}", daemon.said());
+    daemon.wait_for("interface-gone name=srv0");
+    assert_eq!(daemon.said().matches("worker-ended").count(), 0, "it was replaced: {}", daemon.said());
+}
+
+fn asked(dir: &Path, words: &[&str]) -> String {
+    let output =
+        Command::new(binary("aldabad")).args(words).arg("--control").arg(dir.join("control.sock")).output();
+    String::from_utf8_lossy(&output.expect("it starts").stdout).into_owned()
 }

@@ -14,9 +14,11 @@ mod hands;
 mod health;
 mod history;
 mod limits;
+mod owed;
 mod policy;
 mod programs;
 mod pulse;
+mod recovery;
 mod reload;
 mod requests;
 mod service;
@@ -231,6 +233,7 @@ impl Monitor {
             self.surveys.poll_timeout(),
             self.hands.poll_timeout(),
             self.captures.poll_timeout(),
+            self.captures.reopen_timeout(),
             self.trials.poll_timeout(),
             self.retry,
         ];
@@ -245,6 +248,9 @@ impl Monitor {
         self.handle_surveys_timeout(now);
         if self.captures.poll_timeout().is_none_or(|due| due <= now) {
             self.look_for_drops(now);
+        }
+        if self.captures.handle_reopen_timeout(now) {
+            self.follow_links(now);
         }
         self.handle_control_timeout(now);
         self.handle_truth_timeout(now);

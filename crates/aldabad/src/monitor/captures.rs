@@ -12,6 +12,7 @@ use aldaba_sys::filter::{FilterSpec, PortSet};
 use aldaba_sys::pnet_capture::PreparedSocket;
 
 use super::drops::Drops;
+use super::recovery::Recovery;
 use super::workers::{PnetSocket, Workers};
 use crate::control::{Interface, InterfaceState};
 use crate::ipc::{CaptureOn, ToWorker};
@@ -31,6 +32,8 @@ pub(super) struct Captures {
     next: u32,
     /// Captures that could not be opened, and why.
     failed: BTreeMap<CaptureKey, String>,
+    /// Captures that the worker could not read any more.
+    recoveries: BTreeMap<CaptureKey, Recovery>,
     drops: Drops,
 }
 
@@ -64,6 +67,19 @@ pub(super) struct Changes {
     pub needs_new_worker: bool,
 }
 
+/// What becomes of a capture that the worker cannot read any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// There is none of that number, or no longer.
+    Unknown,
+    /// It is opened anew now.
+    Now,
+    /// It is opened anew after a while; in words.
+    Later(String),
+    /// A worker binds it at its start.
+    OfWorker,
+}
+
 impl Captures {
     /// No capture yet.
     pub(super) fn new(watch: Watch, kind: Capture, needs: &Needs) -> Self {
@@ -77,6 +93,7 @@ impl Captures {
             prepared: BTreeMap::new(),
             next: 0,
             failed: BTreeMap::new(),
+            recoveries: BTreeMap::new(),
             drops: Drops::default(),
         }
     }
@@ -148,6 +165,7 @@ impl Captures {
         };
         let old: Vec<CaptureKey> = self.rings.keys().filter(|key| !wanted.contains(key)).copied().collect();
         self.failed.retain(|key, _| wanted.contains(key));
+        self.recoveries.retain(|key, _| wanted.contains(key));
         for key in old {
             if let Some(capture) = self.retire(key) {
                 workers.tell(&ToWorker::CaptureGone { capture }, &[]);
@@ -155,6 +173,7 @@ impl Captures {
         }
         for key in wanted {
             if !self.rings.contains_key(&key)
+                && self.recoveries.get(&key).is_none_or(|recovery| recovery.poll_timeout().is_none())
                 && let Err(error) = self.open_ring(key, workers)
             {
                 changes.failed.push((self.name_of(key), error));
@@ -210,17 +229,26 @@ impl Captures {
         }
     }
 
-    /// What a new worker gets at its start for pnet to bind. Sockets are bound once: fresh ones.
-    pub(super) fn for_pnet(&mut self) -> Vec<PnetSocket> {
-        let mut sockets = Vec::new();
-        for (index, prepared) in &mut self.prepared {
-            let Ok(fresh) = PreparedSocket::open(*index, &self.filter) else { continue };
-            if let Ok(fd) = fresh.try_clone() {
-                sockets.push((fresh.link(), *index, fd));
-                *prepared = fresh;
+    /// What a new worker gets at its start for pnet to bind. Sockets are bound once: fresh ones. Those that could not be had
+    /// come back by name.
+    pub(super) fn for_pnet(&mut self) -> (Vec<PnetSocket>, Changes) {
+        let (mut sockets, mut changes) = (Vec::new(), Changes::default());
+        for index in self.prepared.keys().copied().collect::<Vec<_>>() {
+            let fresh = PreparedSocket::open(index, &self.filter);
+            match fresh.and_then(|fresh| Ok((fresh.try_clone()?, fresh))) {
+                Ok((fd, fresh)) => {
+                    sockets.push((fresh.link(), index, fd));
+                    self.prepared.insert(index, fresh);
+                }
+                Err(error) => {
+                    let key = CaptureKey::Interface(index);
+                    self.prepared.remove(&index);
+                    self.failed.insert(key, error.to_string());
+                    changes.failed.push((self.name_of(key), error.to_string()));
+                }
             }
         }
-        sockets
+        (sockets, changes)
     }
 
     /// Tells a new worker everything. It gets rings of its own: where in the old ones the worker before it had come to,
@@ -232,6 +260,7 @@ impl Captures {
         for key in self.rings.keys().copied().collect::<Vec<_>>() {
             self.retire(key);
         }
+        self.recoveries.clear();
         let mut changes = Changes::default();
         if self.kind == Capture::Ring {
             self.follow_with_rings(workers, &mut changes);
@@ -239,12 +268,36 @@ impl Captures {
         changes
     }
 
-    /// Opens a capture anew that stopped for good.
-    pub(super) fn reopen(&mut self, capture: u32, workers: &mut Workers) -> Option<String> {
-        let key = *self.rings.iter().find(|(_, ring)| ring.capture == capture)?.0;
+    /// The worker says that it cannot read a capture any more: it is closed, and opened anew by [`Captures::follow`].
+    pub(super) fn stopped(&mut self, now: Duration, capture: u32, workers: &mut Workers) -> Stopped {
+        let ring = self.rings.iter().find(|(_, ring)| ring.capture == capture);
+        let Some(key) = ring.map(|(key, _)| *key) else {
+            return if self.prepared.is_empty() { Stopped::Unknown } else { Stopped::OfWorker };
+        };
         self.retire(key);
         workers.tell(&ToWorker::CaptureGone { capture }, &[]);
-        self.open_ring(key, workers).err()
+        let recovery = self.recoveries.entry(key).or_default();
+        let pause = recovery.stopped(now);
+        if pause.is_zero() {
+            return Stopped::Now;
+        }
+        let again = crate::wording::short(pause);
+        let error = format!("reading it has stopped {} times; opened anew in {again}", recovery.stops());
+        let told = format!("{}: {error}", self.name_of(key));
+        self.failed.insert(key, error);
+        Stopped::Later(told)
+    }
+
+    /// When a capture that stopped is to be opened anew.
+    pub(super) fn reopen_timeout(&self) -> Option<Duration> {
+        self.recoveries.values().filter_map(Recovery::poll_timeout).min()
+    }
+
+    /// Whether it is time for one: [`Captures::follow`] opens it.
+    pub(super) fn handle_reopen_timeout(&mut self, now: Duration) -> bool {
+        let due: Vec<bool> =
+            self.recoveries.values_mut().map(|recovery| recovery.handle_timeout(now)).collect();
+        due.contains(&true)
     }
 
     /// Reads the kernel's counters.

@@ -48,8 +48,10 @@ pub(super) struct InForce {
     source: Source,
     overrides: Overrides,
     current: Version,
-    /// Names of the doors of the policy before, for requests that were under way.
-    before: Vec<String>,
+    /// The number of the policy that was in force before, and its doors' names, for requests that were under way.
+    before: (u32, Vec<String>),
+    /// The number of the latest policy, whatever became of it: none is given twice.
+    latest: u32,
     candidate: Option<Version>,
     /// What a policy on trial came after, to go back to.
     fallback: Fallback,
@@ -129,8 +131,10 @@ fn written(rules: &Rules, door: DoorId, knock: u8) -> Option<&Sequence> {
 impl InForce {
     /// The first policy of a daemon.
     pub(super) fn new(source: Source, read: Read, overrides: Overrides) -> io::Result<Self> {
-        let current = Version::new(1, read, &overrides)?;
-        Ok(Self { source, overrides, current, before: Vec::new(), candidate: None, fallback: Fallback::None })
+        let latest = 1;
+        let current = Version::new(latest, read, &overrides)?;
+        let before = (latest, Vec::new());
+        Ok(Self { source, overrides, current, before, latest, candidate: None, fallback: Fallback::None })
     }
 
     /// The policy in force.
@@ -169,9 +173,14 @@ impl InForce {
 
     /// Takes a new policy as the candidate, in place of one that waits.
     pub(super) fn propose(&mut self, read: Read) -> io::Result<&Version> {
-        let last = self.candidate.as_ref().unwrap_or(&self.current).generation;
-        let version = Version::new(last.wrapping_add(1), read, &self.overrides)?;
+        let generation = self.next_generation();
+        let version = Version::new(generation, read, &self.overrides)?;
         Ok(self.candidate.insert(version))
+    }
+
+    const fn next_generation(&mut self) -> u32 {
+        self.latest = self.latest.wrapping_add(1);
+        self.latest
     }
 
     /// The same for one on trial: what is in force when it comes is kept, to go back to.
@@ -189,8 +198,7 @@ impl InForce {
             // What cannot be read any more might be used twice.
             version.one_time.iter_mut().for_each(OneTimeFile::give_up);
         }
-        let last = self.candidate.as_ref().unwrap_or(&self.current).generation;
-        version.generation = last.wrapping_add(1);
+        version.generation = self.next_generation();
         Some(self.candidate.insert(*version).generation)
     }
 
@@ -204,7 +212,7 @@ impl InForce {
         let Some(candidate) = self.candidate.take_if(|candidate| candidate.generation == generation) else {
             return false;
         };
-        self.before = self.current.names();
+        self.before = (self.current.generation, self.current.names());
         let last = std::mem::replace(&mut self.current, candidate);
         if matches!(self.fallback, Fallback::At(at) if at == generation) {
             self.fallback = Fallback::Held(Box::new(last));
@@ -222,17 +230,15 @@ impl InForce {
         self.candidate.take_if(|candidate| candidate.generation == generation).is_some()
     }
 
-    /// The door a message of the worker means, in today's numbers: of this policy, or of the one before by name.
+    /// The door a message of the worker means, in today's numbers: of this policy, or of the one in force before by name.
     pub(super) fn door(&self, place: Place) -> Option<DoorId> {
-        let generation = self.current.generation;
-        if place.generation == generation {
-            let index = usize::try_from(place.door.0).ok()?;
+        let index = usize::try_from(place.door.0).ok()?;
+        if place.generation == self.current.generation {
             return (index < self.current.policy.gate.doors.len()).then_some(place.door);
         }
-        if place.generation != generation.wrapping_sub(1) {
-            return None;
-        }
-        self.current.find(self.before.get(usize::try_from(place.door.0).ok()?)?)
+        let (generation, names) = &self.before;
+        let name = names.get(index).filter(|_| place.generation == *generation)?;
+        self.current.find(name)
     }
 
     /// A door's name.

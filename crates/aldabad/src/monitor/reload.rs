@@ -126,14 +126,16 @@ impl Monitor {
         if self.workers.is_serving() {
             let Some(candidate) = self.policy.candidate() else { return };
             let (generation, sealed) = (candidate.generation, candidate.sealed.try_clone());
-            self.prepare_worker(generation, sealed);
+            if let Err(error) = self.prepare_worker(generation, sealed) {
+                self.candidate_refused(now, generation, format!("{error}\n"));
+            }
         } else if self.policy.switch_now() {
             self.put_into_force(now);
         }
     }
 
     /// Hands the bytes of a policy to the worker.
-    pub(super) fn prepare_worker(&mut self, generation: u32, sealed: io::Result<OwnedFd>) {
+    pub(super) fn prepare_worker(&mut self, generation: u32, sealed: io::Result<OwnedFd>) -> io::Result<()> {
         let message = ToWorker::Prepare {
             generation,
             keep_attempts: self.style() == Style::Native,
@@ -145,10 +147,12 @@ impl Monitor {
             Ok(sealed) => {
                 self.health.clear("policy");
                 self.workers.tell(&message, &[sealed.as_fd()]);
+                Ok(())
             }
             Err(error) => {
                 self.health.note(clock::boottime(), "policy", &error.to_string());
                 self.speech.tell(Level::Error, format!("degraded what=policy error={error}"));
+                Err(error)
             }
         }
     }
@@ -156,35 +160,55 @@ impl Monitor {
     /// The worker has built a policy: both switch.
     pub(super) fn worker_prepared(&mut self, now: Duration, generation: u32) {
         if generation == self.policy.current().generation {
-            // Said again it would begin everything anew, as often as a worker that lies likes.
+            self.serve(now, generation);
+        } else if self.policy.switch(generation) {
             if self.workers.is_serving() {
-                self.end_worker(now);
+                self.workers.tell(&ToWorker::Commit { generation }, &[]);
+                self.tell_one_time_of_fallback();
             } else {
                 self.serve(now, generation);
             }
-        } else if self.policy.switch(generation) {
-            self.workers.tell(&ToWorker::Commit { generation }, &[]);
-            self.tell_one_time_of_fallback();
             self.put_into_force(now);
-        } else if !self.workers.is_serving() {
-            // A reload came while a new worker was at the policy before.
-            self.prepare_worker_again();
+        } else {
+            self.answers_an_old_one(now);
+        }
+    }
+
+    /// A reload came while it was at the policy before.
+    fn answers_an_old_one(&mut self, now: Duration) {
+        if !self.workers.is_serving() {
+            self.prepare_worker_again(now);
         }
     }
 
     /// The worker cannot build what the monitor could.
     pub(super) fn worker_refuses(&mut self, now: Duration, generation: u32) {
-        if self.is_rolling_back_to(generation) {
-            self.force_roll_back(now);
-        } else if self.policy.refuse(generation) {
-            let refused = self.reload_refused(1, "the worker could not build this policy\n".to_owned());
-            self.trial_refused(now, generation, &refused);
-            let answer = Answer::ReloadRefused(refused);
-            for waiting in self.reloading.extract_if(.., |waiting| waiting.generation <= generation) {
-                self.control.answer(now, waiting.client, &answer);
-            }
+        let is_offered = self.policy.candidate().is_some_and(|candidate| candidate.generation == generation);
+        if is_offered && self.workers.is_serving() && !self.is_rolling_back_to(generation) {
+            // Somebody may have taken it over, who likes the old policy better: one that has seen no packet has the last word.
+            self.workers.replace(now);
+            self.say_worker_ended(now, "why=refuses");
+        } else if is_offered {
+            self.candidate_refused(now, generation, "the worker could not build this policy\n".to_owned());
+            self.answers_an_old_one(now);
+        } else if generation == self.policy.current().generation {
+            self.end_worker(now);
         } else {
-            self.workers.end(now);
+            self.answers_an_old_one(now);
+        }
+    }
+
+    /// A policy that was offered does not come into force, but for the one before a trial: that one has to.
+    fn candidate_refused(&mut self, now: Duration, generation: u32, report: String) {
+        if self.is_rolling_back_to(generation) {
+            return self.force_roll_back(now);
+        }
+        self.policy.refuse(generation);
+        let refused = self.reload_refused(1, report);
+        self.trial_refused(now, generation, &refused);
+        let answer = Answer::ReloadRefused(refused);
+        for waiting in self.reloading.extract_if(.., |waiting| waiting.generation <= generation) {
+            self.control.answer(now, waiting.client, &answer);
         }
     }
 

@@ -8,6 +8,7 @@ use aldaba_runner::Ask;
 
 use super::Monitor;
 use super::admission::Told;
+use super::captures::Stopped;
 use super::history::{Seen, SeenWhat};
 use super::limits::Kind;
 use super::workers::Heard;
@@ -36,8 +37,13 @@ impl Monitor {
     fn handle_message(&mut self, now: Duration, message: FromWorker) {
         match message {
             FromWorker::Ready(confined) => self.worker_ready(now, confined),
-            FromWorker::Prepared { generation } => self.worker_prepared(now, generation),
-            FromWorker::Unfit { generation } => self.worker_refuses(now, generation),
+            FromWorker::Prepared { generation } if self.workers.answers(generation) => {
+                self.worker_prepared(now, generation);
+            }
+            FromWorker::Unfit { generation } if self.workers.answers(generation) => {
+                self.worker_refuses(now, generation);
+            }
+            FromWorker::Prepared { .. } | FromWorker::Unfit { .. } => self.end_worker(now),
             FromWorker::Request { place, action, source } => self.handle_request(now, place, action, source),
             FromWorker::Stage { place, stage, source } => self.handle_step(now, place, stage, source, false),
             FromWorker::Expired { place, stage, source } => self.handle_step(now, place, stage, source, true),
@@ -61,6 +67,8 @@ impl Monitor {
                 let what = SeenWhat::Refused(refusal);
                 self.handle_recalled(query, Seen { at, from, id: Some(id), device, again, what });
             }
+            // Or a reload would wait for it for ever.
+            FromWorker::Pong { .. } if self.workers.owes_another_answer() => self.end_worker(now),
             FromWorker::Pong { number } => self.pulse.answer(number),
             FromWorker::Counted { query, page, values } => self.handle_counted(now, query, page, &values),
             FromWorker::RecallEnd { query, seen } => self.handle_recall_end(now, query, &seen),
@@ -70,13 +78,21 @@ impl Monitor {
             | FromWorker::ShutOut { .. } => {
                 self.handle_spa(now, &message);
             }
-            FromWorker::CaptureFailed { capture } => {
-                if let Some(error) = self.captures.reopen(capture, &mut self.workers) {
-                    let line = format!("degraded what=capture error={}", wording::quoted(&error));
-                    self.report(now, Level::Warning, line);
-                    self.try_again(now);
-                }
+            FromWorker::CaptureFailed { capture } => self.capture_failed(now, capture),
+        }
+    }
+
+    /// The worker cannot read it any more.
+    fn capture_failed(&mut self, now: Duration, capture: u32) {
+        match self.captures.stopped(now, capture, &mut self.workers) {
+            Stopped::Unknown => {}
+            // Only a new worker can bind it.
+            Stopped::OfWorker => self.end_worker(now),
+            Stopped::Later(error) => {
+                let line = format!("degraded what=capture error={}", wording::quoted(&error));
+                self.report(now, Level::Warning, line);
             }
+            Stopped::Now => self.follow_links(now),
         }
     }
 

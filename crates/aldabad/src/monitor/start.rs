@@ -35,7 +35,7 @@ use super::status::Surveys;
 use super::trial::Trials;
 use super::truth::Truth;
 use super::why::Questions;
-use super::workers::Workers;
+use super::workers::{PnetSocket, Workers};
 use crate::face::Face;
 use crate::ipc::ToWorker;
 use crate::keeper::{Keeper, KeeperError};
@@ -193,7 +193,8 @@ impl Monitor {
         // Whoever was taken from the registry meanwhile.
         self.close_of_removed_devices(now);
         self.follow_links(now);
-        self.workers.start(now, &self.captures.for_pnet()).map_err(kernel("cannot start the worker"))?;
+        let pnet = self.captures_for_pnet(now);
+        self.workers.start(now, &pnet).map_err(kernel("cannot start the worker"))?;
         while !self.workers.is_serving() {
             self.turn();
             let late = clock::boottime().saturating_sub(now) > FIRST_WORKER;
@@ -259,27 +260,36 @@ impl Monitor {
 
     /// Starts the next worker.
     pub(super) fn start_worker(&mut self, now: Duration) {
-        let pnet = self.captures.for_pnet();
+        let pnet = self.captures_for_pnet(now);
         if let Err(error) = self.workers.start(now, &pnet) {
             self.workers.plan(now);
             self.degraded(now, "worker", &error.to_string());
         }
     }
 
+    /// What a new worker is to bind; what it cannot get is said, and tried again.
+    fn captures_for_pnet(&mut self, now: Duration) -> Vec<PnetSocket> {
+        let (sockets, changes) = self.captures.for_pnet();
+        self.say_changes(now, changes);
+        sockets
+    }
+
     /// The worker has locked itself in: it gets the policy and everything else.
     pub(super) fn worker_ready(&mut self, now: Duration, confined: Confined) {
         if self.workers.set_ready(confined) {
-            self.prepare_worker_again();
+            self.prepare_worker_again(now);
         } else {
             self.end_worker(now);
         }
     }
 
-    /// Hands the policy in force to a worker that has none.
-    pub(super) fn prepare_worker_again(&mut self) {
-        let current = self.policy.current();
-        let (generation, sealed) = (current.generation, current.sealed.try_clone());
-        self.prepare_worker(generation, sealed);
+    /// Hands a policy to a worker that has none: the one in force, or one that the worker before has refused.
+    pub(super) fn prepare_worker_again(&mut self, now: Duration) {
+        let version = self.policy.candidate().unwrap_or_else(|| self.policy.current());
+        let (generation, sealed) = (version.generation, version.sealed.try_clone());
+        if self.prepare_worker(generation, sealed).is_err() {
+            self.end_worker(now);
+        }
     }
 
     /// It has said what makes no sense in its state.
@@ -342,14 +352,18 @@ impl Monitor {
 
     /// A worker has ended; the next one is planned.
     pub(super) fn worker_ended(&mut self, now: Duration, how: &str) {
-        self.pulse.end();
-        let again = self.workers.poll_timeout().map_or(Duration::ZERO, |due| due.saturating_sub(now));
-        let line = format!("worker-ended {how} again-in={}", crate::wording::short(again));
-        self.speech.tell(Level::Error, line);
+        self.say_worker_ended(now, how);
         // A policy that was under way to it is no longer: it comes into force with the next worker.
         if self.policy.switch_now() {
             self.put_into_force(now);
         }
+    }
+
+    pub(super) fn say_worker_ended(&mut self, now: Duration, how: &str) {
+        self.pulse.end();
+        let again = self.workers.poll_timeout().map_or(Duration::ZERO, |due| due.saturating_sub(now));
+        let line = format!("worker-ended {how} again-in={}", crate::wording::short(again));
+        self.speech.tell(Level::Error, line);
     }
 
     /// Looks at the network interfaces and follows what changed.
@@ -390,8 +404,16 @@ impl Monitor {
             self.degraded(now, "capture", &format!("{name}: {error}"));
         }
         if changes.needs_new_worker && self.workers.is_living() {
-            self.workers.replace(now);
-            self.pulse.end();
+            self.replace_worker(now);
+        }
+    }
+
+    /// Ends the worker and starts the next one at once. A policy that was under way to it comes into force with that.
+    pub(super) fn replace_worker(&mut self, now: Duration) {
+        self.workers.replace(now);
+        self.pulse.end();
+        if self.policy.switch_now() {
+            self.put_into_force(now);
         }
     }
 }

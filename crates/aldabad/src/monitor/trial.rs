@@ -352,10 +352,7 @@ impl Monitor {
 
     /// The policy before comes back without the worker, which is replaced.
     pub(super) fn force_roll_back(&mut self, now: Duration) {
-        self.workers.replace(now);
-        if self.policy.switch_now() {
-            self.put_into_force(now);
-        }
+        self.replace_worker(now);
     }
 
     /// The worker knows the one-time sequences of a policy that comes back as they were when it was read.

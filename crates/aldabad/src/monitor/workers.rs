@@ -12,6 +12,7 @@ use aldaba_sys::privileges::Identity;
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{self, Program, Started, Surroundings};
 
+use super::owed::Owed;
 use crate::control;
 use crate::fault;
 use crate::ipc::{FromWorker, SIZE, ToWorker};
@@ -43,6 +44,7 @@ struct Living {
     since: Duration,
     /// Messages that wait for room in the channel.
     waiting: VecDeque<([u8; SIZE], Vec<OwnedFd>)>,
+    owed: Owed,
     /// How far it has locked itself in, once it has.
     confined: Option<Confined>,
     /// It has the policy in force and everything else.
@@ -99,6 +101,7 @@ impl Workers {
             channel: ours,
             since: now,
             waiting: VecDeque::new(),
+            owed: Owed::default(),
             confined: None,
             serving: false,
             deaf: false,
@@ -179,6 +182,11 @@ impl Workers {
     /// nobody.
     pub(super) fn tell(&mut self, message: &ToWorker, fds: &[BorrowedFd<'_>]) {
         let Some(living) = &mut self.living else { return };
+        match message {
+            ToWorker::Prepare { generation, .. } => living.owed.hand_over(*generation),
+            ToWorker::Ping { .. } => living.owed.ask(),
+            _ => {}
+        }
         let bytes = message.encode();
         if living.waiting.is_empty() {
             match living.channel.send(&bytes, fds) {
@@ -192,6 +200,16 @@ impl Workers {
             Ok(copies) if living.waiting.len() < WAITING => living.waiting.push_back((bytes, copies)),
             _ => living.deaf = true,
         }
+    }
+
+    /// It answers a policy; whether it was its turn to answer that one.
+    pub(super) fn answers(&mut self, generation: u32) -> bool {
+        self.living.as_mut().is_some_and(|living| living.owed.answer(generation))
+    }
+
+    /// Whether it owes the answer to a policy before the one to the last question.
+    pub(super) fn owes_another_answer(&self) -> bool {
+        self.living.as_ref().is_some_and(|living| living.owed.comes_first())
     }
 
     /// Sends what waits, as far as there is room.
