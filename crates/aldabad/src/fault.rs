@@ -9,9 +9,9 @@ use aldaba_runner::Part;
 mod armed;
 
 #[cfg(feature = "faults")]
-pub use armed::{VARIABLE, arm, at, pass};
+pub use armed::{SHORT_PAUSES, VARIABLE, arm, at, pass};
 #[cfg(feature = "faults")]
-pub(crate) use armed::{wish, without_wish};
+pub(crate) use armed::{pause, wish, without_wish};
 
 /// A point, named after what it stands beside. The monitor passes them, and the worker the two of the replay store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,12 @@ pub(crate) const fn at(_: Point) -> std::io::Result<()> {
 /// The process may die or hang here.
 #[cfg(not(feature = "faults"))]
 pub(crate) const fn pass(_: Point) {}
+
+/// A pause before something is tried again; of a fiftieth of its length where a test cannot wait.
+#[cfg(not(feature = "faults"))]
+pub(crate) const fn pause(pause: std::time::Duration) -> std::time::Duration {
+    pause
+}
 
 /// What a worker is told of it, as its last argument: it begins without an environment.
 #[cfg(not(feature = "faults"))]

@@ -1,13 +1,14 @@
 //! What the points do in a program built for tests: what its environment wishes.
 //!
-//! `ALDABA_FAULT=POINT=ACTION[*TIMES][,...]`: `kill` and `hang` at that point, or `fail` there, always or so many times.
+//! `ALDABA_FAULT=POINT=ACTION[*TIMES][,...]`: `kill` and `hang` at that point, or `fail` there, always or so many times;
+//! `short-pauses` among them: a new worker is not waited for as long.
 //! A worker begins without an environment and is told by its monitor. The closer heeds nothing:
 //! it is what is left when the others have died.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use aldaba_sys::clock;
@@ -20,7 +21,11 @@ use crate::role::Role;
 /// The variable of the environment.
 pub const VARIABLE: &str = "ALDABA_FAULT";
 
+/// The word among them for pauses of a fiftieth.
+pub const SHORT_PAUSES: &str = "short-pauses";
+
 static ARMED: OnceLock<Vec<Armed>> = OnceLock::new();
+static SHORTENED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug)]
 struct Armed {
@@ -85,11 +90,17 @@ pub fn arm() {
     let wish = std::env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
     let told = arguments.last().and_then(|last| told(last)).map(str::to_owned);
     let armed = wish.or(told).unwrap_or_default();
+    SHORTENED.store(armed.split(',').any(|word| word == SHORT_PAUSES), Ordering::Relaxed);
     let armed = armed
         .split(',')
-        .filter(|word| !word.is_empty())
+        .filter(|word| !word.is_empty() && *word != SHORT_PAUSES)
         .map(|word| Armed::read(word).unwrap_or_else(|| panic!("{VARIABLE}: {word:?} is no fault")));
     ARMED.get_or_init(|| armed.collect());
+}
+
+/// A pause before something is tried again; of a fiftieth of its length where a test cannot wait.
+pub(crate) fn pause(pause: Duration) -> Duration {
+    if SHORTENED.load(Ordering::Relaxed) { pause / 50 } else { pause }
 }
 
 /// What a worker is told of it, as its last argument: it begins without an environment.

@@ -263,12 +263,12 @@ impl Workers {
         // It ends with its channel; one that hangs does not.
         process::signal(living.process.pidfd.as_fd(), Kill::Kill).ok();
         let pause = self.back_off.ended(now.saturating_sub(living.since));
-        self.due = Some(now.saturating_add(pause));
+        self.due = Some(now.saturating_add(fault::pause(pause)));
     }
 
     /// One could not be started: plans the next try.
     pub(super) fn plan(&mut self, now: Duration) {
-        self.due = Some(now.saturating_add(self.back_off.failed()));
+        self.due = Some(now.saturating_add(fault::pause(self.back_off.failed())));
     }
 
     /// Ends the worker, and wants the next one at once.
