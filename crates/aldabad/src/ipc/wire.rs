@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aldaba_gate::knock::{Outcome, Protocol, Sequence, Step};
-use aldaba_gate::spa::{KnockId, Malformed as WrongField, Refusal};
+use aldaba_gate::spa::{KnockId, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 
 use super::{Malformed, Place, SIZE, Seen};
@@ -21,35 +21,6 @@ const OUTCOMES: [Outcome; 9] = [
     Outcome::Started,
     Outcome::Advanced,
     Outcome::Completed,
-];
-
-/// Refusals in the order of their numbers, from 1. [`Refusal::Clock`] carries more and has number 0.
-const REFUSALS: [Refusal; 25] = [
-    Refusal::Length,
-    Refusal::Tag,
-    Refusal::Repeated,
-    Refusal::Budget,
-    Refusal::Ephemeral,
-    Refusal::SealedKey,
-    Refusal::UnknownDevice,
-    Refusal::InvalidDevice,
-    Refusal::Forged,
-    Refusal::Malformed(WrongField::Operation),
-    Refusal::Malformed(WrongField::Flags),
-    Refusal::Malformed(WrongField::Door),
-    Refusal::Malformed(WrongField::UnusedField),
-    Refusal::Malformed(WrongField::Address),
-    Refusal::Malformed(WrongField::Padding),
-    Refusal::Old,
-    Refusal::Replay,
-    Refusal::Guard,
-    Refusal::Rate,
-    Refusal::Store,
-    Refusal::Door,
-    Refusal::Network,
-    Refusal::Relayed,
-    Refusal::Unbound,
-    Refusal::Address,
 ];
 
 pub(super) struct Writer {
@@ -130,8 +101,10 @@ impl Writer {
         if let Refusal::Clock { offset, used } = refusal {
             return self.u8(0).put(&offset.to_le_bytes()).u8(u8::from(used));
         }
-        let number =
-            (1..).zip(REFUSALS).find(|(_, known)| *known == refusal).map_or(u8::MAX, |(number, _)| number);
+        let number = (1..)
+            .zip(Refusal::PLAIN)
+            .find(|(_, known)| *known == refusal)
+            .map_or(u8::MAX, |(number, _)| number);
         self.u8(number).u64(0).u8(0)
     }
 
@@ -233,7 +206,7 @@ impl<'a> Reader<'a> {
         let used = self.bool()?;
         match number.checked_sub(1) {
             None => Ok(Refusal::Clock { offset, used }),
-            Some(index) if offset == 0 && !used => REFUSALS.get(index).copied().ok_or(Malformed),
+            Some(index) if offset == 0 && !used => Refusal::PLAIN.get(index).copied().ok_or(Malformed),
             Some(_) => Err(Malformed),
         }
     }
