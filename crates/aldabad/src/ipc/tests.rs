@@ -1,7 +1,13 @@
-use aldaba_gate::knock::Step;
+use std::net::IpAddr;
+
+use aldaba_gate::KnockAction;
+use aldaba_gate::knock::{Outcome, Protocol, Sequence, Step};
+use aldaba_gate::spa::{KnockId, Refusal};
 
 use super::*;
-use crate::counts::PAGES;
+use crate::control::About;
+use crate::counts::{PAGE, PAGES};
+use crate::worker::Confined;
 
 fn place() -> Place {
     Place { generation: 7, door: DoorId(3), knock: 1 }
