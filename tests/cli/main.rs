@@ -130,19 +130,28 @@ fn what_a_capture_would_have_opened() {
     let cut = check("cut.pcap");
     assert_eq!(cut.status.code(), Some(1));
     assert!(text(&cut.stderr).contains("cut.pcap: at byte"), "{}", text(&cut.stderr));
+}
+
+/// What does not count is told apart, and a file that cannot be read has a next step.
+#[test]
+fn what_of_a_capture_does_not_count() {
+    let folder = folder(&[("good.toml", GOOD), ("v4.toml", &format!("ipv6 = false\n{GOOD}"))]);
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("a file");
+    let syn = |frame: Frame| (Duration::ZERO, frame.flags(flag::SYN).bytes(Link::Ethernet));
+    let mut cut = pcap(ETHERNET, &[syn(Frame::tcp(CLIENT, 40_000, SERVER, 7391))]);
+    cut.truncate(cut.len() - 7);
+    write("cut.pcap", &cut);
     for (name, word) in
         [("cut.pcap", "tcpdump -U"), ("good.toml", "tcpdump -i any"), ("none.pcap", "tcpdump -i any")]
     {
-        let refused = check(name);
+        let refused = run("aldabad", folder.path(), &["check", "--pcap", name, "good.toml"]);
         let said = text(&refused.stderr);
         assert!(refused.status.code() == Some(1) && said.contains("\n  help: "), "{said}");
         assert!(said.contains(word), "{word} in {said}");
     }
-    let from_nobody =
-        Frame::tcp(Ipv4Addr::UNSPECIFIED, 40_000, SERVER, 7391).flags(flag::SYN).bytes(Link::Ethernet);
-    let v6 = Frame::tcp(CLIENT6, 40_000, SERVER6, 7391).flags(flag::SYN).bytes(Link::Ethernet);
-    write("odd.pcap", &pcap(ETHERNET, &[(Duration::ZERO, from_nobody), (Duration::ZERO, v6)]));
-    write("v4.toml", format!("ipv6 = false\n{GOOD}").as_bytes());
+    let from_nobody = syn(Frame::tcp(Ipv4Addr::UNSPECIFIED, 40_000, SERVER, 7391));
+    let v6 = syn(Frame::tcp(CLIENT6, 40_000, SERVER6, 7391));
+    write("odd.pcap", &pcap(ETHERNET, &[from_nobody, v6]));
     let said = text(&run("aldabad", folder.path(), &["check", "--pcap", "odd.pcap", "v4.toml"]).stdout);
     for part in [
         "1 from a source that nobody can have",
