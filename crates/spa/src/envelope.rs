@@ -87,7 +87,7 @@ pub(crate) fn keystream(gate: &GateKeys, rest: &[&[u8]]) -> Zeroizing<[u8; HEAD]
 
 /// The gate tag of all that stands before it, and the knock id.
 pub(crate) fn tags(gate: &GateKeys, tagged: &[u8]) -> ([u8; 16], KnockId) {
-    let mac = hmac(&gate.tag, &[tagged]);
+    let mac = gate.tag.mac(&[tagged]);
     let (tag, rest) = mac.split_first_chunk().unwrap_or((&[0; 16], &[]));
     let id = rest.first_chunk().unwrap_or(&[0; 8]);
     (*tag, KnockId(*id))

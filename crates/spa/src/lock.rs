@@ -2,7 +2,7 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::noise::{hkdf, hmac};
+use crate::noise::{Keyed, hkdf, hmac};
 use crate::{Psk, PublicKey, SUITE, SecretKey};
 
 /// The name of the node or cluster a lock is for.
@@ -57,14 +57,16 @@ impl Lock {
         ikm.push(u8::try_from(audience.len()).unwrap_or(u8::MAX));
         ikm.extend_from_slice(audience.as_bytes());
         let [tag, mask, lock_id] = hkdf(self.gate_psk.expose_secret(), &ikm);
-        GateKeys { tag: *tag, mask: *mask, lock_id: *lock_id }
+        GateKeys { tag: Keyed::new(&tag), mask: *mask, lock_id: *lock_id }
     }
 }
 
 /// What the envelope is made with: `k_tag`, `k_mask` and `lock_id`.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct GateKeys {
-    pub(crate) tag: [u8; 32],
+    /// It wipes itself.
+    #[zeroize(skip)]
+    pub(crate) tag: Keyed,
     pub(crate) mask: [u8; 32],
     pub(crate) lock_id: [u8; 32],
 }
