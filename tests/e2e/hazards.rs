@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aldaba_tests::{Hosts, Program, SmallDisk, Wire, cannot_run, degraded, until};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::Signal;
 
 struct Scene {
@@ -95,6 +97,42 @@ fn r3_a_log_without_room_says_what_it_lost() {
     assert!(lost >= 2, "{lost}");
     assert_eq!(scene.daemon.said().matches("degraded what=log").count(), 1, "said once");
     println!("figure: R3 log full: {lost} lines lost and counted, doors open all the while");
+}
+
+/// R3: standard error is a pipe that is full, and whoever reads it hangs; the lines also go to a file.
+#[test]
+fn r3_a_reader_of_the_log_that_hangs_keeps_no_door_open() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let (pipe, door) = (dir.path().join("stderr"), dir.path().join("open"));
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+    let mut reader = rustix::fs::open(&pipe, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty())
+        .map(File::from)
+        .expect("opened");
+    while reader.write(&[b'\n'; 4096]).is_ok() {}
+    let (log, door_path) = (dir.path().join("output"), door.display());
+    let config = format!(
+        "interfaces = [\"srv0\"]\n[log]\nfile = \"{}\"\n[[door]]\nname = \"web\"\nsequence = \"7000,8000,9000\"\n\
+         lease = \"1s\"\nstart = [\"/usr/bin/touch\", \"{door_path}\"]\nstop = [\"/bin/rm\", \"{door_path}\"]\n",
+        log.display()
+    );
+    let pipe = pipe.to_str().expect("text");
+    let prefix = ["sh", "-c", "exec \"$@\" 2>>\"$0\"", pipe];
+    let _daemon = Program::aldabad_within(&hosts, dir.path(), &config, &prefix);
+    hosts.knock(&[7000, 8000, 9000]);
+    assert!(until(Duration::from_secs(2), || door.exists()).is_some(), "it opens");
+    assert!(until(Duration::from_secs(3), || !door.exists()).is_some(), "and closes");
+    assert_eq!(degraded(dir.path()), ["log"]);
+    let mut text = Vec::new();
+    // Ends with an error: nothing more is there.
+    reader.read_to_end(&mut text).expect_err("nothing more is there");
+    assert_eq!(degraded(dir.path()), Vec::<String>::new(), "asked, it tries again");
+    text.clear();
+    reader.read_to_end(&mut text).expect_err("nothing more is there");
+    let text = String::from_utf8(text).expect("text");
+    assert!(text.starts_with("log-lines-lost lines="), "{text}");
 }
 
 /// R5: the interface is made anew a hundred times; a knock opens within a second of the link, and nothing grows.

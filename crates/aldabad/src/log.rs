@@ -1,16 +1,22 @@
 //! Where the daemon's lines go: a log file, syslog, standard output or error. One event, one line.
 //!
-//! A log that cannot be written is no reason to stop: doors must still close. What is lost is counted.
+//! A log that cannot be written, or that nobody reads, is no reason to stop: doors must still close. What is lost is counted.
+
+mod outlet;
+mod syslog;
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use aldaba_sys::{files, syslog};
+use aldaba_sys::{files, stream};
 use jiff::ZonedDateTime;
 
 use crate::fault::{self, Point};
 use crate::wording;
+use outlet::Outlet;
+use syslog::Syslog;
 
 /// knockd's limit for one message; longer ones are cut.
 const LONGEST: usize = 1023;
@@ -48,7 +54,8 @@ pub enum Form {
 pub struct Log {
     form: Form,
     file: Option<(PathBuf, File)>,
-    syslog: bool,
+    outlet: Outlet,
+    syslog: Option<Syslog>,
     lost: u64,
     /// Lines that are missing in the file since something could last be written there.
     missing: u64,
@@ -61,22 +68,21 @@ pub struct Log {
 impl Log {
     /// A log that writes to standard error only (native), or nowhere yet (knockd).
     #[must_use]
-    pub const fn new(form: Form) -> Self {
-        Self { form, file: None, syslog: false, lost: 0, missing: 0, trouble: None, torn: false }
+    pub fn new(form: Form) -> Self {
+        let outlet = Outlet::default();
+        Self { form, file: None, outlet, syslog: None, lost: 0, missing: 0, trouble: None, torn: false }
     }
 
     /// Switches syslog on; it stays on until the end.
     pub fn use_syslog(&mut self) {
-        if !self.syslog {
-            syslog::open(if matches!(self.form, Form::Knockd { .. }) { c"knockd" } else { c"aldabad" });
-            self.syslog = true;
-        }
+        let ident = if matches!(self.form, Form::Knockd { .. }) { "knockd" } else { "aldabad" };
+        self.syslog.get_or_insert_with(|| Syslog::open(ident));
     }
 
     /// Whether syslog is on.
     #[must_use]
     pub const fn uses_syslog(&self) -> bool {
-        self.syslog
+        self.syslog.is_some()
     }
 
     /// Appends to this file from now on; the old one is closed only if the new one opens.
@@ -115,9 +121,12 @@ impl Log {
 
     /// Says a line to syslog only, if that is on.
     pub fn say_to_syslog(&mut self, message: &str) {
-        if self.syslog {
-            syslog::send(&printable(message));
-        }
+        self.send_to_syslog(&printable(message));
+    }
+
+    fn send_to_syslog(&mut self, text: &str) {
+        let sent = self.syslog.as_mut().map_or(Ok(()), |syslog| syslog.send(text));
+        self.count(&sent);
     }
 
     /// Lines that could not be written.
@@ -126,12 +135,18 @@ impl Log {
         self.lost
     }
 
-    /// Why lines are missing in the file, if they are. It is tried once more: whoever asks wants to know how it is now.
+    /// Why lines are missing in the file or on standard error, if they are. It is tried once more: whoever asks wants to know how it is
+    /// now.
     pub fn trouble(&mut self) -> Option<&str> {
         if self.missing > 0 {
             self.catch_up();
         }
-        self.trouble.as_deref()
+        let head = match self.form {
+            Form::Native { journal } => head(Level::Warning, journal),
+            Form::Knockd { .. } => String::new(),
+        };
+        let outlet = self.outlet.trouble(&head);
+        self.trouble.as_deref().or(outlet)
     }
 
     fn write(&mut self, level: Level, message: &str, blank: bool) {
@@ -147,23 +162,20 @@ impl Log {
         if self.file.is_some() {
             self.write_file(text, "");
         }
-        if self.syslog {
-            syslog::send(text);
-        }
+        self.send_to_syslog(text);
     }
 
     fn knockd(&mut self, text: &str, blank: bool, echo: bool) {
         let text = cut(text);
         let end = if blank { "\n" } else { "" };
         if echo {
-            self.count(&io::stdout().write_all(format!("{text}\n").as_bytes()));
+            let line = format!("{text}\n");
+            self.count(&stream::write_at_once(io::stdout().as_fd(), line.as_bytes()));
         }
         if self.file.is_some() {
             self.write_file(text, end);
         }
-        if self.syslog {
-            syslog::send(&format!("{text}{end}"));
-        }
+        self.send_to_syslog(&format!("{text}{end}"));
     }
 
     /// A file that cannot be written (a full disk) is told of where lines still arrive, once until it can be; then the number
@@ -219,14 +231,13 @@ impl Log {
         if let Form::Native { journal } = self.form {
             self.say_to_stderr(level, text, journal);
         }
-        if self.syslog {
-            syslog::send(text);
-        }
+        self.send_to_syslog(text);
     }
 
     fn say_to_stderr(&mut self, level: Level, text: &str, journal: bool) {
-        let line = if journal { format!("<{}>{text}\n", level as u8) } else { format!("{text}\n") };
-        self.count(&io::stderr().write_all(line.as_bytes()));
+        if !self.outlet.say(&head(level, journal), text) {
+            self.lost = self.lost.saturating_add(1);
+        }
     }
 
     fn count(&mut self, written: &io::Result<()>) {
@@ -234,6 +245,11 @@ impl Log {
             self.lost = self.lost.saturating_add(1);
         }
     }
+}
+
+/// What journald reads the level from, where it listens.
+fn head(level: Level, journal: bool) -> String {
+    if journal { format!("<{}>", level as u8) } else { String::new() }
 }
 
 /// A line on standard output. Nobody reads any more: no reason to stop.

@@ -25,4 +25,4 @@ pub mod route;
 pub mod sandbox;
 pub mod signals;
 pub mod spawn;
-pub mod syslog;
+pub mod stream;
