@@ -73,8 +73,10 @@ impl Leases {
     /// What the monitor would do, with a kernel that is done at once.
     fn perform(&mut self) {
         while let Some(effect) = self.runner.poll_effect() {
-            if let Effect::SetElement { lease, .. } | Effect::DeleteElement { lease, .. } = effect {
-                self.runner.element_done(self.now, lease);
+            if let Effect::Elements(changes) = effect {
+                for change in changes {
+                    self.runner.element_done(self.now, change.lease);
+                }
             }
         }
     }

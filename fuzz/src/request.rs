@@ -11,7 +11,7 @@ use std::time::Duration;
 use aldaba_gate::KnockAction;
 use aldaba_gate::knock::{Protocol, Sequence, Step};
 use aldaba_gate::spa::{KnockId, Refusal};
-use aldaba_runner::{Ask, DoorId, Effect, Granted, Owner, Reason, Runner, model};
+use aldaba_runner::{Ask, DoorId, Effect, ElementChange, Granted, Owner, Reason, Runner, model};
 use aldabad::control::About;
 use aldabad::counts::{PAGE, PAGES};
 use aldabad::ipc::{FromWorker, Place, SIZE, Seen, ToWorker};
@@ -157,8 +157,9 @@ fn stays_in_the_catalogue(door: DoorId, action: KnockAction, ask: &Ask) {
     }
     while let Some(effect) = runner.poll_effect() {
         assert!(known.is_some(), "{effect:?} for no door");
-        if let Effect::SetElement { address, timeout, .. } = effect {
-            assert!(address == source && timeout > Duration::ZERO);
+        if let Effect::Elements(changes) = effect {
+            let asked = |change: &ElementChange| change.timeout.is_some_and(|timeout| !timeout.is_zero());
+            assert!(changes.iter().all(|change| change.address == source && asked(change)));
         }
     }
 }

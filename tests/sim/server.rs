@@ -10,7 +10,8 @@ use aldaba_gate::knock::Keep;
 use aldaba_gate::packet::{Frame, Link};
 use aldaba_gate::{DoorId, Events, Gate, Grant, Interface, KnockAction};
 use aldaba_runner::{
-    Effect, Entry, JobId, LeaseId, Moment, Outcome, Part, Place, Rendered, Runner, record::recover,
+    Change, Effect, ElementChange, Entry, JobId, LeaseId, Moment, Outcome, Part, Place, Rendered, Runner,
+    record::recover,
 };
 use fastrand::Rng;
 
@@ -193,11 +194,11 @@ impl Server {
         while let Some(effect) = self.runner.poll_effect() {
             match effect {
                 Effect::Log(_) => {}
-                Effect::JournalPut(record) => {
-                    let entry = Entry { record: record.clone(), boot: Some([1; 16]), wall_deadline: 0 };
-                    self.journal.insert(record.id, entry);
+                Effect::Journal(changes) => {
+                    for change in changes {
+                        self.write(change);
+                    }
                 }
-                Effect::JournalRemove(lease) => drop(self.journal.remove(&lease)),
                 Effect::Spawn { job, part, lease, command, .. } => {
                     let Rendered::Argv(words) = command else { panic!("no shell here") };
                     assert!(self.journal.contains_key(&lease), "{words:?} started without a journal entry");
@@ -205,17 +206,33 @@ impl Server {
                     self.processes.insert(job, Process { part, lease, ends, address: words[1].clone() });
                 }
                 Effect::Signal { job, .. } => self.end(now, job),
-                Effect::SetElement { lease, place, address, timeout } => {
-                    assert!(matches!(place, Place::Own { .. }) && timeout > Duration::ZERO);
-                    self.elements.insert(address, now + timeout);
-                    self.runner.element_done(now, lease);
-                }
-                Effect::DeleteElement { lease, address, .. } => {
-                    self.elements.remove(&address);
-                    self.runner.element_done(now, lease);
+                Effect::Elements(changes) => {
+                    for change in changes {
+                        self.change_element(now, &change);
+                    }
                 }
             }
         }
+    }
+
+    fn write(&mut self, change: Change) {
+        match change {
+            Change::Put(record) => {
+                let entry = Entry { record: record.clone(), boot: Some([1; 16]), wall_deadline: 0 };
+                self.journal.insert(record.id, entry);
+            }
+            Change::Remove(lease) => drop(self.journal.remove(&lease)),
+        }
+    }
+
+    fn change_element(&mut self, now: Duration, change: &ElementChange) {
+        if let Some(timeout) = change.timeout {
+            assert!(matches!(change.place, Place::Own { .. }) && timeout > Duration::ZERO);
+            self.elements.insert(change.address, now + timeout);
+        } else {
+            self.elements.remove(&change.address);
+        }
+        self.runner.element_done(now, change.lease);
     }
 
     pub(crate) fn disturb(&mut self, now: Duration, what: Disturbance) {

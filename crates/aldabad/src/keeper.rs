@@ -1,26 +1,26 @@
 //! The state folder of one daemon: its lock, its journal of leases and its notes of start commands under way.
 
+mod journals;
 mod starts;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aldaba_runner::journal::{Journal, JournalError};
+use aldaba_runner::Change;
+use aldaba_runner::journal::JournalError;
 use aldaba_runner::lease::LeaseId;
-use aldaba_runner::record::{Entry, Moment, Record};
+use aldaba_runner::record::{Entry, Moment};
 use aldaba_sys::clock;
 use aldaba_sys::files::{self, LockError, LockFile};
 
-use crate::fault::{self, Point};
+use journals::Journals;
+pub use journals::Unwritten;
 use starts::Starts;
 pub use starts::Survivor;
 
 /// The lock's name in the folder.
 const LOCK: &str = "lock";
-/// The journal's name in the folder.
-const JOURNAL: &str = "leases.redb";
 /// The name of the notes of start commands.
 const STARTS: &str = "starts";
 
@@ -69,7 +69,7 @@ pub enum KeeperError {
 #[derive(Debug)]
 pub struct Keeper {
     folder: PathBuf,
-    journal: Journal,
+    journals: Journals,
     starts: Starts,
     /// Held for as long as the keeper lives; released last.
     _lock: LockFile,
@@ -82,11 +82,10 @@ impl Keeper {
             .map_err(|source| KeeperError::Folder { path: folder.to_owned(), source })?;
         let lock = LockFile::acquire(&folder.join(LOCK))
             .map_err(|source| KeeperError::Locked { path: folder.to_owned(), source })?;
-        let path = folder.join(JOURNAL);
-        let journal = open_journal(&path)?;
+        let journals = Journals::open(folder)?;
         let path = folder.join(STARTS);
         let starts = Starts::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
-        Ok(Self { folder: folder.to_owned(), journal, starts, _lock: lock })
+        Ok(Self { folder: folder.to_owned(), journals, starts, _lock: lock })
     }
 
     /// The same at a daemon's start: the closer of an earlier one may have the lock for as long as a stop command runs,
@@ -113,23 +112,19 @@ impl Keeper {
         &self.folder
     }
 
-    /// Makes a lease durable.
-    pub fn put(&mut self, record: &Record, at: &Moment) -> Result<(), JournalError> {
-        fault::at(Point::BeforePut)?;
-        self.journal.put(record, at)?;
-        Ok(fault::at(Point::AfterPut)?)
+    /// Makes these changes: durable, as far as the machine's end must not undo them.
+    pub fn change(&mut self, changes: &[Change], at: &Moment) -> Vec<Unwritten> {
+        self.journals.change(changes, at)
     }
 
     /// Takes a lease out.
     pub fn remove(&mut self, lease: LeaseId) -> Result<(), JournalError> {
-        fault::at(Point::BeforeRemove)?;
-        self.journal.remove(lease)?;
-        Ok(fault::at(Point::AfterRemove)?)
+        self.journals.remove(lease)
     }
 
-    /// All leases in it.
+    /// All leases in it, oldest first.
     pub fn load(&mut self) -> Result<Vec<Entry>, JournalError> {
-        self.journal.load()
+        self.journals.load()
     }
 
     /// Notes that the start command of this lease runs.
@@ -151,17 +146,10 @@ impl Keeper {
     pub fn leave_nothing_behind(mut self) {
         if self.load().is_ok_and(|entries| entries.is_empty()) {
             // Still locked: nobody else can have it open. What cannot be removed does no harm.
-            for name in [JOURNAL, STARTS, LOCK] {
+            for name in journals::NAMES.into_iter().chain([STARTS, LOCK]) {
                 std::fs::remove_file(self.folder.join(name)).ok();
             }
             std::fs::remove_dir(&self.folder).ok();
         }
     }
-}
-
-fn open_journal(path: &Path) -> Result<Journal, KeeperError> {
-    let broken = |source| KeeperError::Journal { path: path.to_owned(), source };
-    let file: File =
-        files::open_private(path).map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
-    Journal::open(file).map_err(broken)
 }

@@ -34,13 +34,46 @@ pub enum Signal {
     Kill,
 }
 
+/// A change of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// This record is written, in place of an older one of its lease.
+    Put(Record),
+    /// The lease's record goes; one that is not there is fine.
+    Remove(LeaseId),
+}
+
+impl Change {
+    /// Whose record it concerns.
+    #[must_use]
+    pub const fn lease(&self) -> LeaseId {
+        match self {
+            Self::Put(record) => record.id,
+            Self::Remove(lease) => *lease,
+        }
+    }
+}
+
+/// A change of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElementChange {
+    /// Whose element.
+    pub lease: LeaseId,
+    /// Which set.
+    pub place: Place,
+    /// The element.
+    pub address: IpAddr,
+    /// Put it in, or give it this new timeout there: when the kernel drops it; never zero, which would mean "never" to the
+    /// kernel. `None`: take it out; one that is not there counts as done.
+    pub timeout: Option<Duration>,
+}
+
 /// One thing to do. See [`crate::Runner::poll_effect`] for the order that binds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Make this record durable before the next effect; on failure call [`crate::Runner::journal_failed`].
-    JournalPut(Record),
-    /// Take the record away; on failure call [`crate::Runner::journal_failed`].
-    JournalRemove(LeaseId),
+    /// Make these changes before the next effect, in their order and in one transaction; for each lease of which one failed,
+    /// call [`crate::Runner::journal_failed`].
+    Journal(Vec<Change>),
     /// Start a command; tell its end, or that it could not be started, with [`crate::Runner::command_finished`].
     Spawn {
         /// Names the command from here on.
@@ -65,27 +98,9 @@ pub enum Effect {
         /// Which signal.
         signal: Signal,
     },
-    /// Put the address into the set, or give it a new timeout there, in one transaction; answer with
-    /// [`crate::Runner::element_done`] or [`crate::Runner::element_failed`].
-    SetElement {
-        /// Whose element.
-        lease: LeaseId,
-        /// Which set.
-        place: Place,
-        /// The element.
-        address: IpAddr,
-        /// When the kernel drops it; never zero, which would mean "never" to the kernel.
-        timeout: Duration,
-    },
-    /// Take the address out of the set (one that is not there counts as done); answer as for `SetElement`.
-    DeleteElement {
-        /// Whose element.
-        lease: LeaseId,
-        /// Which set.
-        place: Place,
-        /// The element.
-        address: IpAddr,
-    },
+    /// Make these changes, each whole or not at all; all in one transaction where that can be. Answer for each, in their order,
+    /// with [`crate::Runner::element_done`] or [`crate::Runner::element_failed`].
+    Elements(Vec<ElementChange>),
     /// Say it in the log, in the words of the program's face.
     Log(Event),
 }

@@ -1,7 +1,8 @@
 //! The journal: the leases on disk, so that they survive a crash, a restart and an upgrade (spec/leases.md, "Journal").
 //!
-//! One redb file that the caller has opened and locked. Every change is durable when its function returns. What the
-//! records mean for the next start is [`crate::record`]'s part; nothing here knows the time.
+//! One redb file that the caller has opened and locked. What is changed together is one transaction, and durable when the
+//! function returns; or, for what need not outlive the machine, written without waiting for the disk. What the records mean
+//! for the next start is [`crate::record`]'s part; nothing here knows the time.
 
 mod codec;
 mod store;
@@ -13,11 +14,14 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+use crate::effect::Change;
 use crate::lease::LeaseId;
 use crate::record::{Entry, Moment, Record};
 pub use store::{Storage, Store};
 
 const LEASES: TableDefinition<u64, &[u8]> = TableDefinition::new("leases");
+type Leases<'a> = redb::Table<'a, u64, &'static [u8]>;
+
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA: &str = "schema";
 
@@ -71,6 +75,12 @@ impl Journal {
         Self::open_store(Storage::new(file).0)
     }
 
+    /// The same for records that have to outlive the process but not the machine: nothing waits for the disk. After the power
+    /// went such a file may well be damaged.
+    pub fn open_unsynced(file: File) -> Result<Self, JournalError> {
+        Self::open_store(Arc::new(store::Unsynced(Storage::new(file).0)))
+    }
+
     fn open_store(store: Arc<dyn Store>) -> Result<Self, JournalError> {
         let mut journal = Self { store, database: None };
         journal.with(|_| Ok(()))?;
@@ -92,25 +102,42 @@ impl Journal {
         })
     }
 
-    /// Makes a record durable, in place of an older one of the same lease.
-    pub fn put(&mut self, record: &Record, at: &Moment) -> Result<(), JournalError> {
-        let bytes = codec::encode(record, at);
-        self.change(|table| table.insert(record.id.0, bytes.as_slice()).map(drop).map_err(failed))
+    /// Makes these changes in their order, all or none.
+    pub fn change(&mut self, changes: &[&Change], at: &Moment) -> Result<(), JournalError> {
+        self.transaction(|table| {
+            let mut is_new = false;
+            for change in changes {
+                is_new |= match change {
+                    Change::Put(record) => put(table, record, at)?,
+                    Change::Remove(id) => remove(table, *id)?,
+                };
+            }
+            Ok(is_new)
+        })
     }
 
-    /// Takes a record away, durably; one that is not there is fine.
+    /// Takes a record away; one that is not there is fine.
     pub fn remove(&mut self, id: LeaseId) -> Result<(), JournalError> {
-        self.change(|table| table.remove(id.0).map(drop).map_err(failed))
+        self.transaction(|table| remove(table, id))
     }
 
-    fn change(
+    /// Where nothing is changed, nothing is written and nothing waited for.
+    fn transaction(
         &mut self,
-        change: impl FnOnce(&mut redb::Table<'_, u64, &[u8]>) -> Result<(), JournalError>,
+        change: impl FnOnce(&mut Leases<'_>) -> Result<bool, JournalError>,
     ) -> Result<(), JournalError> {
         self.with(|database| {
             let transaction = database.begin_write().map_err(failed)?;
-            change(&mut transaction.open_table(LEASES).map_err(failed)?)?;
-            transaction.commit().map_err(failed)
+            let is_new = change(&mut transaction.open_table(LEASES).map_err(failed)?)?;
+            if is_new { transaction.commit().map_err(failed) } else { transaction.abort().map_err(failed) }
+        })
+    }
+
+    /// Whether there is a record of this lease.
+    pub fn contains(&mut self, id: LeaseId) -> Result<bool, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read().map_err(failed)?.open_table(LEASES).map_err(failed)?;
+            Ok(table.get(id.0).map_err(failed)?.is_some())
         })
     }
 
@@ -160,6 +187,16 @@ fn close(database: Database) {
         drop(database);
         Ok(())
     });
+}
+
+fn put(table: &mut Leases<'_>, record: &Record, at: &Moment) -> Result<bool, JournalError> {
+    let bytes = codec::encode(record, at);
+    table.insert(record.id.0, bytes.as_slice()).map_err(failed)?;
+    Ok(true)
+}
+
+fn remove(table: &mut Leases<'_>, id: LeaseId) -> Result<bool, JournalError> {
+    Ok(table.remove(id.0).map_err(failed)?.is_some())
 }
 
 fn inconsistent() -> JournalError {

@@ -6,6 +6,8 @@
 //! with or without a reboot. Time is virtual.
 
 mod checks;
+mod deaths;
+mod firewall;
 mod operations;
 mod outside;
 mod world;

@@ -24,6 +24,11 @@ pub struct Moment {
     pub wall: Duration,
 }
 
+impl Moment {
+    /// Where nothing is written that has a time.
+    pub const UNKNOWN: Self = Self { now: Duration::ZERO, boot: None, wall: Duration::ZERO };
+}
+
 /// How far the lease had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {

@@ -6,6 +6,7 @@
 mod close;
 mod commands;
 mod durations;
+mod effects;
 mod elements;
 mod jobs;
 mod losses;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::door::{Action, Catalogue, Door, Limits, Style};
-use crate::effect::Effect;
+use crate::effect::{Change, Effect};
 use crate::event::{Counters, Event, Reason, What};
 use crate::lease::table::LeaseTable;
 use crate::lease::{Ask, Element, Lease, LeaseId, Owner};
@@ -226,19 +227,10 @@ impl Runner {
         self.write_again(now);
         if !self.keeps() {
             while let Some(id) = self.table.take_due(now) {
-                self.lease_due(now, id);
+                self.lease_due(id);
             }
             self.dispatch(now);
         }
-    }
-
-    /// The next thing to do, performed before the one after it is taken.
-    ///
-    /// The order is binding: a [`Effect::JournalPut`] stands before the command it covers, and that command must not be
-    /// started before the record is durable. When it cannot be made durable, call
-    /// [`journal_failed`](Self::journal_failed) before taking the next effect: the command behind it is then withdrawn.
-    pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next; maybe in the past, `None` for never.
@@ -354,7 +346,7 @@ impl Runner {
     fn save(&mut self, id: LeaseId) {
         if let Some(record) = self.table.lease(id).and_then(Lease::record) {
             self.unsaved.remove(&id);
-            self.effects.push_back(Effect::JournalPut(record));
+            self.change_journal(Change::Put(record));
         }
     }
 
@@ -363,7 +355,7 @@ impl Runner {
         let lease = self.table.remove(id)?;
         if lease.record().is_some() {
             self.unsaved.remove(&id);
-            self.effects.push_back(Effect::JournalRemove(id));
+            self.change_journal(Change::Remove(id));
         }
         Some(lease)
     }

@@ -4,6 +4,7 @@
 
 mod expression;
 mod judge;
+mod many;
 mod own;
 mod ruleset;
 mod set;

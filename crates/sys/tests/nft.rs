@@ -319,6 +319,45 @@ fn an_element_is_renewed_and_ends_by_itself() {
 }
 
 #[test]
+fn many_changes_are_one_transaction_whole_or_not_at_all() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        firewall.ensure_own_table(&spec()).unwrap();
+        let most = u16::try_from(Nft::MOST_TOGETHER).unwrap();
+        let address = |number: u16| -> IpAddr { [0x2001, 0xdb8, 0, 0, 0, 0, 0, number].into() };
+        let set = spec().set_of("ssh", address(0)).unwrap();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let all: Vec<_> = (0..most).map(|number| (address(number), seconds(600))).collect();
+        assert!(firewall.change_together(&set, &all).unwrap());
+        assert_eq!(firewall.members(&set).unwrap().len(), Nft::MOST_TOGETHER);
+        // New times for some; others out, one of which is not there.
+        let (half, time) = (most / 2, seconds(30));
+        let mixed: Vec<_> =
+            (1..=most).map(|number| (address(number), time.filter(|_| number <= half))).collect();
+        assert!(firewall.change_together(&set, &mixed).unwrap());
+        assert_eq!(firewall.members(&set).unwrap().len(), usize::from(half) + 1);
+        let shown = nft("list set inet aldaba door_ssh_v6");
+        assert!(
+            shown.contains("2001:db8::1 timeout 30s") && shown.contains("2001:db8:: timeout 10m"),
+            "{shown}"
+        );
+        // What others have put there without an end stays, and with it all the rest.
+        nft("add element inet aldaba door_ssh_v6 { 2001:db8::ffff }");
+        for timeout in [None, seconds(1)] {
+            let changes = [(address(1), None), (address(0xffff), timeout)];
+            assert!(!firewall.change_together(&set, &changes).unwrap());
+        }
+        assert_eq!(firewall.members(&set).unwrap().len(), usize::from(half) + 2);
+        let missing = SetName { set: "none".into(), ..set.clone() };
+        assert!(matches!(firewall.change_together(&missing, &all), Err(NftError::Missing)));
+        let ranges = SetName { family: Family::Ip, table: "filter".into(), set: "ranges".into() };
+        nft("add table ip filter");
+        nft("add set ip filter ranges { type ipv4_addr; flags interval, timeout; }");
+        assert!(!firewall.change_together(&ranges, &[([192, 0, 2, 1].into(), time)]).unwrap());
+    });
+}
+
+#[test]
 fn a_set_that_is_not_there_or_of_another_kind_is_named() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use aldaba_runner::{Effect, Held, Lease, LeaseId, Moment, Outcome, Part, Record};
+use aldaba_runner::{Change, Effect, ElementChange, Held, Lease, LeaseId, Moment, Outcome, Part};
 use aldaba_sys::clock;
 
 use super::commands::Ended;
 use super::{Monitor, RETRY};
 use crate::closer::{CloserHandle, LogTarget};
 use crate::fault::{self, Point};
+use crate::keeper::Unwritten;
 use crate::log::Level;
 use crate::wording;
 
@@ -28,17 +29,7 @@ impl Monitor {
                 self.speech.event(now, &event);
                 self.trials.hear(&event);
             }
-            Effect::JournalPut(record) => self.put(now, &record),
-            Effect::JournalRemove(lease) => {
-                let Some(keeper) = &mut self.keeper else { return };
-                match keeper.remove(lease) {
-                    Ok(()) => self.health.clear("journal"),
-                    Err(error) => {
-                        self.health.note(now, "journal", &error.to_string());
-                        self.runner.journal_failed(now, lease);
-                    }
-                }
-            }
+            Effect::Journal(changes) => self.change_journal(now, &changes),
             Effect::Spawn { job, lease, part, style, command, time_limit, .. } => {
                 let limit = time_limit.map(|limit| now.saturating_add(limit));
                 match self.commands.start(job, part, style, &command, limit) {
@@ -51,22 +42,23 @@ impl Monitor {
                 }
             }
             Effect::Signal { job, signal } => self.commands.signal(job, signal),
-            Effect::SetElement { lease, place, address, timeout } => {
-                let lost = self.runner.lease(lease).is_some_and(Lease::is_lost);
-                match self.firewall.set(&place, address, timeout) {
-                    Ok(()) => self.runner.element_done(now, lease),
-                    Err(error) => {
-                        self.runner.element_failed(now, lease, &error);
-                        // Somebody may have taken the table away: it is needed more than ever. Where that is known, it has been
-                        // looked at.
-                        self.retry = Some(if lost { now.saturating_add(RETRY) } else { now });
-                    }
-                }
+            Effect::Elements(changes) => self.change_elements(now, &changes),
+        }
+    }
+
+    fn change_elements(&mut self, now: Duration, changes: &[ElementChange]) {
+        let results = self.firewall.change(changes);
+        for (change, result) in changes.iter().zip(results) {
+            let Err(error) = result else {
+                self.runner.element_done(now, change.lease);
+                continue;
+            };
+            let lost = self.runner.lease(change.lease).is_some_and(Lease::is_lost);
+            self.runner.element_failed(now, change.lease, &error);
+            if change.timeout.is_some() {
+                // Somebody may have taken the table away: it is needed more than ever. Where that is known, it has been looked at.
+                self.retry = Some(if lost { now.saturating_add(RETRY) } else { now });
             }
-            Effect::DeleteElement { lease, place, address } => match self.firewall.delete(&place, address) {
-                Ok(()) => self.runner.element_done(now, lease),
-                Err(error) => self.runner.element_failed(now, lease, &error),
-            },
         }
     }
 
@@ -79,27 +71,37 @@ impl Monitor {
         self.closer.iter().for_each(|closer| closer.tell_start(lease, pid));
     }
 
-    /// Makes a lease durable. Only one with a stop command needs that: the kernel ends the others by itself.
-    fn put(&mut self, now: Duration, record: &Record) {
-        let needs_closer = matches!(record.held, Held::Command { .. });
+    /// Makes leases durable. Only those with a stop command need that: the kernel ends the others by itself.
+    fn change_journal(&mut self, now: Duration, changes: &[Change]) {
         let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
-        let put = match &mut self.keeper {
-            Some(keeper) => keeper.put(record, &at).map_err(|error| error.to_string()),
-            None if needs_closer => Err("there is no state folder".to_owned()),
-            None => Ok(()),
+        let unwritten = match &mut self.keeper {
+            Some(keeper) => keeper.change(changes, &at),
+            None => return self.without_journal(now, changes),
         };
-        match put {
-            Ok(()) => {
-                self.health.clear("journal");
-                if needs_closer {
-                    self.guard_leases();
-                }
-            }
-            Err(error) => {
-                self.health.note(now, "journal", &error);
-                self.speech.tell(Level::Error, format!("journal-error error={}", wording::quoted(&error)));
-                self.runner.journal_failed(now, record.id);
-            }
+        if unwritten.is_empty() {
+            self.health.clear("journal");
+        }
+        for Unwritten { leases, error } in unwritten {
+            self.journal_failed(now, &leases, &error.to_string());
+        }
+        if changes.iter().any(needs_closer) {
+            self.guard_leases();
+        }
+    }
+
+    fn without_journal(&mut self, now: Duration, changes: &[Change]) {
+        let refused: Vec<LeaseId> =
+            changes.iter().filter(|change| needs_closer(change)).map(Change::lease).collect();
+        if !refused.is_empty() {
+            self.journal_failed(now, &refused, "there is no state folder");
+        }
+    }
+
+    fn journal_failed(&mut self, now: Duration, leases: &[LeaseId], error: &str) {
+        self.health.note(now, "journal", error);
+        self.speech.tell(Level::Error, format!("journal-error error={}", wording::quoted(error)));
+        for lease in leases {
+            self.runner.journal_failed(now, *lease);
         }
     }
 
@@ -143,4 +145,9 @@ impl Monitor {
         }
         self.runner.command_finished(now, ended.job, ended.outcome);
     }
+}
+
+/// Whether somebody must stand by who runs a stop command.
+const fn needs_closer(change: &Change) -> bool {
+    matches!(change, Change::Put(record) if matches!(record.held, Held::Command { .. }))
 }

@@ -1,15 +1,20 @@
 //! The native action: elements in nftables sets, and aldaba's own table.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_config::{Policy, Receive, Spa};
+use aldaba_runner::ElementChange;
 use aldaba_runner::door::{Action, Catalogue, Established, NftAction, NftFamily, NftSet, Transport};
 use aldaba_runner::lease::Place;
 use aldaba_sys::nft::{DoorSpec, Nft, NftError, Ours, SetName, SpaPort, TableId, TableSpec};
 
 use super::Monitor;
 use crate::fault::{self, Point};
+
+/// From so many changes of one set on, they are made together: what stands in the set is read once for all of them.
+const TOGETHER: usize = 8;
 
 /// The kernel's firewall, opened when a policy first needs it.
 #[derive(Debug)]
@@ -133,20 +138,63 @@ impl Firewall {
         self.made.map(|_| self.table.name.as_str())
     }
 
-    /// Puts an address into a set, or prolongs it there.
-    pub(super) fn set(&mut self, place: &Place, address: IpAddr, timeout: Duration) -> Result<(), String> {
-        let set = self.name(place, address)?;
-        fault::at(Point::BeforeElement).map_err(|error| error.to_string())?;
-        self.nft()?.add_element(&set, address, timeout).map_err(|error| error.to_string())?;
-        fault::at(Point::AfterElement).map_err(|error| error.to_string())
+    /// Makes these changes; what became of each, in their order. Those of one set are one transaction where that can be, else each
+    /// is made by itself.
+    pub(super) fn change(&mut self, changes: &[ElementChange]) -> Vec<Result<(), String>> {
+        changes.chunks(Nft::MOST_TOGETHER).flat_map(|some| self.change_some(some)).collect()
     }
 
-    /// Takes an address out of a set. A set of aldaba's own went with its door, and what was in it.
-    pub(super) fn delete(&mut self, place: &Place, address: IpAddr) -> Result<(), String> {
-        let Ok(set) = self.name(place, address) else { return Ok(()) };
-        fault::at(Point::BeforeElementDelete).map_err(|error| error.to_string())?;
-        self.nft()?.delete_element(&set, address).map_err(|error| error.to_string())?;
-        fault::at(Point::AfterElementDelete).map_err(|error| error.to_string())
+    fn change_some(&mut self, changes: &[ElementChange]) -> Vec<Result<(), String>> {
+        let mut done = HashSet::new();
+        for (set, same_set) in self.by_set(changes).into_iter().filter(|(_, some)| some.len() >= TOGETHER) {
+            if self.change_together(&set, &same_set).is_ok_and(|all| all) {
+                done.extend(same_set.iter().map(|change| change.lease));
+            }
+        }
+        let one = |change: &ElementChange| {
+            if done.contains(&change.lease) { Ok(()) } else { self.change_one(change) }
+        };
+        changes.iter().map(one).collect()
+    }
+
+    fn by_set<'c>(&self, changes: &'c [ElementChange]) -> HashMap<SetName, Vec<&'c ElementChange>> {
+        let mut sets: HashMap<SetName, Vec<&ElementChange>> = HashMap::new();
+        if changes.len() < TOGETHER {
+            return sets;
+        }
+        for change in changes {
+            if let Ok(set) = self.name(&change.place, change.address) {
+                sets.entry(set).or_default().push(change);
+            }
+        }
+        sets
+    }
+
+    /// Whether these changes of one set were made in one transaction.
+    fn change_together(&mut self, set: &SetName, changes: &[&ElementChange]) -> Result<bool, String> {
+        changes.iter().try_for_each(|change| before(change.timeout))?;
+        let listed: Vec<_> = changes.iter().map(|change| (change.address, change.timeout)).collect();
+        let done = self.nft()?.change_together(set, &listed).map_err(|error| error.to_string())?;
+        changes.iter().try_for_each(|change| after(change.timeout))?;
+        Ok(done)
+    }
+
+    fn change_one(&mut self, change: &ElementChange) -> Result<(), String> {
+        let ElementChange { ref place, address, timeout, .. } = *change;
+        let set = match (self.name(place, address), timeout) {
+            (Ok(set), _) => set,
+            // A set of aldaba's own went with its door, and what was in it.
+            (Err(_), None) => return Ok(()),
+            (Err(error), Some(_)) => return Err(error),
+        };
+        before(timeout)?;
+        let nft = self.nft()?;
+        let done = match timeout {
+            Some(timeout) => nft.add_element(&set, address, timeout),
+            None => nft.delete_element(&set, address),
+        };
+        done.map_err(|error| error.to_string())?;
+        after(timeout)
     }
 
     fn nft(&mut self) -> Result<&mut Nft, String> {
@@ -171,6 +219,18 @@ impl Firewall {
             }
         }
     }
+}
+
+/// The process may die before a change of this kind, or it fail.
+fn before(timeout: Option<Duration>) -> Result<(), String> {
+    let point = if timeout.is_some() { Point::BeforeElement } else { Point::BeforeElementDelete };
+    fault::at(point).map_err(|error| error.to_string())
+}
+
+/// The same when the kernel has done it.
+fn after(timeout: Option<Duration>) -> Result<(), String> {
+    let point = if timeout.is_some() { Point::AfterElement } else { Point::AfterElementDelete };
+    fault::at(point).map_err(|error| error.to_string())
 }
 
 /// aldaba's own table as a policy wants it.

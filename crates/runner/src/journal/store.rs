@@ -73,6 +73,32 @@ impl Store for Room {
     }
 }
 
+/// The same without waiting for the disk: what is written outlives the process, not the machine.
+#[derive(Debug)]
+pub(super) struct Unsynced(pub(super) Arc<dyn Store>);
+
+impl Store for Unsynced {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
 /// The bytes of a store as redb wants them, given out any number of times. It takes no lock: that is the caller's, for the
 /// life of the daemon.
 #[derive(Debug, Clone)]

@@ -42,6 +42,10 @@ fn file(dir: &TempDir) -> File {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap()
 }
 
+fn put(journal: &mut Journal, record: Record) -> Result<(), JournalError> {
+    journal.change(&[&Change::Put(record)], &NOW)
+}
+
 fn ids(journal: &mut Journal) -> Vec<u64> {
     journal.load().unwrap().into_iter().map(|entry| entry.record.id.0).collect()
 }
@@ -51,9 +55,9 @@ fn records_are_there_after_a_restart() {
     let dir = TempDir::new().unwrap();
     let mut journal = Journal::open(file(&dir)).unwrap();
     for id in [3, 1, 2] {
-        journal.put(&record(id, "x"), &NOW).unwrap();
+        put(&mut journal, record(id, "x")).unwrap();
     }
-    journal.put(&record(2, "changed"), &NOW).unwrap();
+    put(&mut journal, record(2, "changed")).unwrap();
     journal.remove(LeaseId(1)).unwrap();
     journal.remove(LeaseId(99)).unwrap();
     drop(journal);
@@ -67,7 +71,7 @@ fn records_are_there_after_a_restart() {
 fn a_crash_without_closing_loses_nothing() {
     let dir = TempDir::new().unwrap();
     let mut journal = Journal::open(file(&dir)).unwrap();
-    journal.put(&record(1, "x"), &NOW).unwrap();
+    put(&mut journal, record(1, "x")).unwrap();
     // What the disk has while the file is open: as after kill -9.
     let copy = TempDir::new().unwrap();
     std::fs::copy(dir.path().join("leases.redb"), copy.path().join("leases.redb")).unwrap();
@@ -78,7 +82,7 @@ fn a_crash_without_closing_loses_nothing() {
 fn a_newer_layout_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     let mut journal = Journal::open(file(&dir)).unwrap();
-    journal.put(&record(1, "x"), &NOW).unwrap();
+    put(&mut journal, record(1, "x")).unwrap();
     journal
         .with(|database| {
             let transaction = database.begin_write().map_err(failed)?;
@@ -97,14 +101,14 @@ fn a_newer_layout_is_refused_and_left_alone() {
 fn a_file_that_cannot_be_written_is_an_error_each_time() {
     let dir = TempDir::new().unwrap();
     let mut journal = Journal::open(file(&dir)).unwrap();
-    journal.put(&record(1, "x"), &NOW).unwrap();
+    put(&mut journal, record(1, "x")).unwrap();
     drop(journal);
     let read_only = File::open(dir.path().join("leases.redb")).unwrap();
     match Journal::open(read_only) {
         Err(error) => assert!(matches!(error, JournalError::Io(_)), "{error}"),
         Ok(mut journal) => {
             for _ in 0..3 {
-                let error = journal.put(&record(2, "x"), &NOW).unwrap_err();
+                let error = put(&mut journal, record(2, "x")).unwrap_err();
                 assert!(matches!(error, JournalError::Io(_)), "{error}");
             }
         }
@@ -120,7 +124,7 @@ fn the_room_is_reserved_and_stays() {
     let reserved = || held.metadata().unwrap().blocks() * 512;
     assert!(reserved() >= store::ROOM, "{} bytes", reserved());
     for id in 0..300 {
-        journal.put(&record(id, &"x".repeat(3000)), &NOW).unwrap();
+        put(&mut journal, record(id, &"x".repeat(3000))).unwrap();
     }
     for id in 0..300 {
         journal.remove(LeaseId(id)).unwrap();

@@ -24,6 +24,8 @@ pub enum Operation {
     CloseSource(u8),
     /// Time passes: this many quarter seconds.
     Pass(u8),
+    /// The machine sleeps for this many quarter seconds: time passes, but not for the kernel's timeouts.
+    Sleep(u8),
     /// Time passes till the runner wants to be asked.
     PassToTimeout,
     /// A running command ends.
@@ -45,6 +47,8 @@ pub enum Operation {
         after: u8,
         /// Whether the machine boots.
         reboot: bool,
+        /// Whether the start commands that run go on, if it does not.
+        starts_live: bool,
     },
     /// The daemon is asked to end, ends, and starts again.
     Restart {
@@ -83,13 +87,17 @@ impl Operation {
                 11 => Self::RefuseElements(next() % 4),
                 12 => Self::FailJournal(next() % 4),
                 13 => Self::Reload(next()),
-                14 => Self::Crash { after: next() % 6, reboot: next() % 4 == 0 },
+                14 => {
+                    let (after, how) = (next() % 6, next());
+                    Self::Crash { after, reboot: how % 4 == 0, starts_live: how & 4 == 4 }
+                }
                 _ => {
                     let how = next();
                     match how % 8 {
                         0..=2 => Self::Flush { restore: how & 8 == 0, there: how & 16 == 0 },
                         3 => Self::Remove(next()),
                         4 => Self::Reassert,
+                        5 => Self::Sleep(next()),
                         _ => Self::Restart { keep: how & 8 == 8, patient: how & 16 == 16 },
                     }
                 }

@@ -4,40 +4,41 @@ use std::time::Duration;
 
 use super::world::{Process, Seen, World, name};
 use crate::door::Style;
-use crate::effect::{Effect, JobId, Part, Signal};
-use crate::lease::LeaseId;
-use crate::record::{Entry, Record};
+use crate::effect::{Change, Effect, ElementChange, JobId, Part, Signal};
+use crate::lease::{Held, LeaseId};
+use crate::record::Entry;
 use crate::runner::Outcome;
 
 impl World {
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::JournalPut(record) => self.put(record),
-            Effect::JournalRemove(id) => self.take_away(id),
+            Effect::Journal(changes) => self.change_journal(changes),
             Effect::Spawn { job, lease, part, style, .. } => self.spawn(job, lease, part, style),
             Effect::Signal { job, signal } => self.signal(job, signal),
-            Effect::SetElement { lease, place, address, timeout } => {
-                assert!(!timeout.is_zero(), "a timeout of zero is for ever to the kernel");
-                if self.refused() || !self.has_set(&place) {
-                    self.runner.element_failed(self.now, lease, "refused");
-                    self.looks = true;
-                } else {
-                    let (of, till) = ((name(&place), address), self.now.saturating_add(timeout));
-                    self.check_earned(&of, till);
-                    self.elements.insert(of, till);
-                    self.runner.element_done(self.now, lease);
-                }
-            }
-            Effect::DeleteElement { lease, place, address } => {
-                if self.refused() {
-                    self.runner.element_failed(self.now, lease, "refused");
-                } else {
-                    self.elements.remove(&(name(&place), address));
-                    self.runner.element_done(self.now, lease);
-                }
-            }
+            Effect::Elements(changes) => changes.into_iter().for_each(|change| self.change_element(change)),
             Effect::Log(_) => {}
         }
+    }
+
+    fn change_element(&mut self, ElementChange { lease, place, address, timeout }: ElementChange) {
+        assert!(timeout != Some(Duration::ZERO), "a timeout of zero is for ever to the kernel");
+        let of = (name(&place), address);
+        if self.refused() || (timeout.is_some() && !self.has_set(&place)) {
+            // What is given up at last is the kernel's.
+            self.adrift.insert(of);
+            self.looks |= timeout.is_some();
+            self.runner.element_failed(self.now, lease, "refused");
+            return;
+        }
+        self.adrift.remove(&of);
+        if let Some(timeout) = timeout {
+            let till = self.now.saturating_add(timeout);
+            self.check_earned(&of, till);
+            self.elements.insert(of, till);
+        } else {
+            self.elements.remove(&of);
+        }
+        self.runner.element_done(self.now, lease);
     }
 
     fn refused(&mut self) -> bool {
@@ -46,35 +47,48 @@ impl World {
         refused
     }
 
-    fn journal_fails(&mut self, id: LeaseId) -> bool {
-        let fails = self.fail_journal > 0;
-        self.fail_journal = self.fail_journal.saturating_sub(1);
-        if fails {
-            self.behind.insert(id);
-            self.runner.journal_failed(self.now, id);
-        } else {
-            self.behind.remove(&id);
-        }
-        fails
+    /// Those of leases by element have a file of their own: either transaction may fail.
+    fn change_journal(&mut self, changes: Vec<Change>) {
+        let of_element = |change: &Change| match change {
+            Change::Put(record) => matches!(record.held, Held::Element(_)),
+            Change::Remove(id) => self.is_of_element(*id),
+        };
+        let (elements, commands): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(of_element);
+        self.transaction(commands);
+        self.transaction(elements);
     }
 
-    fn put(&mut self, record: Record) {
-        if self.journal_fails(record.id) {
+    fn is_of_element(&self, id: LeaseId) -> bool {
+        self.journal.get(&id).is_some_and(|entry| matches!(entry.record.held, Held::Element(_)))
+    }
+
+    fn transaction(&mut self, changes: Vec<Change>) {
+        if changes.is_empty() {
             return;
         }
-        let entry = Entry { boot: Some([self.boot; 16]), wall_deadline: 0, record };
-        self.journal.insert(entry.record.id, entry);
-    }
-
-    fn take_away(&mut self, id: LeaseId) {
-        if !self.journal_fails(id) {
-            self.journal.remove(&id);
+        let fails = self.fail_journal > 0;
+        self.fail_journal = self.fail_journal.saturating_sub(1);
+        for change in changes {
+            let id = change.lease();
+            if fails {
+                self.behind.insert(id);
+                self.runner.journal_failed(self.now, id);
+                continue;
+            }
+            self.behind.remove(&id);
+            match change {
+                Change::Put(record) => {
+                    let entry = Entry { boot: Some([self.boot; 16]), wall_deadline: 0, record };
+                    self.journal.insert(id, entry);
+                }
+                Change::Remove(_) => drop(self.journal.remove(&id)),
+            }
         }
     }
 
     fn spawn(&mut self, job: JobId, id: LeaseId, part: Part, style: Style) {
         let lease = self.runner.lease(id).cloned();
-        self.processes.insert(job, Process { lease: id, part, terminated: false });
+        self.processes.insert(job, Process { lease: id, part, terminated: false, outlived: false });
         if part == Part::Stop {
             self.check_stop(id);
             return;
@@ -123,6 +137,9 @@ impl World {
         let Some(process) = self.processes.remove(&job) else {
             return;
         };
+        if process.outlived {
+            return self.start_gone(job, process.lease);
+        }
         let (now, lease) = (self.now, self.runner.lease(process.lease).cloned());
         if let Some(seen) = self.seen.get_mut(&process.lease) {
             match process.part {
@@ -144,5 +161,13 @@ impl World {
             }
         }
         self.runner.command_finished(now, job, outcome);
+    }
+
+    /// One that has outlived its daemon has ended; nobody sees how.
+    fn start_gone(&mut self, job: JobId, lease: LeaseId) {
+        if let Some(seen) = self.seen.get_mut(&lease) {
+            seen.start_ended = true;
+        }
+        self.runner.start_gone(self.now, job);
     }
 }

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use super::deaths::Death;
 use super::{Operation, catalogue};
 use crate::door::Style;
 use crate::effect::{JobId, Part};
 use crate::lease::Ask;
 use crate::lease::{Held, Lease, LeaseId, Place, State};
-use crate::record::{Entry, Moment, recover};
-use crate::runner::{DoorId, Loss, OnShutdown, Outcome, Runner};
+use crate::record::Entry;
+use crate::runner::{DoorId, Loss, Outcome, Runner};
 
 /// How the names of aldaba's own sets begin.
-const OWN: &str = "own ";
+pub(super) const OWN: &str = "own ";
 
 /// What the world has seen of a command lease.
 #[expect(clippy::struct_excessive_bools, reason = "five separate facts, most combinations of which occur")]
@@ -36,6 +37,8 @@ pub(super) struct Process {
     pub(super) lease: LeaseId,
     pub(super) part: Part,
     pub(super) terminated: bool,
+    /// The daemon that started it is gone.
+    pub(super) outlived: bool,
 }
 
 /// The runner and everything around it.
@@ -48,6 +51,8 @@ pub struct World {
     pub(super) elements: BTreeMap<(String, IpAddr), Duration>,
     /// How long each element may stay at most: what knocks have earned it. Nothing else makes it longer.
     pub(super) earned: BTreeMap<(String, IpAddr), Duration>,
+    /// Elements that nobody could take out, or knows of: they are the kernel's alone.
+    pub(super) adrift: BTreeSet<(String, IpAddr)>,
     /// A knock is being answered.
     pub(super) knocking: bool,
     /// The kernel has refused an element: the monitor looks at the firewall next.
@@ -57,11 +62,11 @@ pub struct World {
     pub(super) behind: BTreeSet<LeaseId>,
     pub(super) ending: bool,
     pub(super) boot: u8,
-    variant: u8,
+    pub(super) variant: u8,
     pub(super) refuse_elements: u8,
     pub(super) fail_journal: u8,
     /// Effects performed before everything dies.
-    dies_after: Option<(u8, bool)>,
+    pub(super) dies_after: Option<(u8, Death)>,
 }
 
 impl World {
@@ -75,6 +80,7 @@ impl World {
             processes: BTreeMap::new(),
             elements: BTreeMap::new(),
             earned: BTreeMap::new(),
+            adrift: BTreeSet::new(),
             knocking: false,
             looks: false,
             seen: BTreeMap::new(),
@@ -111,11 +117,17 @@ impl World {
                 self.pass(Duration::from_millis(250).saturating_mul(u32::from(quarters)));
             }
             Operation::PassToTimeout => self.pass_to_timeout(),
+            Operation::Sleep(quarters) => {
+                self.sleep(Duration::from_millis(250).saturating_mul(u32::from(quarters)));
+            }
             Operation::Finish { job, outcome } => self.finish_one(job, outcome),
             Operation::RefuseElements(times) => self.refuse_elements = times,
             Operation::FailJournal(times) => self.fail_journal = times,
             Operation::Reload(variant) => self.reload(variant),
-            Operation::Crash { after, reboot } => self.dies_after = Some((after, reboot)),
+            Operation::Crash { after, reboot, starts_live } => {
+                let death = if starts_live { Death::StartsLive } else { Death::All };
+                self.dies_after = Some((after, if reboot { Death::Reboot } else { death }));
+            }
             Operation::Restart { keep, patient } => self.restart(keep, patient),
             Operation::Flush { restore, there } => {
                 self.elements.clear();
@@ -137,85 +149,16 @@ impl World {
         }
     }
 
-    /// The sets of doors that are gone go with them.
-    fn reload(&mut self, variant: u8) {
-        let had_own = self.has_own_set();
-        self.variant = variant;
-        if !self.has_own_set() {
-            self.elements.retain(|(set, _), _| !set.starts_with(OWN));
-        }
-        self.runner.reload(self.now, catalogue(variant));
-        self.settle();
-        if self.has_own_set() && !had_own {
-            self.notice_losses(Loss::Restore);
-            self.reassert();
-        }
-    }
-
-    fn has_own_set(&self) -> bool {
-        catalogue(self.variant).doors.iter().any(|door| door.name == "own")
-    }
-
-    /// Whether the kernel has this set: aldaba's own are those of the doors there are.
-    pub(super) fn has_set(&self, place: &Place) -> bool {
-        !matches!(place, Place::Own { .. }) || self.has_own_set()
-    }
-
-    fn reassert(&mut self) {
-        let has_own_set = self.has_own_set();
-        let has_set =
-            |lease: &Lease| has_own_set || !matches!(lease.held(), Held::Element(Place::Own { .. }));
-        self.runner.reassert(self.now, has_set);
-    }
-
-    /// The monitor looks at the firewall: which open leases have no element?
-    fn notice_losses(&mut self, loss: Loss) {
-        let is_missing = |lease: &&Lease| {
-            let place = place(lease.held()).filter(|place| self.has_set(place));
-            let of = place.map(|place| (name(place), lease.address()));
-            !lease.is_lost() && of.is_some_and(|of| !self.elements.contains_key(&of))
-        };
-        let missing: Vec<LeaseId> = self.runner.leases().filter(is_missing).map(Lease::id).collect();
-        for id in missing {
-            self.runner.element_lost(self.now, id, loss);
-        }
-    }
-
-    /// The first look at the firewall, of which nothing is known: what is there gets the time of its lease.
-    fn look_first(&mut self) {
-        self.notice_losses(if self.variant & 128 == 0 { Loss::Restore } else { Loss::Report });
-        let ids: Vec<LeaseId> = self.runner.leases().map(Lease::id).collect();
-        for id in ids {
-            self.runner.element_lost(self.now, id, Loss::Restore);
-        }
-        self.reassert();
-    }
-
-    /// Somebody takes one element out by hand.
-    fn remove_one(&mut self, which: u8) {
-        let at = usize::from(which).checked_rem(self.elements.len()).unwrap_or(0);
-        let Some(of) = self.elements.keys().nth(at).cloned() else { return };
-        self.elements.remove(&of);
-        let holds = |lease: &&Lease| {
-            let place = place(lease.held()).map(|place| (name(place), lease.address()));
-            !lease.is_lost() && place.as_ref() == Some(&of)
-        };
-        let held: Vec<LeaseId> = self.runner.leases().filter(holds).map(Lease::id).collect();
-        for id in held {
-            self.runner.element_lost(self.now, id, Loss::Removed);
-        }
-    }
-
     /// Performs effects one by one, checking after each, till there are none or everything dies.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         loop {
-            if let Some((left, reboot)) = self.dies_after {
+            if let Some((left, death)) = self.dies_after {
                 if left == 0 {
                     self.dies_after = None;
-                    self.crash(reboot);
+                    self.crash(death);
                     continue;
                 }
-                self.dies_after = Some((left.saturating_sub(1), reboot));
+                self.dies_after = Some((left.saturating_sub(1), death));
             }
             let Some(effect) = self.runner.poll_effect() else {
                 return;
@@ -265,74 +208,19 @@ impl World {
         self.elements.retain(|_, expires| *expires > then);
     }
 
-    fn pass_to_timeout(&mut self) {
+    fn sleep(&mut self, time: Duration) {
+        self.now = self.now.saturating_add(time);
+        self.elements.values_mut().for_each(|expires| *expires = expires.saturating_add(time));
+        self.pass(Duration::ZERO);
+    }
+
+    pub(super) fn pass_to_timeout(&mut self) {
         if let Some(at) = self.runner.poll_timeout() {
             self.pass(at.saturating_sub(self.now));
         }
     }
 
-    fn crash(&mut self, reboot: bool) {
-        self.processes.clear();
-        for seen in self.seen.values_mut() {
-            // A stop command may have done its work and not been recorded: it runs again.
-            seen.stop_runs = false;
-            seen.start_ended = true;
-            seen.hurried = true;
-        }
-        if reboot {
-            self.boot = self.boot.wrapping_add(1);
-            self.now = Duration::from_secs(10);
-            self.elements.clear();
-            self.earned.clear();
-        }
-        self.start_again();
-    }
-
-    fn start_again(&mut self) {
-        // A new life may use the numbers of leases that are over.
-        let journal = &self.journal;
-        self.seen.retain(|id, seen| journal.contains_key(id) || (seen.owes_stop && !seen.closed));
-        for id in self.journal.keys() {
-            // Closed or never started, but its record is still there: its stop command runs (once more).
-            if let Some(seen) = self.seen.get_mut(id) {
-                seen.closed = false;
-                seen.owes_stop = true;
-            }
-        }
-        self.behind.clear();
-        let moment = Moment { now: self.now, boot: Some([self.boot; 16]), wall: Duration::ZERO };
-        let recovered = recover(self.journal.values().cloned().collect(), &moment);
-        self.runner = Runner::new(catalogue(self.variant));
-        self.runner.recover(self.now, recovered);
-        self.look_first();
-    }
-
-    fn restart(&mut self, keep: bool, patient: bool) {
-        if self.dies_after.is_some() {
-            return;
-        }
-        let grace = Duration::from_secs(5);
-        let how = if keep { OnShutdown::Keep } else { OnShutdown::Close { grace } };
-        if !keep {
-            self.hurry_all();
-        }
-        self.runner.shutdown(self.now, how);
-        self.settle();
-        for _ in 0..1000 {
-            if patient {
-                self.finish_all();
-            }
-            if self.runner.is_drained(self.now) {
-                break;
-            }
-            self.pass_to_timeout();
-        }
-        assert!(self.runner.is_drained(self.now), "a shutdown never ends");
-        self.check_shutdown(keep, patient);
-        self.crash(false);
-    }
-
-    fn finish_all(&mut self) {
+    pub(super) fn finish_all(&mut self) {
         while let Some(job) = self.processes.keys().next().copied() {
             self.finish(job, Outcome::Exited(0));
             self.settle();

@@ -56,10 +56,10 @@ impl Runner {
     }
 
     /// A lease's timer ran out.
-    pub(super) fn lease_due(&mut self, now: Duration, id: LeaseId) {
+    pub(super) fn lease_due(&mut self, id: LeaseId) {
         let Some(lease) = self.table.lease(id) else { return };
         if matches!(lease.held, Held::Element(_)) {
-            self.element_due(now, id);
+            self.element_due(id);
         } else if matches!(lease.state, State::Open | State::Retry { .. }) {
             self.make_due(id);
         }

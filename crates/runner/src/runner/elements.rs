@@ -1,15 +1,17 @@
 //! Opening by an element with a kernel timeout: the kernel closes the door, with us or without.
 //!
 //! The journal's entry only tells the next start that the lease is there; nobody waits for it. Answers come in the order
-//! of the effects.
+//! of the effects. At the deadline the element is taken out all the same: the kernel's clock for it stands still while the
+//! machine sleeps.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::durations::{back_off, extended, length};
 use super::open::lease;
 use super::{Granted, Known, Runner};
 use crate::door::NftSet;
-use crate::effect::{Effect, Part};
+use crate::effect::{ElementChange, Part};
 use crate::event::{Reason, What, bump};
 use crate::lease::{Ask, Asked, Element, Held, LeaseId, State};
 
@@ -85,7 +87,7 @@ impl Runner {
         };
         lease.asked.push_back(asked);
         let address = lease.address;
-        self.effects.push_back(Effect::SetElement { lease: id, place, address, timeout });
+        self.change_element(ElementChange { lease: id, place, address, timeout: Some(timeout) });
     }
 
     pub(super) fn delete_element(&mut self, id: LeaseId) {
@@ -102,7 +104,7 @@ impl Runner {
         lease.state = State::Deleting { tries };
         let address = lease.address;
         self.table.set_timer(id, None);
-        self.effects.push_back(Effect::DeleteElement { lease: id, place, address });
+        self.change_element(ElementChange { lease: id, place, address, timeout: None });
     }
 
     /// The kernel did what it was asked for this lease.
@@ -167,49 +169,49 @@ impl Runner {
     }
 
     fn delete_failed(&mut self, now: Duration, id: LeaseId, tries: u32) {
-        let Some(lease) = self.table.lease_mut(id) else {
-            return;
-        };
         bump(&mut self.counters.stops_failed);
-        let (deadline, door, style) = (lease.deadline, lease.door.clone(), lease.style);
-        let (address, owner, reopen) = (lease.address, lease.owner, lease.reopen);
-        lease.state = State::Retry { tries };
-        if let Some(wanted) = reopen
-            && let Some(known) = self.door_named(&door, style)
-            && self.renewed_at(&known, address) == Some(id)
-        {
-            // The element is still there, and wanted again.
-            let ask = Ask { address, wanted: Some(wanted), owner };
+        self.set_state(id, State::Retry { tries });
+        if let Some((known, ask)) = self.wanted_again(id) {
+            // The element is still there.
             self.renew_element(now, id, &known, &ask);
             return;
         }
-        if tries > DELETE_RETRIES {
-            self.give_up(id, tries);
+        let Some(deadline) = self.table.lease(id).map(|lease| lease.deadline) else { return };
+        let is_over = deadline <= now;
+        if tries > DELETE_RETRIES && is_over {
+            // Nothing more can be done, and the kernel has ended it, or ends it later by as long as the machine slept.
+            self.closed(now, id);
+        } else if tries > DELETE_RETRIES {
+            self.set_state(id, State::CannotClose { tries });
             self.table.set_timer(id, Some(deadline));
             self.log_of(id, What::StopGivenUp { tries });
-            return;
+        } else {
+            let after = back_off(tries);
+            let again = now.saturating_add(after);
+            self.table.set_timer(id, Some(if is_over { again } else { again.min(deadline) }));
+            self.log_of(id, What::StopRetry { tries, after });
         }
-        let after = back_off(tries);
-        self.table.set_timer(id, Some(now.saturating_add(after).min(deadline)));
-        self.log_of(id, What::StopRetry { tries, after });
     }
 
-    fn give_up(&mut self, id: LeaseId, tries: u32) {
+    fn set_state(&mut self, id: LeaseId, state: State) {
         if let Some(lease) = self.table.lease_mut(id) {
-            lease.state = State::CannotClose { tries };
+            lease.state = state;
         }
+    }
+
+    /// The knock that came while the element was being taken out, if its door still leads to it.
+    fn wanted_again(&self, id: LeaseId) -> Option<(Arc<Known>, Ask)> {
+        let lease = self.table.lease(id)?;
+        let wanted = Some(lease.reopen?);
+        let known = self.door_named(&lease.door, lease.style)?;
+        let ask = Ask { address: lease.address, wanted, owner: lease.owner };
+        (self.renewed_at(&known, lease.address) == Some(id)).then_some((known, ask))
     }
 
     /// The deadline came, or the time to try the removal again.
-    pub(super) fn element_due(&mut self, now: Duration, id: LeaseId) {
-        let Some(lease) = self.table.lease(id) else { return };
-        if !lease.asked.is_empty() {
-            // A renewal is under way: its answer sets the timer.
-            return;
-        }
-        if lease.deadline <= now {
-            self.closed(now, id);
-        } else {
+    pub(super) fn element_due(&mut self, id: LeaseId) {
+        // While a renewal is under way, its answer sets the timer.
+        if self.table.lease(id).is_some_and(|lease| lease.asked.is_empty()) {
             self.delete_element(id);
         }
     }

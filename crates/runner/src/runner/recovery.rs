@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Runner;
 use crate::door::{Action, Style};
-use crate::effect::{Effect, JobId, Part};
+use crate::effect::{Change, Effect, JobId, Part};
 use crate::event::{Reason, What, Why, bump};
 use crate::lease::{Held, Lease, LeaseId, State};
 use crate::record::{Due, Phase, Record, Recovered};
@@ -20,7 +20,7 @@ impl Runner {
         for Recovered { record, due } in leases {
             self.next_lease = self.next_lease.max(record.id.0.saturating_add(1));
             if due == Due::Forget {
-                self.effects.push_back(Effect::JournalRemove(record.id));
+                self.change_journal(Change::Remove(record.id));
             } else {
                 self.take_over(now, record, due);
             }
@@ -140,8 +140,8 @@ impl Runner {
         for id in due {
             self.unsaved.remove(&id);
             match self.table.lease(id).and_then(Lease::record) {
-                Some(record) => self.effects.push_back(Effect::JournalPut(record)),
-                None => self.effects.push_back(Effect::JournalRemove(id)),
+                Some(record) => self.change_journal(Change::Put(record)),
+                None => self.change_journal(Change::Remove(id)),
             }
         }
     }

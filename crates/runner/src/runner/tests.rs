@@ -16,7 +16,7 @@ use super::{DoorId, Granted, Outcome, Runner};
 use crate::door::{
     Action, Catalogue, Commands, Door, Limits, NftAction, NftFamily, NftSet, PerFamily, Style, Template,
 };
-use crate::effect::{Effect, JobId};
+use crate::effect::{Change, Effect, JobId};
 use crate::event::What;
 use crate::lease::{Ask, Lease, LeaseId, Owner, State};
 
@@ -85,25 +85,34 @@ fn runner(doors: Vec<Door>) -> Runner {
     Runner::new(Catalogue { doors, limits: Limits::default() })
 }
 
-/// All effects there are, one short line each.
+/// All effects there are, one short line each; `+` where one shares a transaction with the one before.
 fn effects(runner: &mut Runner) -> Vec<String> {
-    std::iter::from_fn(|| runner.poll_effect()).map(|effect| line(&effect)).collect()
+    std::iter::from_fn(|| runner.poll_effect()).flat_map(|effect| lines(&effect)).collect()
 }
 
-fn line(effect: &Effect) -> String {
+fn lines(effect: &Effect) -> Vec<String> {
+    let one = |text| vec![text];
     match effect {
-        Effect::JournalPut(record) => {
-            format!("put {} {:?} till {}", record.id.0, record.phase, record.deadline.as_secs_f32())
-        }
-        Effect::JournalRemove(id) => format!("remove {}", id.0),
-        Effect::Spawn { job, command, .. } => format!("run {}: {command}", job.0),
-        Effect::Signal { job, signal } => format!("signal {} {signal:?}", job.0),
-        Effect::SetElement { lease, address, timeout, .. } => {
-            format!("set {} {address} for {}", lease.0, timeout.as_secs_f32())
-        }
-        Effect::DeleteElement { lease, address, .. } => format!("delete {} {address}", lease.0),
-        Effect::Log(event) => format!("log {}", said(&event.what)),
+        Effect::Journal(changes) => together(changes.iter().map(|change| match change {
+            Change::Put(record) => {
+                format!("put {} {:?} till {}", record.id.0, record.phase, record.deadline.as_secs_f32())
+            }
+            Change::Remove(id) => format!("remove {}", id.0),
+        })),
+        Effect::Spawn { job, command, .. } => one(format!("run {}: {command}", job.0)),
+        Effect::Signal { job, signal } => one(format!("signal {} {signal:?}", job.0)),
+        Effect::Elements(changes) => together(changes.iter().map(|change| match change.timeout {
+            Some(timeout) => {
+                format!("set {} {} for {}", change.lease.0, change.address, timeout.as_secs_f32())
+            }
+            None => format!("delete {} {}", change.lease.0, change.address),
+        })),
+        Effect::Log(event) => one(format!("log {}", said(&event.what))),
     }
+}
+
+fn together(lines: impl Iterator<Item = String>) -> Vec<String> {
+    lines.enumerate().map(|(at, line)| if at == 0 { line } else { format!("+ {line}") }).collect()
 }
 
 fn said(what: &What) -> String {

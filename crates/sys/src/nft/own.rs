@@ -132,14 +132,20 @@ impl Nft {
     /// The addresses in a set; none where there is no set.
     pub fn members(&mut self, name: &SetName) -> Result<HashSet<IpAddr>, NftError> {
         let mut members = HashSet::new();
+        self.each_element(name, |element| members.extend(begins_with(element)))?;
+        Ok(members)
+    }
+
+    pub(super) fn each_element(
+        &mut self,
+        name: &SetName,
+        mut show: impl FnMut(&Attributes<'_>),
+    ) -> io::Result<()> {
         self.ask(GET_ELEMENT, DUMP, name.family, &[(1, &name.table), (2, &name.set)], |message| {
             let list = message.split(4).filter(|_| message.kind == NEW_ELEMENT);
             let list = list.and_then(|(_, attributes)| attributes.inside(3));
-            members.extend(
-                list.into_iter().flatten().filter_map(|(_, element)| begins_with(&Attributes::new(element))),
-            );
-        })?;
-        Ok(members)
+            list.into_iter().flatten().for_each(|(_, element)| show(&Attributes::new(element)));
+        })
     }
 
     pub(super) fn table(&mut self, family: Family, name: &str) -> io::Result<Option<(TableId, u32)>> {

@@ -65,7 +65,7 @@ struct Described {
 
 /// How a set wants its elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+pub(super) enum Layout {
     /// One address each.
     Single,
     /// A beginning and an end.
@@ -114,7 +114,7 @@ impl Nft {
         if self.standing(set, address)?.is_some_and(|standing| !standing.ends) {
             return Err(NftError::StandsThere);
         }
-        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        let millis = millis(timeout);
         let added = self.transaction(|batch| {
             batch.element(NEW_ELEMENT, set, address, layout, Some(millis));
             batch.element(DELETE_ELEMENT, set, address, layout, None);
@@ -145,7 +145,7 @@ impl Nft {
         Ok(self.described(name)?.map(|set| set.id))
     }
 
-    fn layout(&mut self, set: &SetName, ipv6: bool) -> Result<Layout, NftError> {
+    pub(super) fn layout(&mut self, set: &SetName, ipv6: bool) -> Result<Layout, NftError> {
         let described = self.described(set)?.ok_or(NftError::Missing)?;
         described.layout_for(ipv6).map_err(NftError::UnfitSet)
     }
@@ -180,7 +180,7 @@ impl Nft {
             let list = message.split(4).filter(|_| message.kind == NEW_ELEMENT);
             let list = list.and_then(|(_, attributes)| attributes.inside(3));
             let element = list.into_iter().flatten().next().map(|(_, bytes)| Attributes::new(bytes));
-            found = found.or(element.map(|element| Standing { ends: element.find(5).is_some() }));
+            found = found.or(element.map(|element| Standing { ends: ends(&element) }));
         });
         match read {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -205,7 +205,7 @@ impl Batch {
     }
 }
 
-fn put_key(list: &mut Builder, address: IpAddr, flags: u32, millis: Option<u64>) {
+pub(super) fn put_key(list: &mut Builder, address: IpAddr, flags: u32, millis: Option<u64>) {
     list.nest(1, |element| {
         element.nest(1, |key| match address {
             IpAddr::V4(v4) => key.put(1, &v4.octets()),
@@ -226,6 +226,15 @@ fn next(address: IpAddr) -> Option<IpAddr> {
         IpAddr::V4(v4) => u32::from(v4).checked_add(1).map(|next| Ipv4Addr::from(next).into()),
         IpAddr::V6(v6) => u128::from(v6).checked_add(1).map(|next| Ipv6Addr::from(next).into()),
     }
+}
+
+pub(super) fn millis(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Whether the kernel will drop this element.
+pub(super) fn ends(element: &Attributes<'_>) -> bool {
+    element.find(5).is_some()
 }
 
 /// The address an element begins with; none for the end of a range.

@@ -262,10 +262,10 @@ fn the_leases_of_a_user_are_counted_over_all_lines() {
     // What is closed is room again.
     scene.runner.close_owned(Duration::from_secs(2), aldaba_runner::DoorId(SSH.0), Owner(key(4)));
     while let Some(effect) = scene.runner.poll_effect() {
-        if let aldaba_runner::Effect::DeleteElement { lease, .. }
-        | aldaba_runner::Effect::SetElement { lease, .. } = effect
-        {
-            scene.runner.element_done(Duration::from_secs(2), lease);
+        if let aldaba_runner::Effect::Elements(changes) = effect {
+            for change in changes {
+                scene.runner.element_done(Duration::from_secs(2), change.lease);
+            }
         }
     }
     assert_eq!(scene.open(SSH, &told(4, "192.0.2.6")), Ok(()));

@@ -6,7 +6,7 @@ fn journal_bytes() -> Vec<u8> {
     let dir = TempDir::new().unwrap();
     let mut journal = Journal::open(file(&dir)).unwrap();
     for id in 1..6 {
-        journal.put(&record(id, "x"), &NOW).unwrap();
+        put(&mut journal, record(id, "x")).unwrap();
     }
     drop(journal);
     std::fs::read(dir.path().join("leases.redb")).unwrap()
@@ -19,7 +19,7 @@ fn read(bytes: &[u8]) -> Result<Vec<Entry>, JournalError> {
     let mut journal = Journal::open(file(&dir))?;
     let entries = journal.load()?;
     // What opened can be written.
-    journal.put(&record(9, "y"), &NOW)?;
+    put(&mut journal, record(9, "y"))?;
     Ok(entries)
 }
 

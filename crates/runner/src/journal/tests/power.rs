@@ -77,15 +77,15 @@ impl Store for Paper {
 fn a_full_disk_is_an_error_and_over_when_there_is_room_again() {
     let paper = Paper::with_bytes(Vec::new());
     let mut journal = Journal::open_store(paper.clone()).unwrap();
-    journal.put(&record(1, "x"), &NOW).unwrap();
+    put(&mut journal, record(1, "x")).unwrap();
     *paper.full.lock().unwrap() = true;
     for _ in 0..3 {
-        let error = journal.put(&record(2, "x"), &NOW).unwrap_err();
+        let error = put(&mut journal, record(2, "x")).unwrap_err();
         assert!(matches!(error, JournalError::Io(_)), "{error}");
         assert!(matches!(journal.remove(LeaseId(1)), Err(JournalError::Io(_))));
     }
     *paper.full.lock().unwrap() = false;
-    journal.put(&record(3, "x"), &NOW).unwrap();
+    put(&mut journal, record(3, "x")).unwrap();
     let ids = ids(&mut journal);
     assert!(ids.contains(&1) && ids.contains(&3), "{ids:?}");
 }
@@ -96,10 +96,10 @@ fn a_full_disk_is_an_error_and_over_when_there_is_room_again() {
 fn a_change_is_there_whole_or_not_at_all() {
     let paper = Paper::with_bytes(Vec::new());
     let mut journal = Journal::open_store(paper.clone()).unwrap();
-    journal.put(&record(1, "x"), &NOW).unwrap();
+    put(&mut journal, record(1, "x")).unwrap();
     let before = paper.bytes.lock().unwrap().clone();
     paper.steps.lock().unwrap().clear();
-    journal.put(&record(2, &"y".repeat(5000)), &NOW).unwrap();
+    put(&mut journal, record(2, &"y".repeat(5000))).unwrap();
     journal.remove(LeaseId(1)).unwrap();
     let steps = paper.steps.lock().unwrap().clone();
     assert!(steps.iter().any(|step| matches!(step, Step::Sync)), "nothing was made durable");
@@ -112,6 +112,50 @@ fn a_change_is_there_whole_or_not_at_all() {
         }
     }
     assert_eq!(ids_after(&before, &steps, None), [2]);
+}
+
+#[test]
+fn what_is_changed_together_waits_for_the_disk_once_and_nothing_new_not_at_all() {
+    let paper = Paper::with_bytes(Vec::new());
+    let mut journal = Journal::open_store(paper.clone()).unwrap();
+    let mut syncs = |changes: &[Change]| {
+        paper.steps.lock().unwrap().clear();
+        journal.change(&changes.iter().collect::<Vec<_>>(), &NOW).unwrap();
+        paper.steps.lock().unwrap().iter().filter(|step| matches!(step, Step::Sync)).count()
+    };
+    let puts: Vec<Change> = (1..40).map(|id| Change::Put(record(id, "x"))).collect();
+    assert_eq!(syncs(&puts), 1);
+    assert_eq!(
+        syncs(&[Change::Remove(LeaseId(1)), Change::Put(record(50, "x")), Change::Remove(LeaseId(2))]),
+        1
+    );
+    assert_eq!(syncs(&[Change::Remove(LeaseId(1)), Change::Remove(LeaseId(99))]), 0);
+    assert!(paper.steps.lock().unwrap().is_empty(), "nothing is written either");
+    assert!(journal.contains(LeaseId(50)).unwrap() && !journal.contains(LeaseId(1)).unwrap());
+}
+
+/// Without waiting for the disk, the power may take any of the writes with it: then the file is damaged, and said to be.
+#[test]
+fn an_unsynced_journal_outlives_the_process_and_is_whole_or_said_to_be_damaged_after_a_power_cut() {
+    let paper = Paper::with_bytes(Vec::new());
+    let mut journal = Journal::open_store(Arc::new(store::Unsynced(paper.clone()))).unwrap();
+    put(&mut journal, record(1, "x")).unwrap();
+    put(&mut journal, record(2, "x")).unwrap();
+    journal.remove(LeaseId(1)).unwrap();
+    let steps = paper.steps.lock().unwrap().clone();
+    assert!(!steps.iter().any(|step| matches!(step, Step::Sync)), "the disk was waited for");
+    assert_eq!(ids_after(&[], &steps, None), [2], "killed");
+    for lost in 0..steps.len() {
+        let mut bytes = Vec::new();
+        let kept = |at: usize, step: &Step| at != lost || matches!(step, Step::Length(_));
+        for (_, step) in steps.iter().enumerate().filter(|(at, step)| kept(*at, step)) {
+            apply(&mut bytes, step);
+        }
+        match Journal::open_store(Paper::with_bytes(bytes)).and_then(|mut journal| journal.load()) {
+            Ok(_) | Err(JournalError::Damaged(_)) => {}
+            Err(error) => panic!("without write {lost}: {error}"),
+        }
+    }
 }
 
 fn check(before: &[u8], done: &[Step], lost: Option<usize>) {

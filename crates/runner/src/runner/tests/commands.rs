@@ -32,7 +32,7 @@ fn a_command_that_ends_in_time_gets_no_signal() {
 fn without_a_durable_record_the_start_command_does_not_run() {
     let mut runner = runner(doors());
     runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
-    assert_eq!(line(&runner.poll_effect().unwrap()), "put 1 Opening till 130");
+    assert_eq!(lines(&runner.poll_effect().unwrap()), ["put 1 Opening till 130"]);
     runner.journal_failed(s(100), LeaseId(1));
     assert_eq!(effects(&mut runner), ["log refused NotDurable"]);
     assert_eq!(runner.counters().refused[&Reason::NotDurable], 1);
@@ -50,7 +50,7 @@ fn the_place_of_a_withdrawn_start_goes_to_the_next_in_line() {
     let mut runner = Runner::new(Catalogue { doors: doors(), limits });
     runner.grant(s(100), SSH, &Ask::by_sequence(client(1)));
     runner.grant(s(100), SSH, &Ask::by_sequence(client(2)));
-    assert_eq!(line(&runner.poll_effect().unwrap()), "put 1 Opening till 130");
+    assert_eq!(lines(&runner.poll_effect().unwrap()), ["put 1 Opening till 130"]);
     runner.journal_failed(s(100), LeaseId(1));
     assert_eq!(commands(&mut runner), ["run 2: open 192.0.2.2 30"]);
 }

@@ -17,8 +17,61 @@ fn the_element_comes_first_and_the_journal_follows() {
     assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 20"]);
     runner.element_done(s(100), LeaseId(1));
     assert_eq!(effects(&mut runner), ["put 1 Open till 120", "log opened 20"]);
-    assert_eq!(timeout(&mut runner, s(120)), ["remove 1", "log closed Expired"]);
+    // To the kernel less time may have passed: the machine may have slept.
+    assert_eq!(timeout(&mut runner, s(120)), ["delete 1 192.0.2.1"]);
+    runner.element_done(s(120), LeaseId(1));
+    assert_eq!(effects(&mut runner), ["remove 1", "log closed Expired"]);
     assert_eq!(runner.leases().count(), 0);
+}
+
+#[test]
+fn a_removal_that_fails_at_the_deadline_is_tried_for_half_a_minute() {
+    let mut runner = runner(doors());
+    open(&mut runner, s(100));
+    let mut now = s(130);
+    for (tries, after) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16)] {
+        assert_eq!(timeout(&mut runner, now), ["delete 1 192.0.2.1"]);
+        runner.element_failed(now, LeaseId(1), "busy");
+        assert!(effects(&mut runner).contains(&format!("log retry {tries} after {after}")));
+        now += s(after);
+        assert_eq!(runner.poll_timeout(), Some(now));
+    }
+    assert_eq!(timeout(&mut runner, now), ["delete 1 192.0.2.1"]);
+    runner.element_failed(now, LeaseId(1), "busy");
+    let said = effects(&mut runner);
+    assert_eq!(
+        said,
+        ["log element failed Stop busy", "remove 1", "log closed Expired"],
+        "it is the kernel's"
+    );
+}
+
+#[test]
+fn what_can_share_a_transaction_does() {
+    let mut runner = runner(doors());
+    for number in [1, 2, 3] {
+        runner.grant(s(100), NFT, &Ask::by_sequence(client(number)));
+    }
+    let sets = ["set 1 192.0.2.1 for 30", "+ set 2 192.0.2.2 for 30", "+ set 3 192.0.2.3 for 30"];
+    assert_eq!(effects(&mut runner), sets);
+    runner.element_done(s(100), LeaseId(1));
+    runner.element_failed(s(100), LeaseId(2), "full");
+    runner.element_done(s(100), LeaseId(3));
+    assert_eq!(
+        effects(&mut runner),
+        [
+            "put 1 Open till 130",
+            "+ remove 2",
+            "+ put 3 Open till 130",
+            "log opened 30",
+            "log element failed Start full",
+            "log opened 30"
+        ]
+    );
+    // Of one lease one change at a time.
+    runner.grant(s(110), NFT, &Ask::by_sequence(client(1)));
+    runner.grant(s(111), NFT, &Ask::by_sequence(client(1)));
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 30", "set 1 192.0.2.1 for 30"]);
 }
 
 #[test]
@@ -60,7 +113,7 @@ fn a_renewal_the_kernel_refuses_leaves_the_old_deadline() {
     assert_eq!(timeout(&mut runner, s(131)), Vec::<String>::new());
     runner.element_failed(s(131), LeaseId(1), "busy");
     effects(&mut runner);
-    assert_eq!(timeout(&mut runner, s(131)), ["remove 1", "log closed Expired"]);
+    assert_eq!(timeout(&mut runner, s(131)), ["delete 1 192.0.2.1"]);
 }
 
 #[test]
@@ -116,7 +169,34 @@ fn after_a_flush_each_comes_back_with_the_time_it_has_left() {
     runner.element_done(s(115), LeaseId(1));
     assert_eq!(effects(&mut runner), Vec::<String>::new(), "nothing about the lease is new");
     assert!(!runner.lease(LeaseId(1)).unwrap().is_lost());
-    assert_eq!(timeout(&mut runner, s(130))[..2], ["remove 1", "log closed Expired"]);
+    assert_eq!(timeout(&mut runner, s(130))[0], "delete 1 192.0.2.1");
+}
+
+#[test]
+fn ten_thousand_come_back_together() {
+    let limits = Limits { leases_per_door: usize::MAX, ..Limits::default() };
+    let mut runner = Runner::new(Catalogue { doors: doors(), limits });
+    let leases: Vec<LeaseId> = (0..10_000_u32)
+        .map(|number| {
+            let ask = Ask::by_sequence(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into());
+            let Granted::Opening(id) = runner.grant(s(100), NFT, &ask) else { panic!("{number} is refused") };
+            runner.element_done(s(100), id);
+            id
+        })
+        .collect();
+    effects(&mut runner);
+    for id in leases {
+        runner.element_lost(s(101), id, Loss::Restore);
+    }
+    runner.reassert(s(101), |_| true);
+    let Some(Effect::Elements(changes)) = runner.poll_effect() else { panic!("elements") };
+    assert_eq!(changes.len(), 10_000);
+    assert_eq!(runner.poll_effect(), None);
+    for change in changes {
+        runner.element_done(s(101), change.lease);
+    }
+    assert_eq!(runner.poll_effect(), None, "nothing about the leases is new");
+    assert!(!runner.leases().any(Lease::is_lost));
 }
 
 #[test]

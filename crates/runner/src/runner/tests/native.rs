@@ -107,8 +107,8 @@ fn a_knock_while_closing_opens_anew_after_the_stop() {
     let after = ended(&mut runner, s(132), 2, 0);
     let expected = [
         "remove 1",
+        "+ put 2 Opening till 141",
         "log closed Expired",
-        "put 2 Opening till 141",
         "log running Start",
         "run 3: open 192.0.2.1 9",
     ];

@@ -30,10 +30,30 @@ fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
             vec![Operation::FailJournal(1), grant(door), good, grant(door), good, end, good],
             vec![Operation::RefuseElements(1), grant(door), grant(door), Operation::Reassert, close, end],
         ];
-        for (life, reboot) in lives.iter().flat_map(|life| [(life, false), (life, true)]) {
+        let deaths = [(false, false), (false, true), (true, false)];
+        for (life, (reboot, starts_live)) in lives.iter().flat_map(|life| deaths.map(|how| (life, how))) {
             for after in 0..40 {
-                let crash = Operation::Crash { after, reboot };
+                let crash = Operation::Crash { after, reboot, starts_live };
                 model::run_operations(std::iter::once(crash).chain(life.iter().copied()));
+            }
+        }
+    }
+}
+
+/// The kernel's clock for timeouts stands still in the meantime.
+#[test]
+fn r4_a_machine_that_slept_closes_what_is_over() {
+    let grant = |door| Operation::Grant { door, source: 0, wanted: 20 };
+    for door in 0..8 {
+        for quarters in [1, 79, 80, 200] {
+            let sleep = Operation::Sleep(quarters);
+            for life in [
+                vec![grant(door), sleep],
+                vec![grant(door), Operation::Pass(40), sleep, grant(door), sleep],
+                vec![grant(door), Operation::RefuseElements(2), sleep, Operation::Pass(3), grant(door)],
+                vec![grant(door), Operation::Restart { keep: true, patient: true }, sleep],
+            ] {
+                model::run_operations(life.into_iter().chain([Operation::Pass(2)]));
             }
         }
     }
@@ -44,7 +64,7 @@ fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
 fn an_element_is_one_thing_whoever_holds_it() {
     let grant = |door, wanted| Operation::Grant { door, source: 0, wanted };
     let (own, named, twin) = (2, 3, 8);
-    let crash = Operation::Crash { after: 0, reboot: false };
+    let crash = Operation::Crash { after: 0, reboot: false, starts_live: false };
     for life in [
         // Two records of one element: that of a lease which is over could not be removed.
         vec![grant(own, 2), Operation::FailJournal(1), Operation::Remove(0), grant(own, 1), crash],

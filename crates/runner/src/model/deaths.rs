@@ -1,0 +1,107 @@
+//! How the world's daemon ends and begins anew: killed, with the machine or without, or told to end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::catalogue;
+use super::world::{Process, World};
+use crate::effect::Part;
+use crate::lease::{Lease, LeaseId, State};
+use crate::record::{Moment, Recovered, recover};
+use crate::runner::{Loss, OnShutdown, Runner};
+
+/// How everything dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Death {
+    /// With the machine.
+    Reboot,
+    /// With all processes.
+    All,
+    /// But not the start commands.
+    StartsLive,
+}
+
+impl World {
+    pub(super) fn crash(&mut self, death: Death) {
+        let starts = std::mem::take(&mut self.processes).into_values();
+        let outlives = |process: &Process| death == Death::StartsLive && process.part == Part::Start;
+        let running: BTreeSet<LeaseId> = starts.filter(outlives).map(|process| process.lease).collect();
+        for (id, seen) in &mut self.seen {
+            // A stop command may have done its work and not been recorded: it runs again.
+            seen.stop_runs = false;
+            seen.start_ended |= !running.contains(id);
+            seen.hurried = true;
+        }
+        if death == Death::Reboot {
+            self.boot = self.boot.wrapping_add(1);
+            self.now = Duration::from_secs(10);
+            self.elements.clear();
+            self.earned.clear();
+        }
+        self.start_again(&running);
+    }
+
+    fn start_again(&mut self, running: &BTreeSet<LeaseId>) {
+        // A new life may use the numbers of leases that are over.
+        let journal = &self.journal;
+        self.seen.retain(|id, seen| journal.contains_key(id) || (seen.owes_stop && !seen.closed));
+        for id in self.journal.keys() {
+            // Closed or never started, but its record is still there: its stop command runs (once more).
+            if let Some(seen) = self.seen.get_mut(id) {
+                seen.closed = false;
+                seen.owes_stop = true;
+            }
+        }
+        self.behind.clear();
+        let moment = Moment { now: self.now, boot: Some([self.boot; 16]), wall: Duration::ZERO };
+        let mut recovered = recover(self.journal.values().cloned().collect(), &moment);
+        let outlives = |lease: &&mut Recovered| running.contains(&lease.record.id);
+        recovered.iter_mut().filter(outlives).for_each(Recovered::start_runs);
+        self.runner = Runner::new(catalogue(self.variant));
+        self.runner.recover(self.now, recovered);
+        for lease in self.runner.leases() {
+            if let State::Starting { job } = lease.state() {
+                let process =
+                    Process { lease: lease.id(), part: Part::Start, terminated: false, outlived: true };
+                self.processes.insert(job, process);
+            }
+        }
+        self.adrift = self.elements.keys().filter(|of| !self.is_held(of)).cloned().collect();
+        self.look_first();
+    }
+
+    pub(super) fn restart(&mut self, keep: bool, patient: bool) {
+        if self.dies_after.is_some() {
+            return;
+        }
+        let grace = Duration::from_secs(5);
+        let how = if keep { OnShutdown::Keep } else { OnShutdown::Close { grace } };
+        if !keep {
+            self.hurry_all();
+        }
+        self.runner.shutdown(self.now, how);
+        self.settle();
+        for _ in 0..1000 {
+            if patient {
+                self.finish_all();
+            }
+            if self.runner.is_drained(self.now) {
+                break;
+            }
+            self.pass_to_timeout();
+        }
+        assert!(self.runner.is_drained(self.now), "a shutdown never ends");
+        self.check_shutdown(keep, patient);
+        self.crash(if patient { Death::All } else { Death::StartsLive });
+    }
+
+    /// The first look at the firewall, of which nothing is known: what is there gets the time of its lease.
+    fn look_first(&mut self) {
+        self.notice_losses(if self.variant & 128 == 0 { Loss::Restore } else { Loss::Report });
+        let ids: Vec<LeaseId> = self.runner.leases().map(Lease::id).collect();
+        for id in ids {
+            self.runner.element_lost(self.now, id, Loss::Restore);
+        }
+        self.reassert();
+    }
+}
