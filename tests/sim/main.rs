@@ -4,6 +4,7 @@
 //! of random bytes; a daemon that crashes, restarts and reloads. Every run depends on its seed alone:
 //! `ALDABA_SIM_SEED=7 cargo test --release -p aldaba-tests --test sim` repeats one.
 
+mod flat;
 mod network;
 mod server;
 

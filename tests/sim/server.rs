@@ -8,7 +8,7 @@ use std::time::Duration;
 use aldaba_config::{Disk, Kind, Options, Paint, Policy, load};
 use aldaba_gate::knock::Keep;
 use aldaba_gate::packet::{Frame, Link};
-use aldaba_gate::{DoorId, Events, Gate, Grant, Interface, KnockAction};
+use aldaba_gate::{DoorId, Events, Gate, Grant, Interface, KnockAction, Rules};
 use aldaba_runner::{
     Change, Effect, ElementChange, Entry, JobId, LeaseId, Moment, Outcome, Part, Place, Rendered, Runner,
     record::recover,
@@ -91,7 +91,8 @@ pub(crate) struct Server {
     overdue: BTreeSet<String>,
 }
 
-struct Grants(Vec<Grant>);
+#[derive(Default)]
+pub(crate) struct Grants(Vec<Grant>);
 
 impl Events for Grants {
     fn wants_stages(&self) -> bool {
@@ -104,7 +105,7 @@ impl Events for Grants {
     }
 }
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("aldaba.toml");
     std::fs::write(&path, CONFIG).expect("a file");
@@ -113,9 +114,13 @@ fn policy() -> Policy {
 }
 
 fn gate(policy: &Policy, seed: u64) -> Gate {
+    gate_with(&policy.gate, seed)
+}
+
+pub(crate) fn gate_with(rules: &Rules, seed: u64) -> Gate {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut gate = Gate::new(&policy.gate, key).expect("a gate");
+    let mut gate = Gate::new(rules, key).expect("a gate");
     let addresses = [IpAddr::V4(SERVER)].into_iter().collect();
     gate.set_interface(1, Interface { name: "srv0".into(), loopback: false, addresses });
     gate
