@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use aldaba_tests::{Hosts, Program, cannot_run, degraded, status, until};
+use rustix::process::Signal;
 
 const SSH: &str = r#"
 interfaces = ["srv0"]
@@ -259,4 +260,26 @@ fn r7_a_fight_is_named_and_costs_little() {
         "{told}"
     );
     assert!(said.lines().count() < 20, "{said}");
+}
+
+/// R7: so much happens to the ruleset while the daemon does not listen that the kernel's notices are lost, that of the flush with
+/// them.
+#[test]
+fn r7_lost_notices_lead_to_a_look() {
+    let Some(scene) = scene(SSH, FOREIGN) else { return };
+    let _listener = scene.hosts.listen(2222);
+    scene.open_for(2);
+    scene.daemon.signal(Signal::STOP);
+    let noise: Vec<String> = (0..20_000_u32).map(|n| Ipv4Addr::from(0x0a00_0000 + n).to_string()).collect();
+    let file = scene.dir.path().join("noise");
+    std::fs::write(&file, format!("add element inet other them {{ {} }}\n", noise.join(", ")))
+        .expect("written");
+    scene.hosts.on_server(&["nft", "-f", file.to_str().expect("plain")]);
+    scene.nft("delete table inet aldaba");
+    assert!(scene.hosts.reachable(2222), "it stands open");
+    scene.daemon.signal(Signal::CONT);
+    let back = until(Duration::from_secs(2), || scene.left("inet aldaba door_ssh_v4").len() == 2);
+    let back = back.unwrap_or_else(|| panic!("the daemon is blind:\n{}", scene.daemon.said()));
+    assert!(!scene.hosts.reachable(2222), "the port is guarded again");
+    println!("figure: R7 guard and leases back after {} ms where the notice was lost", back.as_millis());
 }

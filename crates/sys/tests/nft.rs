@@ -463,6 +463,33 @@ fn what_others_let_in_without_an_end_is_left_alone() {
     });
 }
 
+/// More notices than the socket has room for: some are lost, and nobody knows what they told of.
+#[test]
+fn r7_lost_notices_count_as_ours() {
+    in_namespace(|| {
+        let mut watch = NftWatch::open().unwrap();
+        let ours = Ours { table: "aldaba".into(), ..Ours::default() };
+        let burst = |elements: u32| {
+            let elements: Vec<String> = (0..elements)
+                .map(|number| std::net::Ipv4Addr::from(0x0a00_0000 + number).to_string())
+                .collect();
+            load(&format!(
+                "add table inet other\nadd set inet other them {{ type ipv4_addr; }}\n\
+                 flush set inet other them\nadd element inet other them {{ {} }}\n",
+                elements.join(", ")
+            ));
+        };
+        burst(10);
+        assert!(!watch.poll(&ours).unwrap().ours, "it concerns somebody else");
+        burst(20_000);
+        assert!(watch.poll(&ours).unwrap().ours);
+        nft("add table inet another");
+        assert!(!watch.poll(&ours).unwrap().ours, "it hears again");
+        nft("add table inet aldaba");
+        assert!(watch.poll(&ours).unwrap().ours);
+    });
+}
+
 /// What becomes of a stranger's packet, and which chain says so.
 fn judged(ipv6: bool, udp: bool, port: u16) -> (Fate, String, bool) {
     let ruleset = Nft::open().and_then(|mut nft| nft.ruleset()).expect("the ruleset");
