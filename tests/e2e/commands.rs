@@ -142,6 +142,38 @@ fn r1_the_closer_waits_for_a_start_command_that_still_runs() {
     assert!(!scene.is_open(), "and stays closed");
 }
 
+/// R1: a closer that was started while the start command ran has heard nothing of it: it knows it by the note on the disk.
+#[test]
+fn r1_a_closer_knows_start_commands_by_their_notes() {
+    let slow = |dir: &Path| {
+        let command = format!("[\"/bin/sh\", \"-c\", \"sleep 3; touch {}/ran; touch ", dir.display());
+        let config = config(dir, "1s", "").replace("[\"/usr/bin/touch\", \"", &command);
+        config.replace("\"/bin/rm\"", "\"/bin/rm\", \"-f\"")
+    };
+    let Some(mut scene) = scene_with(slow) else { return };
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("part=start");
+    std::thread::sleep(Duration::from_millis(300));
+    let closer = |daemon: &Program| {
+        daemon.roles().into_iter().find(|role| {
+            let path = format!("/proc/{}/cmdline", role.as_raw_nonzero());
+            std::fs::read_to_string(path).is_ok_and(|name| name.starts_with("aldabad: closer"))
+        })
+    };
+    let first = closer(&scene.daemon).expect("a closer");
+    rustix::process::kill_process(first, Signal::KILL).expect("it lives");
+    let another = || closer(&scene.daemon).is_some_and(|closer| closer != first);
+    assert!(until(Duration::from_secs(1), another).is_some(), "another one: {}", scene.daemon.said());
+    // Time to get to its post.
+    std::thread::sleep(Duration::from_millis(200));
+    scene.daemon.kill_alone();
+    let ran = scene.dir.path().join("ran");
+    assert!(until(Duration::from_secs(4), || ran.exists()).is_some(), "the start command goes on");
+    scene.closes_within(Duration::from_secs(2));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!scene.is_open(), "and stays closed");
+}
+
 /// R1: a new daemon begins while a start command of the one before still runs, and its deadline has passed before it ends.
 fn a_start_command_outlives(kill: impl FnOnce(&mut Program)) {
     let slow = |dir: &Path| {

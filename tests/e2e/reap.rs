@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use aldaba_tests::program::binary;
 use aldaba_tests::{Hosts, Program, cannot_run, until};
+use rustix::process::{Signal, kill_process};
 
 struct Scene {
     hosts: Hosts,
@@ -166,4 +167,42 @@ fn nothing_is_made_where_nothing_was() {
     let words = ["reap", "--state-dir", state.to_str().unwrap(), "--timer", "/bin/false"];
     let output = Command::new(binary("aldabad")).args(words).output().unwrap();
     assert!(output.status.success() && !Path::new(&state).exists(), "{}", said(&output));
+}
+
+/// R1: what was overdue when everything was killed is closed after its start command has ended, and not before.
+#[test]
+fn r1_reap_waits_for_a_start_command_that_still_runs() {
+    let doors = [("slow", 7000, "1s")];
+    let Some(mut scene) = scene(&doors) else { return };
+    let config = scene.path("aldaba.toml");
+    let (file, ran) = (scene.path("slow").display().to_string(), scene.path("ran"));
+    let slow = format!("[\"/bin/sh\", \"-c\", \"sleep 3; touch {}; touch {file}\"]", ran.display());
+    let text = std::fs::read_to_string(&config)
+        .unwrap()
+        .replace(&format!("[\"/usr/bin/touch\", \"{file}\"]"), &slow);
+    // A stop command that has nothing to complain about when it comes too early.
+    std::fs::write(&config, text.replace("\"/bin/rm\"", "\"/bin/rm\", \"-f\"")).unwrap();
+    scene.daemon.signal(Signal::HUP);
+    scene.daemon.wait_for("reloaded doors=1");
+    scene.hosts.knock(&[7000, 7001]);
+    scene.daemon.wait_for("part=start");
+    // The line comes first: the command, and the note of it, follow.
+    std::thread::sleep(Duration::from_millis(300));
+    let roles = scene.daemon.roles();
+    scene.daemon.kill_alone();
+    for role in roles {
+        kill_process(role, Signal::KILL).ok();
+    }
+    std::thread::sleep(Duration::from_millis(1200));
+    assert!(!ran.exists(), "it is overdue, and the start command runs");
+    let output = scene.reap(&["--wait"]);
+    assert!(output.status.success() && ran.exists(), "{}", said(&output));
+    assert_eq!(
+        said(&output).matches("closed door=slow address=10.9.0.2 why=overdue").count(),
+        1,
+        "{}",
+        said(&output)
+    );
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!scene.path("slow").exists(), "closed, and it stays closed: {}", said(&output));
 }
