@@ -23,8 +23,7 @@ use crate::{Diagnostic, Kind, Options, Place};
 
 /// Runs them all.
 pub(crate) fn all(plan: &Plan, files: &mut dyn Files, options: &Options, findings: &mut Findings) {
-    let has_sequences = plan.policy.gate.doors.iter().any(|door| !door.knocks.is_empty());
-    files::loose(options.own_uid, has_sequences, findings);
+    files::loose(options.own_uid, plan, findings);
     findings.list.extend(no_doors(plan, findings));
     if !options.strict_check {
         return;

@@ -51,7 +51,10 @@ fn parts(status: &Status) -> Vec<(&'static str, String)> {
         let sequences = listed(&packets.sequences);
         (
             "packets",
-            format!("{} looked at, {refused} malformed, {dropped} of no concern{sequences}", packets.frames),
+            format!(
+                "{} looked at, {refused} no TCP or UDP, or malformed, {dropped} of no concern{sequences}",
+                packets.frames
+            ),
         )
     }));
     parts.extend(status.attempts.map(|attempts| {

@@ -373,17 +373,25 @@ fn advice_is_given_in_the_files_own_grammar() {
 
 #[test]
 fn loose_files() {
-    let found = |mode, uid, strict| {
+    let with = |mode, uid, strict| {
         let mut machine = machine(&door("command=/opt/open\n"));
         machine.facts = FileFacts { mode, uid, is_regular: true };
         codes(&found(Kind::Knockd, machine, strict))
     };
-    assert_eq!(found(0o640, 0, true), NOTHING);
-    assert_eq!(found(0o644, 0, true), ["file readable-file"]);
-    assert_eq!(found(0o644, 0, false), NOTHING);
+    assert_eq!(with(0o640, 0, true), NOTHING);
+    assert_eq!(with(0o644, 0, true), ["file readable-file"]);
+    assert_eq!(with(0o644, 0, false), NOTHING);
+    // Where the sequences stand in a file of their own, that is the one to keep.
+    let line = "11,19,12,18,13,17,14,16\n21,29,22,28,23,27,24,26\n31,39,32,38,33,37,34,36\n41,49,42,48,43,47,44,46\n";
+    let mut machine = machine("[a]\none_time_sequences=/f\ntcpflags=syn\ncommand=/opt/open\n");
+    machine.files.insert("/f", line);
+    machine.facts = FileFacts { mode: 0o644, uid: 0, is_regular: true };
+    let said = found(Kind::Knockd, machine, true);
+    let readable = said.iter().filter(|found| found.code == "readable-file");
+    assert_eq!(readable.map(|found| found.place.source.name()).collect::<Vec<_>>(), ["/f"]);
     for strict in [true, false] {
-        assert_eq!(found(0o620, 0, strict), ["file loose-file"]);
-        assert_eq!(found(0o602, 0, strict), ["file loose-file"]);
-        assert_eq!(found(0o600, 1000, strict), ["file loose-file"]);
+        assert_eq!(with(0o620, 0, strict), ["file loose-file"]);
+        assert_eq!(with(0o602, 0, strict), ["file loose-file"]);
+        assert_eq!(with(0o600, 1000, strict), ["file loose-file"]);
     }
 }
