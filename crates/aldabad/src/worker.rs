@@ -4,6 +4,7 @@
 //! channel to the monitor and the capture sockets that come over it (docs/architecture.md, "Processes").
 
 mod confine;
+mod ears;
 mod eyes;
 mod policy;
 mod recent;
@@ -12,15 +13,15 @@ mod reporter;
 mod shortage;
 
 use std::collections::{BTreeMap, HashSet};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_gate::knock::Keep;
-use aldaba_gate::{Gate, Interface, Rules, spa};
+use aldaba_gate::{Gate, Interface, Rules};
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::poll::{self, Interest};
-use aldaba_sys::{clock, datagram, inherited, memfd, random};
+use aldaba_sys::{clock, inherited, memfd, random};
 
 use zeroize::Zeroizing;
 
@@ -34,9 +35,6 @@ use crate::counts::Counts;
 use crate::ipc::{FromWorker, Seen, ToWorker};
 use crate::log::aside;
 use crate::source::LARGEST_POLICY;
-
-/// Datagrams read before everything else has its turn.
-const DATAGRAMS: usize = 256;
 
 /// A policy that waits for the monitor's word.
 struct Candidate {
@@ -56,8 +54,6 @@ struct Worker {
     naming: Option<(u32, Interface)>,
     /// All interfaces named so far, for a gate yet to come.
     interfaces: BTreeMap<u32, Interface>,
-    /// Where datagrams arrive that are not captured.
-    listening: Option<OwnedFd>,
     /// What is to be done with the replay store beside using it.
     records: Records,
 }
@@ -87,7 +83,6 @@ pub fn run(confinement: &Confinement) -> ExitCode {
         candidate: None,
         naming: None,
         interfaces: BTreeMap::new(),
-        listening: None,
         records: Records::default(),
     };
     worker.reporter.insist(FromWorker::Ready(confined));
@@ -97,18 +92,6 @@ pub fn run(confinement: &Confinement) -> ExitCode {
             Err(End::Channel) => return ExitCode::SUCCESS,
             Err(End::Broken) => return ExitCode::FAILURE,
         }
-    }
-}
-
-/// Shows what has arrived at a socket to the gate, within bounds.
-fn hear_datagrams(now: Duration, socket: BorrowedFd<'_>, gate: &mut Gate, reporter: &mut Reporter) {
-    // One more than a datagram may have: a longer one must not pass for its beginning.
-    let mut buffer = [0; spa::MAX_LEN + 1];
-    for _ in 0..DATAGRAMS {
-        // An error is the network's (an answer to nothing of ours): there may be more behind it.
-        let Ok(Some((length, from))) = datagram::receive(socket, &mut buffer) else { return };
-        let payload = buffer.get(..length).unwrap_or_default();
-        gate.datagram(now, from.ip().to_canonical(), payload, reporter);
     }
 }
 
@@ -134,22 +117,22 @@ fn enter(confinement: &Confinement) -> Result<(Channel, Eyes, Confined), String>
 impl Worker {
     /// Waits for something to happen and does it.
     fn turn(&mut self) -> Result<(), End> {
-        self.wait()?;
+        let told = self.wait()?;
         let now = clock::boottime();
         self.reporter.set_now(now);
-        self.receive(now)?;
+        if told {
+            self.receive(now)?;
+        }
         if let Some(gate) = &mut self.gate {
             self.records.handle_timeout(now, gate, &mut self.reporter);
             self.eyes.read(now, gate, &mut self.reporter);
-            if let Some(socket) = &self.listening {
-                hear_datagrams(now, socket.as_fd(), gate, &mut self.reporter);
-            }
         }
         self.reporter.flush();
         Ok(())
     }
 
-    fn wait(&mut self) -> Result<(), End> {
+    /// Whether the monitor has something to say.
+    fn wait(&mut self) -> Result<bool, End> {
         let timeout = self.eyes.rest().or_else(|| {
             let due = [self.reporter.poll_timeout(), self.records.poll_timeout()].into_iter().flatten().min();
             due.map(|at| at.saturating_sub(clock::boottime()))
@@ -157,8 +140,8 @@ impl Worker {
         let channel = Interest { read: true, write: self.reporter.has_waiting() };
         let mut interests = vec![(self.reporter.channel().as_fd(), channel)];
         self.eyes.interests(&mut interests);
-        interests.extend(self.listening.iter().map(|socket| (socket.as_fd(), Interest::READ)));
-        poll::wait(&interests, timeout).map(drop).map_err(|_| End::Broken)
+        let ready = poll::wait(&interests, timeout).map_err(|_| End::Broken)?;
+        Ok(ready.first().is_some_and(|channel| *channel))
     }
 
     fn receive(&mut self, now: Duration) -> Result<(), End> {
@@ -219,7 +202,7 @@ impl Worker {
             }
             ToWorker::Listen => {
                 let mut sockets = fds.into_iter();
-                self.listening = sockets.next();
+                self.eyes.listen(sockets.next());
                 if sockets.next().is_some() {
                     return Err(End::Broken);
                 }

@@ -1,14 +1,18 @@
 //! UDP sockets on the port of single packet authorization.
 //!
 //! A port without a socket is answered by the kernel (ICMP port unreachable). [`silent`] keeps it quiet while datagrams
-//! are captured; [`listen`] receives them.
+//! are captured; one that [`listen`]s is read through an [`Inbox`].
+
+mod inbox;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+
+pub use inbox::{AT_ONCE, Inbox};
 
 use crate::capture::attach_program;
 use crate::filter::Insn;
@@ -22,6 +26,8 @@ const AT_LEAST: u16 = 0x35;
 const ABOVE: u16 = 0x25;
 /// What a filter sees before the payload.
 const UDP_HEADER: u32 = 8;
+/// Room for datagrams that wait: what a full-rate flood brings while the worker rests, several times over.
+const WAITING: usize = 4 << 20;
 
 /// A socket that takes the port and nothing that arrives there.
 pub fn silent(port: u16) -> io::Result<OwnedFd> {
@@ -51,15 +57,6 @@ fn only(shortest: usize, longest: usize) -> [Insn; 5] {
     [LOAD_LENGTH, at_least, above, PASS, DROP]
 }
 
-/// One datagram, if there is one: how many bytes of `buffer` it has, and who sent it.
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
-    match recvfrom(socket, buffer, RecvFlags::DONTWAIT) {
-        Ok((_, length, Some(from))) => Ok(SocketAddr::try_from(from).ok().map(|from| (length, from))),
-        Ok((_, _, None)) | Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// The filter is attached before the port is bound: nothing slips in between.
 fn open(port: u16, filter: &[Insn]) -> io::Result<OwnedFd> {
     let both = socket(AddressFamily::INET6).and_then(|socket| {
@@ -76,6 +73,10 @@ fn open(port: u16, filter: &[Insn]) -> io::Result<OwnedFd> {
         Err(error) => return Err(error.into()),
     };
     attach_program(socket.as_fd(), filter)?;
+    // Without CAP_NET_ADMIN the kernel gives less: as much as net.core.rmem_max says.
+    if sockopt::set_socket_recv_buffer_size_force(&socket, WAITING).is_err() {
+        sockopt::set_socket_recv_buffer_size(&socket, WAITING)?;
+    }
     bind(&socket, &address)?;
     Ok(socket)
 }
@@ -96,10 +97,11 @@ mod tests {
     }
 
     fn received(socket: &OwnedFd) -> Vec<usize> {
-        let mut buffer = [0; 2048];
-        std::iter::from_fn(|| receive(socket.as_fd(), &mut buffer).expect("received"))
-            .map(|(length, _)| length)
-            .collect()
+        let mut lengths = Vec::new();
+        let mut inbox = Inbox::new(1400);
+        while inbox.receive(socket.as_fd(), |_, payload| lengths.push(payload.len())).expect("received") > 0 {
+        }
+        lengths
     }
 
     #[test]
@@ -107,10 +109,10 @@ mod tests {
         let port = free_port();
         let socket = listen(port, 144, 1232).expect("a socket");
         let client = UdpSocket::bind("127.0.0.1:0").expect("a client");
-        for length in [0, 143, 144, 200, 1232, 1233, 1400] {
+        for length in 0..1400 {
             client.send_to(&vec![7; length], ("127.0.0.1", port)).expect("sent");
         }
-        assert_eq!(received(&socket), [144, 200, 1232]);
+        assert_eq!(received(&socket), (144..=1232).collect::<Vec<_>>());
     }
 
     #[test]

@@ -33,6 +33,7 @@ const FREELY: &[libc::c_long] = &[
     libc::SYS_pread64,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
     libc::SYS_ppoll,
     // pnet waits with it.
     #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,5 @@
-//! What the worker sees with: the rings of the captures, and the pnet channel where the policy wants that.
+//! What the worker sees with: the rings of the captures, the pnet channel where the policy wants that, and its
+//! [`Ears`]; and when it rests.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -10,6 +11,7 @@ use aldaba_sys::capture::{Fault, FrameView, Pace, Ring, RingSize};
 use aldaba_sys::pnet_capture::{LinkKind, PnetCapture};
 use aldaba_sys::poll::Interest;
 
+use super::ears::Ears;
 use super::reporter::Reporter;
 use crate::ipc::{CaptureOn, FromWorker};
 
@@ -21,6 +23,7 @@ const BATCH: usize = 1024;
 pub(super) struct Eyes {
     rings: Vec<RingEye>,
     pnet: Vec<PnetEye>,
+    ears: Ears,
     /// Something was left to read when its turn was over.
     more: bool,
     /// How long to let frames gather before the next look.
@@ -67,12 +70,18 @@ impl Eyes {
         self.rings.retain(|eye| eye.capture != capture);
     }
 
+    /// Hears datagrams through this socket from now on, or through none.
+    pub(super) fn listen(&mut self, socket: Option<OwnedFd>) {
+        self.ears.listen(socket);
+    }
+
     /// What to wait for.
     pub(super) fn interests<'a>(&'a self, interests: &mut Vec<(BorrowedFd<'a>, Interest)>) {
-        // While frames gather, the rings' readiness must not end the rest.
+        // While frames gather, their readiness must not end the rest.
         if self.rest.is_none() {
             interests.extend(self.rings.iter().map(|eye| (eye.ring.as_fd(), Interest::READ)));
             interests.extend(self.pnet.iter().map(|eye| (eye.channel.as_fd(), Interest::READ)));
+            interests.extend(self.ears.socket().map(|socket| (socket, Interest::READ)));
         }
     }
 
@@ -81,7 +90,7 @@ impl Eyes {
         if self.more { Some(Duration::ZERO) } else { self.rest }
     }
 
-    /// Shows all frames there are, within bounds, to the gate.
+    /// Shows all frames and datagrams there are, within bounds, to the gate.
     pub(super) fn read(&mut self, now: Duration, gate: &mut Gate, reporter: &mut Reporter) {
         let mut frames = 0;
         self.more = false;
@@ -108,6 +117,9 @@ impl Eyes {
                 report_fault(eye.capture, eye.channel.take_fault(), reporter);
             }
         }
+        let (datagrams, more) = self.ears.read(now, gate, reporter);
+        frames += datagrams;
+        self.more |= more;
         self.rest = if frames > 0 && !self.more { self.pace.woken(now) } else { None };
     }
 }

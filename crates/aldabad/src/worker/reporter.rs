@@ -33,6 +33,7 @@ pub(super) struct Reporter {
     budget: Budget,
     generation: u32,
     now: Duration,
+    wall: Option<Timestamp>,
     /// The keys of the devices, in the registry's order.
     devices: Vec<[u8; 32]>,
     /// The replay records.
@@ -55,6 +56,7 @@ impl Reporter {
             budget: Budget::default(),
             generation: 0,
             now: Duration::ZERO,
+            wall: None,
             devices: Vec::new(),
             store: Replay::default(),
             recent: Recent::default(),
@@ -100,9 +102,10 @@ impl Reporter {
         self.generation
     }
 
-    /// Time of the frames that follow.
-    pub(super) const fn set_now(&mut self, now: Duration) {
+    /// Time of the frames that follow. Both clocks are read once for all that were there.
+    pub(super) fn set_now(&mut self, now: Duration) {
         self.now = now;
+        self.wall = u64::try_from(clock::wall().as_micros()).ok().map(Timestamp);
     }
 
     /// Whether something waits for room in the channel.
@@ -217,8 +220,7 @@ impl Events for Reporter {
     }
 
     fn spa(&mut self) -> Option<(Timestamp, &mut dyn Store)> {
-        let wall = u64::try_from(clock::wall().as_micros()).ok()?;
-        Some((Timestamp(wall), &mut self.store))
+        Some((self.wall?, &mut self.store))
     }
 
     fn hello(&mut self, from: IpAddr, device: DeviceId, id: KnockId, offset: i64) {
