@@ -3,7 +3,7 @@
 //! A scope is a distinct pair of (interfaces a door listens on, target). Doors that share one share the answer, so
 //! the work for a packet does not grow with the number of doors.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use aldaba_knock::ScopeId;
@@ -32,8 +32,20 @@ struct Key {
 struct Listening {
     interface: Interface,
     local: Vec<ScopeId>,
-    /// For each target the scopes to show a packet to; those of `local` are in it when the target is our own address.
-    targets: HashMap<IpAddr, Vec<ScopeId>>,
+    /// The interface's addresses and the targets of doors, in order, each once. They are looked up for every frame, and
+    /// strangers do not choose them: a search needs no keyed hash.
+    places: Vec<Place>,
+}
+
+/// A destination that concerns us.
+#[derive(Debug)]
+struct Place {
+    address: IpAddr,
+    /// Whether it is this host.
+    here: bool,
+    /// The scopes to show a packet to, where a door has it as its target; those of `local` are in it when it is our own
+    /// address.
+    targeted: Option<Vec<ScopeId>>,
 }
 
 /// All scopes of a policy and the interfaces they are asked for.
@@ -78,43 +90,54 @@ impl Scopes {
     fn listening(&self, interface: Interface) -> Listening {
         let here = |key: &Key| key.interfaces.is_empty() || key.interfaces.contains(&interface.name);
         let mut local = Vec::new();
-        let mut targets: HashMap<IpAddr, Vec<ScopeId>> = HashMap::new();
+        let mut targets: BTreeMap<IpAddr, Vec<ScopeId>> = BTreeMap::new();
         for (id, key) in (0u16..).map(ScopeId).zip(&self.keys).filter(|(_, key)| here(key)) {
             match key.target {
                 None => local.push(id),
                 Some(target) => targets.entry(target).or_default().push(id),
             }
         }
-        for (target, scopes) in &mut targets {
-            if interface.addresses.contains(target) {
-                scopes.extend(&local);
-            }
-        }
-        Listening { interface, local, targets }
+        let addresses: BTreeSet<IpAddr> = interface.addresses.iter().chain(targets.keys()).copied().collect();
+        let place = |address: IpAddr| {
+            let here = interface.addresses.contains(&address);
+            let targeted = targets.remove(&address).map(|mut scopes| {
+                scopes.extend(local.iter().filter(|_| here));
+                scopes
+            });
+            Place { address, here, targeted }
+        };
+        let places = addresses.into_iter().map(place).collect();
+        Listening { interface, local, places }
     }
 
-    /// Whether packets of this interface are looked at, and whether loopback sources are believed on it.
-    pub(crate) fn is_loopback(&self, index: u32) -> Option<bool> {
-        self.interfaces.get(&index).map(|listening| listening.interface.loopback)
+    /// What a packet to `destination` that arrived on this interface is to us: whether it is for this host, and the scopes it
+    /// falls in. `None`: nobody told of the interface.
+    pub(crate) fn look_up(&self, index: u32, destination: IpAddr) -> Option<Found<'_>> {
+        let listening = self.interfaces.get(&index)?;
+        let at = listening.places.binary_search_by(|place| place.address.cmp(&destination)).ok();
+        let place = at.and_then(|at| listening.places.get(at));
+        let local: &[ScopeId] = &listening.local;
+        let (here, scopes) = match place {
+            None => (false, &[][..]),
+            Some(Place { here, targeted: Some(scopes), .. }) => (*here, &**scopes),
+            Some(Place { here, targeted: None, .. }) => (*here, local),
+        };
+        Some(Found { loopback: listening.interface.loopback, here, scopes })
     }
 
     /// Whether an address is this host's, on any interface it captures on.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.interfaces.values().any(|listening| listening.interface.addresses.contains(&address))
     }
+}
 
-    /// Whether a packet to `destination` on this interface is for this host.
-    pub(crate) fn is_here(&self, index: u32, destination: IpAddr) -> bool {
-        let listening = self.interfaces.get(&index);
-        listening.is_some_and(|listening| listening.interface.addresses.contains(&destination))
-    }
-
-    /// The scopes a packet to `destination` on this interface falls in; empty: not for us.
-    pub(crate) fn of(&self, index: u32, destination: IpAddr) -> &[ScopeId] {
-        let Some(listening) = self.interfaces.get(&index) else { return &[] };
-        if let Some(scopes) = listening.targets.get(&destination) {
-            return scopes;
-        }
-        if listening.interface.addresses.contains(&destination) { &listening.local } else { &[] }
-    }
+/// What a destination is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found<'a> {
+    /// The packet came in on loopback: the only place where loopback sources are believed.
+    pub(crate) loopback: bool,
+    /// It is for this host.
+    pub(crate) here: bool,
+    /// The scopes it falls in.
+    pub(crate) scopes: &'a [ScopeId],
 }

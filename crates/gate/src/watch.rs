@@ -12,7 +12,7 @@ use aldaba_spa::{DeviceId, KnockId, Moment, Rejected, Server, Store, Timestamp};
 
 use crate::counters::bump;
 use crate::needs::current;
-use crate::scopes::Scopes;
+use crate::scopes::{Found, Scopes};
 use crate::spa_path::{Spa, SpaRules};
 use crate::{By, Counters, DoorId, Dropped, Grant, Interface, KnockAction, Rules, SequenceSource};
 
@@ -131,6 +131,12 @@ impl Gate {
         self.scopes.remove_interface(index);
     }
 
+    /// Fetches what these frames will need of the table of attempts, side by side: in a flood of ever new sources the memory
+    /// is what takes longest. Changes nothing, and none of it need be so.
+    pub fn read_ahead<'f>(&self, now: Duration, frames: impl IntoIterator<Item = &'f Frame<'f>>) {
+        self.tracker.read_ahead(now, frames.into_iter().filter_map(Frame::claimed_source));
+    }
+
     /// Looks at one frame that arrived on interface `index`.
     pub fn frame(
         &mut self,
@@ -158,12 +164,15 @@ impl Gate {
         segment: &Segment<'_>,
         events: &mut impl Events,
     ) -> Verdict {
-        if let Err(dropped) = self.admissible(index, segment) {
-            self.counters.dropped = self.counters.dropped.saturating_add(1);
-            bump(&mut self.counters.dropped_by, dropped.index());
-            return Verdict::Dropped(dropped);
-        }
-        if let Some(payload) = self.datagram_of(index, segment) {
+        let found = match concern(&self.scopes, self.ipv6, index, segment) {
+            Ok(found) => found,
+            Err(dropped) => {
+                self.counters.dropped = self.counters.dropped.saturating_add(1);
+                bump(&mut self.counters.dropped_by, dropped.index());
+                return Verdict::Dropped(dropped);
+            }
+        };
+        if let Some(payload) = self.datagram_of(found, segment) {
             self.datagram(now, segment.source, payload, events);
             return Verdict::Datagram;
         }
@@ -173,8 +182,7 @@ impl Gate {
             self.swept = now;
             self.tracker.expire(now, &mut relay);
         }
-        let scopes = self.scopes.of(index, segment.destination);
-        let outcome = self.tracker.hit(now, scopes, &hit, &mut relay);
+        let outcome = self.tracker.hit(now, found.scopes, &hit, &mut relay);
         while let Some(id) = self.used_up.pop() {
             self.tracker.replace(now, id, None);
         }
@@ -187,30 +195,16 @@ impl Gate {
 
     /// Whether a segment concerns this host and comes from somebody who can knock.
     pub fn admissible(&self, index: u32, segment: &Segment<'_>) -> Result<(), Dropped> {
-        if !segment.vlan.is_untagged() {
-            return Err(Dropped::Tagged);
-        }
-        let loopback = self.scopes.is_loopback(index).ok_or(Dropped::UnknownInterface)?;
-        if !self.ipv6 && segment.destination.is_ipv6() {
-            return Err(Dropped::Ipv6Off);
-        }
-        if !can_knock(segment.source, loopback) {
-            return Err(Dropped::ImpossibleSource);
-        }
-        let here = self.scopes.is_here(index, segment.destination);
-        if !here && self.scopes.of(index, segment.destination).is_empty() {
-            return Err(Dropped::NotForUs);
-        }
-        Ok(())
+        concern(&self.scopes, self.ipv6, index, segment).map(drop)
     }
 
     /// The payload of a datagram for single packet authorization.
-    fn datagram_of<'s>(&self, index: u32, segment: &Segment<'s>) -> Option<&'s [u8]> {
+    fn datagram_of<'s>(&self, found: Found<'_>, segment: &Segment<'s>) -> Option<&'s [u8]> {
         let Transport::Udp(udp) = &segment.transport else { return None };
         let port = self.spa.as_ref()?.port()?;
         // Of a fragment there is only a part.
         let whole = udp.destination_port == port && !segment.first_fragment;
-        (whole && self.scopes.is_here(index, segment.destination)).then_some(udp.payload)
+        (whole && found.here).then_some(udp.payload)
     }
 
     /// Serves single packet authorization by these rules, or no longer. What was seen and recorded before stays.
@@ -362,6 +356,29 @@ fn patterns(rules: &Rules, scopes: &mut Scopes) -> Result<(Vec<Pattern>, Vec<Ori
         }
     }
     Ok((patterns, origins))
+}
+
+/// Whether a segment concerns this host and comes from somebody who can knock; if so, what its destination is to us.
+fn concern<'a>(
+    scopes: &'a Scopes,
+    ipv6: bool,
+    index: u32,
+    segment: &Segment<'_>,
+) -> Result<Found<'a>, Dropped> {
+    if !segment.vlan.is_untagged() {
+        return Err(Dropped::Tagged);
+    }
+    let found = scopes.look_up(index, segment.destination).ok_or(Dropped::UnknownInterface)?;
+    if !ipv6 && segment.destination.is_ipv6() {
+        return Err(Dropped::Ipv6Off);
+    }
+    if !can_knock(segment.source, found.loopback) {
+        return Err(Dropped::ImpossibleSource);
+    }
+    if !found.here && found.scopes.is_empty() {
+        return Err(Dropped::NotForUs);
+    }
+    Ok(found)
 }
 
 /// No door opens for an address nobody can answer from, nor for loopback addresses that came over a wire.

@@ -17,16 +17,20 @@ mod round;
 mod table;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use self::plan::{Age, Nanos, NodeId, Plan, StepKey, nanos};
 use self::round::{Gathered, Round};
-use self::table::{REST, Slot, Table};
+use self::table::{AHEAD, REST, Slot, Table};
 use crate::{Hit, Keep, Limits, Outcome, Pattern, PatternId, ScopeId, Sequence, Sink, Step, TrackerError};
 
 /// Sets looked at in one sweep: all of a table of the default size, a part of a larger one, so that a sweep never
 /// holds up hits for long.
 const SWEEP_SETS: usize = 1 << 13;
+
+/// A flood meets few groups, most often one.
+const GROUPS_AHEAD: usize = 2;
 
 /// Follows every source through every pattern.
 #[derive(Debug)]
@@ -81,6 +85,24 @@ impl Tracker {
         self.tell(hit, stages, sink);
         self.cool_down(now);
         outcome
+    }
+
+    /// Fetches what hits of these sources will look at, side by side, where one by one each would wait for its own. It changes
+    /// nothing.
+    pub fn read_ahead(&self, now: Duration, sources: impl IntoIterator<Item = IpAddr>) {
+        let mut sources = sources.into_iter();
+        loop {
+            let mut homes = [None; AHEAD];
+            let taken = homes.iter_mut().zip(&mut sources).map(|(home, source)| {
+                *home = Some(self.table.home(source));
+            });
+            if taken.count() == 0 {
+                return;
+            }
+            for group in self.plan.groups().take(GROUPS_AHEAD) {
+                self.table.read_ahead(&homes, group, nanos(now));
+            }
+        }
     }
 
     /// Gives a pattern another sequence, or none. Attempts begun before do not count for it, not even in the steps

@@ -2,6 +2,13 @@
 //!
 //! Implements no check; the meaning of each [`Link`] is in `link.rs`.
 
+use std::net::IpAddr;
+
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86DD;
+/// The transport's number in either header.
+const TCP: u8 = 6;
+
 /// What the first byte of a frame belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Link {
@@ -54,6 +61,24 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub const fn whole(link: Link, bytes: &'a [u8]) -> Self {
         Self { link, bytes, wire_len: bytes.len(), stripped_vlan: None, checksum: Checksum::Verify }
+    }
+}
+
+impl Frame<'_> {
+    /// Where a TCP segment right behind an IP header says it comes from, unchecked: only for fetching ahead what is known of
+    /// that source. `None` for anything else.
+    #[must_use]
+    pub fn claimed_source(&self) -> Option<IpAddr> {
+        let Link::Network { ethertype } = self.link else { return None };
+        match ethertype {
+            IPV4 if self.bytes.get(9) == Some(&TCP) => {
+                Some(IpAddr::from(*self.bytes.get(12..)?.first_chunk::<4>()?))
+            }
+            IPV6 if self.bytes.get(6) == Some(&TCP) => {
+                Some(IpAddr::from(*self.bytes.get(8..)?.first_chunk::<16>()?))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The parser as a whole: the table of cases, cut and snapped frames, links, and properties.
 
+mod claimed;
 mod links;
 mod properties;
 mod table;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aldaba_gate::Gate;
 use aldaba_gate::packet::{Checksum, Frame, Link, VlanTag};
-use aldaba_sys::capture::{Fault, FrameView, Pace, Ring, RingSize};
+use aldaba_sys::capture::{Fault, FrameView, GROUP, Pace, Ring, RingSize};
 use aldaba_sys::pnet_capture::{LinkKind, PnetCapture};
 use aldaba_sys::poll::Interest;
 
@@ -95,8 +95,16 @@ impl Eyes {
         let mut frames = 0;
         self.more = false;
         for eye in &mut self.rings {
-            let batch = eye.ring.poll_frames(BATCH, |view| {
-                gate.frame(now, eye.on.index_of(view), &frame(view), reporter);
+            let batch = eye.ring.poll_groups(BATCH, |views| {
+                let mut frames = [Frame::whole(Link::Ip, &[]); GROUP];
+                let frames = &mut frames[..views.len().min(GROUP)];
+                frames.iter_mut().zip(views).for_each(|(to, view)| *to = frame(view));
+                if frames.len() > 1 {
+                    gate.read_ahead(now, &*frames);
+                }
+                for (view, frame) in views.iter().zip(&*frames) {
+                    gate.frame(now, eye.on.index_of(view), frame, reporter);
+                }
             });
             frames += batch.frames;
             self.more |= batch.more;

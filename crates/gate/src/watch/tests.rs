@@ -1,3 +1,5 @@
+mod cost;
+
 use std::collections::HashSet;
 
 use aldaba_knock::{FlagFilter, Mode, Step};

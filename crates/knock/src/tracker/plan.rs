@@ -201,6 +201,11 @@ impl Plan {
             || self.group(group).is_some_and(|group| group.key.flags.matches(hit.flags))
     }
 
+    /// The groups there are.
+    pub(super) fn groups(&self) -> impl Iterator<Item = GroupId> {
+        (0..).zip(&self.groups).filter(|(_, group)| group.is_some()).map(|(number, _)| number)
+    }
+
     /// The place of a source that has no attempt.
     pub(super) fn root(&self, group: GroupId) -> Option<NodeId> {
         self.group(group).map(|group| group.root)

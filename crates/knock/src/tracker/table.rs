@@ -19,6 +19,9 @@ use crate::{Limits, TrackerError};
 
 const WAYS: usize = 8;
 
+/// Sources whose entries are fetched side by side: more than a processor can wait for at a time would be in vain.
+pub(super) const AHEAD: usize = 16;
+
 /// How many of the last segments that counted an entry remembers.
 pub(crate) const MARKS: usize = 3;
 
@@ -138,6 +141,25 @@ impl Table {
             self.entries.get(slot.0).is_some_and(|entry| entry.group == group && entry.source == source)
         };
         self.sets.get(set)?.ways_with(home.tag()).map(|way| slot(set, way)).find(is_it)
+    }
+
+    /// Looks at the sets of these sources, then at the entries that are theirs or have to make room for them. Nothing is
+    /// done with what is seen, so that no look waits for another and the memory is fetched side by side.
+    pub(super) fn read_ahead(&self, homes: &[Option<Home>; AHEAD], group: GroupId, now: Nanos) {
+        let mut seen = 0;
+        for home in homes.iter().flatten() {
+            seen ^= self.sets.get(self.set(*home, group)).map_or(0, |heads| heads.tag(0));
+        }
+        let mut slots = [0; AHEAD];
+        for (place, home) in slots.iter_mut().zip(homes.iter().flatten()) {
+            let set = self.set(*home, group);
+            let way = self.sets.get(set).and_then(|heads| heads.likely(home.tag(), now));
+            *place = way.map_or(0, |way| slot(set, way).0);
+        }
+        for slot in slots {
+            seen ^= self.entries.get(slot).map_or(0, |entry| u16::from(entry.stage));
+        }
+        std::hint::black_box(seen);
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&Entry> {

@@ -74,6 +74,21 @@ pub struct FrameView<'a> {
     pub checksum_valid: bool,
 }
 
+/// The most frames shown together.
+pub const GROUP: usize = 16;
+
+/// No frame.
+const NOTHING: FrameView<'static> = FrameView {
+    bytes: &[],
+    wire_len: 0,
+    ifindex: 0,
+    ethertype: 0,
+    packet_type: PacketType::Host,
+    vlan: None,
+    checksum_not_ready: false,
+    checksum_valid: false,
+};
+
 /// What one look at the ring has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Batch {
@@ -117,20 +132,47 @@ impl Ring {
 
     /// Shows every frame there is, oldest first and at most `limit`, and gives its slot back.
     pub fn poll_frames(&mut self, limit: usize, mut show: impl FnMut(&FrameView<'_>)) -> Batch {
+        self.poll_groups(limit, |frames| frames.iter().for_each(&mut show))
+    }
+
+    /// The same, up to [`GROUP`] frames at a time: their slots are given back together.
+    pub fn poll_groups(&mut self, limit: usize, mut show: impl FnMut(&[FrameView<'_>])) -> Batch {
         let mut batch = Batch { more: true, ..Batch::default() };
         while batch.frames < limit {
-            let status = self.status().load(Ordering::Acquire);
-            if status & libc::TP_STATUS_USER == 0 {
+            let wanted = GROUP.min(limit - batch.frames);
+            let (ready, losing) = self.show_group(wanted, &mut show);
+            for _ in 0..ready {
+                self.status(self.next).store(libc::TP_STATUS_KERNEL, Ordering::Release);
+                self.next = (self.next + 1) % self.size.frames();
+            }
+            batch.frames += ready;
+            batch.losing |= losing;
+            if ready < wanted {
                 batch.more = false;
                 break;
             }
-            batch.losing |= status & libc::TP_STATUS_LOSING != 0;
-            show(&view(self.slot(), status));
-            self.status().store(libc::TP_STATUS_KERNEL, Ordering::Release);
-            self.next = (self.next + 1) % self.size.frames();
-            batch.frames += 1;
         }
         batch
+    }
+
+    /// Shows the next frames, at most `wanted`: how many are there, and whether the kernel has dropped others.
+    fn show_group(&self, wanted: usize, show: &mut impl FnMut(&[FrameView<'_>])) -> (usize, bool) {
+        let mut frames = [NOTHING; GROUP];
+        let (mut ready, mut losing) = (0, false);
+        for (place, frame) in frames.iter_mut().enumerate().take(wanted) {
+            let slot = (self.next + place) % self.size.frames();
+            let status = self.status(slot).load(Ordering::Acquire);
+            if status & libc::TP_STATUS_USER == 0 {
+                break;
+            }
+            losing |= status & libc::TP_STATUS_LOSING != 0;
+            *frame = view(self.slot(slot), status);
+            ready += 1;
+        }
+        if ready > 0 {
+            show(&frames[..ready]);
+        }
+        (ready, losing)
     }
 
     /// Takes the error that makes the socket readable without a frame. To be called after such a wake-up.
@@ -139,22 +181,24 @@ impl Ring {
         take_fault(self.fd.as_fd())
     }
 
-    /// Where the next frame will be.
-    fn place(&self) -> NonNull<u8> {
-        // SAFETY: `next` is below the number of slots, so this is within the mapping.
-        unsafe { self.memory.add(self.next * SLOT) }
+    /// Where a slot begins, counted around.
+    fn place(&self, slot: usize) -> NonNull<u8> {
+        let slot = slot % self.size.frames();
+        // SAFETY: below the number of slots, so this is within the mapping.
+        unsafe { self.memory.add(slot * SLOT) }
     }
 
-    /// The first word of the next slot, which both sides write.
-    fn status(&self) -> &AtomicU32 {
+    /// The first word of a slot, which both sides write.
+    fn status(&self, slot: usize) -> &AtomicU32 {
         // SAFETY: within the mapping and aligned, as slots are; only ever accessed as an atomic, by us and the kernel.
-        unsafe { AtomicU32::from_ptr(self.place().as_ptr().cast()) }
+        unsafe { AtomicU32::from_ptr(self.place(slot).as_ptr().cast()) }
     }
 
-    /// The next slot behind its status word, which must be ours.
-    fn slot(&self) -> &[u8] {
+    /// A slot behind its status word. It must be ours, and is until [`Ring::poll_groups`] gives it back, which the borrow
+    /// does not outlive.
+    fn slot(&self, slot: usize) -> &[u8] {
         // SAFETY: as above.
-        let behind_status = unsafe { self.place().add(STATUS) };
+        let behind_status = unsafe { self.place(slot).add(STATUS) };
         // SAFETY: within the mapping; the kernel does not write to a slot that is ours.
         unsafe { slice::from_raw_parts(behind_status.as_ptr(), SLOT - STATUS) }
     }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use aldaba_sys::capture::{
-    Batch, CaptureSocket, Fault, FrameView, PacketType, Ring, RingSize, Target, VlanTag,
+    Batch, CaptureSocket, Fault, FrameView, GROUP, PacketType, Ring, RingSize, Target, VlanTag,
 };
 use aldaba_sys::filter::FilterSpec;
 use aldaba_sys::poll::{Interest, wait};
@@ -213,6 +213,30 @@ fn the_ring_turns_and_keeps_the_order() {
             came.extend(ports(&mut ring));
         }
         assert_eq!(came, all);
+    });
+}
+
+#[test]
+fn in_groups_the_ring_shows_what_it_shows_one_by_one() {
+    in_namespace(|net| {
+        let all: Vec<u16> = (1..=400).collect();
+        let filter = doors(&all, &[]);
+        let (_socket, mut ring) = open(Target::Interface(net.vb), &filter, RingSize::from_bytes(0));
+        let (_other_socket, mut other) = open(Target::Interface(net.vb), &filter, RingSize::from_bytes(0));
+        // 100 at a time in 128 slots: groups lie over the ring's end.
+        for part in all.chunks(100) {
+            part.iter().for_each(|port| net.syn(*port));
+            let one_by_one = seen(&mut other);
+            let (mut grouped, mut sizes) = (Vec::new(), Vec::new());
+            let show = |frames: &[FrameView<'_>]| {
+                sizes.push(frames.len());
+                grouped.extend(frames.iter().map(Seen::of));
+            };
+            let batch = ring.poll_groups(usize::MAX, show);
+            assert_eq!(batch, Batch { frames: 100, more: false, losing: false });
+            assert_eq!(sizes, [GROUP, GROUP, GROUP, GROUP, GROUP, GROUP, 4]);
+            assert_eq!(grouped, one_by_one);
+        }
     });
 }
 

@@ -64,6 +64,15 @@ impl Heads {
             .map(|(way, _)| way)
     }
 
+    /// The way most likely to be read next for a source with this tag: its own, else the one that has to make room. `None`:
+    /// a free one is only written.
+    pub(super) fn likely(&self, tag: u16, now: Nanos) -> Option<usize> {
+        self.ways_with(tag).next().or_else(|| match self.ways_with(0).next() {
+            Some(_) => None,
+            None => self.oldest_at(1, now),
+        })
+    }
+
     /// Those who have made more than one step.
     pub(super) fn further(&self) -> impl Iterator<Item = usize> {
         (0..).zip(&self.0).filter(|(_, head)| head.stage > 1).map(|(way, _)| way)
