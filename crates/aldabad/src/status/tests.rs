@@ -39,7 +39,7 @@ configuration /etc/aldaba/aldaba.toml, in force for 1 min 1 s, doors: 2, devices
 interface     srv0 found, ring, 12 packets, 0 dropped by the kernel
 worker        process 8, confined, restarts: 0
 packets       12 looked at, 1 no TCP or UDP, or malformed, 0 of no concern, completed 1
-attempts      1 under way, room for 65536
+attempts      1 under way, room for 65536 (pauses of 1 s while 32768 others begin a second)
 leases        2 open, the first ends in 12 s
 commands      1 running of 48, 0 waiting of 256, 4 started, 0 failed
 refused       queue-full 3

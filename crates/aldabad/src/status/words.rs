@@ -41,6 +41,10 @@ fn head(status: &Status) -> String {
     format!("aldabad {version}, process {pid}, running for {}: {state}", span(*uptime_ms))
 }
 
+/// Places in the table of attempts for each other source that begins while one pauses: an even spread needs one, and luck as
+/// much again.
+const RESERVE: u64 = 2;
+
 fn parts(status: &Status) -> Vec<(&'static str, String)> {
     let mut parts = vec![("configuration", configuration(status))];
     parts.extend(interfaces(status).into_iter().map(|line| ("interface", line)));
@@ -59,7 +63,9 @@ fn parts(status: &Status) -> Vec<(&'static str, String)> {
     }));
     parts.extend(status.attempts.map(|attempts| {
         let displaced = counted(attempts.displaced, ", ", " made room for others");
-        ("attempts", format!("{} under way, room for {}{displaced}", attempts.under_way, attempts.room))
+        let (room, others) = (attempts.room, attempts.room / RESERVE);
+        let bears = format!("pauses of 1 s while {others} others begin a second");
+        ("attempts", format!("{} under way, room for {room} ({bears}){displaced}", attempts.under_way))
     }));
     parts.extend(datagrams(status).map(|line| ("datagrams", line)));
     parts.push(("leases", leases(status)));
