@@ -1,7 +1,7 @@
 //! Who a process may become: a user by name, or a number nobody has.
 
 use std::ffi::CString;
-use std::io;
+use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::ops::RangeInclusive;
 
@@ -106,8 +106,11 @@ fn running_uids() -> io::Result<Vec<u32>> {
         let path = entry?.path();
         let is_process = path.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
         // A process may end while we look.
-        if is_process && let Ok(status) = std::fs::read(path.join("status")) {
-            uids.extend(uids_of(&status));
+        if is_process && let Ok(mut file) = std::fs::File::open(path.join("status")) {
+            // The line stands behind a name of 16 characters and half a dozen numbers: one call is enough for it.
+            let mut status = [0; 1024];
+            let length = file.read(&mut status).unwrap_or_default();
+            uids.extend(uids_of(&status[..length]));
         }
     }
     uids.sort_unstable();
