@@ -169,14 +169,20 @@ fn a_registry_that_all_can_read_tells_no_sequence() {
     let dir = folder.path().to_str().expect("plain");
     let state = folder.path().join("state");
     let state = state.to_str().expect("plain");
-    let made = run("aldabad", folder.path(), &["init", "--dir", dir, "--state-dir", state, "--host", "192.0.2.1"]);
+    let made =
+        run("aldabad", folder.path(), &["init", "--dir", dir, "--state-dir", state, "--host", "192.0.2.1"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let config = folder.path().join("aldaba.toml");
     let door = GOOD.replace("ssh", "by-sequence").replace("22/tcp", "2222/tcp");
     std::fs::write(&config, std::fs::read_to_string(&config).expect("made") + "\n" + &door).expect("written");
     Command::new("chmod").arg("600").arg(&config).status().expect("chmod");
     let checked = run("aldabad", folder.path(), &["check", "aldaba.toml"]);
-    assert_eq!(text(&checked.stdout), "aldaba.toml: good: 2 doors, 0 warnings\n", "{}", text(&checked.stderr));
+    assert_eq!(
+        text(&checked.stdout),
+        "aldaba.toml: good: 2 doors, 0 warnings\n",
+        "{}",
+        text(&checked.stderr)
+    );
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Crowd {
             .collect();
         let before = thread_time();
         self.show(&frames);
-        self.least = self.least.min(thread_time() - before);
+        self.least = self.least.min(thread_time().saturating_sub(before));
     }
 
     fn show(&mut self, frames: &[Vec<u8>]) {

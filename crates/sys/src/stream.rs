@@ -26,7 +26,8 @@ impl Stream {
         // Opened anew it has flags of its own, so that it never waits. Who may not open it asks first, as for the others.
         let path = format!("/proc/self/fd/{}", output.as_raw_fd());
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        rustix::fs::open(path, flags, Mode::empty()).or_else(|_| Ok(output.try_clone_to_owned()?)).map(Self)
+        let own = rustix::fs::open(path, flags, Mode::empty());
+        own.or_else(|_| output.try_clone_to_owned()).map(Self)
     }
 
     /// Writes it now.
@@ -65,7 +66,7 @@ fn kind(output: BorrowedFd<'_>) -> io::Result<FileType> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::io::{Read as _, Seek as _};
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -105,7 +106,7 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a file");
         Stream::of(file.as_fd()).expect("a stream").write_at_once(&[b'x'; 3 * PIECE + 1]).expect("written");
         let mut text = Vec::new();
-        std::io::Seek::rewind(&mut file).expect("rewound");
+        file.rewind().expect("rewound");
         file.read_to_end(&mut text).expect("read");
         assert_eq!(text.len(), 3 * PIECE + 1);
     }

@@ -225,7 +225,9 @@ fn in_groups_the_ring_shows_what_it_shows_one_by_one() {
         let (_other_socket, mut other) = open(Target::Interface(net.vb), &filter, RingSize::from_bytes(0));
         // 100 at a time in 128 slots: groups lie over the ring's end.
         for part in all.chunks(100) {
-            part.iter().for_each(|port| net.syn(*port));
+            for port in part {
+                net.syn(*port);
+            }
             let one_by_one = seen(&mut other);
             let (mut grouped, mut sizes) = (Vec::new(), Vec::new());
             let show = |frames: &[FrameView<'_>]| {
