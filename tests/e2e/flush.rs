@@ -104,8 +104,9 @@ impl Scene {
 fn r7_ten_leases_and_the_guard_come_back_with_the_time_they_have_left() {
     let Some(scene) = scene(SSH, FOREIGN) else { return };
     let _listener = scene.hosts.listen(2222);
-    let opened = Instant::now();
     scene.open_for(10);
+    // None was opened after this.
+    let opened = Instant::now();
     let foreign = scene.nft("list table inet other");
     let mut longest = Duration::ZERO;
     for what in [
