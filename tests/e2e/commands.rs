@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, serve_prepared, until};
 use rustix::process::Signal;
 
 struct Scene {
@@ -28,12 +28,7 @@ fn scene(lease: &str, more: &str) -> Option<Scene> {
 }
 
 fn scene_with(config: impl FnOnce(&Path) -> String) -> Option<Scene> {
-    if cannot_run().is_some() {
-        return None;
-    }
-    let hosts = Hosts::new();
-    let dir = tempfile::tempdir().expect("a folder");
-    let daemon = Program::aldabad(&hosts, dir.path(), &config(dir.path()));
+    let (hosts, dir, daemon) = serve_prepared(|_, dir| config(dir))?;
     Some(Scene { hosts, dir, daemon })
 }
 

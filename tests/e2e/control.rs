@@ -5,12 +5,12 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aldaba_tests::hosts::CLIENT;
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, asked, cannot_run, serve, text, until};
 
 const CONFIG: &str = r#"
 interfaces = ["srv0"]
@@ -23,24 +23,7 @@ lease = "30s"
 "#;
 
 fn scene() -> Option<(Hosts, tempfile::TempDir, Program)> {
-    if cannot_run().is_some() {
-        return None;
-    }
-    let hosts = Hosts::new();
-    let dir = tempfile::tempdir().expect("a folder");
-    let daemon = Program::aldabad(&hosts, dir.path(), CONFIG);
-    Some((hosts, dir, daemon))
-}
-
-/// A command that asks the daemon of this folder.
-fn asked(dir: &Path, words: &[&str]) -> Output {
-    let socket = dir.join("control.sock");
-    let command = Command::new(binary("aldabad")).args(words).arg("--control").arg(socket).output();
-    command.expect("it starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    serve(CONFIG)
 }
 
 /// What the daemon says to these bytes.

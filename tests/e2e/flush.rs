@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Hosts, Program, cannot_run, degraded, status, until};
+use aldaba_tests::{Hosts, Program, degraded, serve_prepared, status, until};
 use rustix::process::Signal;
 
 const SSH: &str = r#"
@@ -30,15 +30,12 @@ struct Scene {
 }
 
 fn scene(config: &str, before: &str) -> Option<Scene> {
-    if cannot_run().is_some() {
-        return None;
-    }
-    let hosts = Hosts::new();
-    if !before.is_empty() {
-        hosts.on_server(&["nft", before]);
-    }
-    let dir = tempfile::tempdir().expect("a folder");
-    let daemon = Program::aldabad(&hosts, dir.path(), config);
+    let (hosts, dir, daemon) = serve_prepared(|hosts, _| {
+        if !before.is_empty() {
+            hosts.on_server(&["nft", before]);
+        }
+        config.to_owned()
+    })?;
     Some(Scene { hosts, dir, daemon })
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use aldaba_tests::device::{self, Device};
 use aldaba_tests::hosts::CLIENT;
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, cannot_run, serve_prepared, until};
 use aldabad::monitor::make_store;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -67,13 +67,11 @@ impl Applied {
 
 impl Scene {
     fn new() -> Option<Self> {
-        if cannot_run().is_some() {
-            return None;
-        }
-        let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
-        device::write_server(dir.path(), &Device::new(1).line("", "alice/laptop"));
-        make_store(&dir.path().join("state")).expect("as init makes it");
-        let daemon = Program::aldabad(&hosts, dir.path(), BEFORE);
+        let (hosts, dir, daemon) = serve_prepared(|_, dir| {
+            device::write_server(dir, &Device::new(1).line("", "alice/laptop"));
+            make_store(&dir.join("state")).expect("as init makes it");
+            BEFORE.to_owned()
+        })?;
         Some(Self { hosts, dir, daemon })
     }
 

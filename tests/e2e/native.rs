@@ -6,7 +6,7 @@ use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use aldaba_tests::hosts::{CLIENT6, SERVER, SERVER6};
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, cannot_run, serve, until};
 
 const SSH: &str = r#"
 interfaces = ["srv0"]
@@ -25,12 +25,7 @@ struct Scene {
 }
 
 fn scene(config: &str) -> Option<Scene> {
-    if cannot_run().is_some() {
-        return None;
-    }
-    let hosts = Hosts::new();
-    let dir = tempfile::tempdir().expect("a folder");
-    let daemon = Program::aldabad(&hosts, dir.path(), config);
+    let (hosts, dir, daemon) = serve(config)?;
     Some(Scene { hosts, dir, daemon })
 }
 

@@ -9,16 +9,16 @@ mod store;
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aldaba_spa::{
     Audience, DoorTag, KeyKind, Lock, Operation, Psk, PublicKey, Request, SecretKey, Timestamp, device_psk,
-    seal, text,
+    seal,
 };
+use aldaba_tests::device::{now, open, write_server};
 use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER, SERVER6};
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, serve_prepared, until};
 use aldabad::monitor::make_store;
 
 const PORT: u16 = 42731;
@@ -61,42 +61,21 @@ fn line(key: &SecretKey, options: &str, name: &str) -> String {
     format!("{options} {} {name}\n", key.public().to_text(KeyKind::Device))
 }
 
-fn write_secret(dir: &Path, name: &str, kind: KeyKind, byte: u8) {
-    let path = dir.join(name);
-    std::fs::write(&path, text::encode(kind, &[byte; 32]).as_bytes()).expect("written");
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("its mode");
-}
-
 fn scene(receive: &str) -> Option<Scene> {
     scene_in(receive, |_| ())
 }
 
 /// Prepares the folder before the daemon starts: its state folder is empty.
 fn scene_in(receive: &str, prepare: impl FnOnce(&Path)) -> Option<Scene> {
-    if cannot_run().is_some() {
-        return None;
-    }
-    let hosts = Hosts::new();
-    let dir = tempfile::tempdir().expect("a folder");
-    let state = dir.path().join("state");
-    drop(aldaba_sys::files::private_dir(&state).expect("a folder"));
-    prepare(&state);
-    write_secret(dir.path(), "server.key", KeyKind::ServerSecret, 9);
-    write_secret(dir.path(), "gate.key", KeyKind::Gate, 8);
-    write_secret(dir.path(), "psk.key", KeyKind::Seed, 7);
-    std::fs::write(dir.path().join("authorized_keys"), line(&alice(), "", "alice/laptop")).expect("written");
-    make_store(&state).expect("as init makes it");
-    let daemon = Program::aldabad(&hosts, dir.path(), &CONFIG.replace("RECEIVE", receive));
+    let (hosts, dir, daemon) = serve_prepared(|_, dir| {
+        let state = dir.join("state");
+        drop(aldaba_sys::files::private_dir(&state).expect("a folder"));
+        prepare(&state);
+        write_server(dir, &line(&alice(), "", "alice/laptop"));
+        make_store(&state).expect("as init makes it");
+        CONFIG.replace("RECEIVE", receive)
+    })?;
     Some(Scene { hosts, dir, daemon, sealed: Cell::new(0) })
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    Timestamp(since.as_micros().try_into().expect("before the year 586,000"))
-}
-
-fn open(door: &str, bound: Option<IpAddr>) -> Operation {
-    Operation::Open { door: DoorTag::of(door).expect("a tag"), seconds: 0, bound }
 }
 
 impl Scene {

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aldaba_tests::hosts::CLIENT;
-use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, Wire, cannot_run, until};
+use aldaba_tests::{Hosts, Program, Wire, asked, cannot_run, serve_prepared, text, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -50,14 +49,8 @@ impl Scene {
     }
 
     fn with(config: &str) -> Option<Self> {
-        if cannot_run().is_some() {
-            return None;
-        }
-        let hosts = Hosts::new();
-        let dir = tempfile::tempdir().expect("a folder");
-        let mended = dir.path().join("mended");
-        let config = config.replace("MENDED", mended.to_str().expect("plain"));
-        let daemon = Program::aldabad(&hosts, dir.path(), &config);
+        let mended = |dir: &Path| dir.join("mended").to_str().expect("plain").to_owned();
+        let (hosts, dir, daemon) = serve_prepared(|_, dir| config.replace("MENDED", &mended(dir)))?;
         Some(Self { hosts, dir, daemon })
     }
 
@@ -88,16 +81,6 @@ impl Scene {
         let heard = until(Duration::from_secs(8), || self.degraded() == wanted);
         assert!(heard.is_some(), "{:?} is not {wanted:?}: {}", self.degraded(), self.daemon.said());
     }
-}
-
-fn asked(dir: &Path, words: &[&str]) -> Output {
-    let command =
-        Command::new(binary("aldabad")).args(words).arg("--control").arg(dir.join("control.sock")).output();
-    command.expect("it starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Replay records when the daemon is killed, the disk is full, the store is lost, the clock is doubtful.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use aldaba_tests::SmallDisk;
 use rustix::process::Signal;
