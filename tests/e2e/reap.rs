@@ -127,6 +127,20 @@ fn r1_reap_waits_itself_where_it_is_told_to() {
     assert!(took > Duration::from_millis(3500) && took < Duration::from_secs(5), "{took:?}");
 }
 
+/// Before the program is removed, and with it whoever could close a door later.
+#[test]
+fn reap_closes_everything_now_where_it_is_told_to() {
+    let Some(mut scene) = scene(&[("web", 7000, "60s"), ("long", 7100, "1h")]) else { return };
+    scene.open("web", 7000);
+    scene.open("long", 7100);
+    let output = scene.reap(&["--now", "--timer", "/bin/false"]);
+    assert!(output.status.success() && scene.path("web").exists(), "a daemon runs: {}", said(&output));
+    assert!(scene.daemon.stop().success());
+    let output = scene.reap(&["--now", "--timer", "/bin/false"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(!scene.path("web").exists() && !scene.path("long").exists(), "{}", said(&output));
+}
+
 /// R2: a daemon that runs again owns its leases.
 #[test]
 fn r2_reap_leaves_the_leases_of_a_daemon_alone() {

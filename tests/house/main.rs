@@ -4,6 +4,7 @@
 mod documents;
 mod keys;
 mod manuals;
+mod packages;
 mod sources;
 mod specifications;
 

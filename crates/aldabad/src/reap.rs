@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_config::Disk;
-use aldaba_runner::record::BootId;
 use aldaba_sys::clock;
 use clap::Args;
 
@@ -49,6 +48,9 @@ pub struct ReapArgs {
     /// Stay until the last lease has ended, in place of a timer of systemd's
     #[arg(long)]
     wait: bool,
+    /// Close everything now that commands hold open, in place of at its deadline: before the program is removed
+    #[arg(long)]
+    now: bool,
     /// The program that arms a timer, with the options of `systemd-run`
     #[arg(long, value_name = "PROGRAM", default_value = "systemd-run", conflicts_with = "wait")]
     timer: PathBuf,
@@ -73,7 +75,7 @@ pub(crate) fn run(args: &ReapArgs, surroundings: &Surroundings) -> ExitCode {
 
 fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(), Failed> {
     let base = std::path::absolute(base).map_err(Failed::kernel("the current folder"))?;
-    let folder = |path| Folder::new(path, surroundings.journal, args.boot);
+    let folder = |path| Folder::new(path, surroundings.journal, args);
     let mut folders: Vec<Folder> = folders(&base).into_iter().map(folder).collect();
     let armed = loop {
         let next = folders.iter_mut().filter_map(Folder::turn).min();
@@ -129,11 +131,16 @@ struct Folder {
 }
 
 impl Folder {
-    fn new(path: PathBuf, journal: bool, boot: BootId) -> Self {
+    fn new(path: PathBuf, journal: bool, args: &ReapArgs) -> Self {
         let log = Log::new(Form::Native { journal });
         let overdue =
             Overdue::new(path.clone(), is_knockd(&path), log, Starts::default(), Failing::Kept(FAILED));
-        Self { path, overdue: overdue.in_boot(boot), due: Some(Duration::ZERO), trouble: None }
+        Self {
+            path,
+            overdue: overdue.in_boot(args.boot).at_once(args.now),
+            due: Some(Duration::ZERO),
+            trouble: None,
+        }
     }
 
     /// Closes what is due, if anything can be. How long until the next turn.

@@ -8,7 +8,7 @@ use super::{lines, soon};
 /// Whoever configures the network comes after network-pre.target: this one writes down what the firewall was then.
 const CABLE: &str = "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target local-fs.target\nWants=network-pre.target\nBefore=network.target\n\
                      [Service]\nType=oneshot\nRemainAfterExit=yes\n\
-                     ExecStart=/bin/sh -c 'nft list ruleset >/root/before-network; exec ip link set srv0 up'\n\
+                     ExecStart=/bin/sh -c 'nft list ruleset >/root/before-network && exec ip link set srv0 up'\n\
                      [Install]\nWantedBy=sysinit.target\n";
 
 /// With the server's key as a credential, which nobody has before the daemon runs.

@@ -54,6 +54,7 @@ pub(crate) fn the_drop_in_for_commands_gives_what_it_says(machine: &mut Machine)
     knock(machine);
     soon(machine, "door file opens", || machine.path("/srv/doors/open").exists());
     soon(machine, "door inside opens", || machine.sh("ip -n container link show lo").contains("LOOPBACK,UP"));
+    machine.sh("aldabad close 10.9.0.2 inside && ip -n container link show lo | grep -v UP");
 }
 
 /// The example with these of its lines in force; all of them, when none is named.

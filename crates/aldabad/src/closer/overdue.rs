@@ -66,6 +66,8 @@ pub(crate) struct Overdue {
     capabilities: Option<u64>,
     /// The boot whose clock deadlines are on, where another one is seen here; `None`: the one that is seen.
     boot: BootId,
+    /// Whether all that is open is due.
+    at_once: bool,
     tries: u32,
     failures: u32,
     /// Stop commands that took longer than the lock was held, each with its limit.
@@ -88,6 +90,7 @@ impl Overdue {
             failing,
             capabilities: None,
             boot: None,
+            at_once: false,
             tries: 0,
             failures: 0,
             running: Vec::new(),
@@ -103,6 +106,12 @@ impl Overdue {
     /// The same, told by somebody who sees the boot as the daemon did.
     pub(crate) const fn in_boot(mut self, boot: BootId) -> Self {
         self.boot = boot;
+        self
+    }
+
+    /// The same, for which all that is open is due.
+    pub(crate) const fn at_once(mut self, at_once: bool) -> Self {
+        self.at_once = at_once;
         self
     }
 
@@ -140,13 +149,17 @@ impl Overdue {
             let left = match recovered.due {
                 // The kernel ends it, and whoever reads the journal next forgets it.
                 Due::At(_) if matches!(recovered.record.held, Held::Element(_)) => None,
-                Due::At(deadline) => Some(deadline.saturating_sub(now.now)),
+                Due::At(deadline) if !self.at_once => Some(deadline.saturating_sub(now.now)),
                 Due::Forget => {
                     keeper.remove(recovered.record.id).ok();
                     None
                 }
-                Due::Now | Due::OtherBoot if self.waits_for_start(&recovered.record, now.now) => Some(AGAIN),
-                Due::Now | Due::OtherBoot | Due::Starting => self.close(&mut keeper, &recovered),
+                Due::Now | Due::At(_) | Due::OtherBoot
+                    if self.waits_for_start(&recovered.record, now.now) =>
+                {
+                    Some(AGAIN)
+                }
+                Due::Now | Due::At(_) | Due::OtherBoot | Due::Starting => self.close(&mut keeper, &recovered),
             };
             next = [next, left].into_iter().flatten().min();
         }
