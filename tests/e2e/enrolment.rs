@@ -176,6 +176,40 @@ table inet filter {
 ";
 
 #[test]
+fn a_bundle_is_printed_also_where_the_daemon_could_not_be_told() {
+    let Some(scene) = scene() else { return };
+    scene.init();
+    let path = scene.dir.path().join("aldaba.toml");
+    let control = format!("control = \"{}\"\n", scene.path("control.sock"));
+    let good = control + &std::fs::read_to_string(&path).expect("made by init");
+    std::fs::write(&path, &good).expect("written");
+    let daemon = scene.start();
+    // Run again beside it, init knows that it need not be started.
+    let said = text(&scene.init().stderr);
+    let (reload, run) = (format!("aldabad reload --config {}", path.display()), "aldabad run");
+    assert!(said.contains(&reload) && !said.contains(run), "{said}");
+    // What the daemon cannot take without a restart: a port that is root's.
+    let port = good.lines().find(|line| line.starts_with("port = ")).expect("drawn by init");
+    std::fs::write(&path, good.replace(port, "port = 700")).expect("written");
+    let (line, config) = (alices_line(), scene.path("aldaba.toml"));
+    for words in [&["user", "add", "alice/laptop", &line][..], &["user", "rekey", "alice/laptop"]] {
+        let refused = scene.try_aldabad(&[words, &["--config", &config]].concat());
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert_eq!(open(&text(&refused.stdout)).bundle.port.get(), 700, "the bundle is there: {said}");
+        let (_, end) = said.split_once("\nthe above is right, and NOT IN FORCE YET").expect("said");
+        assert!(
+            end.contains("the running daemon goes on as before") && end.contains("gave up at its start"),
+            "{said}"
+        );
+        assert!(end.contains("run aldabad reload"), "{said}");
+    }
+    std::fs::write(&path, &good).expect("written");
+    scene.about(&["reload"]);
+    daemon.wait_until("in force", |said| said.contains("reloaded doors=1"));
+}
+
+#[test]
 fn a_host_that_drops_by_default_gets_sets_of_its_own() {
     let Some(scene) = scene() else { return };
     let ruleset = scene.path("ruleset");

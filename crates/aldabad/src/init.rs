@@ -24,9 +24,12 @@ use identity::{CONFIG, Fate, make_config, make_identity};
 pub use identity::{Folders, InitError, Part, make};
 use look::{Advice, Look};
 
+use crate::cli::AskArgs;
+use crate::control::{self, Answer, Request};
 use crate::log::aside;
 use crate::run::STATE_DIR;
 use crate::site::{Failed, command, paint};
+use crate::surroundings::Surroundings;
 
 /// What is added to a configuration that has no `[spa]` yet.
 const DROP_IN: &str = "conf.d/spa.toml";
@@ -65,8 +68,8 @@ fn door(text: &str) -> Result<(String, Vec<PortRange>), String> {
 
 /// Runs the command.
 #[must_use]
-pub fn run(args: &InitArgs, own_uid: u32) -> ExitCode {
-    match Init::new(args, own_uid).and_then(|init| init.run()) {
+pub fn run(args: &InitArgs, surroundings: &Surroundings) -> ExitCode {
+    match Init::new(args, surroundings).and_then(|init| init.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => failed.told(),
     }
@@ -74,6 +77,7 @@ pub fn run(args: &InitArgs, own_uid: u32) -> ExitCode {
 
 struct Init<'a> {
     args: &'a InitArgs,
+    surroundings: &'a Surroundings,
     own_uid: u32,
     main: PathBuf,
     look: Look,
@@ -83,9 +87,9 @@ struct Init<'a> {
 type Doors = Vec<(DoorWanted, Advice)>;
 
 impl<'a> Init<'a> {
-    fn new(args: &'a InitArgs, own_uid: u32) -> Result<Self, Failed> {
+    fn new(args: &'a InitArgs, surroundings: &'a Surroundings) -> Result<Self, Failed> {
         let main = std::path::absolute(&args.dir).map_err(Failed::kernel("the current folder"))?.join(CONFIG);
-        Ok(Self { args, own_uid, main, look: Look::at_this_host() })
+        Ok(Self { args, surroundings, own_uid: surroundings.uid, main, look: Look::at_this_host() })
     }
 
     fn run(&self) -> Result<(), Failed> {
@@ -240,7 +244,8 @@ impl<'a> Init<'a> {
     fn report_next(&self, loaded: &Loaded) {
         let say = |words: &str| command(&self.main, words);
         let devices = loaded.policy.spa.as_ref().map_or(0, |spa| spa.devices.len());
-        let start = say("run");
+        // One that runs needs to be told, and no second one.
+        let start = say(if self.is_served() { "reload" } else { "run" });
         aside("");
         if devices == 0 {
             aside("next, on your device: aldaba keygen");
@@ -250,6 +255,19 @@ impl<'a> Init<'a> {
             aside(&format!("next: {start}"));
             aside(&format!("      {}", say("user list")));
         }
+    }
+}
+
+impl Init<'_> {
+    /// Whether a daemon runs with this very configuration.
+    fn is_served(&self) -> bool {
+        let ask = AskArgs { config: self.main.clone(), control: None };
+        let Ok(Answer::Status(status)) = control::ask(&ask.socket(self.surroundings), &Request::Status)
+        else {
+            return false;
+        };
+        let whole = |path: &Path| std::fs::canonicalize(path).ok();
+        whole(Path::new(&status.configuration.path)) == whole(&self.main)
     }
 }
 

@@ -75,7 +75,7 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Reload(args) => reload::run(&args, &surroundings),
         Command::Reap(args) => reap::run(&args, &surroundings),
         Command::Doctor(args) => doctor::run(&args, &surroundings),
-        Command::Init(args) => init::run(&args, surroundings.uid),
+        Command::Init(args) => init::run(&args, &surroundings),
         Command::Firewall(args) => firewall::run(&args, surroundings.uid),
         Command::Rotate(args) => rotate::run(&args, &surroundings),
         Command::User(args) => users::run(&args, &surroundings),

@@ -118,12 +118,13 @@ fn begin(site: Site, args: &RotateArgs) -> Result<(), Failed> {
     }
     let folder = args.output.clone().unwrap_or_else(|| site.config().with_file_name("bundles"));
     let written = bundles::write_all(&site, &hosts, &folder)?;
-    reload::ask_and_say(&site)?;
-    for (name, path) in &written {
-        aside(&format!("bundle for {name}: {}", path.display()));
-    }
-    say_next(&site, until, written.len());
-    Ok(())
+    reload::ask_and_go_on(&site, || {
+        for (name, path) in &written {
+            aside(&format!("bundle for {name}: {}", path.display()));
+        }
+        say_next(&site, until, written.len());
+        Ok(())
+    })
 }
 
 fn say_next(site: &Site, until: Option<Timestamp>, bundles: usize) {

@@ -86,6 +86,7 @@ fn native_parts(what: &What) -> (Level, &'static str, String) {
         ),
         What::Opened { for_ } => (Level::Notice, "opened", format!("lease={}", short(*for_))),
         What::Renewed { for_ } => (Level::Notice, "renewed", format!("lease={}", short(*for_))),
+        What::Shortened { for_ } => (Level::Notice, "shortened", format!("lease={}", short(*for_))),
         What::Closed { why } => (Level::Notice, "closed", format!("why={}", why_name(*why))),
         What::CommandTimeout => (Level::Info, "lease-over", none()),
         What::CommandFailed { part, outcome } => {

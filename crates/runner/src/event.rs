@@ -48,6 +48,11 @@ pub enum What {
         /// Time left.
         for_: Duration,
     },
+    /// It ends earlier than it was to, after this long: its device may hold it for less now.
+    Shortened {
+        /// Time left.
+        for_: Duration,
+    },
     /// The lease ended.
     Closed {
         /// What ended it.

@@ -162,8 +162,19 @@ impl Held {
 pub(crate) struct Asked {
     /// When it ends.
     pub(crate) deadline: Duration,
+    /// What for.
+    pub(crate) purpose: Purpose,
+}
+
+/// Why the kernel was asked for an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Somebody has knocked.
+    Grant,
     /// It was there before: nothing about the lease is new.
-    pub(crate) again: bool,
+    Again,
+    /// It is to end earlier.
+    Shorten,
 }
 
 /// One lease.

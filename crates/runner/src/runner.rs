@@ -12,6 +12,7 @@ mod jobs;
 mod losses;
 mod open;
 mod recovery;
+mod shorten;
 mod shutdown;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -163,9 +164,9 @@ impl Runner {
         self.close_all(now, &ids)
     }
 
-    /// Closes every lease whose owner may not hold the door, by its name, any more: the registry has changed.
-    pub fn close_unless(&mut self, now: Duration, may_hold: impl Fn(Owner, &str) -> bool) -> usize {
-        let revoked = |lease: &&Lease| lease.owner.is_some_and(|owner| !may_hold(owner, &lease.door));
+    /// Closes every lease that its owner may not hold any more: the registry has changed.
+    pub fn close_unless(&mut self, now: Duration, may_hold: impl Fn(Owner, &Lease) -> bool) -> usize {
+        let revoked = |lease: &&Lease| lease.owner.is_some_and(|owner| !may_hold(owner, lease));
         let ids: Vec<LeaseId> = self.table.iter().filter(revoked).map(|lease| lease.id).collect();
         self.close_all(now, &ids)
     }

@@ -90,6 +90,13 @@ impl Device {
         self.expires.map_or(wanted, |until| wanted.min(until.since(now)))
     }
 
+    /// For how long at most it may hold anything, from `now` on; `None`: nothing of its own limits that.
+    #[must_use]
+    pub fn longest(&self, now: Timestamp) -> Option<Duration> {
+        let left = self.expires.map(|until| until.since(now));
+        [self.max_lease, left].into_iter().flatten().min()
+    }
+
     /// Whether it may open this door.
     #[must_use]
     pub fn may_open(&self, door: DoorTag) -> bool {

@@ -232,7 +232,7 @@ impl Monitor {
         self.reopen_log(&daemon.log);
         self.open_keeper_if_needed();
         self.hand_over_spa(now);
-        self.close_of_removed_devices(now);
+        self.hold_to_registry(now);
         self.prepare_firewall(now);
         if !self.face.is_knockd() {
             self.speech.tell(Level::Notice, format!("reloaded doors={doors}"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aldaba_config::{Receive, Spa};
 use aldaba_gate::spa::{DoorTag, KnockId, MAX_LEN, MIN_LEN, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
-use aldaba_runner::{Ask, Granted, Owner};
+use aldaba_runner::{Ask, Granted, Lease, Owner};
 use aldaba_sys::datagram;
 use aldaba_sys::route::Gateways;
 
@@ -329,15 +329,17 @@ impl Monitor {
         Ok((door, judge.judge(door, told)?))
     }
 
-    /// After a reload: devices that are gone, no longer valid, or no longer allowed a door, keep nothing open of it.
-    pub(super) fn close_of_removed_devices(&mut self, now: Duration) {
+    /// After a reload: what devices hold open, and may not any more, is closed; what they may hold for less ends earlier.
+    pub(super) fn hold_to_registry(&mut self, now: Duration) {
         let (registry, wall) = (&self.policy.current().registry, wall());
-        let may_hold = |owner: Owner, door: &str| {
-            let tag = DoorTag::of(door);
-            let device =
-                registry.find(&owner.0).map(|(_, device)| device).filter(|device| device.is_valid(wall));
-            device.zip(tag).is_some_and(|(device, tag)| device.may_open(tag))
+        let device = |owner: Owner| registry.find(&owner.0).map(|(_, device)| device);
+        let may_hold = |owner: Owner, lease: &Lease| {
+            let device = device(owner).filter(|device| device.is_valid(wall));
+            // A door is open for where its knock came from, unless the device may open it for others.
+            let device = device.filter(|device| device.delegates || device.may_come_from(lease.address()));
+            device.zip(DoorTag::of(lease.door())).is_some_and(|(device, tag)| device.may_open(tag))
         };
         self.runner.close_unless(now, may_hold);
+        self.runner.shorten(now, |owner| device(owner)?.longest(wall));
     }
 }

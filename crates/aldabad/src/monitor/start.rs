@@ -191,7 +191,7 @@ impl Monitor {
         self.take_over(now)?;
         self.prepare_firewall(now);
         // Whoever was taken from the registry meanwhile.
-        self.close_of_removed_devices(now);
+        self.hold_to_registry(now);
         self.follow_links(now);
         let pnet = self.captures_for_pnet(now);
         self.workers.start(now, &pnet).map_err(kernel("cannot start the worker"))?;

@@ -34,9 +34,8 @@ pub(super) fn run(site: &Site, args: &AddArgs) -> Result<(), Failed> {
         with_it
     };
     aside(&format!("added {name} ({}) to {}", short(&key), path.display()));
-    reload::ask_and_say(site)?;
     let device = bundle::device(&with_it, &key).ok_or_else(|| bundle::lost(path))?;
-    bundle::hand_over(&with_it, device, &args.output)
+    reload::ask_and_go_on(site, || bundle::hand_over(&with_it, device, &args.output))
 }
 
 /// `alice`, or `alice/laptop`: nothing that could be mistaken for something else in a log or a command.

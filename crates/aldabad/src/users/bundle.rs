@@ -17,6 +17,9 @@ use crate::init::hosts;
 use crate::log::aside;
 use crate::site::{Failed, Site};
 
+/// Of doors that a bundle does not name, so many are named to the administrator.
+const TOLD: usize = 5;
+
 /// The wall clock as bundles have it.
 #[must_use]
 pub fn wall() -> Timestamp {
@@ -89,10 +92,30 @@ fn public_half(lock: &LockKeys) -> BundleLock {
     }
 }
 
-/// The doors it may open, as many as a bundle holds.
+/// The doors it may open, as many as a bundle holds; of others it is said how they are opened.
 fn doors(site: &Site, device: &Device) -> Vec<BundleDoor> {
     let may = |door: &&BundleDoor| DoorTag::of(&door.name).is_some_and(|tag| device.may_open(tag));
-    site.spa.doors.iter().filter(may).take(Bundle::MAX_DOORS).cloned().collect()
+    let mut doors: Vec<BundleDoor> = site.spa.doors.iter().filter(may).cloned().collect();
+    let left_out = doors.split_off(doors.len().min(Bundle::MAX_DOORS));
+    if let Some(warning) = left_out_of(&device.name, &left_out) {
+        aside(&warning);
+    }
+    doors
+}
+
+/// What is said of doors that a bundle has no room for.
+fn left_out_of(device: &str, left_out: &[BundleDoor]) -> Option<String> {
+    let first = left_out.first()?;
+    let names: Vec<&str> = left_out.iter().map(|door| door.name.as_str()).take(TOLD).collect();
+    let more = left_out.len().saturating_sub(names.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!(
+        "warning: {device} may open more doors than the {} that a bundle has room for; its bundle does not name {}{more}\n  \
+         help: it opens them all the same, by name: aldaba open HOST {}; or leave it fewer, with doors=\"...\" in its line",
+        Bundle::MAX_DOORS,
+        names.join(", "),
+        first.name
+    ))
 }
 
 /// Prints a device's bundle, or writes it into a file, and says what to do with it.
@@ -144,4 +167,19 @@ pub(super) fn lost(registry: &Path) -> Failed {
 fn new_code() -> Result<OneTimeCode, Failed> {
     let bytes = Zeroizing::new(random::bytes().map_err(Failed::kernel("random numbers"))?);
     OneTimeCode::new(&bytes).map_err(|error| Failed::new(error, "run this again: it draws another code"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doors_that_a_bundle_has_no_room_for_are_named() {
+        let door = |number: usize| BundleDoor { name: format!("door{number}"), ports: Vec::new() };
+        assert_eq!(left_out_of("alice", &[]), None);
+        let said = left_out_of("alice", &(64..71).map(door).collect::<Vec<_>>()).expect("some are left out");
+        assert!(said.contains("the 64 that a bundle has room for"), "{said}");
+        assert!(said.contains("door64, door65, door66, door67, door68 and 2 more\n  help: "), "{said}");
+        assert!(said.contains("aldaba open HOST door64"), "{said}");
+    }
 }

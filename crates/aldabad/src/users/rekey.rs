@@ -35,6 +35,5 @@ pub(super) fn run(site: &Site, args: &BundleArgs) -> Result<(), Failed> {
         "{} has pre-shared key number {} now; its old bundle ends",
         device.name, device.psk_generation
     ));
-    reload::ask_and_say(site)?;
-    bundle::hand_over(&with_it, device, &args.output)
+    reload::ask_and_go_on(site, || bundle::hand_over(&with_it, device, &args.output))
 }

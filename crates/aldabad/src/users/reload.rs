@@ -4,6 +4,19 @@ use crate::control::{self, Answer, ControlError, Request};
 use crate::log::aside;
 use crate::site::{Failed, Site};
 
+/// The same where something follows that is right whatever the daemon says, since the file has it: a bundle. What stands in the
+/// way is said at the end, where it is seen.
+pub fn ask_and_go_on(site: &Site, follows: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+    let told = ask_and_say(site);
+    follows()?;
+    if told.is_err() {
+        aside(
+            "\nthe above is right, and NOT IN FORCE YET: it counts from the next reload that works, and until then all is as before",
+        );
+    }
+    told
+}
+
 /// Asks it and says what came of it. A daemon that does not run is fine; one that goes on as before is not.
 pub fn ask_and_say(site: &Site) -> Result<(), Failed> {
     match control::ask(site.socket(), &Request::Reload) {

@@ -131,6 +131,12 @@ fn door(event: &DoorEvent) -> String {
     match event.as_str() {
         "opened" => format!("door {door}: opened for {address}, {}", field("lease=")),
         "renewed" => format!("door {door}: stays open for {address}, {} more", field("lease=")),
+        "shortened" => {
+            format!(
+                "door {door}: its device may hold it for less now; open for {address}, {} more",
+                field("lease=")
+            )
+        }
         "closed" => format!("door {door}: closed for {address} ({})", field("why=")),
         "refused" => format!("door {door}: not opened for {address} ({})", field("why=")),
         "knocked" => format!("door {door}: only logs; nothing is opened"),

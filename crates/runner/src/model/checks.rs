@@ -88,6 +88,25 @@ impl World {
         }
     }
 
+    /// No device holds anything open for longer than it may.
+    pub(super) fn check_shortened(&self, seconds: u8) {
+        let latest = self.now.saturating_add(Duration::from_secs(u64::from(seconds.max(1))));
+        for lease in self.runner.leases().filter(|lease| lease.owner().is_some()) {
+            if lease.state() != State::Open {
+                continue;
+            }
+            assert!(lease.deadline() <= latest, "{lease:?} lasts beyond {latest:?}");
+            // One that is lost is set anew, with what it has left, as soon as the kernel takes it.
+            if let Some(place) = place(lease.held()).filter(|_| !lease.is_lost()) {
+                let expires = self.elements.get(&(name(place), lease.address()));
+                assert!(
+                    expires.is_none_or(|expires| *expires <= latest),
+                    "{lease:?} stays in the kernel till {expires:?}"
+                );
+            }
+        }
+    }
+
     fn check_open(&self, lease: &crate::Lease) {
         let timeout = self.runner.poll_timeout();
         assert!(timeout.is_some_and(|at| at <= lease.deadline()), "nobody wakes for {lease:?}");

@@ -68,6 +68,8 @@ pub enum Operation {
     Reassert,
     /// Somebody takes one element out of its set, which is noticed.
     Remove(u8),
+    /// Devices may hold what they have for so many seconds from now on.
+    Shorten(u8),
 }
 
 impl Operation {
@@ -98,6 +100,7 @@ impl Operation {
                         3 => Self::Remove(next()),
                         4 => Self::Reassert,
                         5 => Self::Sleep(next()),
+                        6 => Self::Shorten(next()),
                         _ => Self::Restart { keep: how & 8 == 8, patient: how & 16 == 16 },
                     }
                 }

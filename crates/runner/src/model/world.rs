@@ -8,8 +8,7 @@ use super::deaths::Death;
 use super::{Operation, catalogue};
 use crate::door::Style;
 use crate::effect::{JobId, Part};
-use crate::lease::Ask;
-use crate::lease::{Held, Lease, LeaseId, Place, State};
+use crate::lease::{Ask, Held, Lease, LeaseId, Owner, Place, State};
 use crate::record::Entry;
 use crate::runner::{DoorId, Loss, Outcome, Runner};
 
@@ -103,7 +102,10 @@ impl World {
                 let doors = u32::try_from(catalogue(self.variant).doors.len()).unwrap_or(1);
                 let door = DoorId(u32::from(door).checked_rem(doors).unwrap_or(0));
                 let wanted = (wanted > 0).then(|| Duration::from_secs(u64::from(wanted)));
-                self.runner.grant(now, door, &Ask { wanted, ..Ask::by_sequence(address(source)) });
+                // Who asks for an odd time is a device.
+                let owner =
+                    wanted.and_then(|wanted| (wanted.as_secs() % 2 == 1).then_some(Owner([source; 32])));
+                self.runner.grant(now, door, &Ask { wanted, owner, ..Ask::by_sequence(address(source)) });
             }
             Operation::Close { door, source } => {
                 self.hurry(address(source));
@@ -138,6 +140,11 @@ impl World {
             }
             Operation::Reassert => self.reassert(),
             Operation::Remove(which) => self.remove_one(which),
+            Operation::Shorten(seconds) => {
+                (0..5).for_each(|source| self.hurry(address(source)));
+                let left = Duration::from_secs(u64::from(seconds));
+                self.runner.shorten(now, |_| Some(left));
+            }
         }
         self.settle();
         if std::mem::take(&mut self.looks) {
@@ -146,6 +153,9 @@ impl World {
         }
         if self.dies_after.is_none() {
             self.check_at_rest();
+            if let Operation::Shorten(seconds) = operation {
+                self.check_shortened(seconds);
+            }
         }
     }
 

@@ -12,8 +12,8 @@ use super::open::lease;
 use super::{Granted, Known, Runner};
 use crate::door::NftSet;
 use crate::effect::{ElementChange, Part};
-use crate::event::{Reason, What, bump};
-use crate::lease::{Ask, Asked, Element, Held, LeaseId, State};
+use crate::event::{Reason, What, Why, bump};
+use crate::lease::{Ask, Asked, Element, Held, LeaseId, Purpose, State};
 
 /// A removal that fails is tried this often again; the kernel ends the element in any case.
 const DELETE_RETRIES: u32 = 5;
@@ -39,7 +39,7 @@ impl Runner {
         lease.state = State::Setting;
         let deadline = lease.deadline;
         self.table.insert(lease);
-        self.set_element(now, id, Asked { deadline, again: false });
+        self.set_element(now, id, Asked { deadline, purpose: Purpose::Grant });
         Granted::Opening(id)
     }
 
@@ -73,7 +73,7 @@ impl Runner {
         let deadline = extended(latest, now, length, &known.door);
         lease.renewals = lease.renewals.saturating_add(1);
         bump(&mut self.counters.renewed);
-        self.set_element(now, id, Asked { deadline, again: false });
+        self.set_element(now, id, Asked { deadline, purpose: Purpose::Grant });
         Granted::Renewed(id)
     }
 
@@ -112,7 +112,7 @@ impl Runner {
         let Some(lease) = self.table.lease_mut(id) else {
             return;
         };
-        let Some(Asked { deadline, again }) = lease.asked.pop_front() else {
+        let Some(Asked { deadline, purpose }) = lease.asked.pop_front() else {
             if matches!(lease.state, State::Deleting { .. }) {
                 self.closed(now, id);
                 self.dispatch(now);
@@ -128,7 +128,7 @@ impl Runner {
         lease.state = State::Open;
         lease.lost = false;
         let closing = lease.closing.is_some();
-        if !again {
+        if purpose != Purpose::Again {
             self.save(id);
         }
         self.table.set_timer(id, Some(deadline));
@@ -138,6 +138,8 @@ impl Runner {
             self.log_of(id, What::Opened { for_ });
         } else if longer {
             self.log_of(id, What::Renewed { for_ });
+        } else if purpose == Purpose::Shorten {
+            self.log_of(id, What::Shortened { for_ });
         }
         if closing {
             self.delete_element(id);
@@ -150,10 +152,10 @@ impl Runner {
             return;
         };
         let asked = lease.asked.pop_front();
-        let (setting, again) = (asked.is_some(), asked.is_some_and(|asked| asked.again));
+        let (setting, purpose) = (asked.is_some(), asked.map(|asked| asked.purpose));
         let part = if setting { Part::Start } else { Part::Stop };
         let (state, deadline, more) = (lease.state, lease.deadline, !lease.asked.is_empty());
-        if !again {
+        if purpose != Some(Purpose::Again) {
             self.log_of(id, What::ElementFailed { part, fault: fault.to_owned() });
         }
         match state {
@@ -161,6 +163,8 @@ impl Runner {
                 self.counters.refuse(Reason::ElementFailed);
                 self.drop_lease(id);
             }
+            // It would stay for longer than it may.
+            State::Open if purpose == Some(Purpose::Shorten) => self.close_one(now, id, Why::Asked),
             // The element keeps the timeout it had: sys replaces it in one transaction or not at all. One that was lost stays so.
             State::Open if setting => self.table.set_timer(id, Some(deadline)),
             State::Deleting { tries } if !setting => self.delete_failed(now, id, tries.saturating_add(1)),

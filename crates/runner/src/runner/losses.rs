@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Runner;
 use crate::event::Why;
-use crate::lease::{Asked, Held, Lease, LeaseId, State};
+use crate::lease::{Asked, Held, Lease, LeaseId, Purpose, State};
 
 /// Less than this is not worth asking the kernel for, and must never become the zero that means "for ever".
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -49,7 +49,7 @@ impl Runner {
         let lost: Vec<(LeaseId, Duration)> =
             self.table.iter().filter(comes_back).map(|lease| (lease.id, lease.deadline)).collect();
         for (id, deadline) in lost {
-            self.set_element(now, id, Asked { deadline, again: true });
+            self.set_element(now, id, Asked { deadline, purpose: Purpose::Again });
         }
     }
 }

@@ -119,6 +119,7 @@ fn said(what: &What) -> String {
     match what {
         What::Running { part, .. } => format!("running {part:?}"),
         What::Opened { for_ } => format!("opened {}", for_.as_secs_f32()),
+        What::Shortened { for_ } => format!("shortened {}", for_.as_secs_f32()),
         What::Renewed { for_ } => format!("renewed {}", for_.as_secs_f32()),
         What::Closed { why } => format!("closed {why:?}"),
         What::Refused { reason } => format!("refused {reason:?}"),

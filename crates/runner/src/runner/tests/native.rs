@@ -224,6 +224,70 @@ fn a_device_closes_what_it_opened_and_leaves_the_rest() {
     // A further knock takes the lease over.
     runner.grant(s(102), SSH, &ask(4, device(2)));
     assert_eq!(held(&runner)[1], 2);
-    assert_eq!(runner.close_unless(s(103), |_, door| door == "ssh"), 0);
+    assert_eq!(runner.close_unless(s(103), |_, lease| &**lease.door() == "ssh"), 0);
     assert_eq!(runner.close_unless(s(103), |owner, _| owner != Owner([2; 32])), 2);
+}
+
+fn by_device(address: IpAddr) -> Ask {
+    Ask { owner: Some(Owner([1; 32])), ..Ask::by_sequence(address) }
+}
+
+/// All of one device, for so long from now on.
+fn shorten(runner: &mut Runner, now: Duration, seconds: u64) -> Vec<String> {
+    runner.shorten(now, |owner| (owner == Owner([1; 32])).then_some(s(seconds)));
+    effects(runner)
+}
+
+#[test]
+fn a_device_that_may_hold_less_holds_it_for_less() {
+    let mut runner = runner(doors());
+    runner.grant(s(100), SSH, &by_device(client(1)));
+    runner.grant(s(100), SSH, &Ask::by_sequence(client(2)));
+    effects(&mut runner);
+    // While its start command runs, its end moves already.
+    assert_eq!(shorten(&mut runner, s(100), 20), ["put 1 Opening till 120"]);
+    ended(&mut runner, s(101), 1, 0);
+    ended(&mut runner, s(101), 2, 0);
+    assert_eq!(shorten(&mut runner, s(105), 15), Vec::<String>::new(), "it ends then anyway");
+    assert_eq!(shorten(&mut runner, s(105), 5), ["log shortened 5", "put 1 Open till 110"]);
+    assert_eq!(runner.poll_timeout(), Some(s(110)));
+    assert_eq!(timeout(&mut runner, s(110)), ["log running Stop", "run 3: close 192.0.2.1"]);
+    // A knock that came while it is being closed opens for no longer either.
+    runner.grant(s(110), SSH, &by_device(client(1)));
+    assert_eq!(shorten(&mut runner, s(110), 7), Vec::<String>::new());
+    ended(&mut runner, s(111), 3, 0);
+    assert_eq!(runner.leases().last().expect("it opens again").deadline(), s(118));
+    assert_eq!(runner.lease(LeaseId(2)).expect("of a sequence").deadline(), s(130), "nobody's device");
+}
+
+#[test]
+fn an_element_of_a_device_gets_a_shorter_time_or_goes() {
+    let mut runner = runner(doors());
+    runner.grant(s(100), NFT, &by_device(client(1)));
+    effects(&mut runner);
+    runner.element_done(s(100), LeaseId(1));
+    effects(&mut runner);
+    assert_eq!(shorten(&mut runner, s(110), 5), ["set 1 192.0.2.1 for 5"]);
+    runner.element_done(s(110), LeaseId(1));
+    assert_eq!(effects(&mut runner), ["put 1 Open till 115", "log shortened 5"]);
+    assert_eq!(runner.poll_timeout(), Some(s(115)));
+    // Never zero, which to the kernel is for ever.
+    assert_eq!(shorten(&mut runner, s(111), 0), ["set 1 192.0.2.1 for 1"]);
+    runner.element_failed(s(111), LeaseId(1), "no");
+    assert_eq!(effects(&mut runner), ["log element failed Start no", "delete 1 192.0.2.1"]);
+    runner.element_done(s(111), LeaseId(1));
+    assert_eq!(effects(&mut runner), ["remove 1", "log closed Asked"]);
+}
+
+#[test]
+fn an_element_that_others_took_away_comes_back_for_less() {
+    let mut runner = runner(doors());
+    runner.grant(s(100), NFT, &by_device(client(1)));
+    effects(&mut runner);
+    runner.element_done(s(100), LeaseId(1));
+    effects(&mut runner);
+    runner.element_lost(s(101), LeaseId(1), crate::Loss::Restore);
+    assert_eq!(shorten(&mut runner, s(102), 5), ["log shortened 5", "put 1 Open till 107"]);
+    runner.reassert(s(103), |_| true);
+    assert_eq!(effects(&mut runner), ["set 1 192.0.2.1 for 4"]);
 }
