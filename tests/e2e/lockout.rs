@@ -67,10 +67,14 @@ impl Applied {
 
 impl Scene {
     fn new() -> Option<Self> {
+        Self::with(BEFORE)
+    }
+
+    fn with(config: &str) -> Option<Self> {
         let (hosts, dir, daemon) = serve_prepared(|_, dir| {
             device::write_server(dir, &Device::new(1).line("", "alice/laptop"));
             make_store(&dir.join("state")).expect("as init makes it");
-            BEFORE.to_owned()
+            config.to_owned()
         })?;
         Some(Self { hosts, dir, daemon })
     }
@@ -201,6 +205,33 @@ fn r27_what_nobody_confirms_goes_also_when_the_session_dies() {
     assert!(code == Some(1) && said.contains("no configuration is on trial"), "{said}");
 }
 
+/// A flush by others ends leases where policy wants that; the end of a trial is no flush.
+#[test]
+fn r27_what_goes_with_a_trials_table_comes_back_also_where_a_flush_is_only_reported() {
+    const REPORT: &str = "\n[firewall]\nafter-flush = \"report\"\n";
+    let Some(scene) = Scene::with(&(BEFORE.to_owned() + REPORT)) else { return };
+    let _listeners = [scene.hosts.listen(2222), scene.hosts.listen(2223)];
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    let new = scene.write("aldaba.toml.new", &(AFTER.to_owned() + REPORT));
+    let applied = scene.trial(&new, &["60s", "--by-hand"]);
+    scene.hosts.knock(&[7001, 8001, 9001]);
+    scene.daemon.wait_for("opened door=new");
+    scene.hosts.on_server(&["nft", "flush ruleset"]);
+    scene.daemon.wait_for("closed door=new address=10.9.0.2 why=flushed");
+    assert!(!scene.hosts.reachable(2223), "the guard on trial is back, and the lease is over");
+    let (code, said) = scene.aldabad(&["apply", "--roll-back"]).end();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(applied.end().0, Some(1));
+    let still = until(Duration::from_secs(2), || scene.hosts.reachable(2222));
+    assert!(still.is_some(), "{}", scene.daemon.said());
+    assert!(!scene.daemon.said().contains("closed door=ssh"), "{}", scene.daemon.said());
+    // From then on a flush is one again.
+    scene.hosts.on_server(&["nft", "flush ruleset"]);
+    scene.daemon.wait_for("closed door=ssh address=10.9.0.2 why=flushed");
+    assert!(scene.guards(2222) && !scene.hosts.reachable(2222));
+}
+
 #[test]
 fn r27_a_daemon_that_is_killed_or_stopped_in_a_trial_comes_back_with_what_was_before() {
     let Some(mut scene) = Scene::new() else { return };
@@ -211,6 +242,11 @@ fn r27_a_daemon_that_is_killed_or_stopped_in_a_trial_comes_back_with_what_was_be
     scene.daemon.kill_everything();
     let (code, said) = applied.end();
     assert!(code == Some(1) && said.contains("its next start has the configuration before"), "{said}");
+    assert!(scene.guards(2223) && said.contains("aldabad firewall apply"), "{said}");
+    let (aldabad, config) = (binary("aldabad"), scene.path("aldaba.toml"));
+    let plain = |path: &Path| path.to_str().expect("plain").to_owned();
+    scene.hosts.on_server(&[&plain(&aldabad), "firewall", "apply", "--config", &plain(&config)]);
+    assert!(scene.guards(2222) && !scene.guards(2223), "what is on the disk was never on trial");
     scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
     assert!(scene.daemon.said().contains("why=restarted") && !scene.path(".aldaba.toml.trial").exists());
     assert!(scene.guards(2222) && !scene.guards(2223));

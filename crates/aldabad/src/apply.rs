@@ -137,7 +137,7 @@ fn follow(args: &ApplyArgs, socket: &Path) -> ExitCode {
             Err(ControlError::NoDaemon { .. } | ControlError::Ended { .. }) => {
                 aside(
                     "aldabad: the daemon ended in the trial; its next start has the configuration before\n  \
-                     help: start it again, and look at its log",
+                     help: start it again, and look at its log; for the firewall alone: aldabad firewall apply",
                 );
                 return ExitCode::FAILURE;
             }

@@ -86,6 +86,11 @@ impl Trials {
         })
     }
 
+    /// Whether the policy before comes back just now.
+    pub(super) fn goes_back(&self) -> bool {
+        self.now.as_ref().is_some_and(|trial| matches!(trial.stage, Stage::RollingBack { .. }))
+    }
+
     /// A knock was admitted. It counts when it was made to the policy on trial, and has opened a door.
     pub(super) fn note(&mut self, generation: u32, granted: Granted, device: Option<String>) {
         let Some(trial) = &mut self.now else { return };

@@ -159,7 +159,8 @@ impl Monitor {
     /// Tells the runner of every lease whose element is gone; those that really were.
     fn find_losses(&mut self, now: Duration) -> Result<Vec<LeaseId>, NftError> {
         let policy = &self.policy.current().policy;
-        let restore = policy.daemon.after_flush == AfterFlush::Restore;
+        // What went with the table of a trial was flushed by nobody.
+        let restore = policy.daemon.after_flush == AfterFlush::Restore || self.trials.goes_back();
         let mut leases = self.listed(now);
         let mut missing = Vec::new();
         for set in self.firewall.sets(&policy.catalogue) {
