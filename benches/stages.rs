@@ -1,7 +1,7 @@
 //! How long each stage of a packet's way takes: `cargo bench -p aldaba-bench --bench stages [-- NAME]`.
 //!
-//! divan: what is measured is one function for each row, arguments stand beside it, and it is light. Its answer is read by
-//! people.
+//! divan: what is measured is one function for each row, arguments stand beside it, and one run takes a minute. Its answer is
+//! read by people; what must not grow is counted in instructions (`instructions`), which a busy machine does not change.
 #![forbid(unsafe_code)]
 
 use aldaba_bench::{Captured, Configuration, DEFAULT_TABLE, Gateway, Knocks, LINKS, Leases, Sealed, Track};

@@ -1,6 +1,7 @@
 //! The stages of a packet's way through aldaba, each in a scene of a size one can choose.
 //!
-//! Whoever measures takes them from here: `stages.rs` times them. Every scene is the same in every run.
+//! Whoever measures takes them from here: `stages.rs` times them, `instructions` counts what they execute, `measure` draws
+//! how they grow. Every scene is the same in every run.
 #![forbid(unsafe_code)]
 #![expect(clippy::missing_panics_doc, reason = "what cannot be measured ends the measurement")]
 

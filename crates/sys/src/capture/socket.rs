@@ -107,6 +107,12 @@ impl AsFd for CaptureSocket {
     }
 }
 
+/// What the kernel has counted of anybody's packet socket since it was last asked: for those who measure.
+pub fn statistics_of(socket: BorrowedFd<'_>) -> io::Result<Statistics> {
+    let (packets, drops) = option::packet_statistics(socket)?;
+    Ok(Statistics { packets: packets.into(), drops: drops.into() })
+}
+
 /// A packet socket of kind RAW on this interface for somebody else to bind, without a filter yet: nothing arrives. Also
 /// the interface's hardware type.
 pub(crate) fn prepare_raw(ifindex: u32) -> io::Result<(OwnedFd, u16)> {

@@ -1,0 +1,99 @@
+//! The stages that are counted: one function each, so that callgrind tells them apart. Each is called so many times that
+//! what happens seldom is spread over the rest.
+
+use std::hint::black_box;
+
+use aldaba_bench::{Captured, Configuration, Gateway, Knocks, LINKS, Leases, Sealed, Track};
+use aldaba_knock::Mode;
+
+/// Defines the stages, the list of their names and the function that runs them all.
+macro_rules! stages {
+    ($($name:ident($scene:ident: $kind:ty = $new:expr, $times:expr) $body:block)*) => {
+        $(
+            #[inline(never)]
+            fn $name($scene: &mut $kind) {
+                // Two that were the same to the letter would become one.
+                black_box(stringify!($name));
+                black_box($body);
+            }
+        )*
+
+        /// Runs every stage.
+        pub(crate) fn all() {
+            $(
+                let mut scene: $kind = $new;
+                for _ in 0..$times {
+                    $name(black_box(&mut scene));
+                }
+            )*
+        }
+
+        /// Their names as the table has them, in its order.
+        pub(crate) fn names() -> Vec<String> {
+            let mut names = vec![$(stringify!($name).trim_start_matches("stage_").replace('_', "-")),*];
+            names.sort_unstable();
+            names
+        }
+    };
+}
+
+stages! {
+    stage_parse_syn(frame: Captured = Captured::syn(LINKS[0].1), 200) { frame.parse().is_ok() }
+    stage_parse_syn_ethernet(frame: Captured = Captured::syn(LINKS[1].1), 200) { frame.parse().is_ok() }
+    stage_parse_syn_ipv6(frame: Captured = Captured::syn6(), 200) { frame.parse().is_ok() }
+    stage_parse_datagram(frame: Captured = Captured::datagram(160), 200) { frame.parse().is_ok() }
+    stage_track_knock(track: Track = Track::new(1, Mode::Compatible, 1 << 10), 200) { track.knock() }
+    stage_track_knock_of_1000_doors(track: Track = Track::new(1_000, Mode::Compatible, 1 << 10), 200) { track.knock() }
+    stage_track_knock_strict(track: Track = Track::new(1_000, Mode::Strict, 1 << 10), 200) { track.knock() }
+    stage_track_miss(track: Track = Track::new(1_000, Mode::Compatible, 1 << 10), 200) { track.miss() }
+    stage_track_newcomer(track: Track = full(1), 1_000) { track.newcomer() }
+    stage_track_table_full(track: Track = full(2), 1_000) { track.newcomer() }
+    stage_gate_spoofed_syn(gate: Gateway = Gateway::spoofed(1, Mode::Compatible, 1_000), 1_000) { gate.frame() }
+    stage_gate_spoofed_syn_of_1000_doors(gate: Gateway = Gateway::spoofed(1_000, Mode::Compatible, 1_000), 1_000) {
+        gate.frame()
+    }
+    stage_gate_junk(gate: Gateway = Gateway::junk(1, 100), 100) { gate.frame() }
+    stage_gate_junk_of_1000_devices(gate: Gateway = Gateway::junk(1_000, 100), 100) { gate.frame() }
+    stage_datagram_tag(sealed: Sealed = Sealed::new(), 100) { sealed.verify() }
+    stage_datagram_open(sealed: Sealed = Sealed::new(), 20) { sealed.open() }
+    stage_datagram_replayed(knocks: Replayed = Replayed::new(), 100) { knocks.again() }
+    stage_lease_open_and_close(leases: Leases = Leases::new(1), 200) { leases.open_and_close() }
+    stage_lease_open_and_close_beside_1000(leases: Leases = Leases::new(1_000), 200) { leases.open_and_close() }
+    stage_lease_renew_one_of_1000(leases: Leases = Leases::new(1_000), 200) { leases.renew() }
+    stage_lease_open_and_expire_beside_1000(leases: Leases = Leases::new(1_000), 200) { leases.open_and_expire() }
+    stage_policy_read_100_doors(configuration: Configuration = Configuration::new(100), 1) { configuration.read() }
+}
+
+/// Pairs that may not differ by more than a twentieth: what the second has more of must cost nothing.
+pub(crate) const FLAT: [(&str, &str); 3] = [
+    ("track-knock", "track-knock-of-1000-doors"),
+    ("gate-spoofed-syn", "gate-spoofed-syn-of-1000-doors"),
+    ("gate-junk", "gate-junk-of-1000-devices"),
+];
+
+/// A small table full of attempts of so many steps.
+fn full(steps: usize) -> Track {
+    let mut track = Track::new(1, Mode::Compatible, 1 << 10);
+    track.fill(steps);
+    track
+}
+
+/// A datagram that was admitted, and comes again and again.
+struct Replayed {
+    knocks: Knocks,
+    at: aldaba_spa::Moment,
+    datagram: Vec<u8>,
+}
+
+impl Replayed {
+    fn new() -> Self {
+        let mut knocks = Knocks::new(1);
+        let (at, datagram) = knocks.seal();
+        assert!(knocks.handle(at, &datagram).is_ok(), "the first is admitted");
+        Self { knocks, at, datagram }
+    }
+
+    fn again(&mut self) -> bool {
+        self.knocks.handle(self.at, &self.datagram).is_ok()
+    }
+}

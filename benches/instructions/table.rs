@@ -1,0 +1,68 @@
+//! The table that is committed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::callgrind::Counts;
+
+/// How much a count may differ, in percent: a compiler's mood, not a new loop.
+const TOLERANCE: u64 = 5;
+/// So many more are allowed in any case: of few instructions one more is much.
+const SLACK: u64 = 10;
+
+/// `benches/instructions.toml`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Table {
+    /// In percent.
+    pub(crate) tolerance: u64,
+    /// Which compiler made what was counted.
+    pub(crate) compiler: String,
+    /// Instructions for each call of a stage.
+    pub(crate) counts: BTreeMap<String, u64>,
+}
+
+impl Table {
+    pub(crate) fn read() -> Self {
+        let text = std::fs::read_to_string(path()).expect("the table");
+        toml::from_str(&text).expect("a table of counts")
+    }
+
+    pub(crate) fn of(counts: &Counts) -> Self {
+        Self { tolerance: TOLERANCE, compiler: compiler(), counts: counts.clone() }
+    }
+
+    /// The most a stage may execute, and below what it is worth writing down.
+    pub(crate) const fn bounds(&self, written: u64) -> (u64, u64) {
+        let part = written * self.tolerance / 100 + SLACK;
+        (written + part, written.saturating_sub(part))
+    }
+
+    pub(crate) fn write(&self) {
+        let Self { tolerance, compiler, counts } = self;
+        let mut text = format!(
+            "# Instructions for each call of a stage, as callgrind counts them (benches/instructions). Written by\n\
+             # cargo test --profile tests -p aldaba-bench -- --write\n\
+             tolerance = {tolerance}\ncompiler = \"{compiler}\"\n\n[counts]\n"
+        );
+        for (stage, count) in counts {
+            writeln!(text, "{stage} = {count}").expect("text takes text");
+        }
+        std::fs::write(path(), text).expect("written");
+        println!("written: {}", path().display());
+    }
+}
+
+/// What the compiler says it is.
+pub(crate) fn compiler() -> String {
+    let said =
+        Command::new("rustc").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&said).trim().to_owned()
+}
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("instructions.toml")
+}

@@ -1,0 +1,244 @@
+//! The measurements: each starts a daemon anew, and all it knows of it comes from outside.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use aldaba_tests::Hosts;
+use aldaba_tests::hosts::inside;
+
+use crate::daemon::Daemon;
+use crate::flood::{self, Flood, Sent, Traffic};
+use crate::knocker::{Ears, Knocker};
+use crate::results::{Quantiles, Row};
+use crate::subject::{Door, PROBE, Subject};
+
+/// How long a knock may take before it counts as not honoured.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Of those who take their time, more would take too long.
+const SLOW_KNOCKS: u32 = 24;
+
+/// The two hosts, and how much is measured.
+pub(crate) struct Bench {
+    hosts: Hosts,
+    /// Knocks of a measurement.
+    pub(crate) knocks: u32,
+    /// What the sender alone costs, by kind of traffic.
+    alone: HashMap<String, Sent>,
+}
+
+impl Bench {
+    pub(crate) fn new(knocks: u32) -> Self {
+        let hosts = Hosts::new();
+        hosts.wait_for_link();
+        for name in ["all", "default", aldaba_tests::hosts::IF] {
+            hosts.on_server(&["sysctl", "-qw", &format!("net.ipv4.conf.{name}.rp_filter=0")]);
+        }
+        Self { hosts, knocks, alone: HashMap::new() }
+    }
+
+    /// The firewall of a host that hides: whatever no rule lets in is dropped. Where a door opens it, only the probe's port
+    /// is shut, by aldaba's own table or by this rule.
+    fn shut(&self, subject: &Subject, door: Door) {
+        // Also what the daemon before has left: aldaba's table stays.
+        self.hosts.on_server(&["nft", "flush", "ruleset"]);
+        let iptables = |words: &[&str]| self.hosts.on_server(&[&["iptables", "-w"], words].concat());
+        let policy = if door == Door::Tells { "DROP" } else { "ACCEPT" };
+        iptables(&["-P", "INPUT", policy]);
+        if let Some(port) = subject.datagrams_at() {
+            iptables(&["-A", "INPUT", "-p", "udp", "--dport", &port.to_string(), "-j", "ACCEPT"]);
+        }
+        if door == Door::Opens && subject.control().is_none() {
+            iptables(&["-A", "INPUT", "-p", "udp", "--dport", &PROBE.to_string(), "-j", "DROP"]);
+        }
+    }
+
+    /// From the start of the program to the first knock that is honoured, and what it holds then.
+    pub(crate) fn start(&self, subject: &Subject) -> Row {
+        self.shut(subject, Door::Tells);
+        let ears = Ears::new(&subject.ears());
+        let mut knocker = Knocker::new(&self.hosts, subject.knock.clone());
+        let daemon = Daemon::start(&self.hosts, subject);
+        let end = daemon.begun() + Duration::from_secs(15);
+        let mut heard = None;
+        while heard.is_none() && Instant::now() < end {
+            let (_, at) = knocker.knock();
+            // Datagrams are not endless: a device has so many at once.
+            let wait = if subject.datagrams_at().is_some() { 2 } else { 1 };
+            heard = ears.hear(at + Duration::from_millis(wait));
+        }
+        let cost = daemon.cost();
+        let took = heard.map(|(_, at)| at - daemon.begun());
+        daemon.stop();
+        Row::new(subject, "start")
+            .time("ready", took)
+            .bytes("resident", cost.resident)
+            .bytes("proportional", cost.proportional)
+    }
+
+    /// At rest: from the last packet of a knock to the door's command running.
+    pub(crate) fn idle(&self, subject: &Subject) -> Row {
+        self.shut(subject, Door::Tells);
+        let ears = Ears::new(&subject.ears());
+        let daemon = Daemon::start_and_rest(&self.hosts, subject);
+        let mut knocker = Knocker::new(&self.hosts, subject.knock.clone());
+        let before = daemon.cost();
+        let mut times = Vec::new();
+        for number in 0..self.knocks {
+            pause(number);
+            let (from, sent) = knocker.knock();
+            while let Some((who, at)) = ears.hear(sent + PATIENCE) {
+                if who == IpAddr::V4(from) {
+                    times.push(at - sent);
+                    break;
+                }
+            }
+        }
+        let cpu = daemon.cost().cpu.saturating_sub(before.cpu) / self.knocks.max(1);
+        daemon.stop();
+        Row::new(subject, "idle").knocks(self.knocks, &mut times).time("cpu", Some(cpu))
+    }
+
+    /// At rest: from the last packet of a knock to a packet that gets through.
+    pub(crate) fn open(&self, subject: &Subject) -> Row {
+        self.shut(subject, Door::Opens);
+        let daemon = Daemon::start_and_rest(&self.hosts, subject);
+        let listener = self.hosts.as_server(|| UdpSocket::bind(("0.0.0.0", PROBE)).expect("a port"));
+        listener.set_nonblocking(true).expect("set");
+        let mut knocker = Knocker::new(&self.hosts, subject.knock.clone());
+        let origin = Instant::now();
+        let mut times = Vec::new();
+        for number in 0..self.knocks {
+            pause(number);
+            let (from, sent) = knocker.knock();
+            while sent.elapsed() < PATIENCE {
+                let mut payload = [0; 8];
+                knocker.probe(from, PROBE, origin.elapsed());
+                if listener.recv(&mut payload).is_ok() {
+                    let at = origin + Duration::from_nanos(u64::from_le_bytes(payload));
+                    times.push(at.saturating_duration_since(sent));
+                    break;
+                }
+                std::thread::sleep(Duration::from_micros(20));
+            }
+            // Those that were on their way.
+            while listener.recv(&mut [0; 8]).is_ok() {}
+        }
+        daemon.stop();
+        Row::new(subject, "open").knocks(self.knocks, &mut times)
+    }
+
+    /// A flood, and knocks meanwhile from those who may.
+    pub(crate) fn flood(
+        &mut self,
+        subject: &Subject,
+        what: &'static str,
+        flood: Flood,
+        pause: Duration,
+    ) -> Row {
+        self.shut(subject, Door::Tells);
+        let alone = self.alone(flood.traffic);
+        let ears = Ears::new(&subject.ears());
+        let mut daemon = Daemon::start_and_rest(&self.hosts, subject);
+        let mut knocker = Knocker::new(&self.hosts, subject.knock.clone());
+        knocker.pause = pause;
+        let knocks = match what {
+            "flood" => self.knocks,
+            "slow knocks" => self.knocks.min(SLOW_KNOCKS),
+            _ => 0,
+        };
+        let (before, logged, lost) = (daemon.cost(), subject.logged(), self.lost_datagrams(subject));
+        let rate = flood.rate.map_or(alone.per_second(), f64::from);
+        let time = Duration::from_secs_f64(f64::from(flood.packets) / rate * 0.9);
+        let flooding = flood::start(&self.hosts, flood);
+        let mut times = knock_for(time, knocks, &mut knocker, &ears);
+        let sent = flooding.join().expect("the flood");
+        daemon.settle(Duration::from_secs(5));
+        let (after, captured) = (daemon.cost(), daemon.captured());
+        let (seen, drops) = if captured.packets > 0 {
+            (captured.packets - captured.drops, captured.drops)
+        } else if let (Traffic::Junk { .. }, Some(_)) = (flood.traffic, subject.datagrams_at()) {
+            let drops = self.lost_datagrams(subject) - lost;
+            (sent.packets.saturating_sub(drops), drops)
+        } else {
+            (0, 0)
+        };
+        let logged = subject.logged().saturating_sub(logged);
+        daemon.stop();
+        let cpu = after.cpu.saturating_sub(before.cpu).as_nanos() as f64;
+        let row = Row::new(subject, what)
+            .number("sent per second", sent.per_second())
+            .number("seen", seen as f64)
+            .number("dropped %", 100.0 * drops as f64 / (seen + drops).max(1) as f64)
+            .number("cpu ns per packet seen", cpu / seen.max(1) as f64)
+            .number("cpu ns per packet sent", cpu / sent.packets.max(1) as f64)
+            .number("sender ns more per packet", sent.cpu_per_packet() - alone.cpu_per_packet())
+            .bytes("resident", after.resident)
+            .number("grown KiB", (after.resident as f64 - before.resident as f64) / 1024.0)
+            .number("log bytes per second", logged as f64 / sent.time.as_secs_f64());
+        if knocks > 0 { row.knocks(knocks, &mut times) } else { row }
+    }
+
+    /// The same with nobody listening: what the wire costs.
+    fn alone(&mut self, traffic: Traffic) -> Sent {
+        // All ports cost the same.
+        let kind = format!("{:?}", std::mem::discriminant(&traffic));
+        let hosts = &self.hosts;
+        *self.alone.entry(kind).or_insert_with(|| {
+            let flood = Flood { traffic, packets: 100_000, rate: None };
+            let sent = (0..3).map(|_| flood::start(hosts, flood).join().expect("the flood"));
+            let mut sent: Vec<Sent> = sent.collect();
+            sent.sort_unstable_by_key(|sent| sent.cpu);
+            sent[1]
+        })
+    }
+
+    /// Datagrams that found the socket's buffer full.
+    fn lost_datagrams(&self, subject: &Subject) -> u64 {
+        let Some(port) = subject.datagrams_at() else { return 0 };
+        let tables = inside(&self.hosts.server, || {
+            ["udp", "udp6"].map(|name| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")))
+        });
+        let suffix = format!(":{port:04X}");
+        let lines = tables.iter().flatten().flat_map(|table| table.lines());
+        let ours =
+            lines.filter(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&suffix)));
+        ours.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum()
+    }
+}
+
+/// Irregular, so that nothing falls into step with a daemon's own rhythm.
+fn pause(number: u32) {
+    std::thread::sleep(Duration::from_micros(u64::from(30_000 + number * 7_919 % 40_000)));
+}
+
+/// Spreads knocks over a time; how long each that was honoured took.
+fn knock_for(time: Duration, knocks: u32, knocker: &mut Knocker, ears: &Ears) -> Vec<Duration> {
+    let (begun, mut open, mut times) = (Instant::now(), HashMap::new(), Vec::new());
+    let mut note = |open: &mut HashMap<IpAddr, Instant>, (who, at): (IpAddr, Instant)| {
+        times.extend(open.remove(&who).map(|sent| at.saturating_duration_since(sent)));
+    };
+    for number in 0..knocks {
+        let (from, sent) = knocker.knock();
+        open.insert(IpAddr::V4(from), sent);
+        let next = begun + time / knocks * (number + 1);
+        while let Some(heard) = ears.hear(next) {
+            note(&mut open, heard);
+        }
+    }
+    let end = Instant::now() + PATIENCE;
+    while !open.is_empty()
+        && let Some(heard) = ears.hear(end)
+    {
+        note(&mut open, heard);
+    }
+    times
+}
+
+/// The middle one, and that which one of a hundred exceeds.
+pub(crate) fn quantiles(times: &mut [Duration]) -> Option<Quantiles> {
+    times.sort_unstable();
+    let last = times.len().checked_sub(1)?;
+    Some(Quantiles { middle: times[last / 2], worst: times[last * 99 / 100] })
+}

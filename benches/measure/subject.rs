@@ -1,0 +1,413 @@
+//! What is measured: aldaba in each of its ways, the floor, and the peers where they are installed. Each gets the least
+//! configuration that does the same.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use aldaba_tests::hosts::IF;
+use aldaba_tests::{Device, device, program};
+use data_encoding::BASE64;
+
+use crate::flood::Traffic;
+use crate::floor;
+use crate::knocker::Knock;
+
+/// Where datagrams arrive.
+const SPA_PORT: u16 = 62_201;
+/// What a door opens when it opens the firewall.
+pub(crate) const PROBE: u16 = 7_007;
+/// More knocks than one measurement has. A device may knock twice a second and has 40 in reserve.
+const KNOCKS: u32 = 120;
+const DEVICES: u32 = 4;
+
+/// The ways to be knocked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Sequence,
+    Datagram,
+}
+
+/// What the last door does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Runs a program that tells us.
+    Tells,
+    /// Lets packets to [`PROBE`] in.
+    Opens,
+}
+
+/// A program to measure, ready to be started.
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) way: Way,
+    /// How many doors, or users.
+    pub(crate) size: u32,
+    pub(crate) words: Vec<String>,
+    pub(crate) knock: Knock,
+    dir: PathBuf,
+    listens: &'static str,
+}
+
+/// Which program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Sequence,
+    /// With the table for servers under attack.
+    LargeTable,
+    Captured,
+    Listening,
+    FloorSequence,
+    FloorCaptured,
+    FloorListening,
+    Knockd,
+    Fwknopd,
+}
+
+impl Which {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Sequence,
+        Self::LargeTable,
+        Self::FloorSequence,
+        Self::Knockd,
+        Self::Captured,
+        Self::FloorCaptured,
+        Self::Listening,
+        Self::FloorListening,
+        Self::Fwknopd,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sequence => "aldaba, sequence",
+            Self::LargeTable => "aldaba, sequence, 2^20 attempts",
+            Self::Captured => "aldaba, datagram, captured",
+            Self::Listening => "aldaba, datagram, by socket",
+            Self::FloorSequence => "floor, sequence",
+            Self::FloorCaptured => "floor, datagram, captured",
+            Self::FloorListening => "floor, datagram, by socket",
+            Self::Knockd => "knockd",
+            Self::Fwknopd => "fwknopd (UDP server)",
+        }
+    }
+
+    /// The programs it takes, where they are not ours.
+    pub(crate) fn is_installed(self) -> bool {
+        let needed: &[&str] = match self {
+            Self::Knockd => &["/usr/sbin/knockd"],
+            Self::Fwknopd => &["/usr/sbin/fwknopd", "/usr/bin/fwknop"],
+            _ => &[],
+        };
+        needed.iter().all(|path| Path::new(path).exists())
+    }
+
+    pub(crate) const fn way(self) -> Way {
+        match self {
+            Self::Sequence | Self::LargeTable | Self::FloorSequence | Self::Knockd => Way::Sequence,
+            _ => Way::Datagram,
+        }
+    }
+
+    /// Whether it has more to do with a thousand doors or users.
+    pub(crate) const fn grows(self) -> bool {
+        self.opens()
+    }
+
+    /// Whether it can open a firewall.
+    pub(crate) const fn opens(self) -> bool {
+        !matches!(self, Self::FloorSequence | Self::FloorCaptured | Self::FloorListening)
+    }
+
+    /// It with so many doors or users, in a folder of its own.
+    pub(crate) fn prepare(self, dir: &Path, size: u32, door: Door) -> Subject {
+        let dir = dir.to_owned();
+        let (words, knock, listens) = match self {
+            Self::Sequence | Self::LargeTable | Self::Captured | Self::Listening => {
+                aldaba(self, &dir, size, door)
+            }
+            Self::FloorSequence | Self::FloorCaptured | Self::FloorListening => the_floor(self, &dir),
+            Self::Knockd => knockd(&dir, size, door),
+            Self::Fwknopd => fwknopd(&dir, size, door),
+        };
+        Subject { name: self.name(), way: self.way(), size, words, knock, dir, listens }
+    }
+}
+
+impl Subject {
+    pub(crate) fn output(&self) -> PathBuf {
+        self.dir.join("output")
+    }
+
+    /// Where aldaba can be asked.
+    pub(crate) fn control(&self) -> Option<PathBuf> {
+        self.words.iter().any(|word| word == "--control").then(|| self.dir.join("control.sock"))
+    }
+
+    pub(crate) fn ears(&self) -> PathBuf {
+        ears(&self.dir)
+    }
+
+    pub(crate) fn is_ready(&self, said: &str) -> bool {
+        said.contains(self.listens)
+    }
+
+    /// What it has written into logs, in bytes.
+    pub(crate) fn logged(&self) -> u64 {
+        let length = |name| std::fs::metadata(self.dir.join(name)).map_or(0, |facts| facts.len());
+        length("output") + length("door.log")
+    }
+
+    /// Takes away what an earlier run left: it would be a replay, or a lease.
+    pub(crate) fn forget(&self) {
+        for name in ["digest.cache", "output", "door.log"] {
+            let _ = std::fs::remove_file(self.dir.join(name));
+        }
+        let _ = std::fs::remove_dir_all(self.dir.join("state"));
+        if self.way == Way::Datagram {
+            aldabad_store(&self.dir.join("state"));
+        }
+    }
+
+    /// The port of datagrams, where there is one.
+    pub(crate) const fn datagrams_at(&self) -> Option<u16> {
+        match self.knock {
+            Knock::Datagrams(port, _) => Some(port),
+            Knock::Ports(_) => None,
+        }
+    }
+
+    /// What an attacker sends who knows where to.
+    pub(crate) fn attack(&self) -> Traffic {
+        match &self.knock {
+            Knock::Ports([first, ..]) => Traffic::Syn(*first),
+            Knock::Datagrams(port, datagrams) => {
+                let (length, letters) = (datagrams[0].len(), datagrams[0].is_ascii());
+                Traffic::Junk { port: *port, length, letters }
+            }
+        }
+    }
+}
+
+fn ears(dir: &Path) -> PathBuf {
+    dir.join("ears")
+}
+
+/// The program that tells us, for whom a door opens.
+fn teller(dir: &Path) -> [String; 3] {
+    let this = std::env::current_exe().expect("this program");
+    [this.display().to_string(), "notify".to_owned(), ears(dir).display().to_string()]
+}
+
+/// Three ports of its own for every door; as many doors as there are ports for them.
+fn ports(door: u32) -> [u16; 3] {
+    let first = u16::try_from(10_000 + 3 * door).expect("at most 18,000 doors");
+    [first, first + 1, first + 2]
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("its mode");
+}
+
+type Prepared = (Vec<String>, Knock, &'static str);
+
+fn aldaba(which: Which, dir: &Path, size: u32, door: Door) -> Prepared {
+    let devices: Vec<Device> = (11..).take(DEVICES as usize).map(Device::new).collect();
+    let mut text = format!("interfaces = [\"{IF}\"]\n");
+    if which.way() == Way::Datagram {
+        registry(dir, size, &devices);
+        let receive = if which == Which::Listening { "listen" } else { "capture" };
+        write!(text, "[spa]\nport = {SPA_PORT}\ntrust-clock = true\nreceive = \"{receive}\"\n")
+            .expect("text");
+    }
+    if which == Which::LargeTable {
+        text += "[limits]\nattempts = 1048576\n";
+    }
+    let by_sequence = which.way() == Way::Sequence;
+    let doors = if by_sequence { size } else { 1 };
+    for number in 0..doors {
+        let [first, second, third] = ports(number);
+        let knock = if by_sequence {
+            format!("sequence = \"{first},{second},{third}\"")
+        } else {
+            "spa = true".to_owned()
+        };
+        let action = if number + 1 < doors {
+            format!("ports = [\"{}/tcp\"]", number + 1)
+        } else if door == Door::Opens {
+            format!("ports = [\"{PROBE}/udp\"]")
+        } else {
+            let [program, word, ears] = teller(dir);
+            format!("start = [\"{program}\", \"{word}\", \"{ears}\", \"{{ip}}\"]\nstop = [\"/bin/true\"]")
+        };
+        write!(text, "[[door]]\nname = \"door{number}\"\n{knock}\nlease = \"60s\"\n{action}\n")
+            .expect("text");
+    }
+    write(&dir.join("aldaba.toml"), &text);
+    let path = |name: &str| dir.join(name).display().to_string();
+    let daemon = program::binary("aldabad").display().to_string();
+    let words = words([
+        &daemon,
+        "run",
+        "--config",
+        &path("aldaba.toml"),
+        "--state-dir",
+        &path("state"),
+        "--control",
+        &path("control.sock"),
+    ]);
+    let knock = if by_sequence {
+        Knock::Ports(ports(size - 1))
+    } else {
+        let seal = |number: u32| devices[(number % DEVICES) as usize].seal(device::open("door0", None)).0;
+        Knock::Datagrams(SPA_PORT, (0..KNOCKS).map(seal).collect())
+    };
+    (words, knock, "started version=")
+}
+
+/// Our devices, and strangers to make it so many.
+fn registry(dir: &Path, size: u32, devices: &[Device]) {
+    let mut lines = String::new();
+    for number in DEVICES..size {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&number.to_le_bytes());
+        let key = aldaba_spa::SecretKey::new(&key).public().to_text(aldaba_spa::KeyKind::Device);
+        writeln!(lines, "{key} stranger{number}/laptop").expect("text");
+    }
+    for (number, device) in devices.iter().enumerate() {
+        lines += &device.line("max-leases=1000 ", &format!("user{number}/laptop"));
+    }
+    device::write_server(dir, &lines);
+}
+
+/// The store that `aldabad init` makes: without it nobody is let in for a while.
+fn aldabad_store(state: &Path) {
+    aldabad::monitor::make_store(state).expect("as init makes it");
+}
+
+fn the_floor(which: Which, dir: &Path) -> Prepared {
+    let this = std::env::current_exe().expect("this program").display().to_string();
+    let ears = ears(dir).display().to_string();
+    let port = SPA_PORT.to_string();
+    let [first, second, third] = ports(0).map(|port| port.to_string());
+    let datagrams = || Knock::Datagrams(SPA_PORT, (0..KNOCKS).map(floor::sealed).collect());
+    let (words, knock) = match which {
+        Which::FloorSequence => {
+            (words([&this, "floor", "sequence", IF, &first, &second, &third, &ears]), Knock::Ports(ports(0)))
+        }
+        Which::FloorCaptured => (words([&this, "floor", "ring", IF, &port, &ears]), datagrams()),
+        _ => (words([&this, "floor", "socket", &port, &ears]), datagrams()),
+    };
+    (words, knock, "listening")
+}
+
+fn knockd(dir: &Path, size: u32, door: Door) -> Prepared {
+    let log = dir.join("door.log");
+    let command = if door == Door::Opens {
+        format!("/usr/sbin/iptables -I INPUT -s %IP% -p udp --dport {PROBE} -j ACCEPT")
+    } else {
+        format!("{} %IP%", teller(dir).join(" "))
+    };
+    let mut text = format!("[options]\n\tlogfile = {}\n", log.display());
+    for number in 0..size {
+        let [first, second, third] = ports(number);
+        write!(
+            text,
+            "\n[door{number}]\n\tsequence = {first},{second},{third}\n\tseq_timeout = 10\n\ttcpflags = syn\n\tcommand = {command}\n"
+        )
+        .expect("text");
+    }
+    write(&dir.join("knockd.conf"), &text);
+    let path = dir.join("knockd.conf").display().to_string();
+    // It says nothing when it listens; it does as soon as it rests.
+    (words(["/usr/sbin/knockd", "-i", IF, "-c", &path]), Knock::Ports(ports(size - 1)), "")
+}
+
+/// Keys of a user, in fwknop's lengths.
+fn fwknop_keys(user: u32) -> [String; 2] {
+    let mut random = fastrand::Rng::with_seed(user.into());
+    [32, 64].map(|length| {
+        BASE64.encode(&std::iter::repeat_with(|| random.u8(..)).take(length).collect::<Vec<u8>>())
+    })
+}
+
+fn fwknopd(dir: &Path, size: u32, door: Door) -> Prepared {
+    let mut access = String::new();
+    for user in 0..size {
+        let [key, hmac] = fwknop_keys(user);
+        write!(access, "SOURCE ANY\nKEY_BASE64 {key}\nHMAC_KEY_BASE64 {hmac}\nHMAC_DIGEST_TYPE SHA256\n")
+            .expect("text");
+        if door == Door::Opens {
+            write!(access, "OPEN_PORTS udp/{PROBE}\nFW_ACCESS_TIMEOUT 60\n\n").expect("text");
+        } else {
+            write!(access, "CMD_CYCLE_OPEN {} $SRC\nCMD_CYCLE_CLOSE NONE\n\n", teller(dir).join(" "))
+                .expect("text");
+        }
+    }
+    write(&dir.join("access.conf"), &access);
+    let folder = dir.display();
+    let text = format!(
+        "ENABLE_UDP_SERVER Y;\nUDPSERV_PORT {SPA_PORT};\nPCAP_INTF {IF};\nMAX_SPA_PACKET_AGE 900;\nFWKNOP_RUN_DIR {folder};\n"
+    );
+    write(&dir.join("fwknopd.conf"), &text);
+    let path = |name: &str| dir.join(name).display().to_string();
+    let (conf, users, cache, pid) =
+        (path("fwknopd.conf"), path("access.conf"), path("digest.cache"), path("fwknopd.pid"));
+    let run = folder.to_string();
+    let words = words([
+        "/usr/sbin/fwknopd",
+        "-f",
+        "-U",
+        "-i",
+        IF,
+        "-c",
+        &conf,
+        "-a",
+        &users,
+        "-d",
+        &cache,
+        "-p",
+        &pid,
+        "-r",
+        &run,
+    ]);
+    let datagrams = fwknop_datagrams(dir, size - 1, door);
+    (words, Knock::Datagrams(SPA_PORT, datagrams), "")
+}
+
+/// Datagrams of fwknop's own client, which saves them and sends nothing.
+fn fwknop_datagrams(dir: &Path, user: u32, door: Door) -> Vec<Vec<u8>> {
+    let [key, hmac] = fwknop_keys(user);
+    let file = dir.join("packets");
+    let _ = std::fs::remove_file(&file);
+    let access = if door == Door::Opens { format!("udp/{PROBE}") } else { "tcp/22".to_owned() };
+    for _ in 0..KNOCKS {
+        let made = Command::new("/usr/bin/fwknop")
+            .args([
+                "-T",
+                "-A",
+                &access,
+                "-a",
+                "0.0.0.0",
+                "-D",
+                "10.9.0.1",
+                "--no-rc-file",
+                "--no-home-dir",
+                "-E",
+                "/dev/null",
+            ])
+            .args(["--use-hmac", "--key-base64-rijndael", &key, "--key-base64-hmac", &hmac])
+            .args(["--save-packet-append", "--save-packet"])
+            .arg(&file)
+            .output()
+            .expect("fwknop runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    let text = std::fs::read_to_string(&file).expect("packets");
+    text.lines().map(|line| line.as_bytes().to_vec()).collect()
+}
