@@ -100,7 +100,7 @@ impl World {
             if let Some(place) = place(lease.held()).filter(|_| !lease.is_lost()) {
                 let expires = self.elements.get(&(name(place), lease.address()));
                 assert!(
-                    expires.is_none_or(|expires| *expires <= latest),
+                    expires.is_none_or(|expires| *expires <= latest.saturating_add(self.slept)),
                     "{lease:?} stays in the kernel till {expires:?}"
                 );
             }

@@ -57,6 +57,7 @@ impl World {
         let mut recovered = recover(self.journal.values().cloned().collect(), &moment);
         let outlives = |lease: &&mut Recovered| running.contains(&lease.record.id);
         recovered.iter_mut().filter(outlives).for_each(Recovered::start_runs);
+        self.life = self.life.saturating_add(1);
         self.runner = Runner::new(catalogue(self.variant));
         self.runner.recover(self.now, recovered);
         for lease in self.runner.leases() {

@@ -61,6 +61,10 @@ pub struct World {
     pub(super) behind: BTreeSet<LeaseId>,
     pub(super) ending: bool,
     pub(super) boot: u8,
+    /// How long the machine has slept: the kernel's timeouts do not count it, and the runner ends what they leave.
+    pub(super) slept: Duration,
+    /// Counts the daemons there have been.
+    pub(super) life: u32,
     pub(super) variant: u8,
     pub(super) refuse_elements: u8,
     pub(super) fail_journal: u8,
@@ -86,6 +90,8 @@ impl World {
             behind: BTreeSet::new(),
             ending: false,
             boot: 0,
+            slept: Duration::ZERO,
+            life: 0,
             variant: 0,
             refuse_elements: 0,
             fail_journal: 0,
@@ -140,13 +146,17 @@ impl World {
             }
             Operation::Reassert => self.reassert(),
             Operation::Remove(which) => self.remove_one(which),
-            Operation::Shorten(seconds) => {
-                (0..5).for_each(|source| self.hurry(address(source)));
-                let left = Duration::from_secs(u64::from(seconds));
-                self.runner.shorten(now, |_| Some(left));
-            }
+            Operation::Shorten(seconds) => self.shorten(seconds),
         }
+        let life = self.life;
         self.settle();
+        if life != self.life
+            && let Operation::Shorten(seconds) = operation
+        {
+            // The next start asks the registry, too.
+            self.shorten(seconds);
+            self.settle();
+        }
         if std::mem::take(&mut self.looks) {
             self.notice_losses(Loss::Removed);
             self.settle();
@@ -157,6 +167,12 @@ impl World {
                 self.check_shortened(seconds);
             }
         }
+    }
+
+    fn shorten(&mut self, seconds: u8) {
+        (0..5).for_each(|source| self.hurry(address(source)));
+        let left = Duration::from_secs(u64::from(seconds));
+        self.runner.shorten(self.now, |_| Some(left));
     }
 
     /// Performs effects one by one, checking after each, till there are none or everything dies.
@@ -220,6 +236,7 @@ impl World {
 
     fn sleep(&mut self, time: Duration) {
         self.now = self.now.saturating_add(time);
+        self.slept = self.slept.saturating_add(time);
         self.elements.values_mut().for_each(|expires| *expires = expires.saturating_add(time));
         self.pass(Duration::ZERO);
     }
