@@ -4,7 +4,7 @@
 //! By sequence it looks each packet's source up in one table of fixed size; by datagram it computes one tag. It listens as
 //! aldaba does: a ring, or a UDP socket.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode};
 
@@ -90,16 +90,17 @@ fn capture(interface: &str, filter: &FilterSpec, mut show: impl FnMut(&[u8])) ->
 fn receive(port: u16, ears: &str) -> ExitCode {
     let socket = datagram::listen(port, DATAGRAM, DATAGRAM).expect("a port");
     println!("listening");
-    let (mut pace, mut buffer) = (Pace::new(), [0; DATAGRAM]);
+    let (mut pace, mut inbox) = (Pace::new(), datagram::Inbox::new(DATAGRAM));
+    let show = |from: IpAddr, payload: &[u8]| {
+        if let IpAddr::V4(from) = from
+            && is_tagged(payload)
+        {
+            open(ears, from);
+        }
+    };
     loop {
         poll::wait(&[(socket.as_fd(), Interest::READ)], None).expect("poll");
-        while let Ok(Some((length, from))) = datagram::receive(socket.as_fd(), &mut buffer) {
-            if let std::net::IpAddr::V4(from) = from.ip().to_canonical()
-                && is_tagged(&buffer[..length])
-            {
-                open(ears, from);
-            }
-        }
+        while inbox.receive(socket.as_fd(), show).is_ok_and(|count| count > 0) {}
         if let Some(rest) = pace.woken(clock::monotonic()) {
             clock::rest(rest);
         }
