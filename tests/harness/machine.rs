@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{Hosts, Program, until};
 
 /// How long it may take to come up, on a host that is busy.
-const BOOT: Duration = Duration::from_secs(30);
+const BOOT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Machine {
@@ -44,14 +44,25 @@ impl Machine {
         let mut ended = None;
         let up = until(BOOT, || {
             ended = self.power.wait(Duration::from_millis(1));
-            let said = || self.run(&["systemctl", "is-system-running"]).stdout;
-            ended.is_some()
-                || self.init().is_some() && [&b"running\n"[..], b"degraded\n"].contains(&&said()[..])
+            let is_up = || ["running\n", "degraded\n"].contains(&self.state().as_str());
+            ended.is_some() || self.init().is_some() && is_up()
         });
         match (up, ended) {
             (Some(_), None) => Ok(()),
-            _ => Err(format!("no systemd comes up as PID 1 of a machine of its own: {}", self.power.said())),
+            (up, ended) => {
+                let how = match (up, ended) {
+                    (_, Some(ended)) => ended.to_string(),
+                    _ => format!("{}{}", self.state(), self.journal()),
+                };
+                let said = self.power.said();
+                Err(format!("no systemd comes up as PID 1 of a machine of its own: {how}\n{said}"))
+            }
         }
+    }
+
+    /// How far it has come, in systemd's word.
+    fn state(&self) -> String {
+        String::from_utf8_lossy(&self.run(&["systemctl", "is-system-running"]).stdout).into_owned()
     }
 
     /// Its first process, by its number on this host.

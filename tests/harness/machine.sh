@@ -56,6 +56,8 @@ init() {
   mount -t sysfs -o ro sysfs sys
   mount -t cgroup2 cgroup2 sys/fs/cgroup
   mount -t tmpfs -o mode=0755,nosuid,nodev run run
+  # At its start systemd removes what it finds there, which may be much.
+  mount -t tmpfs -o mode=1777,nosuid,nodev tmp tmp
   devices
   # The kernel is the same; leases are to take it for another boot.
   cat /proc/sys/kernel/random/uuid >run/boot-id
