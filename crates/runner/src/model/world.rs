@@ -148,6 +148,11 @@ impl World {
             Operation::Remove(which) => self.remove_one(which),
             Operation::Shorten(seconds) => self.shorten(seconds),
         }
+        self.follow(operation);
+    }
+
+    /// What comes of it, and what must hold then.
+    fn follow(&mut self, operation: Operation) {
         let life = self.life;
         self.settle();
         if life != self.life
