@@ -102,6 +102,7 @@ fn r28_where_all_is_right_nothing_is_bad() {
     let about: Vec<&str> = about.filter(|about| *about != "unit").collect();
     let expected = ["daemon", "packets", "worker", "capture", "addresses", "closed", "closed", "service"];
     assert_eq!(about, expected);
+    println!("figure: R28 {} findings where all is right, none of them bad", about.len());
     scene.hosts.knock(&[7000, 8000, 9000]);
     scene.daemon.wait_for("opened door=ssh");
     let (_, said) = scene.doctor(&[]);
