@@ -98,20 +98,16 @@ impl LeaseTable {
         self.per_owner.iter().map(|(owner, held)| (*owner, *held))
     }
 
-    /// The lease is this one's from now on; whether it was before.
-    pub(crate) fn set_owner(&mut self, id: LeaseId, owner: Option<Owner>) -> bool {
-        let Some(lease) = self.leases.get_mut(&id) else { return false };
+    /// The lease is another one's from now on.
+    pub(crate) fn set_owner(&mut self, id: LeaseId, owner: Option<Owner>) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
         let before = std::mem::replace(&mut lease.owner, owner);
-        if before == owner {
-            return true;
-        }
         if let Some(before) = before {
             subtract(&mut self.per_owner, &before);
         }
         if let Some(owner) = owner {
             add(&mut self.per_owner, owner);
         }
-        false
     }
 
     /// The lease is another door's from now on.

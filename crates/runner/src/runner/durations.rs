@@ -24,13 +24,6 @@ pub(super) fn extended(deadline: Duration, now: Duration, length: Duration, door
     deadline.max(now.saturating_add(length)).min(now.saturating_add(longest))
 }
 
-/// Whether a renewal to this deadline is worth a record, a change to the kernel's set and a line: one that moves the deadline by less than a
-/// sixteenth of its length, a second at most, is not. So somebody who knocks without pause costs a few of them a second.
-pub(super) fn is_worth_it(before: Duration, deadline: Duration, length: Duration) -> bool {
-    let least = length.checked_div(16).unwrap_or_default().min(Duration::from_secs(1));
-    deadline < before || deadline.saturating_sub(before) >= least
-}
-
 /// 1 s, 2 s, 4 s ... 60 s.
 pub(super) fn back_off(tries: u32) -> Duration {
     let seconds = 2_u64.saturating_pow(tries.saturating_sub(1)).min(60);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::durations::{back_off, extended, is_worth_it, length};
+use super::durations::{back_off, extended, length};
 use super::open::lease;
 use super::{Granted, Known, Runner};
 use crate::door::NftSet;
@@ -57,7 +57,7 @@ impl Runner {
 
     fn renew_element(&mut self, now: Duration, id: LeaseId, known: &Known, ask: &Ask) -> Granted {
         let length = length(&known.door, ask.wanted);
-        let same_owner = self.table.set_owner(id, ask.owner);
+        self.table.set_owner(id, ask.owner);
         let Some(lease) = self.table.lease_mut(id) else {
             return Granted::Nothing;
         };
@@ -65,16 +65,12 @@ impl Runner {
             lease.reopen = Some(length);
             return Granted::Renewed(id);
         }
-        let goes_on = lease.state == State::Open && lease.closing.is_none() && !lease.lost && same_owner;
         if lease.state != State::Setting {
             lease.state = State::Open;
         }
         (lease.closing, lease.reopen) = (None, None);
         let latest = lease.asked.back().map_or(lease.deadline, |asked| asked.deadline);
         let deadline = extended(latest, now, length, &known.door);
-        if goes_on && !is_worth_it(latest, deadline, length) {
-            return Granted::Renewed(id);
-        }
         lease.renewals = lease.renewals.saturating_add(1);
         bump(&mut self.counters.renewed);
         self.set_element(now, id, Asked { deadline, purpose: Purpose::Grant });

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::durations::{extended, is_worth_it, length, whole_seconds};
+use super::durations::{extended, length, whole_seconds};
 use super::{Granted, Known, Runner};
 use crate::door::{Commands, Style};
 use crate::effect::Part;
@@ -96,19 +96,16 @@ impl Runner {
     /// A further knock while there is a lease.
     fn renew(&mut self, now: Duration, id: LeaseId, known: &Known, ask: &Ask) -> Granted {
         let length = length(&known.door, ask.wanted);
-        let same_owner = self.table.set_owner(id, ask.owner);
+        self.table.set_owner(id, ask.owner);
         let Some(lease) = self.table.lease_mut(id) else {
             return Granted::Nothing;
         };
         match lease.state {
             State::Waiting => lease.length = lease.length.max(length),
             State::Starting { .. } | State::Open if !lease.uncertain => {
-                let deadline = extended(lease.deadline, now, length, &known.door);
-                let goes_on = lease.closing.take().is_none() && same_owner;
-                if !goes_on || is_worth_it(lease.deadline, deadline, length) {
-                    lease.deadline = deadline;
-                    self.renewed(now, id);
-                }
+                lease.closing = None;
+                lease.deadline = extended(lease.deadline, now, length, &known.door);
+                self.renewed(now, id);
             }
             State::Due { tries: 0 } if !lease.uncertain && lease.closing != Some(Why::StartFailed) => {
                 lease.closing = None;
