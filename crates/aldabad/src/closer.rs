@@ -2,10 +2,12 @@
 //! (docs/architecture.md, "Processes").
 //!
 //! It is the monitor's child, started with the first lease that has a stop command, and does nothing while its channel
-//! lives but note which start commands run. Then it reads the journal, and at each deadline takes its lock for as long as
-//! a stop command needs; when somebody else has the lock, the doors are in good hands and it ends.
+//! lives but note which start commands run. Then it reads the journal, and at each deadline takes its lock to begin stop commands
+//! and to take out what they have closed; when somebody else has the lock, the doors are in good hands and it ends with the
+//! last command it has begun.
 
 pub(crate) mod overdue;
+mod running;
 pub(crate) mod starts;
 
 use std::ffi::{OsStr, OsString};
@@ -21,21 +23,19 @@ use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{Program, Role as Start, Started};
 use aldaba_sys::signals::{self, Signal};
 
-use crate::log::{Form, Level, Log};
+use crate::log::{Form, Log};
 use crate::role::Role;
-use overdue::{Failing, Overdue, Turn};
+use overdue::{Overdue, Pace, Turn};
 use starts::Starts;
 
-/// How soon a journal that cannot be had for another reason than its lock is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The longest pause: its clock stands still while the machine sleeps, and that of deadlines does not.
+const SLICE: Duration = Duration::from_secs(5);
 /// How soon to look again whether a monitor that is ending has let go of its lock: mostly it has at once, but the kernel may
 /// take seconds to clear up after it. Beyond the last look it is stuck in the kernel, and its lock with it.
 const DYING: Duration = Duration::from_millis(5);
 const DYING_SLOWLY: Duration = Duration::from_millis(100);
 const SLOWLY_AFTER: u32 = 100;
 const LAST_LOOK: u32 = 700;
-/// How often a journal that cannot be read is tried.
-const TRIES: u32 = 5;
 
 /// The monitor's end of the closer.
 #[derive(Debug)]
@@ -137,13 +137,14 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     if signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate]).is_err() {
         return ExitCode::FAILURE;
     }
+    // What a command over its time limit has left behind is found among its own children.
+    process::adopt_orphans().ok();
     let monitor = process::parent_id();
     let starts = listen_to_the_end(&channel);
-    let overdue = Overdue::new(folder, target.knockd, target.open(), starts, Failing::Dropped);
-    let mut closer =
-        Closer { overdue: overdue.with_capabilities(capabilities), monitor, waits: 0, broken: 0 };
+    let overdue = Overdue::new(folder, target.knockd, target.open(), starts, Pace::Growing);
+    let mut closer = Closer { overdue: overdue.with_capabilities(capabilities), monitor, waits: 0 };
     while let Some(pause) = closer.turn() {
-        poll::wait(&closer.overdue.interests(), Some(pause)).ok();
+        poll::wait(&closer.overdue.interests(), Some(pause.min(SLICE))).ok();
     }
     ExitCode::SUCCESS
 }
@@ -168,8 +169,6 @@ struct Closer {
     monitor: u32,
     /// Turns that found the lock still held by it.
     waits: u32,
-    /// Turns that found the journal broken.
-    broken: u32,
 }
 
 impl Closer {
@@ -180,7 +179,8 @@ impl Closer {
             Turn::Done => None,
             Turn::Later(pause) => Some(pause),
             Turn::Held(holder) => self.unless_dying(holder),
-            Turn::Broken(error) => self.try_again(&error),
+            // It is tried again, with a pause of its own.
+            Turn::Broken(_) => Some(SLICE),
         }
     }
 
@@ -191,11 +191,5 @@ impl Closer {
         self.waits = self.waits.saturating_add(1);
         let pause = if self.waits < SLOWLY_AFTER { DYING } else { DYING_SLOWLY };
         (is_monitor && self.waits < LAST_LOOK).then_some(pause)
-    }
-
-    fn try_again(&mut self, error: &str) -> Option<Duration> {
-        self.broken = self.broken.saturating_add(1);
-        self.overdue.say(Level::Error, &format!("closer: {error}"));
-        (self.broken < TRIES).then_some(AGAIN)
     }
 }

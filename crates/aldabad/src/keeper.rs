@@ -1,14 +1,15 @@
-//! The state folder of one daemon: its lock, its journal of leases and its notes of start commands under way.
+//! The state folder of one daemon: its lock, its journal of leases and its notes of commands under way.
 
 mod journals;
 mod starts;
+mod stops;
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aldaba_runner::Change;
-use aldaba_runner::journal::JournalError;
+use aldaba_runner::journal::{Journal, JournalError};
 use aldaba_runner::lease::LeaseId;
 use aldaba_runner::record::{Entry, Moment};
 use aldaba_sys::clock;
@@ -18,13 +19,16 @@ use journals::Journals;
 pub use journals::Unwritten;
 use starts::Starts;
 pub use starts::Survivor;
+pub use stops::{Progress, StopUnderWay, Stops};
 
 /// The lock's name in the folder.
 const LOCK: &str = "lock";
 /// The name of the notes of start commands.
 const STARTS: &str = "starts";
+/// The name of the notes of stop commands.
+const STOPS: &str = "stops";
 
-/// How long a starting daemon waits for a closer that has the lock: longer than that one holds it for a command.
+/// How long a starting daemon waits for a closer that has the lock: longer than that one holds it.
 const PATIENCE: Duration = Duration::from_millis(2500);
 /// How soon it looks again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -65,12 +69,40 @@ pub enum KeeperError {
     },
 }
 
+/// The leases of a folder that nobody can write to. Nothing can be noted there either.
+#[derive(Debug)]
+pub struct Unwritable {
+    /// All leases in the journal.
+    pub entries: Vec<Entry>,
+    /// Held for as long as this lives.
+    _lock: LockFile,
+}
+
+impl Unwritable {
+    /// Takes the folder, which must be there, and reads its journal.
+    pub fn open(folder: &Path) -> Result<Self, KeeperError> {
+        let lock =
+            LockFile::acquire_read_only(&folder.join(LOCK)).map_err(|source| not_locked(folder, source))?;
+        let path = folder.join(journals::NAMES[0]);
+        let read = files::open_private_read_only(&path).and_then(|mut file| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        let bytes = read.map_err(|source| KeeperError::Folder { path: path.clone(), source })?;
+        let entries = Journal::open_copy(bytes).and_then(|mut journal| journal.load_readable());
+        let (entries, _) = entries.map_err(|source| KeeperError::Journal { path, source })?;
+        Ok(Self { entries, _lock: lock })
+    }
+}
+
 /// The leases on disk, for a policy that needs them there.
 #[derive(Debug)]
 pub struct Keeper {
     folder: PathBuf,
     journals: Journals,
     starts: Starts,
+    stops: Stops,
+    damage: Vec<String>,
     /// Held for as long as the keeper lives; released last.
     _lock: LockFile,
 }
@@ -78,22 +110,39 @@ pub struct Keeper {
 impl Keeper {
     /// Takes the folder: makes it where it is missing, locks it, opens the journal.
     pub fn open(folder: &Path) -> Result<Self, KeeperError> {
-        files::private_dir(folder)
-            .map_err(|source| KeeperError::Folder { path: folder.to_owned(), source })?;
-        let lock = LockFile::acquire(&folder.join(LOCK))
-            .map_err(|source| KeeperError::Locked { path: folder.to_owned(), source })?;
-        let journals = Journals::open(folder)?;
-        let path = folder.join(STARTS);
-        let starts = Starts::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
-        Ok(Self { folder: folder.to_owned(), journals, starts, _lock: lock })
+        Self::open_with(folder, Journals::open)
     }
 
-    /// The same at a daemon's start: the closer of an earlier one may have the lock for as long as a stop command runs,
+    /// The same for a daemon, which does not stay away because of what cannot be read any more: that is set aside, and what is
+    /// lost with it is told by [`Keeper::damage`].
+    pub fn open_or_set_aside(folder: &Path) -> Result<Self, KeeperError> {
+        let mut damage = Vec::new();
+        let mut keeper = Self::open_with(folder, |folder| Journals::open_or_set_aside(folder, &mut damage))?;
+        keeper.damage = damage;
+        Ok(keeper)
+    }
+
+    fn open_with(
+        folder: &Path,
+        open_journals: impl FnOnce(&Path) -> Result<Journals, KeeperError>,
+    ) -> Result<Self, KeeperError> {
+        files::private_dir(folder)
+            .map_err(|source| KeeperError::Folder { path: folder.to_owned(), source })?;
+        let lock = LockFile::acquire(&folder.join(LOCK)).map_err(|source| not_locked(folder, source))?;
+        let journals = open_journals(folder)?;
+        let path = folder.join(STARTS);
+        let starts = Starts::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
+        let path = folder.join(STOPS);
+        let stops = Stops::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
+        Ok(Self { folder: folder.to_owned(), journals, starts, stops, damage: Vec::new(), _lock: lock })
+    }
+
+    /// The same at a daemon's start: the closer of an earlier one may have the lock while it looks what is due,
     /// and may take the empty folder away under our hands. Another daemon keeps it for good.
     pub fn open_patiently(folder: &Path) -> Result<Self, KeeperError> {
         let start = clock::boottime();
         loop {
-            let opened = Self::open(folder);
+            let opened = Self::open_or_set_aside(folder);
             let passing = match &opened {
                 Err(KeeperError::Locked { source: LockError::Held { .. }, .. }) => true,
                 Err(KeeperError::Folder { source, .. }) if source.kind() == io::ErrorKind::NotFound => true,
@@ -122,9 +171,15 @@ impl Keeper {
         self.journals.remove(lease)
     }
 
-    /// All leases in it, oldest first.
+    /// All leases in it that can be read.
     pub fn load(&mut self) -> Result<Vec<Entry>, JournalError> {
         self.journals.load()
+    }
+
+    /// What could not be read, and may have held doors open.
+    #[must_use]
+    pub fn damage(&self) -> &[String] {
+        &self.damage
     }
 
     /// Notes that the start command of this lease runs.
@@ -142,14 +197,28 @@ impl Keeper {
         self.starts.survivors()
     }
 
+    /// The notes of stop commands.
+    #[must_use]
+    pub const fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
     /// Ends the use of a folder of knockd's: one without leases is not left lying about.
     pub fn leave_nothing_behind(mut self) {
-        if self.load().is_ok_and(|entries| entries.is_empty()) {
+        if self.journals.is_empty() {
             // Still locked: nobody else can have it open. What cannot be removed does no harm.
-            for name in journals::NAMES.into_iter().chain([STARTS, LOCK]) {
+            for name in journals::NAMES.into_iter().chain([STARTS, STOPS, LOCK]) {
                 std::fs::remove_file(self.folder.join(name)).ok();
             }
             std::fs::remove_dir(&self.folder).ok();
         }
+    }
+}
+
+fn not_locked(folder: &Path, source: LockError) -> KeeperError {
+    let path = folder.to_owned();
+    match source {
+        LockError::Held { .. } => KeeperError::Locked { path, source },
+        LockError::File(source) => KeeperError::Folder { path, source },
     }
 }

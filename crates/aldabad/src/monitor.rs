@@ -4,6 +4,7 @@
 //! lease does: spec/leases.md.
 
 mod admission;
+mod back_off;
 mod captures;
 mod commands;
 mod control;
@@ -24,6 +25,7 @@ mod requests;
 mod service;
 mod spa;
 mod speech;
+mod standby;
 mod start;
 mod status;
 mod stop;
@@ -56,14 +58,13 @@ pub use service::Service;
 pub use start::{Setup, StartError};
 pub use store::{has_store, make_store};
 
-use crate::closer::CloserHandle;
 use crate::face::Face;
 use crate::keeper::Keeper;
 use crate::log::Level;
 use crate::rights::Rights;
 use crate::watch::Watch;
 use captures::Captures;
-use commands::Commands;
+pub(crate) use commands::Commands;
 use control::{ClientId, Control};
 use firewall::Firewall;
 use hands::Hands;
@@ -75,6 +76,7 @@ use pulse::Pulse;
 use reload::Reloading;
 use spa::SpaHold;
 use speech::Speech;
+use standby::Standby;
 use status::Surveys;
 use trial::Trials;
 use truth::Truth;
@@ -105,7 +107,7 @@ pub struct Monitor {
     rights: Rights,
     links: LinkWatch,
     clock: StepWatch,
-    closer: Option<CloserHandle>,
+    standby: Standby,
     signals: Signals,
     speech: Speech,
     control: Control,
@@ -223,7 +225,9 @@ impl Monitor {
         let timeouts = [
             self.runner.poll_timeout(),
             self.workers.poll_timeout(),
+            self.standby.poll_timeout(),
             self.commands.poll_timeout(),
+            self.commands.survivors.poll_timeout(),
             self.speech.poll_timeout(),
             self.control.poll_timeout(),
             self.questions.poll_timeout(),
@@ -243,6 +247,7 @@ impl Monitor {
     fn handle_timeouts(&mut self, now: Duration) {
         self.runner.handle_timeout(now);
         self.commands.handle_timeout(now);
+        self.look_for_notes(now);
         self.speech.handle_timeout(now);
         self.handle_questions_timeout(now);
         self.handle_surveys_timeout(now);
@@ -256,6 +261,7 @@ impl Monitor {
         self.handle_truth_timeout(now);
         self.feel_pulse(now);
         self.handle_trial_timeout(now);
+        self.handle_standby_timeout(now);
         if self.workers.poll_timeout().is_some_and(|due| due <= now) {
             self.start_worker(now);
         }
@@ -292,9 +298,8 @@ impl Monitor {
         while let Ok(Some((pid, ending))) = process::reap() {
             if self.workers.is_ended(now, pid) {
                 self.worker_ended(now, &how(ending));
-            } else if self.closer.as_ref().is_some_and(|closer| closer.pid() == pid) {
-                self.closer = None;
-                self.guard_leases();
+            } else if self.closer_ended(now, pid, &how(ending)) {
+                // Said, and another one planned.
             } else if let Some(ended) = self.commands.ended(pid, ending) {
                 self.command_ended(now, &ended);
             }

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_config::Disk;
-use aldaba_sys::clock;
+use aldaba_sys::{clock, poll, process};
 use clap::Args;
 
 use crate::cli::DEFAULT_CONFIG;
-use crate::closer::overdue::{Failing, Overdue, Turn};
+use crate::closer::overdue::{Overdue, Pace, Turn};
 use crate::closer::starts::Starts;
 use crate::log::{Form, Log, aside};
 use crate::role::{self, Role};
@@ -25,6 +25,10 @@ use crate::surroundings::Surroundings;
 const JOURNAL: &str = "leases.redb";
 /// How soon a stop command that failed is run again.
 const FAILED: Duration = Duration::from_secs(30);
+/// How long it waits for stop commands before it has a timer armed, in case it does not live to see their end.
+const HOLD: Duration = Duration::from_millis(1500);
+/// How long a line of knockd.conf may take, which has no time limit.
+const LIMIT_OF_KNOCKD: Duration = Duration::from_secs(60);
 /// How long somebody who has the lock and is ending is waited for: a daemon whose end was seen already.
 const DYING: Duration = Duration::from_millis(2500);
 /// How long a daemon that seems to live may be about to end.
@@ -77,11 +81,19 @@ fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(),
     let base = std::path::absolute(base).map_err(Failed::kernel("the current folder"))?;
     let folder = |path| Folder::new(path, surroundings.journal, args);
     let mut folders: Vec<Folder> = folders(&base).into_iter().map(folder).collect();
+    // What a command over its time limit has left behind is found among its own children.
+    process::adopt_orphans().ok();
+    let (start, mut is_guarded) = (clock::boottime(), args.wait);
     let armed = loop {
         let next = folders.iter_mut().filter_map(Folder::turn).min();
-        match next {
-            Some(pause) if args.wait => clock::rest(pause.clamp(LOOK, SLICE)),
+        let runs = folders.iter().any(|folder| folder.overdue.runs());
+        if runs && !is_guarded && clock::boottime().saturating_sub(start) > HOLD {
             // Before the commands have ended: it counts whatever becomes of this process.
+            timer::arm(&args.timer, &base, args.boot, FAILED).ok();
+            is_guarded = true;
+        }
+        match next {
+            Some(pause) if args.wait || runs => rest(&folders, pause.clamp(LOOK, SLICE)),
             Some(pause) => break timer::arm(&args.timer, &base, args.boot, pause),
             None => break Ok(()),
         }
@@ -95,6 +107,12 @@ fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(),
         None => Ok(()),
         Some(first) => Err(Failed::new(first, "mend what it names, then run: aldabad reap")),
     }
+}
+
+/// Until the time is over, or a command has ended.
+fn rest(folders: &[Folder], pause: Duration) {
+    let interests: Vec<_> = folders.iter().flat_map(|folder| folder.overdue.interests()).collect();
+    poll::wait(&interests, Some(pause)).ok();
 }
 
 /// All folders with a journal: the daemon's own and those of knockd.
@@ -134,7 +152,8 @@ impl Folder {
     fn new(path: PathBuf, journal: bool, args: &ReapArgs) -> Self {
         let log = Log::new(Form::Native { journal });
         let overdue =
-            Overdue::new(path.clone(), is_knockd(&path), log, Starts::default(), Failing::Kept(FAILED));
+            Overdue::new(path.clone(), is_knockd(&path), log, Starts::default(), Pace::Steady(FAILED))
+                .with_patience(LIMIT_OF_KNOCKD);
         Self {
             path,
             overdue: overdue.in_boot(args.boot).at_once(args.now),
@@ -145,7 +164,7 @@ impl Folder {
 
     /// Closes what is due, if anything can be. How long until the next turn.
     fn turn(&mut self) -> Option<Duration> {
-        if self.due? <= clock::boottime() {
+        if self.due? <= clock::boottime() || self.overdue.runs() {
             self.due = self.close().map(|pause| clock::boottime().saturating_add(pause));
         }
         self.due.map(|due| due.saturating_sub(clock::boottime()))
@@ -173,12 +192,16 @@ impl Folder {
         }
     }
 
-    /// Lets its commands end. What went wrong, if anything.
-    fn finish(mut self) -> Option<String> {
-        self.overdue.see_commands_out();
-        let failures = self.overdue.failures();
-        let failed = (failures > 0)
-            .then(|| format!("{}: {failures} stop commands failed; they are run again", self.path.display()));
-        self.trouble.or(failed)
+    /// What went wrong, if anything.
+    fn finish(self) -> Option<String> {
+        let (path, failing) = (self.path.display(), self.overdue.failing());
+        let failed =
+            (failing > 0).then(|| format!("{path}: {failing} stop commands failed; they are run again"));
+        let unremoved = self.overdue.unremoved().map(|error| {
+            format!(
+                "{path}: what is closed cannot be taken out of the journal and is closed again later: {error}"
+            )
+        });
+        self.trouble.or(failed).or(unremoved)
     }
 }

@@ -81,6 +81,11 @@ impl Journal {
         Self::open_store(Arc::new(store::Unsynced(Storage::new(file).0)))
     }
 
+    /// Opens a journal that is read and never written to: what is done to this copy of its bytes is lost with it.
+    pub fn open_copy(bytes: Vec<u8>) -> Result<Self, JournalError> {
+        Self::open_store(Arc::new(store::InMemory::new(bytes)))
+    }
+
     fn open_store(store: Arc<dyn Store>) -> Result<Self, JournalError> {
         let mut journal = Self { store, database: None };
         journal.with(|_| Ok(()))?;
@@ -89,16 +94,29 @@ impl Journal {
 
     /// Every record, oldest lease first.
     pub fn load(&mut self) -> Result<Vec<Entry>, JournalError> {
+        match self.load_readable()? {
+            (entries, unreadable) if unreadable.is_empty() => Ok(entries),
+            (_, unreadable) => {
+                let numbers: Vec<String> = unreadable.iter().map(|id| id.0.to_string()).collect();
+                Err(JournalError::Damaged(format!("record {}", numbers.join(", "))))
+            }
+        }
+    }
+
+    /// The records that can be read, oldest lease first, and the leases whose record cannot: these do not hide the others.
+    pub fn load_readable(&mut self) -> Result<(Vec<Entry>, Vec<LeaseId>), JournalError> {
         self.with(|database| {
             let table = database.begin_read().map_err(failed)?.open_table(LEASES).map_err(failed)?;
-            let mut entries = Vec::new();
+            let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
             for row in table.iter().map_err(failed)? {
                 let (id, bytes) = row.map_err(failed)?;
                 let id = LeaseId(id.value());
-                let entry = codec::decode(id, bytes.value());
-                entries.push(entry.ok_or_else(|| JournalError::Damaged(format!("record {}", id.0)))?);
+                match codec::decode(id, bytes.value()) {
+                    Some(entry) => entries.push(entry),
+                    None => unreadable.push(id),
+                }
             }
-            Ok(entries)
+            Ok((entries, unreadable))
         })
     }
 

@@ -86,6 +86,9 @@ pub enum Due {
     /// Its start command still runs: closed after its end, at its deadline at the earliest. Whoever takes over sees that
     /// ([`Recovered::start_runs`]); the record cannot say it.
     Starting,
+    /// Its stop command still runs, begun by somebody who is gone: closed when that has, else after its end. Whoever takes over
+    /// sees that ([`Recovered::stop_runs`]).
+    Stopping,
     /// Nothing is left to close: the kernel has ended it, or the reboot has, or its element is a younger lease's.
     Forget,
 }
@@ -105,6 +108,19 @@ impl Recovered {
         let by_command = matches!(self.record.held, Held::Command { .. });
         if by_command && matches!(self.due, Due::Now | Due::At(_)) {
             self.due = Due::Starting;
+        }
+    }
+
+    /// Whether a stop command of it can run: not one of another boot.
+    #[must_use]
+    pub const fn may_be_stopping(&self) -> bool {
+        matches!(self.record.held, Held::Command { .. }) && matches!(self.due, Due::Now | Due::At(_))
+    }
+
+    /// Says that its stop command still runs, or has ended and nobody has asked yet how.
+    pub fn stop_runs(&mut self) {
+        if self.may_be_stopping() {
+            self.due = Due::Stopping;
         }
     }
 }

@@ -94,7 +94,16 @@ fn make_dirs_with(path: &Path, mode: u32) -> io::Result<()> {
 
 /// A file of ours in a private folder, made when it is missing, mode 0600. Links and foreign files are refused.
 pub fn open_private(path: &Path) -> io::Result<File> {
-    let fd = open(path, OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW, 0o600)?;
+    private(path, OFlags::RDWR | OFlags::CREATE)
+}
+
+/// The same for reading alone, of a file that is there.
+pub fn open_private_read_only(path: &Path) -> io::Result<File> {
+    private(path, OFlags::RDONLY)
+}
+
+fn private(path: &Path, flags: OFlags) -> io::Result<File> {
+    let fd = open(path, flags | OFlags::NOFOLLOW, 0o600)?;
     let stat = regular(&fd)?;
     if stat.st_uid != own_uid() || stat.st_mode & 0o077 != 0 {
         return Err(wrong(format!("it is not this user's alone; run: chmod 0600 {}", path.display())));
@@ -162,8 +171,25 @@ pub struct LockFile {
 impl LockFile {
     /// Takes the lock, or says who has it.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
-        let mut file = open_private(path)?;
+        let file = lock(path, open_private)?;
+        file.set_len(0)?;
+        file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
+        Ok(Self { _file: file })
+    }
+
+    /// The same where nothing can be written: the file must be there, and does not say whose the lock is.
+    pub fn acquire_read_only(path: &Path) -> Result<Self, LockError> {
+        Ok(Self { _file: lock(path, open_private_read_only)? })
+    }
+}
+
+/// Locks the file of this name. One that its holder took away in the moment between opening and locking is nobody's lock any
+/// more: then the one that has its name now is tried.
+fn lock(path: &Path, open: fn(&Path) -> io::Result<File>) -> Result<File, LockError> {
+    loop {
+        let mut file = open(path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if has_name(&file, path)? => return Ok(file),
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let mut text = String::new();
@@ -172,9 +198,16 @@ impl LockFile {
             }
             Err(error) => return Err(io::Error::from(error).into()),
         }
-        file.set_len(0)?;
-        file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
-        Ok(Self { _file: file })
+    }
+}
+
+/// Whether an open file is still the one of this name.
+fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = rustix::fs::fstat(file)?;
+    match rustix::fs::lstat(path) {
+        Ok(named) => Ok((named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

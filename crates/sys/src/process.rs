@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,22 @@ pub fn reap() -> io::Result<Option<(u32, Ending)>> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// How this child has ended, without taking it: its number stays its own until [`reap_one`]. `None`: it runs.
+pub fn ending(pid: u32) -> io::Result<Option<Ending>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = rustix::process::waitid(WaitId::Pid(pid_of(pid)?), options)?;
+    Ok(status.and_then(|status| {
+        let exit = status.exit_status().map(Ending::Exit);
+        exit.or_else(|| status.terminating_signal().map(Ending::Signal))
+    }))
+}
+
+/// Takes this child, if it has ended.
+pub fn reap_one(pid: u32) -> io::Result<Option<Ending>> {
+    let taken = rustix::process::waitpid(Some(pid_of(pid)?), WaitOptions::NOHANG)?;
+    Ok(taken.and_then(|(_, status)| Ending::of(status)))
 }
 
 /// A descriptor of a process, readable when it has ended. Call it before the child can have been reaped.

@@ -1,44 +1,44 @@
-//! What is due in a state folder whose daemon is gone: one turn takes the lock, closes it, and says when to come again.
+//! What is due in a state folder whose daemon is gone: one turn takes the lock, begins to close it, lets the lock go and says when
+//! to come again. No command is waited for with the lock in hand (spec/leases.md, "When the daemon is gone").
 
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aldaba_runner::Outcome;
 use aldaba_runner::door::Style;
 use aldaba_runner::event::{Event, What, Why};
-use aldaba_runner::lease::Held;
-use aldaba_runner::record::{self, BootId, Due, Moment, Record, Recovered};
+use aldaba_runner::lease::{Held, LeaseId};
+use aldaba_runner::record::{self, BootId, Due, Entry, Moment, Record, Recovered};
+use aldaba_runner::{Outcome, Part};
 use aldaba_sys::clock;
 use aldaba_sys::files::LockError;
-use aldaba_sys::poll::{self, Interest};
-use aldaba_sys::process::{self, Ending, Kill};
-use aldaba_sys::spawn::{self, Child};
+use aldaba_sys::poll::Interest;
+use aldaba_sys::process::{self, Kill};
 
+use super::running::{Ended, Running};
 use super::starts::Starts;
-use crate::keeper::{Keeper, KeeperError};
+use crate::keeper::{Keeper, KeeperError, Progress, StopUnderWay, Stops, Unwritable};
 use crate::log::{Level, Log};
 use crate::wording;
 
-/// How long a stop command may take while the lock is held; a longer one goes on without it.
-const HOLD: Duration = Duration::from_millis(1500);
-/// How soon a stop command that failed is run again, where somebody waits for it.
+/// How soon it is looked again at what others have begun, and at the latest while commands of ours run.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long after its deadline a door of ours waits for its start command, whose time limit nobody watches any more.
+/// How long after its time a command of ours is waited for whose time limit nobody watches any more.
 const HUNG: Duration = Duration::from_secs(10);
-/// How often a failing stop command of ours is run before it is given up.
-const TRIES: u32 = 5;
-/// How long a command may take once its lease is done with: ours their usual limit, lines of knockd.conf a minute.
-const LIMIT: Duration = Duration::from_secs(10);
-const LIMIT_OF_KNOCKD: Duration = Duration::from_secs(60);
+/// How long who has begun a stop command may take to note how it has ended.
+const NOTING: Duration = Duration::from_secs(1);
+/// The longest pause before a stop command that failed is run again, and before a journal that failed is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE_OF_JOURNAL: Duration = Duration::from_secs(60);
 
-/// What becomes of a lease whose stop command fails again and again.
+/// When a stop command that has failed is run again; for ever, since the door is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failing {
-    /// It is given up.
-    Dropped,
-    /// It stays in the journal and is tried again after this time, for ever.
-    Kept(Duration),
+pub(crate) enum Pace {
+    /// After 1, 2, 4 ... 30 s; and a folder that cannot be used is tried again too.
+    Growing,
+    /// After this time, by whoever is asked then.
+    Steady(Duration),
 }
 
 /// What a turn has found.
@@ -54,6 +54,26 @@ pub(crate) enum Turn {
     Broken(String),
 }
 
+/// Attempts to close a lease that failed.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tries {
+    count: u32,
+    /// When the next one has its time.
+    next: Duration,
+}
+
+/// The folder as a turn has it, locked.
+struct Taken {
+    entries: Vec<Entry>,
+    hold: Hold,
+}
+
+enum Hold {
+    Keeper(Box<Keeper>),
+    /// It can be read and not written, for this reason.
+    Unwritable(String, #[expect(dead_code, reason = "it holds the lock")] Unwritable),
+}
+
 /// A state folder, and what is known of its leases.
 pub(crate) struct Overdue {
     folder: PathBuf,
@@ -61,45 +81,51 @@ pub(crate) struct Overdue {
     log: Log,
     /// Start commands that have outlived the monitor.
     starts: Starts,
-    failing: Failing,
-    /// What its commands may; `None`: all that it may itself.
-    capabilities: Option<u64>,
+    pace: Pace,
     /// The boot whose clock deadlines are on, where another one is seen here; `None`: the one that is seen.
     boot: BootId,
     /// Whether all that is open is due.
     at_once: bool,
-    tries: u32,
-    failures: u32,
-    /// Stop commands that took longer than the lock was held, each with its limit.
-    running: Vec<(Child, Duration)>,
+    running: Running,
+    /// While commands run and none of them ends, nothing is to be done before.
+    look_again: Duration,
+    /// The notes of stop commands, as far as the folder could be had.
+    notes: Option<Stops>,
+    tries: BTreeMap<LeaseId, Tries>,
+    /// Leases that are closed and whose record is still there, with what is still to be said.
+    closed: BTreeMap<LeaseId, Option<Record>>,
+    /// Stop commands of others: since when they are seen to run, or to have ended.
+    seen: BTreeMap<(LeaseId, u32, bool), Duration>,
+    /// How often the folder could not be used, and when it is tried again.
+    trouble: Tries,
+    /// Why a closed lease is still in the journal.
+    unremoved: Option<String>,
 }
 
 impl Overdue {
-    pub(crate) const fn new(
-        folder: PathBuf,
-        knockd: bool,
-        log: Log,
-        starts: Starts,
-        failing: Failing,
-    ) -> Self {
+    pub(crate) fn new(folder: PathBuf, knockd: bool, log: Log, starts: Starts, pace: Pace) -> Self {
         Self {
             folder,
             knockd,
             log,
             starts,
-            failing,
-            capabilities: None,
+            pace,
             boot: None,
             at_once: false,
-            tries: 0,
-            failures: 0,
-            running: Vec::new(),
+            running: Running::default(),
+            look_again: Duration::ZERO,
+            notes: None,
+            tries: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            trouble: Tries::default(),
+            unremoved: None,
         }
     }
 
     /// The same, whose commands have these capabilities and no more.
     pub(super) const fn with_capabilities(mut self, capabilities: Option<u64>) -> Self {
-        self.capabilities = capabilities;
+        self.running.set_capabilities(capabilities);
         self
     }
 
@@ -115,58 +141,150 @@ impl Overdue {
         self
     }
 
-    /// Stop commands that failed.
-    pub(crate) const fn failures(&self) -> u32 {
-        self.failures
+    /// The same, who waits for a line of knockd.conf for so long and no longer.
+    pub(crate) const fn with_patience(mut self, patience: Duration) -> Self {
+        self.running.set_patience(patience);
+        self
+    }
+
+    /// How many leases there are whose last attempt to close failed.
+    pub(crate) fn failing(&self) -> usize {
+        self.tries.len()
+    }
+
+    /// Why a lease that is closed is still in the journal, if one is.
+    pub(crate) fn unremoved(&self) -> Option<&str> {
+        self.unremoved.as_deref()
+    }
+
+    /// Whether commands of ours run.
+    pub(crate) fn runs(&self) -> bool {
+        !self.running.is_empty()
     }
 
     /// What ends a pause early.
-    pub(super) fn interests(&self) -> Vec<(BorrowedFd<'_>, Interest)> {
-        self.starts.interests()
-    }
-
-    pub(super) fn say(&mut self, level: Level, line: &str) {
-        self.log.say(level, line);
+    pub(crate) fn interests(&self) -> Vec<(BorrowedFd<'_>, Interest)> {
+        let mut interests = self.starts.interests();
+        interests.extend(self.running.interests());
+        interests
     }
 
     /// Closes what is due.
     pub(crate) fn turn(&mut self) -> Turn {
-        let mut keeper = match Keeper::open(&self.folder) {
-            Ok(keeper) => keeper,
-            Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => return Turn::Held(holder),
-            Err(error) => return Turn::Broken(error.to_string()),
-        };
         let boot = self.boot.or_else(clock::boot_id);
         let now = Moment { now: clock::boottime(), boot, wall: clock::wall() };
-        let entries = match keeper.load() {
-            Ok(entries) => entries,
-            Err(error) => return Turn::Broken(error.to_string()),
+        let is_new = self.settle(now.now) | self.starts.forget_ended();
+        if self.runs() && !is_new && now.now < self.look_again {
+            return Turn::Later(self.look_again.saturating_sub(now.now));
+        }
+        let next = match self.take() {
+            Ok(taken) => self.close_due(taken, &now),
+            Err(Turn::Broken(error)) if self.pace == Pace::Growing => {
+                Some(self.pause_for_trouble(now.now, &error))
+            }
+            Err(_) if self.runs() => None,
+            Err(turn) => return turn,
         };
-        self.starts.forget_ended();
-        self.starts.join(keeper.survivors());
+        let again = self.runs().then_some(AGAIN);
+        let limit = self.running.poll_timeout().map(|at| at.saturating_sub(now.now));
+        let Some(pause) = [next, again, limit].into_iter().flatten().min() else { return Turn::Done };
+        self.look_again = now.now.saturating_add(pause);
+        Turn::Later(pause)
+    }
+
+    /// Takes the lock and reads the journal; where nothing can be written, without anything that needs that.
+    fn take(&self) -> Result<Taken, Turn> {
+        let error = match Keeper::open(&self.folder) {
+            Ok(mut keeper) => match keeper.load() {
+                Ok(entries) => return Ok(Taken { entries, hold: Hold::Keeper(Box::new(keeper)) }),
+                Err(error) => error.to_string(),
+            },
+            Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => {
+                return Err(Turn::Held(holder));
+            }
+            Err(error) => error.to_string(),
+        };
+        match Unwritable::open(&self.folder) {
+            Ok(mut unwritable) => {
+                let entries = std::mem::take(&mut unwritable.entries);
+                Ok(Taken { entries, hold: Hold::Unwritable(error, unwritable) })
+            }
+            Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => Err(Turn::Held(holder)),
+            Err(_) => Err(Turn::Broken(error)),
+        }
+    }
+
+    /// Begins to close what is due. When to come again; `None`: nobody has to but for the commands that run.
+    fn close_due(&mut self, taken: Taken, now: &Moment) -> Option<Duration> {
+        let Taken { entries, mut hold } = taken;
+        let mut others = Vec::new();
+        if let Hold::Keeper(keeper) = &mut hold {
+            self.starts.join(keeper.survivors());
+            others = keeper.stops().under_way();
+            self.notes = Some(keeper.stops().clone());
+        }
+        let is_there = |id: &LeaseId| entries.iter().any(|entry| entry.record.id == *id);
+        self.tries.retain(|id, _| is_there(id));
+        self.closed.retain(|id, _| is_there(id));
+        self.unremoved = None;
         let mut next: Option<Duration> = None;
-        for recovered in record::recover(entries, &now) {
-            let left = match recovered.due {
-                // The kernel ends it, and whoever reads the journal next forgets it.
-                Due::At(_) if matches!(recovered.record.held, Held::Element(_)) => None,
-                Due::At(deadline) if !self.at_once => Some(deadline.saturating_sub(now.now)),
-                Due::Forget => {
-                    keeper.remove(recovered.record.id).ok();
-                    None
-                }
-                Due::Now | Due::At(_) | Due::OtherBoot
-                    if self.waits_for_start(&recovered.record, now.now) =>
-                {
-                    Some(AGAIN)
-                }
-                Due::Now | Due::At(_) | Due::OtherBoot | Due::Starting => self.close(&mut keeper, &recovered),
-            };
+        for recovered in record::recover(entries, now) {
+            let left = self.consider(&mut hold, &others, recovered, now.now);
             next = [next, left].into_iter().flatten().min();
         }
-        if next.is_none() && self.knockd {
-            keeper.leave_nothing_behind();
+        if !self.runs() {
+            // Nothing of the folder is kept open between turns, so that it can be unmounted.
+            self.notes = None;
         }
-        next.map_or(Turn::Done, Turn::Later)
+        match hold {
+            Hold::Keeper(keeper) if next.is_none() && self.knockd && !self.runs() => {
+                keeper.leave_nothing_behind();
+            }
+            Hold::Keeper(_) if self.unremoved.is_none() => self.trouble = Tries::default(),
+            _ => {}
+        }
+        next
+    }
+
+    /// Does what is to be done about one lease now. When to come again for it.
+    fn consider(
+        &mut self,
+        hold: &mut Hold,
+        others: &[StopUnderWay],
+        recovered: Recovered,
+        now: Duration,
+    ) -> Option<Duration> {
+        let record = &recovered.record;
+        if self.running.has(record.id) {
+            return None;
+        }
+        if self.closed.contains_key(&record.id) {
+            return self.forget(hold, record.id, now);
+        }
+        match recovered.due {
+            // The kernel ends it, and whoever reads the journal next forgets it.
+            Due::At(_) if matches!(record.held, Held::Element(_)) => None,
+            Due::At(deadline) if !self.at_once => Some(deadline.saturating_sub(now)),
+            Due::Forget => {
+                if let Hold::Keeper(keeper) = hold {
+                    keeper.remove(record.id).ok();
+                }
+                None
+            }
+            Due::Now | Due::At(_) | Due::OtherBoot | Due::Starting | Due::Stopping => {
+                if self.waits_for_start(record, now) {
+                    return Some(AGAIN);
+                }
+                match self.other(others, &recovered, now) {
+                    Progress::Running(_) | Progress::Ending => Some(AGAIN),
+                    Progress::Closed => {
+                        self.closed.insert(record.id, Some(record.clone()));
+                        self.forget(hold, record.id, now)
+                    }
+                    Progress::Gone => self.close(hold, recovered, now),
+                }
+            }
+        }
     }
 
     /// What a stop command took back before it was there would stay.
@@ -175,90 +293,166 @@ impl Overdue {
         self.starts.is_running(record.id) && !is_hung
     }
 
-    /// Runs a stop command. When to try again; `None`: the lease is done with.
-    fn close(&mut self, keeper: &mut Keeper, recovered: &Recovered) -> Option<Duration> {
+    /// How far the stop command of this lease has come that somebody else has begun. One of ours, whose time limit nobody
+    /// watches any more, is ended.
+    fn other(&mut self, others: &[StopUnderWay], recovered: &Recovered, now: Duration) -> Progress {
         let record = &recovered.record;
-        let Held::Command { stop: Some(stop), .. } = &record.held else {
-            return keeper.remove(record.id).err().map(|_| AGAIN);
+        let noted = others.iter().find(|stop| stop.lease == record.id && recovered.due != Due::OtherBoot);
+        let Some(StopUnderWay { pid, progress, .. }) = noted else { return Progress::Gone };
+        let is_ending = match progress {
+            Progress::Running(_) => false,
+            Progress::Ending => true,
+            Progress::Closed => return Progress::Closed,
+            Progress::Gone => return Progress::Gone,
         };
-        if self.knockd {
-            self.log.say(Level::Notice, &format!("{}: {}: command timeout", record.address, record.door));
-            let line = format!("{}: running command: {}", record.door, wording::command_text(stop));
-            self.log.say_and_blank(Level::Notice, &line);
-        }
-        let failure = match crate::monitor::spawn_with(record.style, stop, self.capabilities) {
-            Ok(child) => self.wait_for(child, record.style).err(),
-            Err(error) => Some(Outcome::NotStarted(error.raw_os_error().unwrap_or_default())),
+        let since = *self.seen.entry((record.id, *pid, is_ending)).or_insert(now);
+        let limit = match &record.held {
+            _ if is_ending => Some(NOTING),
+            Held::Command { time_limit, .. } => time_limit.map(|limit| limit.saturating_add(HUNG)),
+            Held::Element(_) => None,
         };
-        if let Some(outcome) = failure {
-            self.failures = self.failures.saturating_add(1);
-            self.tell(record, What::CommandFailed { part: aldaba_runner::Part::Stop, outcome });
-            if recovered.due != Due::OtherBoot
-                && let Some(pause) = self.again()
-            {
-                return Some(pause);
-            }
-        } else {
-            self.tell(record, What::Closed { why: Why::Overdue });
+        if limit.is_none_or(|limit| now.saturating_sub(since) < limit) {
+            return Progress::Ending;
         }
-        self.tries = 0;
-        keeper.remove(record.id).err().map(|_| AGAIN)
+        if !is_ending {
+            process::signal_group(*pid, Kill::Kill).ok();
+        }
+        Progress::Gone
     }
 
-    /// When a stop command that has just failed is run again, if ever.
-    fn again(&mut self) -> Option<Duration> {
-        self.tries = self.tries.saturating_add(1);
-        match self.failing {
-            Failing::Kept(pause) => Some(pause),
-            Failing::Dropped => (self.tries < TRIES).then_some(AGAIN),
+    /// Runs a stop command, unless the last one has just failed or too many run. When to try again; `None`: its end will
+    /// show.
+    fn close(&mut self, hold: &mut Hold, recovered: Recovered, now: Duration) -> Option<Duration> {
+        let record = recovered.record.clone();
+        let Held::Command { stop: Some(stop), .. } = &record.held else {
+            self.closed.insert(record.id, None);
+            return self.forget(hold, record.id, now);
+        };
+        let tries = self.tries.get(&record.id).copied().unwrap_or_default();
+        if tries.next > now {
+            return Some(tries.next.saturating_sub(now));
         }
+        if self.running.is_full() {
+            return None;
+        }
+        if self.knockd {
+            if tries.count == 0 {
+                self.tell(&record, What::CommandTimeout);
+            }
+            self.tell(&record, What::Running { part: Part::Stop, command: stop.clone() });
+        }
+        let error = self.running.start(now, recovered, self.notes.as_ref()).err()?;
+        let outcome = Outcome::NotStarted(error.raw_os_error().unwrap_or_default());
+        Some(self.failed(&record, outcome, now))
+    }
+
+    /// Takes what has become of our commands. Whether one has ended.
+    fn settle(&mut self, now: Duration) -> bool {
+        let settled = self.running.settle(now, self.notes.as_ref());
+        let is_new = !settled.ended.is_empty();
+        for (record, what) in settled.over_time {
+            self.tell(&record, what);
+        }
+        for ended in settled.ended {
+            let has_closed = ended.has_closed();
+            let Ended { recovered, outcome, output } = ended;
+            if !outcome.is_success() && !output.is_empty() {
+                let line = format!("command-output part=stop text={}", wording::quoted(output.trim_end()));
+                self.log.say(Level::Warning, &line);
+            }
+            if has_closed {
+                if !outcome.is_success() {
+                    self.tell(&recovered.record, What::CommandFailed { part: Part::Stop, outcome });
+                }
+                self.tries.remove(&recovered.record.id);
+                self.closed.insert(recovered.record.id, Some(recovered.record));
+            } else {
+                self.failed(&recovered.record, outcome, now);
+            }
+        }
+        is_new
+    }
+
+    /// An attempt to close has failed. When the next one has its time.
+    fn failed(&mut self, record: &Record, outcome: Outcome, now: Duration) -> Duration {
+        let tries = self.tries.entry(record.id).or_default();
+        tries.count = tries.count.saturating_add(1);
+        let after = match self.pace {
+            Pace::Growing => growing(tries.count, LONGEST_PAUSE),
+            Pace::Steady(pause) => pause,
+        };
+        tries.next = now.saturating_add(after);
+        let count = tries.count;
+        self.tell(record, What::CommandFailed { part: Part::Stop, outcome });
+        self.tell(record, What::StopRetry { tries: count, after });
+        after
+    }
+
+    /// Takes the record of a closed lease out. When to try again.
+    fn forget(&mut self, hold: &mut Hold, lease: LeaseId, now: Duration) -> Option<Duration> {
+        if let Some(record) = self.closed.get_mut(&lease).and_then(Option::take) {
+            self.tell(&record, What::Closed { why: Why::Overdue });
+        }
+        let error = match hold {
+            Hold::Keeper(keeper) => match keeper.remove(lease) {
+                Ok(()) => {
+                    keeper.stops().forget(lease);
+                    self.closed.remove(&lease);
+                    return None;
+                }
+                Err(error) => error.to_string(),
+            },
+            Hold::Unwritable(error, _) => error.clone(),
+        };
+        let pause = (self.pace == Pace::Growing).then(|| self.pause_for_trouble(now, &error));
+        self.unremoved = Some(error);
+        pause
+    }
+
+    /// The folder cannot be used as it should: said once for each try. How long until the next.
+    fn pause_for_trouble(&mut self, now: Duration, error: &str) -> Duration {
+        if self.trouble.next <= now {
+            self.trouble.count = self.trouble.count.saturating_add(1);
+            let pause = growing(self.trouble.count, LONGEST_PAUSE_OF_JOURNAL);
+            self.trouble.next = now.saturating_add(pause);
+            // What there is to be done about a daemon's start is nothing to this one.
+            let error = error.lines().next().unwrap_or_default();
+            let line = format!("closer: {error}; tried again in {}", wording::short(pause));
+            self.log.say(Level::Error, &line);
+        }
+        self.trouble.next.saturating_sub(now)
     }
 
     fn tell(&mut self, record: &Record, what: What) {
-        if !self.knockd {
-            let (door, address) = (record.door.clone(), record.address);
-            let line =
-                wording::native(&Event { lease: Some(record.id), door, style: record.style, address, what });
-            self.log.say(line.level, &line.text);
+        let (door, address) = (record.door.clone(), record.address);
+        let event = Event { lease: Some(record.id), door, style: record.style, address, what };
+        let line = if self.knockd {
+            wording::knockd(&event, &address.to_string())
+        } else {
+            Some(wording::native(&event))
+        };
+        match line {
+            Some(line) if line.blank => self.log.say_and_blank(line.level, &line.text),
+            Some(line) => self.log.say(line.level, &line.text),
+            None => {}
         }
     }
+}
 
-    /// Waits for the command, within bounds. One that takes longer goes on; as in knockd it counts as run.
-    fn wait_for(&mut self, child: Child, style: Style) -> Result<(), Outcome> {
-        let start = clock::boottime();
-        while clock::boottime().saturating_sub(start) < HOLD {
-            match process::reap() {
-                Ok(Some((ended, ending))) if ended == child.pid => {
-                    return match ending {
-                        Ending::Exit(0) => Ok(()),
-                        _ if style == Style::Knockd => Ok(()),
-                        Ending::Exit(code) => Err(Outcome::Exited(code)),
-                        Ending::Signal(signal) => Err(Outcome::Signalled(signal)),
-                    };
-                }
-                Ok(Some((ended, _))) => self.running.retain(|(child, _)| child.pid != ended),
-                Ok(None) | Err(_) => {
-                    poll::wait(&[], Some(Duration::from_millis(10))).ok();
-                }
-            }
-        }
-        let limit = if style == Style::Knockd { LIMIT_OF_KNOCKD } else { LIMIT };
-        self.running.push((child, start.saturating_add(limit)));
-        Ok(())
-    }
+/// 1 s, 2 s, 4 s and so on, up to the longest.
+fn growing(tries: u32, longest: Duration) -> Duration {
+    Duration::from_secs(2_u64.saturating_pow(tries.saturating_sub(1))).min(longest)
+}
 
-    /// Waits for commands that took longer, to their limits: what is left of them then is ended.
-    pub(crate) fn see_commands_out(&mut self) {
-        while !self.running.is_empty() {
-            if let Ok(Some((ended, _))) = process::reap() {
-                self.running.retain(|(child, _)| child.pid != ended);
-                continue;
-            }
-            let now = clock::boottime();
-            for (child, _) in self.running.extract_if(.., |(_, limit)| *limit <= now) {
-                spawn::signal_tree(&child, Kill::Kill);
-            }
-            poll::wait(&[], Some(Duration::from_millis(20))).ok();
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end_nowhere() {
+        let pauses = |longest| (1..9).map(|tries| growing(tries, longest).as_secs()).collect::<Vec<_>>();
+        assert_eq!(pauses(LONGEST_PAUSE), [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(pauses(LONGEST_PAUSE_OF_JOURNAL), [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(growing(u32::MAX, LONGEST_PAUSE), LONGEST_PAUSE);
     }
 }

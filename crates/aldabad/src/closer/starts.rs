@@ -39,9 +39,11 @@ impl Starts {
         }
     }
 
-    /// Lets go of those that have ended.
-    pub(super) fn forget_ended(&mut self) {
+    /// Lets go of those that have ended. Whether one had.
+    pub(super) fn forget_ended(&mut self) -> bool {
+        let before = self.0.len();
         self.0.retain(|(_, process)| !process::has_ended(process.as_fd()));
+        self.0.len() < before
     }
 
     /// Whether the start command of this lease still runs.

@@ -9,7 +9,7 @@ use aldaba_runner::journal::{Journal, JournalError};
 use aldaba_runner::lease::LeaseId;
 use aldaba_runner::record::{Entry, Moment};
 use aldaba_runner::{Change, Held};
-use aldaba_sys::files;
+use aldaba_sys::{clock, files};
 
 use super::KeeperError;
 use crate::fault::{self, Point};
@@ -38,10 +38,20 @@ pub(super) struct Journals {
 
 impl Journals {
     pub(super) fn open(folder: &Path) -> Result<Self, KeeperError> {
+        Self::open_with(folder, open_commands)
+    }
+
+    /// The same, where what cannot be read is no reason to stop: it is set aside, and told.
+    pub(super) fn open_or_set_aside(folder: &Path, damage: &mut Vec<String>) -> Result<Self, KeeperError> {
+        Self::open_with(folder, |path| open_sound_commands(path, damage))
+    }
+
+    fn open_with(
+        folder: &Path,
+        open: impl FnOnce(&Path) -> Result<Journal, KeeperError>,
+    ) -> Result<Self, KeeperError> {
         let [path, elements_path] = NAMES.map(|name| folder.join(name));
-        let file = files::open_private(&path)
-            .map_err(|source| KeeperError::Folder { path: path.clone(), source })?;
-        let commands = Journal::open(file).map_err(|source| KeeperError::Journal { path, source })?;
+        let commands = open(&path)?;
         let path = elements_path;
         let elements = path.exists().then(|| open_elements(&path)).transpose();
         match elements {
@@ -50,14 +60,20 @@ impl Journals {
         }
     }
 
-    /// Every record, oldest lease first.
+    /// Every record that can be read, oldest lease first.
     pub(super) fn load(&mut self) -> Result<Vec<Entry>, JournalError> {
-        let mut entries = self.commands.load()?;
+        let (mut entries, _) = self.commands.load_readable()?;
         if let Some(elements) = &mut self.elements {
             entries.extend(elements.load()?);
         }
         entries.sort_by_key(|entry| entry.record.id);
         Ok(entries)
+    }
+
+    /// Whether there is no record, and none that cannot be read.
+    pub(super) fn is_empty(&mut self) -> bool {
+        self.commands.load().is_ok_and(|entries| entries.is_empty())
+            && self.load().is_ok_and(|entries| entries.is_empty())
     }
 
     /// Makes these changes, in one transaction for each file.
@@ -103,6 +119,40 @@ impl Journals {
 impl Unwritten {
     fn of(changes: &[&Change], error: JournalError) -> Self {
         Self { leases: changes.iter().map(|change| change.lease()).collect(), error }
+    }
+}
+
+fn open_commands(path: &Path) -> Result<Journal, KeeperError> {
+    let broken = |source| KeeperError::Journal { path: path.to_owned(), source };
+    let file: File =
+        files::open_private(path).map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
+    Journal::open(file).map_err(broken)
+}
+
+/// A journal that can be read: one that is damaged is moved aside, records that are are left where they are.
+fn open_sound_commands(path: &Path, damage: &mut Vec<String>) -> Result<Journal, KeeperError> {
+    let broken = |source| KeeperError::Journal { path: path.to_owned(), source };
+    let read = |mut journal: Journal| {
+        let (_, unreadable) = journal.load_readable().map_err(broken)?;
+        Ok((journal, unreadable))
+    };
+    match open_commands(path).and_then(read) {
+        Ok((journal, unreadable)) => {
+            damage.extend(
+                (!unreadable.is_empty()).then(|| {
+                    format!("{}: so many leases cannot be read: {}", path.display(), unreadable.len())
+                }),
+            );
+            Ok(journal)
+        }
+        Err(KeeperError::Journal { source: JournalError::Damaged(why), .. }) => {
+            let aside = path.with_extension(format!("redb.damaged-{}", clock::wall().as_secs()));
+            std::fs::rename(path, &aside)
+                .map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
+            damage.push(format!("it was damaged ({why}) and is now {}", aside.display()));
+            open_commands(path)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -35,7 +35,7 @@ pub fn spawn_with(style: Style, command: &Rendered, capabilities: Option<u64>) -
 
 /// All commands under way; their number is bounded by the runner.
 #[derive(Debug, Default)]
-pub(super) struct Commands {
+pub(crate) struct Commands {
     running: BTreeMap<JobId, Running>,
     /// What they may; `None`: all that the daemon may.
     capabilities: Option<u64>,
@@ -56,7 +56,7 @@ struct Running {
 
 /// A command that has ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// Which.
     pub job: JobId,
     /// Its process number.
@@ -71,12 +71,12 @@ pub(super) struct Ended {
 
 impl Commands {
     /// What commands may from now on.
-    pub(super) const fn set_capabilities(&mut self, capabilities: Option<u64>) {
+    pub(crate) const fn set_capabilities(&mut self, capabilities: Option<u64>) {
         self.capabilities = capabilities;
     }
 
     /// Starts a command; says its process number.
-    pub(super) fn start(
+    pub(crate) fn start(
         &mut self,
         job: JobId,
         part: Part,
@@ -93,7 +93,7 @@ impl Commands {
     }
 
     /// Signals a command and everything it has started.
-    pub(super) fn signal(&mut self, job: JobId, signal: Signal) {
+    pub(crate) fn signal(&mut self, job: JobId, signal: Signal) {
         let kill = match signal {
             Signal::Term => Kill::Terminate,
             Signal::Kill => Kill::Kill,
@@ -105,18 +105,18 @@ impl Commands {
     }
 
     /// The outputs to wait on.
-    pub(super) fn outputs(&self) -> impl Iterator<Item = (JobId, BorrowedFd<'_>)> {
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (JobId, BorrowedFd<'_>)> {
         self.running.iter().filter_map(|(job, running)| Some((*job, running.child.output.as_ref()?.as_fd())))
     }
 
     /// Reads what a command printed; the beginning is kept, the rest read and dropped, so that it never waits.
-    pub(super) fn drain(&mut self, job: JobId) {
+    pub(crate) fn drain(&mut self, job: JobId) {
         let Some(running) = self.running.get_mut(&job) else { return };
         running.drain();
     }
 
     /// Whether this ended process was a command's.
-    pub(super) fn ended(&mut self, pid: u32, ending: Ending) -> Option<Ended> {
+    pub(crate) fn ended(&mut self, pid: u32, ending: Ending) -> Option<Ended> {
         let job = *self.running.iter().find(|(_, running)| running.child.pid == pid)?.0;
         let mut running = self.running.remove(&job)?;
         running.drain();
@@ -146,12 +146,12 @@ impl Commands {
     }
 
     /// When [`Commands::handle_timeout`] has something to end.
-    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
         self.leftovers.iter().map(|(limit, _)| *limit).min()
     }
 
     /// Ends what ended commands have left behind and whose time is over.
-    pub(super) fn handle_timeout(&mut self, now: Duration) {
+    pub(crate) fn handle_timeout(&mut self, now: Duration) {
         self.leftovers.retain(|(limit, mark)| {
             let over = *limit <= now;
             if over {

@@ -7,7 +7,6 @@ use aldaba_sys::clock;
 
 use super::commands::Ended;
 use super::{Monitor, RETRY};
-use crate::closer::{CloserHandle, LogTarget};
 use crate::fault::{self, Point};
 use crate::keeper::Unwritten;
 use crate::log::Level;
@@ -34,7 +33,7 @@ impl Monitor {
                 let limit = time_limit.map(|limit| now.saturating_add(limit));
                 match self.commands.start(job, part, style, &command, limit) {
                     Ok(pid) if part == Part::Start => self.note_start(lease, pid),
-                    Ok(_) => {}
+                    Ok(pid) => self.keeper.iter().for_each(|keeper| keeper.stops().add(lease, pid)),
                     Err(error) => {
                         let errno = error.raw_os_error().unwrap_or_default();
                         self.runner.command_finished(now, job, Outcome::NotStarted(errno));
@@ -68,7 +67,7 @@ impl Monitor {
             return;
         }
         self.keeper.iter_mut().for_each(|keeper| keeper.note_start(lease, pid));
-        self.closer.iter().for_each(|closer| closer.tell_start(lease, pid));
+        self.standby.closer().iter().for_each(|closer| closer.tell_start(lease, pid));
     }
 
     /// Makes leases durable. Only those with a stop command need that: the kernel ends the others by itself.
@@ -105,36 +104,14 @@ impl Monitor {
         }
     }
 
-    /// From the first lease with a stop command on, a closer stands by.
-    pub(super) fn guard_leases(&mut self) {
-        let Some(keeper) = &self.keeper else { return };
-        if self.closer.is_some() || self.stopping.is_some() {
-            return;
-        }
-        let log = LogTarget {
-            knockd: self.face.is_knockd(),
-            syslog: self.speech.log().uses_syslog(),
-            file: self.speech.log().file().map(ToOwned::to_owned),
-        };
-        let capabilities = self.rights.of_commands_at_most();
-        match CloserHandle::start(self.workers.program(), keeper.folder(), &log, capabilities) {
-            Ok(closer) => {
-                self.health.clear("closer");
-                self.closer = Some(closer);
-            }
-            Err(error) => {
-                self.health.note(clock::boottime(), "closer", &error.to_string());
-                let line = format!("degraded what=closer error={}", wording::quoted(&error.to_string()));
-                self.speech.tell(Level::Error, line);
-            }
-        }
-    }
-
     /// A command has ended.
     pub(super) fn command_ended(&mut self, now: Duration, ended: &Ended) {
         fault::pass(Point::ended(ended.part));
-        if ended.part == Part::Start {
-            self.keeper.iter_mut().for_each(|keeper| keeper.forget_start(ended.pid));
+        if let Some(keeper) = &mut self.keeper {
+            match ended.part {
+                Part::Start => keeper.forget_start(ended.pid),
+                Part::Stop => keeper.stops().forget_process(ended.pid),
+            }
         }
         let failed = !ended.outcome.is_success();
         if failed && !ended.output.is_empty() {

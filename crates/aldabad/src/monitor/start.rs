@@ -31,6 +31,7 @@ use super::reload::watch;
 use super::service::Service;
 use super::spa::SpaHold;
 use super::speech::Speech;
+use super::standby::Standby;
 use super::status::Surveys;
 use super::trial::Trials;
 use super::truth::Truth;
@@ -160,7 +161,7 @@ impl Monitor {
             rights,
             links,
             clock,
-            closer: None,
+            standby: Standby::new(),
             signals,
             speech: Speech::new(log, style),
             control: Control::new(control),
@@ -218,6 +219,12 @@ impl Monitor {
         match open(&self.state_folder) {
             Ok(keeper) => {
                 self.health.clear("state");
+                for error in keeper.damage() {
+                    self.health.note(clock::boottime(), "journal-damaged", error);
+                    let line =
+                        format!("degraded what=journal-damaged error={}", crate::wording::quoted(error));
+                    self.speech.tell(Level::Error, line);
+                }
                 self.keeper = Some(keeper);
             }
             Err(error @ KeeperError::Locked { .. }) => return Err(error.into()),
@@ -232,7 +239,7 @@ impl Monitor {
 
     /// The same at a reload: the daemon goes on without, and each opening that needs the journal is refused.
     pub(super) fn open_keeper_if_needed(&mut self) {
-        if let Err(error) = self.open_keeper(Keeper::open) {
+        if let Err(error) = self.open_keeper(Keeper::open_or_set_aside) {
             self.health.note(clock::boottime(), "state", &error.to_string());
             self.speech.tell(Level::Error, format!("degraded what=state error=\"{error}\""));
         }
@@ -243,12 +250,13 @@ impl Monitor {
         let Some(keeper) = &mut self.keeper else { return Ok(()) };
         let entries = keeper.load()?;
         let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
-        let running = keeper.survivors();
         let recovered = record::recover(entries, &at);
-        if !recovered.is_empty() {
+        if recovered.is_empty() {
+            keeper.stops().forget_others(&[]);
+        } else {
             let needs_closer =
                 recovered.iter().any(|lease| matches!(lease.record.held, Held::Command { .. }));
-            self.recover(now, recovered, running);
+            self.recover(now, recovered);
             if needs_closer {
                 self.guard_leases();
                 self.tell_survivors();

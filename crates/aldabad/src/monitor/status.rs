@@ -219,7 +219,7 @@ impl Monitor {
             state,
             folder: self.state_folder.display().to_string(),
             failed: self.runner.counters().journal_failed,
-            closer: self.closer.is_some(),
+            closer: self.standby.closer().is_some(),
         }
     }
 

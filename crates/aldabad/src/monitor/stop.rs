@@ -51,7 +51,7 @@ impl Monitor {
         self.speech.say_rest();
         let is_empty =
             self.keeper.as_mut().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
-        if let Some(closer) = self.closer.take().filter(|_| is_empty) {
+        if let Some(closer) = self.standby.take().filter(|_| is_empty) {
             closer.dismiss();
         }
         if let Some(code) = self.finish_undo() {

@@ -1,7 +1,5 @@
 //! The worker's life, seen from the monitor: started, told the policy, ended, started again.
 
-mod back_off;
-
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -12,13 +10,13 @@ use aldaba_sys::privileges::Identity;
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{self, Program, Started, Surroundings};
 
+use super::back_off::BackOff;
 use super::owed::Owed;
 use crate::control;
 use crate::fault;
 use crate::ipc::{FromWorker, SIZE, ToWorker};
 use crate::role::Role;
 use crate::worker::{Confined, Confinement};
-use back_off::BackOff;
 
 /// Messages that may wait for a worker that is slow to read; one that lets more come is ended.
 const WAITING: usize = 65_536;

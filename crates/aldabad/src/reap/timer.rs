@@ -107,10 +107,9 @@ fn run(words: Vec<String>) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let start = clock::boottime();
     while clock::boottime().saturating_sub(start) < LIMIT {
-        match process::reap() {
-            Ok(Some((pid, Ending::Exit(0)))) if pid == child.pid => return Ok(()),
-            Ok(Some((pid, _))) if pid == child.pid => return Err(said(&child)),
-            Ok(Some(_)) => {}
+        match process::reap_one(child.pid) {
+            Ok(Some(Ending::Exit(0))) => return Ok(()),
+            Ok(Some(_)) => return Err(said(&child)),
             _ => clock::rest(Duration::from_millis(5)),
         }
     }

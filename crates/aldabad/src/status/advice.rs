@@ -21,7 +21,7 @@ const fn state(what: &'static str, meaning: &'static str, next: &'static str) ->
 }
 
 /// All there are, in the order of the specification.
-const STATES: [State; 34] = [
+const STATES: [State; 35] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
@@ -66,7 +66,14 @@ const STATES: [State; 34] = [
     state(
         "closer",
         "no closer stands by",
-        "if the daemon is killed now, doors with a stop command close at its next start",
+        "closer-ended in the log says how the last one ended; if the daemon is killed meanwhile, doors with a stop command close at \
+         its next start",
+    ),
+    state(
+        "journal-damaged",
+        "LEASES WERE LOST: DOORS MAY BE OPEN",
+        "look which rules stop commands should have taken away, and take them out by hand; aldabad doctor; keep the file it names for \
+         a report, then restart the daemon",
     ),
     state(
         "interface-gone",

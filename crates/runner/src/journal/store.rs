@@ -4,8 +4,9 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 use rustix::fs::{FallocateFlags, fallocate};
@@ -96,6 +97,58 @@ impl Store for Unsynced {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write(offset, data)
+    }
+}
+
+/// A copy of a file.
+#[derive(Debug)]
+pub(super) struct InMemory(Mutex<Vec<u8>>);
+
+impl InMemory {
+    pub(super) const fn new(bytes: Vec<u8>) -> Self {
+        Self(Mutex::new(bytes))
+    }
+
+    /// What a thread has left half done is read like any damage.
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where `length` bytes from `offset` on stand.
+fn range(offset: u64, length: usize) -> io::Result<Range<usize>> {
+    let from = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+    let to = from.checked_add(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok(from..to)
+}
+
+impl Store for InMemory {
+    fn len(&self) -> io::Result<u64> {
+        Ok(u64::try_from(self.bytes().len()).unwrap_or(u64::MAX))
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let range = range(offset, out.len())?;
+        let bytes = self.bytes();
+        out.copy_from_slice(bytes.get(range).ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.bytes().resize(range(len, 0)?.start, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let range = range(offset, data.len())?;
+        let mut bytes = self.bytes();
+        let room = bytes.get_mut(range).ok_or(io::ErrorKind::UnexpectedEof)?;
+        room.copy_from_slice(data);
+        Ok(())
     }
 }
 

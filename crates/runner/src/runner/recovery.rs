@@ -30,10 +30,10 @@ impl Runner {
 
     fn take_over(&mut self, now: Duration, record: Record, due: Due) {
         let left = match due {
-            Due::At(_) | Due::Starting => record.deadline.saturating_sub(now),
+            Due::At(_) | Due::Starting | Due::Stopping => record.deadline.saturating_sub(now),
             _ => Duration::ZERO,
         };
-        let starting = due == Due::Starting;
+        let (starting, stopping) = (due == Due::Starting, due == Due::Stopping);
         let closing = !starting && (record.phase == Phase::Closing || left.is_zero());
         let id = record.id;
         let mut lease = recovered(record, due, left);
@@ -45,14 +45,14 @@ impl Runner {
             self.detach(older);
         }
         let by_command = matches!(lease.held, Held::Command { .. });
-        if by_command && closing {
+        if by_command && (closing || stopping) {
             lease.closing = Some(Why::Overdue);
         }
         let deadline = lease.deadline;
         self.table.insert(lease);
         self.log_of(id, What::TakenOver { left });
-        if starting {
-            self.take_over_start(now, id);
+        if starting || stopping {
+            self.take_over_job(now, id, if starting { Part::Start } else { Part::Stop });
         } else if by_command && closing {
             self.make_due(id);
         } else {
@@ -60,12 +60,24 @@ impl Runner {
         }
     }
 
-    /// Its start command counts as every other that runs, with its time limit from now on.
-    fn take_over_start(&mut self, now: Duration, id: LeaseId) {
+    /// Its command counts as every other that runs, with its time limit from now on.
+    fn take_over_job(&mut self, now: Duration, id: LeaseId, part: Part) {
         let Some(lease) = self.table.lease_mut(id) else { return };
         let Held::Command { time_limit, .. } = lease.held else { return };
-        let job = self.jobs.add(now, id, &lease.door, Part::Start, time_limit);
-        lease.state = State::Starting { job };
+        let job = self.jobs.add(now, id, &lease.door, part, time_limit);
+        lease.state = match part {
+            Part::Start => State::Starting { job },
+            Part::Stop => State::Stopping { job, tries: 0 },
+        };
+    }
+
+    /// A stop command that was taken over has ended, and nobody knows that it has closed its door: it runs again.
+    pub fn stop_gone(&mut self, now: Duration, job: JobId) {
+        let Some(job) = self.jobs.remove(job) else { return };
+        let Some(lease) = self.table.lease_mut(job.lease) else { return };
+        lease.state = State::Retry { tries: 0 };
+        self.make_due(job.lease);
+        self.dispatch(now);
     }
 
     /// A start command that was taken over has ended; nobody can tell how.
@@ -165,7 +177,7 @@ fn recovered(record: Record, due: Due, left: Duration) -> Lease {
         closing: None,
         reopen: None,
         lenient,
-        uncertain: lenient || due == Due::Starting || record.phase != Phase::Open,
+        uncertain: lenient || matches!(due, Due::Starting | Due::Stopping) || record.phase != Phase::Open,
         asked: VecDeque::new(),
         lost: false,
         renewals: 0,

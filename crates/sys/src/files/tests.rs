@@ -1,4 +1,5 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 
@@ -144,4 +145,30 @@ fn a_locked_folder_waits_for_its_holder() {
     assert!(!other.is_finished());
     drop(held);
     other.join().unwrap().unwrap();
+}
+
+/// Its holder takes the folder's files away with the lock in hand; who has opened the file just before must not believe that lock.
+#[test]
+fn a_lock_on_a_file_that_lost_its_name_is_none() {
+    static OPENED: AtomicU32 = AtomicU32::new(0);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let old = open_private(&path).unwrap();
+    assert!(has_name(&old, &path).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    assert!(!has_name(&old, &path).unwrap());
+    let held = lock(&path, |path| {
+        let file = open_private(path)?;
+        if OPENED.fetch_add(1, Ordering::Relaxed) == 0 {
+            std::fs::remove_file(path)?;
+        }
+        Ok(file)
+    })
+    .unwrap();
+    assert_eq!(OPENED.load(Ordering::Relaxed), 2, "opened anew");
+    assert!(has_name(&held, &path).unwrap());
+    assert!(matches!(LockFile::acquire(&path), Err(LockError::Held { .. })));
+    assert!(matches!(LockFile::acquire_read_only(&path), Err(LockError::Held { .. })));
+    drop(held);
+    LockFile::acquire_read_only(&path).unwrap();
 }

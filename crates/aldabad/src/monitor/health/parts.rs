@@ -44,6 +44,9 @@ impl Monitor {
         all.extend(self.lost_leases());
         all.extend(self.noted_faults(now));
         all.extend(self.worker_faults(now, guard_left.is_some()));
+        if !self.health.is_noted("closer") && self.stopping.is_none() {
+            all.extend(self.standby.fault(now).map(|error| of("closer", error)));
+        }
         all.extend(self.interface_faults());
         all.extend(self.truth.fight(now).map(|error| of("firewall-fight", error)));
         all.extend(self.datagram_faults(now, guard_left));

@@ -68,3 +68,27 @@ fn a_bit_that_flips_is_no_panic() {
         }
     }
 }
+
+#[test]
+fn a_record_that_cannot_be_read_does_not_hide_the_others() {
+    let dir = TempDir::new().unwrap();
+    let mut journal = Journal::open(file(&dir)).unwrap();
+    for id in [1, 3] {
+        put(&mut journal, record(id, "x")).unwrap();
+    }
+    let damage = |database: &Database| {
+        let transaction = database.begin_write().map_err(failed)?;
+        transaction.open_table(LEASES).map_err(failed)?.insert(2, &[9_u8, 9][..]).map_err(failed)?;
+        transaction.commit().map_err(failed)
+    };
+    journal.with(damage).unwrap();
+    let (entries, unreadable) = journal.load_readable().unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.record.id.0).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(unreadable, [LeaseId(2)]);
+    assert!(matches!(journal.load(), Err(JournalError::Damaged(_))));
+    // A copy is read the same where nothing can be written, also of a file that nobody has closed.
+    let bytes = std::fs::read(dir.path().join("leases.redb")).unwrap();
+    assert_eq!(Journal::open_copy(bytes.clone()).unwrap().load_readable().unwrap(), (entries, unreadable));
+    assert_eq!(std::fs::read(dir.path().join("leases.redb")).unwrap(), bytes);
+    assert!(matches!(Journal::open_copy(vec![7; 9000]), Err(JournalError::Damaged(_))));
+}

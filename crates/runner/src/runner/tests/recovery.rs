@@ -227,3 +227,32 @@ fn no_start_command_of_another_boot_runs() {
     lease.start_runs();
     assert_eq!(lease.due, Due::At(s(120)));
 }
+
+#[test]
+fn a_stop_command_that_still_runs_is_waited_for() {
+    let mut lease = Recovered { record: record(7, Style::Native, s(90), Phase::Open), due: Due::Now };
+    lease.stop_runs();
+    assert_eq!(lease.due, Due::Stopping);
+    let stopping = || take_over(lease.record.clone(), lease.due);
+    let mut runner = stopping();
+    assert_eq!(effects(&mut runner), ["log taken over 0"], "no second one beside it");
+    runner.command_finished(s(101), JobId(1), Outcome::Exited(0));
+    assert_eq!(effects(&mut runner), ["remove 7", "log closed Overdue"]);
+    // Nobody says that it has closed its door.
+    let mut runner = stopping();
+    effects(&mut runner);
+    runner.stop_gone(s(101), JobId(1));
+    assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
+    // Who knocks meanwhile is let in by a start command after it.
+    let mut runner = stopping();
+    effects(&mut runner);
+    runner.grant(s(101), SSH, &Ask::by_sequence(client(1)));
+    assert!(commands(&mut runner).is_empty());
+    runner.stop_gone(s(102), JobId(1));
+    assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
+    assert_eq!(ended(&mut runner, s(102), 2, 0).last().unwrap(), "run 3: open 192.0.2.1 30");
+    // After a restart of the machine nothing of it can run.
+    let mut lease = Recovered { due: Due::OtherBoot, ..lease };
+    lease.stop_runs();
+    assert_eq!(lease.due, Due::OtherBoot);
+}

@@ -1,5 +1,5 @@
-//! When the next worker is started: soon after one that was good, later and later after several that were not. Pure: how long
-//! one lived is an argument.
+//! When the next worker or closer is started: soon after one that was good, later and later after several that were not. Pure: how
+//! long one lived is an argument.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use std::time::Duration;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A worker that lived this long was a good one: the next pause is the shortest again.
+/// One that lived this long was a good one: the next pause is the shortest again.
 const GOOD_SERVICE: Duration = Duration::from_secs(60);
 /// So many that end one after the other are no accident.
 const SEVERAL: u32 = 3;
 
-/// The pause before the next worker, and what led to it.
+/// The pause before the next one, and what led to it.
 #[derive(Debug)]
 pub(super) struct BackOff {
     pause: Duration,
