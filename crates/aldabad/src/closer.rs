@@ -6,9 +6,12 @@
 //! and to take out what they have closed; when somebody else has the lock, the doors are in good hands and it ends with the
 //! last command it has begun.
 
+mod folder;
+mod others;
 pub(crate) mod overdue;
 mod running;
 pub(crate) mod starts;
+mod tries;
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd as _;

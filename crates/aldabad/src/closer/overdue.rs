@@ -9,25 +9,24 @@ use std::time::Duration;
 use aldaba_runner::door::Style;
 use aldaba_runner::event::{Event, What, Why};
 use aldaba_runner::lease::{Held, LeaseId};
-use aldaba_runner::record::{self, BootId, Due, Entry, Moment, Record, Recovered};
+use aldaba_runner::record::{self, BootId, Due, Moment, Record, Recovered};
 use aldaba_runner::{Outcome, Part};
 use aldaba_sys::clock;
-use aldaba_sys::files::LockError;
 use aldaba_sys::poll::Interest;
-use aldaba_sys::process::{self, Kill};
 
+use super::folder::{self, Hold, Taken};
+use super::others::{Other, Others};
 use super::running::{Ended, Running};
 use super::starts::Starts;
-use crate::keeper::{Keeper, KeeperError, Progress, StopUnderWay, Stops, Unwritable};
+use super::tries::{Tries, growing};
+use crate::keeper::Stops;
 use crate::log::{Level, Log};
 use crate::wording;
 
 /// How soon it is looked again at what others have begun, and at the latest while commands of ours run.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long after its time a command of ours is waited for whose time limit nobody watches any more.
-const HUNG: Duration = Duration::from_secs(10);
-/// How long who has begun a stop command may take to note how it has ended.
-const NOTING: Duration = Duration::from_secs(1);
+pub(super) const HUNG: Duration = Duration::from_secs(10);
 /// The longest pause before a stop command that failed is run again, and before a journal that failed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE_OF_JOURNAL: Duration = Duration::from_secs(60);
@@ -54,26 +53,6 @@ pub(crate) enum Turn {
     Broken(String),
 }
 
-/// Attempts to close a lease that failed.
-#[derive(Debug, Default, Clone, Copy)]
-struct Tries {
-    count: u32,
-    /// When the next one has its time.
-    next: Duration,
-}
-
-/// The folder as a turn has it, locked.
-struct Taken {
-    entries: Vec<Entry>,
-    hold: Hold,
-}
-
-enum Hold {
-    Keeper(Box<Keeper>),
-    /// It can be read and not written, for this reason.
-    Unwritable(String, #[expect(dead_code, reason = "it holds the lock")] Unwritable),
-}
-
 /// A state folder, and what is known of its leases.
 pub(crate) struct Overdue {
     folder: PathBuf,
@@ -87,15 +66,15 @@ pub(crate) struct Overdue {
     /// Whether all that is open is due.
     at_once: bool,
     running: Running,
-    /// While commands run and none of them ends, nothing is to be done before.
+    /// As long as no command ends, nothing is to be done before.
     look_again: Duration,
     /// The notes of stop commands, as far as the folder could be had.
     notes: Option<Stops>,
     tries: BTreeMap<LeaseId, Tries>,
     /// Leases that are closed and whose record is still there, with what is still to be said.
     closed: BTreeMap<LeaseId, Option<Record>>,
-    /// Stop commands of others: since when they are seen to run, or to have ended.
-    seen: BTreeMap<(LeaseId, u32, bool), Duration>,
+    /// Stop commands of others.
+    others: Others,
     /// How often the folder could not be used, and when it is tried again.
     trouble: Tries,
     /// Why a closed lease is still in the journal.
@@ -117,7 +96,7 @@ impl Overdue {
             notes: None,
             tries: BTreeMap::new(),
             closed: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            others: Others::default(),
             trouble: Tries::default(),
             unremoved: None,
         }
@@ -174,10 +153,10 @@ impl Overdue {
         let boot = self.boot.or_else(clock::boot_id);
         let now = Moment { now: clock::boottime(), boot, wall: clock::wall() };
         let is_new = self.settle(now.now) | self.starts.forget_ended();
-        if self.runs() && !is_new && now.now < self.look_again {
+        if !is_new && now.now < self.look_again {
             return Turn::Later(self.look_again.saturating_sub(now.now));
         }
-        let next = match self.take() {
+        let next = match folder::take(&self.folder) {
             Ok(taken) => self.close_due(taken, &now),
             Err(Turn::Broken(error)) if self.pace == Pace::Growing => {
                 Some(self.pause_for_trouble(now.now, &error))
@@ -192,36 +171,17 @@ impl Overdue {
         Turn::Later(pause)
     }
 
-    /// Takes the lock and reads the journal; where nothing can be written, without anything that needs that.
-    fn take(&self) -> Result<Taken, Turn> {
-        let error = match Keeper::open(&self.folder) {
-            Ok(mut keeper) => match keeper.load() {
-                Ok(entries) => return Ok(Taken { entries, hold: Hold::Keeper(Box::new(keeper)) }),
-                Err(error) => error.to_string(),
-            },
-            Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => {
-                return Err(Turn::Held(holder));
-            }
-            Err(error) => error.to_string(),
-        };
-        match Unwritable::open(&self.folder) {
-            Ok(mut unwritable) => {
-                let entries = std::mem::take(&mut unwritable.entries);
-                Ok(Taken { entries, hold: Hold::Unwritable(error, unwritable) })
-            }
-            Err(KeeperError::Locked { source: LockError::Held { holder }, .. }) => Err(Turn::Held(holder)),
-            Err(_) => Err(Turn::Broken(error)),
-        }
-    }
-
     /// Begins to close what is due. When to come again; `None`: nobody has to but for the commands that run.
     fn close_due(&mut self, taken: Taken, now: &Moment) -> Option<Duration> {
         let Taken { entries, mut hold } = taken;
-        let mut others = Vec::new();
-        if let Hold::Keeper(keeper) = &mut hold {
-            self.starts.join(keeper.survivors());
-            others = keeper.stops().under_way();
-            self.notes = Some(keeper.stops().clone());
+        match &mut hold {
+            Hold::Keeper(keeper) => {
+                self.starts.join(keeper.survivors());
+                self.others.look(keeper.stops().under_way());
+                self.notes = Some(keeper.stops().clone());
+            }
+            // Notes can neither be made nor taken there, so none is believed.
+            Hold::Unwritable(..) => self.others.look(Vec::new()),
         }
         let is_there = |id: &LeaseId| entries.iter().any(|entry| entry.record.id == *id);
         self.tries.retain(|id, _| is_there(id));
@@ -229,7 +189,7 @@ impl Overdue {
         self.unremoved = None;
         let mut next: Option<Duration> = None;
         for recovered in record::recover(entries, now) {
-            let left = self.consider(&mut hold, &others, recovered, now.now);
+            let left = self.consider(&mut hold, recovered, now.now);
             next = [next, left].into_iter().flatten().min();
         }
         if !self.runs() {
@@ -247,13 +207,7 @@ impl Overdue {
     }
 
     /// Does what is to be done about one lease now. When to come again for it.
-    fn consider(
-        &mut self,
-        hold: &mut Hold,
-        others: &[StopUnderWay],
-        recovered: Recovered,
-        now: Duration,
-    ) -> Option<Duration> {
+    fn consider(&mut self, hold: &mut Hold, recovered: Recovered, now: Duration) -> Option<Duration> {
         let record = &recovered.record;
         if self.running.has(record.id) {
             return None;
@@ -275,13 +229,13 @@ impl Overdue {
                 if self.waits_for_start(record, now) {
                     return Some(AGAIN);
                 }
-                match self.other(others, &recovered, now) {
-                    Progress::Running(_) | Progress::Ending => Some(AGAIN),
-                    Progress::Closed => {
+                match self.others.of(&recovered, now) {
+                    Other::Runs => Some(AGAIN),
+                    Other::HasClosed => {
                         self.closed.insert(record.id, Some(record.clone()));
                         self.forget(hold, record.id, now)
                     }
-                    Progress::Gone => self.close(hold, recovered, now),
+                    Other::None => self.close(hold, recovered, now),
                 }
             }
         }
@@ -293,33 +247,6 @@ impl Overdue {
         self.starts.is_running(record.id) && !is_hung
     }
 
-    /// How far the stop command of this lease has come that somebody else has begun. One of ours, whose time limit nobody
-    /// watches any more, is ended.
-    fn other(&mut self, others: &[StopUnderWay], recovered: &Recovered, now: Duration) -> Progress {
-        let record = &recovered.record;
-        let noted = others.iter().find(|stop| stop.lease == record.id && recovered.due != Due::OtherBoot);
-        let Some(StopUnderWay { pid, progress, .. }) = noted else { return Progress::Gone };
-        let is_ending = match progress {
-            Progress::Running(_) => false,
-            Progress::Ending => true,
-            Progress::Closed => return Progress::Closed,
-            Progress::Gone => return Progress::Gone,
-        };
-        let since = *self.seen.entry((record.id, *pid, is_ending)).or_insert(now);
-        let limit = match &record.held {
-            _ if is_ending => Some(NOTING),
-            Held::Command { time_limit, .. } => time_limit.map(|limit| limit.saturating_add(HUNG)),
-            Held::Element(_) => None,
-        };
-        if limit.is_none_or(|limit| now.saturating_sub(since) < limit) {
-            return Progress::Ending;
-        }
-        if !is_ending {
-            process::signal_group(*pid, Kill::Kill).ok();
-        }
-        Progress::Gone
-    }
-
     /// Runs a stop command, unless the last one has just failed or too many run. When to try again; `None`: its end will
     /// show.
     fn close(&mut self, hold: &mut Hold, recovered: Recovered, now: Duration) -> Option<Duration> {
@@ -329,8 +256,8 @@ impl Overdue {
             return self.forget(hold, record.id, now);
         };
         let tries = self.tries.get(&record.id).copied().unwrap_or_default();
-        if tries.next > now {
-            return Some(tries.next.saturating_sub(now));
+        if !tries.left(now).is_zero() {
+            return Some(tries.left(now));
         }
         if self.running.is_full() {
             return None;
@@ -376,12 +303,10 @@ impl Overdue {
     /// An attempt to close has failed. When the next one has its time.
     fn failed(&mut self, record: &Record, outcome: Outcome, now: Duration) -> Duration {
         let tries = self.tries.entry(record.id).or_default();
-        tries.count = tries.count.saturating_add(1);
-        let after = match self.pace {
-            Pace::Growing => growing(tries.count, LONGEST_PAUSE),
+        let after = tries.failed(now, |count| match self.pace {
+            Pace::Growing => growing(count, LONGEST_PAUSE),
             Pace::Steady(pause) => pause,
-        };
-        tries.next = now.saturating_add(after);
+        });
         let count = tries.count;
         self.tell(record, What::CommandFailed { part: Part::Stop, outcome });
         self.tell(record, What::StopRetry { tries: count, after });
@@ -411,16 +336,14 @@ impl Overdue {
 
     /// The folder cannot be used as it should: said once for each try. How long until the next.
     fn pause_for_trouble(&mut self, now: Duration, error: &str) -> Duration {
-        if self.trouble.next <= now {
-            self.trouble.count = self.trouble.count.saturating_add(1);
-            let pause = growing(self.trouble.count, LONGEST_PAUSE_OF_JOURNAL);
-            self.trouble.next = now.saturating_add(pause);
+        if self.trouble.left(now).is_zero() {
+            let pause = self.trouble.failed(now, |count| growing(count, LONGEST_PAUSE_OF_JOURNAL));
             // What there is to be done about a daemon's start is nothing to this one.
             let error = error.lines().next().unwrap_or_default();
             let line = format!("closer: {error}; tried again in {}", wording::short(pause));
             self.log.say(Level::Error, &line);
         }
-        self.trouble.next.saturating_sub(now)
+        self.trouble.left(now)
     }
 
     fn tell(&mut self, record: &Record, what: What) {
@@ -436,23 +359,5 @@ impl Overdue {
             Some(line) => self.log.say(line.level, &line.text),
             None => {}
         }
-    }
-}
-
-/// 1 s, 2 s, 4 s and so on, up to the longest.
-fn growing(tries: u32, longest: Duration) -> Duration {
-    Duration::from_secs(2_u64.saturating_pow(tries.saturating_sub(1))).min(longest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_end_nowhere() {
-        let pauses = |longest| (1..9).map(|tries| growing(tries, longest).as_secs()).collect::<Vec<_>>();
-        assert_eq!(pauses(LONGEST_PAUSE), [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(pauses(LONGEST_PAUSE_OF_JOURNAL), [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(growing(u32::MAX, LONGEST_PAUSE), LONGEST_PAUSE);
     }
 }

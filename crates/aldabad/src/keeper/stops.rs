@@ -121,15 +121,26 @@ impl Stops {
     /// What is noted.
     #[must_use]
     pub fn under_way(&self) -> Vec<StopUnderWay> {
-        let of = |note: Note| StopUnderWay { lease: note.lease, pid: note.pid, progress: note.progress() };
+        let of = |note: Note| StopUnderWay {
+            lease: note.lease,
+            pid: note.pid,
+            progress: self.progress(note.lease, note.pid),
+        };
         self.notes().map(|(_, note)| of(note)).collect()
     }
 
     /// How far the one of this lease and number has come.
     #[must_use]
     pub fn progress(&self, lease: LeaseId, pid: u32) -> Progress {
-        let note = self.notes().map(|(_, note)| note).find(|note| (note.lease, note.pid) == (lease, pid));
-        note.map_or(Progress::Gone, Note::progress)
+        match self.read(lease, pid).map_or(Progress::Gone, Note::progress) {
+            // It may have ended between the two looks, at the note and at the process. Its note was there before it went.
+            Progress::Gone if self.read(lease, pid).is_some_and(|note| note.closed) => Progress::Closed,
+            progress => progress,
+        }
+    }
+
+    fn read(&self, lease: LeaseId, pid: u32) -> Option<Note> {
+        self.notes().map(|(_, note)| note).find(|note| (note.lease, note.pid) == (lease, pid))
     }
 
     fn write(&self, place: usize, within: u64, bytes: &[u8]) {
