@@ -1,5 +1,6 @@
 //! Stop commands that are slow, fail, or cannot be written down, when the daemon is gone: the closer and `aldabad reap` go on until
 //! each door is closed (hazards R1 and R3 of docs/reliability.md).
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
