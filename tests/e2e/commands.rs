@@ -277,7 +277,6 @@ fn r2_leases_are_kept_over_a_restart() {
         let took = opened.elapsed();
         assert!(took > Duration::from_millis(2500) && took < Duration::from_millis(3500), "{took:?}");
     }
-    println!("figure: R2 {} leases kept over a restart of {} ms", files.len(), gap.as_millis());
 }
 
 #[test]
@@ -298,13 +297,11 @@ fn r19_a_second_daemon_is_refused_by_the_first_ones_number() {
     let config = scene.dir.path().join("aldaba.toml");
     let state = scene.dir.path().join("state");
     let words = ["run", "--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
-    let began = Instant::now();
     let mut second =
         Program::start(&scene.hosts, &[&[program.to_str().unwrap()][..], &words].concat(), &output);
     let status = second.wait(Duration::from_secs(8)).expect("it ends");
     assert_eq!(status.code(), Some(1), "{}", second.said());
     assert!(second.said().contains(&first.to_string()), "names the pid {first}: {}", second.said());
-    println!("figure: R19 a second daemon is refused within {} ms", began.elapsed().as_millis());
     scene.daemon.kill_everything();
     scene.again();
     scene.open();
