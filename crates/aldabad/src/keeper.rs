@@ -1,5 +1,6 @@
 //! The state folder of one daemon: its lock, its journal of leases and its notes of commands under way.
 
+mod begun;
 mod journals;
 mod starts;
 mod stops;

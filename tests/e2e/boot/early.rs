@@ -8,7 +8,7 @@ use super::{lines, soon};
 /// Whoever configures the network comes after network-pre.target: this one writes down what the firewall was then.
 const CABLE: &str = "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target local-fs.target\nWants=network-pre.target\nBefore=network.target\n\
                      [Service]\nType=oneshot\nRemainAfterExit=yes\n\
-                     ExecStart=/bin/sh -c 'nft list ruleset >/root/before-network && exec ip link set srv0 up'\n\
+                     ExecStart=/bin/sh -c 'nft list ruleset >/srv/before-network && exec ip link set srv0 up'\n\
                      [Install]\nWantedBy=sysinit.target\n";
 
 /// With the server's key as a credential, which nobody has before the daemon runs.
@@ -26,7 +26,7 @@ pub(crate) fn r1_the_ports_are_guarded_before_the_network_comes(machine: &mut Ma
     std::fs::write(machine.path("/etc/aldaba/aldaba.toml"), &config).unwrap();
     machine.sh("systemctl enable cable");
     machine.restart();
-    let before = std::fs::read_to_string(machine.path("/root/before-network")).unwrap();
+    let before = std::fs::read_to_string(machine.path("/srv/before-network")).unwrap();
     assert!(
         before.contains("table inet aldaba") && before.contains("4000") && before.contains("dport 22 "),
         "{before}\n{}",

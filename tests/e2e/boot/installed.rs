@@ -30,7 +30,7 @@ lease = "3s"
 /// The device that has a key.
 pub(crate) static ANA: Device = Device::new(1);
 /// Where the sources are: the folder the document's lines are typed in.
-const SOURCES: &str = "/root/aldaba";
+pub(crate) const SOURCES: &str = "/srv/aldaba";
 
 pub(crate) fn the_lines_of_the_document_install_and_start_it(machine: &mut Machine) {
     bring_sources(machine);

@@ -13,6 +13,8 @@ use std::path::Path;
 use aldaba_runner::lease::LeaseId;
 use aldaba_sys::{files, process};
 
+use super::begun::{Begun, words};
+
 /// More than ever run at once (spec/leases.md, "When it is full").
 const MOST: usize = 64;
 /// Bytes of one note: lease, process number and the process's start time, each a u64.
@@ -29,19 +31,11 @@ pub struct Survivor {
     pub process: OwnedFd,
 }
 
-/// One start command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Note {
-    lease: LeaseId,
-    pid: u32,
-    began: u64,
-}
-
 /// The notes and their file.
 #[derive(Debug)]
 pub(super) struct Starts {
     file: File,
-    notes: Vec<Note>,
+    notes: Vec<Begun>,
 }
 
 impl Starts {
@@ -52,13 +46,13 @@ impl Starts {
         files::reserve(&file, (MOST * NOTE) as u64).ok();
         let mut bytes = [0; MOST * NOTE];
         let length = file.read_at(&mut bytes, 0).unwrap_or_default();
-        let notes = bytes[..length].chunks_exact(NOTE).filter_map(Note::read).collect();
+        let notes = bytes[..length].chunks_exact(NOTE).filter_map(words).filter_map(Begun::read).collect();
         Ok(Self { file, notes })
     }
 
     /// Those noted earlier that still run. The others are forgotten.
     pub(super) fn survivors(&mut self) -> Vec<Survivor> {
-        let survivors: Vec<Survivor> = self.notes.iter().filter_map(Note::survivor).collect();
+        let survivors: Vec<Survivor> = self.notes.iter().filter_map(survivor).collect();
         self.notes.retain(|note| survivors.iter().any(|survivor| survivor.lease == note.lease));
         self.write();
         survivors
@@ -66,9 +60,9 @@ impl Starts {
 
     /// Notes a start command that has just begun and cannot have been reaped.
     pub(super) fn add(&mut self, lease: LeaseId, pid: u32) {
-        let Ok(began) = process::start_time(pid) else { return };
+        let Some(note) = Begun::now(lease, pid) else { return };
         if self.notes.len() < MOST {
-            self.notes.push(Note { lease, pid, began });
+            self.notes.push(note);
             self.write();
         }
     }
@@ -84,40 +78,17 @@ impl Starts {
 
     fn write(&self) {
         let mut bytes = [0; MOST * NOTE];
-        for (place, note) in bytes.chunks_exact_mut(NOTE).zip(&self.notes) {
-            place.copy_from_slice(&note.bytes());
+        let fields = self.notes.iter().flat_map(|note| note.fields());
+        for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
+            place.copy_from_slice(&field.to_le_bytes());
         }
         self.file.write_all_at(&bytes, 0).ok();
     }
 }
 
-impl Note {
-    fn bytes(self) -> [u8; NOTE] {
-        let mut bytes = [0; NOTE];
-        let fields = [self.lease.0, u64::from(self.pid), self.began];
-        for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
-            place.copy_from_slice(&field.to_le_bytes());
-        }
-        bytes
-    }
-
-    /// `None` in a place that is free, or does not hold a process number.
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut fields =
-            bytes.chunks_exact(8).filter_map(|field| field.try_into().ok().map(u64::from_le_bytes));
-        let (lease, pid, began) = (fields.next()?, fields.next()?, fields.next()?);
-        let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
-        Some(Self { lease: LeaseId(lease), pid, began })
-    }
-
-    /// Its process, if that is the one noted and not a later one of the same number.
-    fn survivor(&self) -> Option<Survivor> {
-        // Opened first: whichever process the descriptor means, it had the number when the time was read.
-        let process = process::pidfd(self.pid).ok()?;
-        let is_same = process::start_time(self.pid).is_ok_and(|began| began == self.began);
-        let runs = is_same && !process::has_ended(process.as_fd());
-        runs.then_some(Survivor { lease: self.lease, pid: self.pid, process })
-    }
+fn survivor(note: &Begun) -> Option<Survivor> {
+    let process = note.process().filter(|process| !process::has_ended(process.as_fd()))?;
+    Some(Survivor { lease: note.lease, pid: note.pid, process })
 }
 
 #[cfg(test)]
@@ -148,7 +119,7 @@ mod tests {
         let path = folder.path().join("starts");
         let mut starts = Starts::open(&path).unwrap();
         let began = process::start_time(process::id()).unwrap().saturating_sub(1);
-        starts.notes.push(Note { lease: LeaseId(7), pid: process::id(), began });
+        starts.notes.push(Begun { lease: LeaseId(7), pid: process::id(), began });
         starts.write();
         assert!(Starts::open(&path).unwrap().survivors().is_empty());
     }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use aldaba_runner::lease::LeaseId;
 use aldaba_sys::{files, process};
 
+use super::begun::{Begun, words};
+
 /// More than ever run at once: those of a daemon (spec/leases.md, "When it is full") beside those of a closer.
 const MOST: usize = 128;
 /// Bytes of one note: lease, process number, the process's start time, and the process number again once it has closed the
@@ -52,9 +54,7 @@ pub struct Stops(Arc<File>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Note {
-    lease: LeaseId,
-    pid: u32,
-    began: u64,
+    command: Begun,
     closed: bool,
 }
 
@@ -80,18 +80,18 @@ impl Stops {
 
     /// Notes a stop command that has just begun and cannot have been reaped, in the place of an earlier one of its lease.
     pub fn add(&self, lease: LeaseId, pid: u32) {
-        let Ok(began) = process::start_time(pid) else { return };
+        let Some(command) = Begun::now(lease, pid) else { return };
         let places = self.places();
-        let earlier = places.iter().position(|note| note.is_some_and(|note| note.lease == lease));
+        let earlier = places.iter().position(|note| note.is_some_and(|note| note.command.lease == lease));
         if let Some(place) = earlier.or_else(|| places.iter().position(Option::is_none)) {
-            self.write(place, 0, &Note { lease, pid, began, closed: false }.bytes());
+            self.write(place, 0, &Note { command, closed: false }.bytes());
         }
     }
 
     /// The stop command of this lease and number, which has ended and cannot have been reaped, has closed its door.
     pub fn closed(&self, lease: LeaseId, pid: u32) {
-        let Ok(began) = process::start_time(pid) else { return };
-        let own = Note { lease, pid, began, closed: false };
+        let Some(command) = Begun::now(lease, pid) else { return };
+        let own = Note { command, closed: false };
         if let Some((place, _)) = self.notes().find(|(_, note)| *note == own) {
             self.write(place, CLOSED, &u64::from(pid).to_le_bytes());
         }
@@ -99,21 +99,21 @@ impl Stops {
 
     /// There is nothing more to know about this lease.
     pub fn forget(&self, lease: LeaseId) {
-        self.keep(|note| note.lease != lease);
+        self.keep(|command| command.lease != lease);
     }
 
     /// The same about this process.
     pub fn forget_process(&self, pid: u32) {
-        self.keep(|note| note.pid != pid);
+        self.keep(|command| command.pid != pid);
     }
 
     /// Forgets all but those of these leases.
     pub fn forget_others(&self, leases: &[LeaseId]) {
-        self.keep(|note| leases.contains(&note.lease));
+        self.keep(|command| leases.contains(&command.lease));
     }
 
-    fn keep(&self, is_kept: impl Fn(Note) -> bool) {
-        for (place, _) in self.notes().filter(|(_, note)| !is_kept(*note)) {
+    fn keep(&self, is_kept: impl Fn(Begun) -> bool) {
+        for (place, _) in self.notes().filter(|(_, note)| !is_kept(note.command)) {
             self.write(place, 0, &[0; NOTE]);
         }
     }
@@ -121,12 +121,8 @@ impl Stops {
     /// What is noted.
     #[must_use]
     pub fn under_way(&self) -> Vec<StopUnderWay> {
-        let of = |note: Note| StopUnderWay {
-            lease: note.lease,
-            pid: note.pid,
-            progress: self.progress(note.lease, note.pid),
-        };
-        self.notes().map(|(_, note)| of(note)).collect()
+        let of = |Begun { lease, pid, .. }| StopUnderWay { lease, pid, progress: self.progress(lease, pid) };
+        self.notes().map(|(_, note)| of(note.command)).collect()
     }
 
     /// How far the one of this lease and number has come.
@@ -140,7 +136,7 @@ impl Stops {
     }
 
     fn read(&self, lease: LeaseId, pid: u32) -> Option<Note> {
-        self.notes().map(|(_, note)| note).find(|note| (note.lease, note.pid) == (lease, pid))
+        self.notes().map(|(_, note)| note).find(|note| (note.command.lease, note.command.pid) == (lease, pid))
     }
 
     fn write(&self, place: usize, within: u64, bytes: &[u8]) {
@@ -151,35 +147,27 @@ impl Stops {
 impl Note {
     fn bytes(self) -> [u8; NOTE] {
         let mut bytes = [0; NOTE];
-        let pid = u64::from(self.pid);
-        let fields = [self.lease.0, pid, self.began, if self.closed { pid } else { 0 }];
+        let [lease, pid, began] = self.command.fields();
+        let fields = [lease, pid, began, if self.closed { pid } else { 0 }];
         for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
             place.copy_from_slice(&field.to_le_bytes());
         }
         bytes
     }
 
-    /// `None` in a place that is free, or does not hold a process number.
     fn read(bytes: &[u8]) -> Option<Self> {
-        let mut fields =
-            bytes.chunks_exact(8).filter_map(|field| field.try_into().ok().map(u64::from_le_bytes));
-        let (lease, number, began, closed) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let pid = u32::try_from(number).ok().filter(|pid| *pid > 0)?;
-        Some(Self { lease: LeaseId(lease), pid, began, closed: closed == number })
+        let [lease, pid, began, closed] = words(bytes)?;
+        Some(Self { command: Begun::read([lease, pid, began])?, closed: closed == pid })
     }
 
     fn progress(self) -> Progress {
         if self.closed {
             return Progress::Closed;
         }
-        // Opened first: whichever process the descriptor means, it had the number when the time was read.
-        let Ok(process) = process::pidfd(self.pid) else { return Progress::Gone };
-        if process::start_time(self.pid).ok() != Some(self.began) {
-            Progress::Gone
-        } else if process::has_ended(process.as_fd()) {
-            Progress::Ending
-        } else {
-            Progress::Running(process)
+        match self.command.process() {
+            None => Progress::Gone,
+            Some(process) if process::has_ended(process.as_fd()) => Progress::Ending,
+            Some(process) => Progress::Running(process),
         }
     }
 }
