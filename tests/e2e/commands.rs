@@ -140,15 +140,18 @@ fn r1_the_closer_waits_for_a_start_command_that_still_runs() {
     assert!(!scene.is_open(), "and stays closed");
 }
 
+/// A door whose start command takes longer than its lease lasts, and leaves `ran` when it is done.
+fn slow_start(dir: &Path) -> String {
+    let command = format!("[\"/bin/sh\", \"-c\", \"sleep 3; touch {}/ran; touch ", dir.display());
+    let config = config(dir, "1s", "").replace("[\"/usr/bin/touch\", \"", &command);
+    // One that has nothing to complain about when it comes too early.
+    config.replace("\"/bin/rm\"", "\"/bin/rm\", \"-f\"")
+}
+
 /// R1: a closer that was started while the start command ran has heard nothing of it: it knows it by the note on the disk.
 #[test]
 fn r1_a_closer_knows_start_commands_by_their_notes() {
-    let slow = |dir: &Path| {
-        let command = format!("[\"/bin/sh\", \"-c\", \"sleep 3; touch {}/ran; touch ", dir.display());
-        let config = config(dir, "1s", "").replace("[\"/usr/bin/touch\", \"", &command);
-        config.replace("\"/bin/rm\"", "\"/bin/rm\", \"-f\"")
-    };
-    let Some(mut scene) = scene_with(slow) else { return };
+    let Some(mut scene) = scene_with(slow_start) else { return };
     scene.hosts.knock(&[7000, 8000, 9000]);
     scene.daemon.wait_for("part=start");
     std::thread::sleep(Duration::from_millis(300));
@@ -174,13 +177,7 @@ fn r1_a_closer_knows_start_commands_by_their_notes() {
 
 /// R1: a new daemon begins while a start command of the one before still runs, and its deadline has passed before it ends.
 fn a_start_command_outlives(kill: impl FnOnce(&mut Program)) {
-    let slow = |dir: &Path| {
-        let command = format!("[\"/bin/sh\", \"-c\", \"sleep 3; touch {}/ran; touch ", dir.display());
-        let config = config(dir, "1s", "").replace("[\"/usr/bin/touch\", \"", &command);
-        // One that has nothing to complain about when it comes too early.
-        config.replace("\"/bin/rm\"", "\"/bin/rm\", \"-f\"")
-    };
-    let Some(mut scene) = scene_with(slow) else { return };
+    let Some(mut scene) = scene_with(slow_start) else { return };
     scene.hosts.knock(&[7000, 8000, 9000]);
     scene.daemon.wait_for("part=start");
     // The line comes first: the command, and the note of it, follow.
@@ -277,6 +274,7 @@ fn r2_leases_are_kept_over_a_restart() {
         let took = opened.elapsed();
         assert!(took > Duration::from_millis(2500) && took < Duration::from_millis(3500), "{took:?}");
     }
+    println!("figure: R2 {} leases kept over a restart of {} ms", files.len(), gap.as_millis());
 }
 
 #[test]
@@ -297,11 +295,13 @@ fn r19_a_second_daemon_is_refused_by_the_first_ones_number() {
     let config = scene.dir.path().join("aldaba.toml");
     let state = scene.dir.path().join("state");
     let words = ["run", "--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
+    let began = Instant::now();
     let mut second =
         Program::start(&scene.hosts, &[&[program.to_str().unwrap()][..], &words].concat(), &output);
     let status = second.wait(Duration::from_secs(8)).expect("it ends");
     assert_eq!(status.code(), Some(1), "{}", second.said());
     assert!(second.said().contains(&first.to_string()), "names the pid {first}: {}", second.said());
+    println!("figure: R19 a second daemon is refused within {} ms", began.elapsed().as_millis());
     scene.daemon.kill_everything();
     scene.again();
     scene.open();

@@ -160,6 +160,11 @@ fn r13_many_clients_keep_no_door_shut() {
     std::thread::sleep(Duration::from_millis(500));
     let (spent, passed) = (cpu(daemon.pid()).saturating_sub(before), began.elapsed());
     assert!(spent * 4 < passed, "no spinning: {spent:?} of {passed:?}");
+    let share = 100.0 * spent.as_secs_f64() / passed.as_secs_f64();
+    println!(
+        "figure: R13 {} clients that say nothing: a door opens, {share:.1} % of a processor",
+        crowd.len()
+    );
     // Whoever says nothing is let go, so that the next one has its turn.
     let answered = until(Duration::from_secs(5), || crowd.iter().filter(|one| one.is_over()).count() >= 4);
     assert!(answered.is_some(), "the first are let go");

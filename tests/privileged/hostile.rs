@@ -51,7 +51,8 @@ fn main() -> ExitCode {
     if Role::of(&arguments) == Some(Role::Worker) {
         return attack(arguments.get(1..).unwrap_or_default()).unwrap_or(ExitCode::FAILURE);
     }
-    if arguments.get(1).is_some_and(|word| word == "run") {
+    // The closer is what it always is.
+    if Role::of(&arguments).is_some() || arguments.get(1).is_some_and(|word| word == "run") {
         return aldabad::main_as_aldabad();
     }
     let mut words = arguments.iter().skip(1).filter(|word| !word.to_string_lossy().starts_with('-'));

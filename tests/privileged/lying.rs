@@ -64,7 +64,8 @@ fn main() -> ExitCode {
     if Role::of(&arguments) == Some(Role::Worker) {
         return lie();
     }
-    if arguments.get(1).is_some_and(|word| word == "run") {
+    // The closer is what it always is.
+    if Role::of(&arguments).is_some() || arguments.get(1).is_some_and(|word| word == "run") {
         return aldabad::main_as_aldabad();
     }
     let wanted = |word: &std::ffi::OsString| !word.to_string_lossy().starts_with('-');
