@@ -79,6 +79,19 @@ def arguments():
     return parser.parse_args()
 
 
+def once_more(jobs, results, listed):
+    """What knockd itself does a second time where it was not what is recorded: on a busy machine its commands come late."""
+    again = {}
+    for job in jobs:
+        case = CASES[job[0]]
+        seen = results[job[0]][0]
+        if not judge(case, seen, listed, True)[1]:
+            print("%-5s once more, alone; first seen: %s" % (case["id"], seen))
+            index, *rest = run_one(job)
+            again[index] = rest
+    return again
+
+
 def main():
     args = arguments()
     chosen = [index for index, case in enumerate(CASES)
@@ -93,6 +106,8 @@ def main():
     jobs = [(index, args.daemon, args.knock) for index in order]
     with multiprocessing.Pool(args.jobs, maxtasksperchild=20) as pool:
         results = {index: rest for index, *rest in pool.imap_unordered(run_one, jobs)}
+    if args.original:
+        results.update(once_more(jobs, results, listed))
     good = 0
     for index in chosen:
         case, (seen, notes) = CASES[index], results[index]

@@ -3,7 +3,7 @@
 import os
 
 from harness import door
-from cases.base import CASES, case, A3
+from cases.base import CASES, GAP, case, A3
 
 def gram(cid, name, text, expect, cls="contract", want=None):
     def fn(t):
@@ -17,7 +17,9 @@ def gramk(cid, name, text, sends, expect, cls="contract", want=None):
         t.rawconf(text)
         if not t.start("-g", t.log):
             return "refused " + t.wait(1)
-        for s in sends:
+        for n, s in enumerate(sends):
+            if n:
+                t.sleep(GAP)
             kw = s[-1] if isinstance(s[-1], dict) else {}
             t.send(s[0], *[p for p in s[1:] if isinstance(p, int)], **kw)
         return t.opens()
