@@ -5,12 +5,15 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
 /// Length of a message's header.
 const HEADER: usize = 16;
+/// Where its flags stand.
+const FLAGS: usize = 6;
 /// Everything in a message begins at a multiple of this.
 const ALIGNMENT: usize = 4;
 /// Marks an attribute that holds attributes.
@@ -24,11 +27,15 @@ pub(crate) const REQUEST: u16 = 1;
 pub(crate) const ACK: u16 = 4;
 /// `NLM_F_DUMP`.
 pub(crate) const DUMP: u16 = 0x300;
+/// `NLM_F_EXCL`.
+pub(crate) const EXCLUSIVE: u16 = 0x200;
 /// `NLM_F_CREATE`.
 pub(crate) const CREATE: u16 = 0x400;
 /// `NLM_F_APPEND`.
 pub(crate) const APPEND: u16 = 0x800;
 
+/// No datagram of the kernel's is longer.
+const LONGEST: usize = 64 << 10;
 /// The kernel's answer to a request: success or an errno.
 const ERROR: u16 = 2;
 /// The end of a dump.
@@ -98,6 +105,14 @@ impl Builder {
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.close();
         self.bytes
+    }
+
+    /// Has the kernel answer the message under construction also when nothing is wrong.
+    pub(crate) fn ask_for_answer(&mut self) {
+        let at = self.start + FLAGS;
+        if let Some(flags) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            *flags = (u16::from_ne_bytes(*flags) | ACK).to_ne_bytes();
+        }
     }
 
     fn close(&mut self) {
@@ -258,21 +273,33 @@ impl Socket {
         self.sequence = sequence;
     }
 
-    /// Sends messages to the kernel.
+    /// Sends messages to the kernel, all of them or none.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        rustix::net::send(&self.fd, bytes, SendFlags::empty())?;
+        match rustix::net::send(&self.fd, bytes, SendFlags::empty()) {
+            // A table of many doors is longer than a socket's usual buffer.
+            Err(Errno::MSGSIZE) => {
+                self.make_room_for(bytes.len())?;
+                rustix::net::send(&self.fd, bytes, SendFlags::empty())?;
+            }
+            sent => drop(sent?),
+        }
+        Ok(())
+    }
+
+    /// Beyond the system's limit only with `CAP_NET_ADMIN`.
+    fn make_room_for(&self, length: usize) -> io::Result<()> {
+        sockopt::set_socket_send_buffer_size_force(&self.fd, length)
+            .or_else(|_| sockopt::set_socket_send_buffer_size(&self.fd, length))?;
         Ok(())
     }
 
     /// One datagram of messages; `None`: nothing there. `ENOBUFS`: some were lost.
     pub(crate) fn receive(&self) -> io::Result<Option<Vec<u8>>> {
-        let mut bytes = vec![0; 64 << 10];
+        // Not zeroed: most of what comes is an acknowledgement, and one opening hears several.
+        let mut bytes = Vec::with_capacity(LONGEST);
         loop {
-            match rustix::net::recv(&self.fd, &mut bytes[..], RecvFlags::DONTWAIT) {
-                Ok((length, _)) => {
-                    bytes.truncate(length);
-                    return Ok(Some(bytes));
-                }
+            match rustix::net::recv(&self.fd, spare_capacity(&mut bytes), RecvFlags::DONTWAIT) {
+                Ok(_) => return Ok(Some(bytes)),
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -280,7 +307,7 @@ impl Socket {
         }
     }
 
-    /// Receives until the last acknowledgement asked for is in, or the first error. The kernel answers requests before
+    /// Receives until the acknowledgement of this request is in, or the first error. The kernel answers requests before
     /// `send` returns, so there is nothing to wait for.
     pub(crate) fn acknowledged(&self, last: u32) -> io::Result<()> {
         while let Some(bytes) = self.receive()? {
@@ -314,6 +341,21 @@ impl Socket {
                 show(&message);
             }
         }
+    }
+
+    /// Hands the answers to a run of requests to `show` until the last one is acknowledged; what the kernel says of that one. Those
+    /// before it that failed have no answer.
+    pub(crate) fn answers(&self, last: u32, mut show: impl FnMut(&Message<'_>)) -> io::Result<()> {
+        while let Some(bytes) = self.receive()? {
+            for message in messages(&bytes) {
+                match message.acknowledged() {
+                    Some(answer) if message.sequence == last => return answer,
+                    Some(_) => {}
+                    None => show(&message),
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the kernel did not answer"))
     }
 
     fn drain(&self) {

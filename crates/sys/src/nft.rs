@@ -4,6 +4,7 @@
 
 mod expression;
 mod judge;
+mod known;
 mod many;
 mod own;
 mod ruleset;
@@ -17,7 +18,9 @@ use std::io;
 
 use rustix::net::netlink;
 
-use crate::netlink::{ACK, Builder, DUMP, REQUEST, Socket};
+use crate::netlink::{Builder, DUMP, REQUEST, Socket};
+
+use known::{Generation, Known};
 
 pub use judge::{Asking, Fate, Judgement, Probe, Standing};
 pub use own::{OwnTable, TableId};
@@ -33,6 +36,8 @@ const NFTABLES: u16 = 10;
 const SUBSYSTEM: u16 = NFTABLES << 8;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
+/// The ruleset a batch is made for (`NFNL_BATCH_GENID`).
+const BATCH_GENERATION: u16 = 1;
 const NEW_TABLE: u16 = SUBSYSTEM;
 const GET_TABLE: u16 = SUBSYSTEM + 1;
 const DELETE_TABLE: u16 = SUBSYSTEM + 2;
@@ -48,6 +53,8 @@ const DELETE_SET: u16 = SUBSYSTEM + 11;
 const NEW_ELEMENT: u16 = SUBSYSTEM + 12;
 const GET_ELEMENT: u16 = SUBSYSTEM + 13;
 const DELETE_ELEMENT: u16 = SUBSYSTEM + 14;
+const NEW_GENERATION: u16 = SUBSYSTEM + 15;
+const GET_GENERATION: u16 = SUBSYSTEM + 16;
 
 /// The family of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,18 +140,18 @@ impl From<io::Error> for NftError {
 #[derive(Debug)]
 pub struct Nft {
     socket: Socket,
+    known: Known,
 }
 
 impl Nft {
     /// Opens it. Whether we may change anything shows with the first change.
     pub fn open() -> Result<Self, NftError> {
-        Ok(Self { socket: Socket::open(Some(netlink::NETFILTER), 0)? })
+        Ok(Self { socket: Socket::open(Some(netlink::NETFILTER), 0)?, known: Known::default() })
     }
 
     /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go.
     pub fn ensure_own_table(&mut self, spec: &TableSpec) -> Result<(), NftError> {
-        let stale: Vec<String> =
-            self.sets(Family::Inet, &spec.name)?.into_iter().filter(|set| spec.is_stale(set)).collect();
+        let stale = spec.stale(self.sets(Family::Inet, &spec.name)?);
         Ok(self.transaction(|batch| spec.write(batch, &stale))?)
     }
 
@@ -179,11 +186,26 @@ impl Nft {
     }
 
     fn transaction(&mut self, fill: impl FnOnce(&mut Batch)) -> io::Result<()> {
+        // Nobody knows what others have changed before it.
+        self.known.forget();
+        self.transaction_in(None, fill)
+    }
+
+    /// The same, only while the ruleset has this generation.
+    fn transaction_in(
+        &mut self,
+        generation: Option<Generation>,
+        fill: impl FnOnce(&mut Batch),
+    ) -> io::Result<()> {
         let mut batch = Batch { builder: Builder::default(), sequence: self.socket.next_sequence() };
         batch.builder.message(BATCH_BEGIN, REQUEST, batch.sequence, &header(0, NFTABLES));
+        if let Some(Generation(number)) = generation {
+            batch.builder.put_be32(BATCH_GENERATION, number);
+        }
         fill(&mut batch);
-        // Acknowledgements come after the commit, in order: when the last is in, all has happened. The end itself is
-        // acknowledged by new kernels only.
+        // Acknowledgements come after the commit: when that of the last is in, all has happened. What fails is answered without being
+        // asked. The end itself is acknowledged by new kernels only.
+        batch.builder.ask_for_answer();
         let last = batch.sequence;
         let end = batch.next();
         batch.builder.message(BATCH_END, REQUEST, end, &header(0, NFTABLES));
@@ -207,7 +229,7 @@ impl Batch {
 
     fn message(&mut self, kind: u16, flags: u16, family: Family) {
         let sequence = self.next();
-        self.builder.message(kind, REQUEST | ACK | flags, sequence, &header(family.number(), 0));
+        self.builder.message(kind, REQUEST | flags, sequence, &header(family.number(), 0));
     }
 }
 

@@ -95,6 +95,22 @@ fn the_table_reads_as_intended() {
     });
 }
 
+/// Far more than a socket takes at once by itself, there and back.
+#[test]
+fn the_table_of_a_thousand_doors_is_made_whole() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        let door =
+            |port: u16| DoorSpec::new(&format!("door{port}"), [(false, port, port), (true, port, port)]);
+        let mut table = TableSpec { name: "aldaba".into(), doors: (1..=1000).map(door).collect(), spa: None };
+        firewall.ensure_own_table(&table).unwrap();
+        assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
+        table.doors.truncate(1);
+        firewall.ensure_own_table(&table).unwrap();
+        assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
+    });
+}
+
 #[test]
 fn doors_that_cut_connections_come_before_those_that_keep_them() {
     in_namespace(|| {

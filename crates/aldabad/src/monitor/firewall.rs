@@ -92,8 +92,7 @@ impl Firewall {
         if is_another || nft.ensure_own_table(&table).is_err() {
             nft.rebuild_own_table(&table)?;
         }
-        let now = nft.own_table(&table)?.map(|found| found.id());
-        self.made = now;
+        self.made = nft.own_table_id(&table.name)?;
         Ok(made.is_some())
     }
 
@@ -116,7 +115,7 @@ impl Firewall {
     pub(super) fn sets(&self, catalogue: &Catalogue) -> Vec<SetName> {
         let mut sets: Vec<SetName> =
             self.table.all_sets().chain(named_sets(catalogue).map(|(set, _)| set)).collect();
-        sets.sort_by_key(ToString::to_string);
+        sets.sort_by_cached_key(ToString::to_string);
         sets.dedup();
         sets
     }

@@ -163,8 +163,10 @@ impl Monitor {
         let restore = policy.daemon.after_flush == AfterFlush::Restore || self.trials.goes_back();
         let mut leases = self.listed(now);
         let mut missing = Vec::new();
-        for set in self.firewall.sets(&policy.catalogue) {
-            let now_there = self.firewall.set_id(&set)?;
+        let sets = self.firewall.sets(&policy.catalogue);
+        let ids = self.firewall.set_ids(&sets)?;
+        for set in sets {
+            let now_there = ids.get(&set).copied();
             let before = match now_there {
                 Some(id) => self.truth.seen.insert(set.clone(), id),
                 None => self.truth.seen.remove(&set),
@@ -252,8 +254,8 @@ impl Monitor {
 }
 
 impl Firewall {
-    fn set_id(&mut self, set: &SetName) -> Result<Option<SetId>, NftError> {
-        self.open()?.set_id(set)
+    fn set_ids(&mut self, sets: &[SetName]) -> Result<HashMap<SetName, SetId>, NftError> {
+        self.open()?.set_ids(sets)
     }
 
     fn members(&mut self, set: &SetName) -> Result<std::collections::HashSet<std::net::IpAddr>, NftError> {

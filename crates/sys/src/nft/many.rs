@@ -64,8 +64,7 @@ impl Batch {
     fn list(&mut self, kind: u16, set: &SetName, elements: &[Listed]) {
         let flags = if kind == NEW_ELEMENT { CREATE } else { 0 };
         self.message(kind, flags, set.family);
-        self.builder.put_text(1, &set.table);
-        self.builder.put_text(2, &set.set);
+        set.put(&mut self.builder);
         self.builder.nest(3, |list| {
             for (address, millis) in elements {
                 set::put_key(list, *address, 0, *millis);

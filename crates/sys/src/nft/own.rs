@@ -1,7 +1,7 @@
 //! aldaba's own table and the members of sets as the kernel has them now; and what is done where the table is not what it
 //! should be.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -62,8 +62,9 @@ impl OwnTable {
 
     fn has_sets(&self, spec: &TableSpec) -> bool {
         let wanted = spec.sets();
+        let found: HashMap<&str, &OwnSet> = self.sets.iter().map(|set| (&*set.name, set)).collect();
         let is = |(name, kind): &(String, u32)| {
-            let found = self.sets.iter().find(|set| set.name == *name);
+            let found = found.get(&**name);
             found.is_some_and(|set| set.flags == table::SET_TIMEOUT && set.kind == *kind)
         };
         wanted.iter().all(is) && wanted.len() == self.sets.len()
@@ -115,6 +116,11 @@ impl Nft {
             own.sets.extend(own_set(message, &spec.name));
         })?;
         Ok(Some(own))
+    }
+
+    /// Which one aldaba's own table is; `None`: there is none.
+    pub fn own_table_id(&mut self, name: &str) -> Result<Option<TableId>, NftError> {
+        Ok(self.table(Family::Inet, name)?.map(|(id, _)| id))
     }
 
     /// Makes aldaba's own table anew, in one transaction: whatever others put there is gone, and all elements are.

@@ -3,18 +3,20 @@
 //! A set with `flags interval` keeps a beginning and an end for each element. A beginning without its end reaches to the highest
 //! address there is, so both always go together, in one message.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use super::known::{Generation, is_outdated};
 use super::own::{TableId, address, long};
 use super::ruleset::number;
 use super::table::{SET_TIMEOUT, TYPE_IPV4, TYPE_IPV6};
 use super::{
-    Batch, DELETE_ELEMENT, GET_ELEMENT, GET_SET, NEW_ELEMENT, NEW_SET, Nft, NftError, SetName,
-    accept_missing, header,
+    Batch, DELETE_ELEMENT, Family, GET_ELEMENT, GET_GENERATION, GET_SET, NEW_ELEMENT, NEW_SET, Nft, NftError,
+    SetName, accept_missing, header,
 };
-use crate::netlink::{ACK, Attributes, Builder, CREATE, REQUEST};
+use crate::netlink::{ACK, Attributes, Builder, CREATE, DUMP, EXCLUSIVE, Message, REQUEST};
 
 /// Nothing can be added.
 const CONSTANT: u32 = 0x2;
@@ -24,6 +26,8 @@ const INTERVAL: u32 = 0x4;
 const MAP: u32 = 0x8;
 /// Types of what elements are have six bits each; several stand one behind the other.
 const TYPE_BITS: u32 = 6;
+/// A change that others keep getting ahead of is made all the same after so many looks, as of the last one.
+const LOOKS: usize = 3;
 /// Marks the end of a range (`NFT_SET_ELEM_INTERVAL_END`).
 const END: u32 = 1;
 
@@ -57,7 +61,7 @@ pub struct SetId(TableId, u64);
 /// A set as the kernel describes it.
 #[derive(Debug, Clone, Copy)]
 struct Described {
-    id: SetId,
+    number: u64,
     flags: u32,
     kind: u32,
     length: u32,
@@ -78,7 +82,27 @@ struct Standing {
     ends: bool,
 }
 
+/// Where an address would stand.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Old kernels do not say.
+    generation: Option<Generation>,
+    layout: Layout,
+    /// The element that lets this address in: itself, or a range around it.
+    standing: Option<Standing>,
+}
+
 impl Described {
+    fn of(message: &Message<'_>) -> Option<Self> {
+        let (_, set) = message.split(4).filter(|_| message.kind == NEW_SET)?;
+        Some(Self {
+            number: long(&set, 16).unwrap_or(0),
+            flags: number(&set, 3).unwrap_or(0),
+            kind: number(&set, 4).unwrap_or(0),
+            length: number(&set, 5).unwrap_or(0),
+        })
+    }
+
     fn layout_for(&self, ipv6: bool) -> Result<Layout, UnfitSet> {
         let wanted = if ipv6 { (TYPE_IPV6, 16) } else { (TYPE_IPV4, 4) };
         let unfit = match (self.kind, self.length) {
@@ -107,42 +131,93 @@ impl Nft {
 
     /// Puts an address into a set for this long; one that is there gets this time in place of its own. One that stands there
     /// without an end was put there by somebody else, and stays as it is.
-    ///
-    /// Add, delete, add: old kernels do not renew an element that is added again.
     pub fn add_element(&mut self, set: &SetName, address: IpAddr, timeout: Duration) -> Result<(), NftError> {
-        let layout = self.layout(set, address.is_ipv6())?;
-        if self.standing(set, address)?.is_some_and(|standing| !standing.ends) {
-            return Err(NftError::StandsThere);
-        }
         let millis = millis(timeout);
-        let added = self.transaction(|batch| {
+        if self.add_new(set, address, millis) {
+            return Ok(());
+        }
+        let is_free = |standing: Option<Standing>| match standing {
+            Some(Standing { ends: false }) => Err(NftError::StandsThere),
+            _ => Ok(true),
+        };
+        // Add, delete, add: old kernels do not renew an element that is added again.
+        let added = self.change_seen(set, address, is_free, |batch, layout| {
             batch.element(NEW_ELEMENT, set, address, layout, Some(millis));
             batch.element(DELETE_ELEMENT, set, address, layout, None);
             batch.element(NEW_ELEMENT, set, address, layout, Some(millis));
         });
-        match added.map_err(|error| (error.raw_os_error(), error)) {
-            Ok(()) => Ok(()),
-            Err((Some(libc::EEXIST | libc::ENOTEMPTY), _)) => Err(NftError::Overlaps),
-            Err((_, error)) => Err(error.into()),
+        match added {
+            Err(NftError::Kernel(error))
+                if matches!(error.raw_os_error(), Some(libc::EEXIST | libc::ENOTEMPTY)) =>
+            {
+                Err(NftError::Overlaps)
+            }
+            other => other,
         }
+    }
+
+    /// Puts an address where nothing stands, without a look: while nobody has changed the ruleset since the last one, the set is what
+    /// it was, and the kernel says whether there is something. Whatever else it says, a look will tell.
+    fn add_new(&mut self, set: &SetName, address: IpAddr, millis: u64) -> bool {
+        let Some((generation, layout)) = self.known.layout(set) else { return false };
+        self.change_in(generation, |batch| batch.new_element(set, address, layout, millis)).is_ok()
     }
 
     /// Takes an address out of a set; one that is not there is fine, and one without an end was put there by somebody else.
     pub fn delete_element(&mut self, set: &SetName, address: IpAddr) -> Result<(), NftError> {
-        let layout = match self.layout(set, address.is_ipv6()) {
-            Err(NftError::Missing) => return Ok(()),
-            layout => layout?,
-        };
-        if self.standing(set, address)?.is_none_or(|standing| !standing.ends) {
-            return Ok(());
+        let is_ours = |standing: Option<Standing>| Ok(standing.is_some_and(|standing| standing.ends));
+        let deleted = self.change_seen(set, address, is_ours, |batch, layout| {
+            batch.element(DELETE_ELEMENT, set, address, layout, None);
+        });
+        match deleted {
+            Err(NftError::Missing) => Ok(()),
+            other => other,
         }
-        let deleted = self.transaction(|batch| batch.element(DELETE_ELEMENT, set, address, layout, None));
-        accept_missing(deleted)
     }
 
-    /// Which set has this name now; `None`: there is none.
-    pub fn set_id(&mut self, name: &SetName) -> Result<Option<SetId>, NftError> {
-        Ok(self.described(name)?.map(|set| set.id))
+    /// Looks where this address would stand, and if that is as `wanted` says, makes the change while it is still so.
+    fn change_seen(
+        &mut self,
+        set: &SetName,
+        address: IpAddr,
+        wanted: impl Fn(Option<Standing>) -> Result<bool, NftError>,
+        fill: impl Fn(&mut Batch, Layout),
+    ) -> Result<(), NftError> {
+        for looks in 1.. {
+            let seen = self.look(set, address)?;
+            if !wanted(seen.standing)? {
+                break;
+            }
+            let change = |batch: &mut Batch| fill(batch, seen.layout);
+            match seen.generation.filter(|_| looks < LOOKS) {
+                None => self.transaction(change)?,
+                Some(generation) => match self.change_in(generation, change) {
+                    Err(error) if is_outdated(&error) => continue,
+                    done => done?,
+                },
+            }
+            break;
+        }
+        Ok(())
+    }
+
+    /// Which sets have these names now, where there are any: one question for each table.
+    pub fn set_ids(&mut self, names: &[SetName]) -> Result<HashMap<SetName, SetId>, NftError> {
+        let mut ids = HashMap::new();
+        let tables: HashSet<(Family, &str)> = names.iter().map(|name| (name.family, &*name.table)).collect();
+        for (family, table) in tables {
+            let Some((id, _)) = self.table(family, table)? else { continue };
+            self.ask(GET_SET, DUMP, family, &[(1, table)], |message| {
+                let set =
+                    message.split(4).and_then(|(_, set)| (set.text(1)? == table).then(|| set.text(2))?);
+                let number = Described::of(message).map(|described| SetId(id, described.number));
+                ids.extend(
+                    set.zip(number)
+                        .map(|(set, number)| (SetName { family, table: table.to_owned(), set }, number)),
+                );
+            })?;
+        }
+        Ok(ids)
     }
 
     pub(super) fn layout(&mut self, set: &SetName, ipv6: bool) -> Result<Layout, NftError> {
@@ -151,50 +226,81 @@ impl Nft {
     }
 
     fn described(&mut self, name: &SetName) -> io::Result<Option<Described>> {
-        let Some((table, _)) = self.table(name.family, &name.table)? else { return Ok(None) };
         let mut found = None;
         self.ask(GET_SET, ACK, name.family, &[(1, &name.table), (2, &name.set)], |message| {
-            let attributes = message.split(4).filter(|_| message.kind == NEW_SET).map(|(_, rest)| rest);
-            let read = attributes.map(|set| Described {
-                id: SetId(table, long(&set, 16).unwrap_or(0)),
-                flags: number(&set, 3).unwrap_or(0),
-                kind: number(&set, 4).unwrap_or(0),
-                length: number(&set, 5).unwrap_or(0),
-            });
-            found = found.or(read);
+            found = found.or(Described::of(message));
         })?;
         Ok(found)
     }
 
-    /// The element that lets this address in: itself, or a range around it.
-    fn standing(&mut self, set: &SetName, address: IpAddr) -> io::Result<Option<Standing>> {
-        let mut builder = Builder::default();
-        let sequence = self.socket.next_sequence();
-        builder.message(GET_ELEMENT, REQUEST | ACK, sequence, &header(set.family.number(), 0));
-        builder.put_text(1, &set.table);
-        builder.put_text(2, &set.set);
-        builder.nest(3, |list| put_key(list, address, 0, None));
-        self.socket.send(&builder.finish())?;
-        let mut found = None;
-        let read = self.socket.dump(|message| {
-            let list = message.split(4).filter(|_| message.kind == NEW_ELEMENT);
-            let list = list.and_then(|(_, attributes)| attributes.inside(3));
-            let element = list.into_iter().flatten().next().map(|(_, bytes)| Attributes::new(bytes));
-            found = found.or(element.map(|element| Standing { ends: ends(&element) }));
+    /// Generation, set and element in one request. The generation comes first: what changes after it is noticed.
+    fn look(&mut self, set: &SetName, address: IpAddr) -> Result<Seen, NftError> {
+        let (mut generation, mut described, mut standing) = (None, None, None);
+        let mut request = Builder::default();
+        let header = header(set.family.number(), 0);
+        request.message(GET_GENERATION, REQUEST, self.socket.next_sequence(), &header);
+        request.message(GET_SET, REQUEST, self.socket.next_sequence(), &header);
+        set.put(&mut request);
+        let last = self.socket.next_sequence();
+        request.message(GET_ELEMENT, REQUEST | ACK, last, &header);
+        set.put(&mut request);
+        request.nest(3, |list| put_key(list, address, 0, None));
+        self.socket.send(&request.finish())?;
+        let answer = self.socket.answers(last, |message| {
+            generation = generation.or(Generation::of(message));
+            described = described.or(Described::of(message));
+            standing = standing.or(Standing::of(message));
         });
-        match read {
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-            other => other.map(|()| found),
+        let Some(described) = described else {
+            return Err(answer.err().map_or(NftError::Missing, Into::into));
+        };
+        let layout = described.layout_for(address.is_ipv6()).map_err(NftError::UnfitSet)?;
+        accept_missing(answer)?;
+        if let Some(generation) = generation {
+            self.known.note(generation, set, layout);
         }
+        Ok(Seen { generation, layout, standing })
+    }
+}
+
+impl SetName {
+    pub(super) fn put(&self, message: &mut Builder) {
+        message.put_text(1, &self.table);
+        message.put_text(2, &self.set);
+    }
+}
+
+impl Standing {
+    /// The first element of an answer.
+    fn of(message: &Message<'_>) -> Option<Self> {
+        let (_, attributes) = message.split(4).filter(|_| message.kind == NEW_ELEMENT)?;
+        let (_, element) = attributes.inside(3)?.next()?;
+        Some(Self { ends: ends(&Attributes::new(element)) })
     }
 }
 
 impl Batch {
     fn element(&mut self, kind: u16, set: &SetName, address: IpAddr, layout: Layout, millis: Option<u64>) {
         let flags = if kind == NEW_ELEMENT { CREATE } else { 0 };
+        self.element_with(kind, flags, set, address, layout, millis);
+    }
+
+    /// An address where none may stand yet.
+    fn new_element(&mut self, set: &SetName, address: IpAddr, layout: Layout, millis: u64) {
+        self.element_with(NEW_ELEMENT, CREATE | EXCLUSIVE, set, address, layout, Some(millis));
+    }
+
+    fn element_with(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        set: &SetName,
+        address: IpAddr,
+        layout: Layout,
+        millis: Option<u64>,
+    ) {
         self.message(kind, flags, set.family);
-        self.builder.put_text(1, &set.table);
-        self.builder.put_text(2, &set.set);
+        set.put(&mut self.builder);
         self.builder.nest(3, |list| {
             put_key(list, address, 0, millis);
             // Behind the highest address there is nothing: a range without an end is that address alone.

@@ -33,6 +33,7 @@
 //!
 //! It has no owner: it stays, and guards, when the daemon stops. What it accepts another table may still drop.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::expression::Rule;
@@ -117,9 +118,11 @@ impl TableSpec {
         self.sets().into_iter().map(move |(set, _)| name(set))
     }
 
-    /// Whether a set of this name belongs to a door that is gone.
-    pub(super) fn is_stale(&self, set: &str) -> bool {
-        is_of_door(set) && !self.sets().iter().any(|(name, _)| name == set)
+    /// Those of these sets that belong to doors that are gone.
+    pub(super) fn stale(&self, mut sets: Vec<String>) -> Vec<String> {
+        let ours: HashSet<String> = self.sets().into_iter().map(|(name, _)| name).collect();
+        sets.retain(|set| is_of_door(set) && !ours.contains(set));
+        sets
     }
 
     /// The sets' names, and what their elements are.
@@ -280,7 +283,7 @@ mod tests {
     fn set_names_are_nfts_and_differ_where_doors_do() {
         assert_eq!(set_name("ssh"), "door_ssh");
         let odd = ["open ssh", "open_ssh", "open-ssh", "tür", &"x".repeat(300), &"x".repeat(301)];
-        let names: std::collections::HashSet<String> = odd.iter().map(|name| set_name(name)).collect();
+        let names: HashSet<String> = odd.iter().map(|name| set_name(name)).collect();
         assert_eq!(names.len(), odd.len());
         for name in names {
             assert!(

@@ -114,6 +114,43 @@ fn what_others_let_in_without_an_end_is_left_alone() {
     });
 }
 
+/// What a look has shown is good for so long as nobody changes anything: not a moment longer.
+#[test]
+fn what_others_make_of_a_set_between_two_openings_is_seen() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        nft("add table ip filter");
+        nft("add set ip filter door { type ipv4_addr; flags timeout; }");
+        let set = SetName { family: Family::Ip, table: "filter".into(), set: "door".into() };
+        let minute = Duration::from_secs(60);
+        let mut next = 0;
+        let mut open = |firewall: &mut Nft| {
+            next += 1;
+            firewall.add_element(&set, [192, 0, 2, next].into(), minute)
+        };
+        let become_another = |what: &str| {
+            nft("delete set ip filter door");
+            nft(&format!("add set ip filter door {{ {what} }}"));
+        };
+        open(&mut firewall).unwrap();
+        open(&mut firewall).unwrap();
+        become_another("type ipv4_addr; flags timeout,interval;");
+        open(&mut firewall).unwrap();
+        let shown = nft("list set ip filter door");
+        assert!(shown.contains("{ 192.0.2.3 timeout 1m expires"), "an address and no range: {shown}");
+        become_another("type mark; flags timeout;");
+        assert!(matches!(open(&mut firewall), Err(NftError::UnfitSet(UnfitSet::NoAddresses))));
+        become_another("type ipv4_addr; flags timeout;");
+        open(&mut firewall).unwrap();
+        nft("add element ip filter door { 192.0.2.6 }");
+        assert!(matches!(open(&mut firewall), Err(NftError::StandsThere)));
+        let shown = nft("list set ip filter door");
+        assert!(shown.contains("192.0.2.6 }") && !shown.contains("192.0.2.6 timeout"), "{shown}");
+        nft("delete set ip filter door");
+        assert!(matches!(open(&mut firewall), Err(NftError::Missing)));
+    });
+}
+
 #[test]
 fn a_set_is_known_by_its_number_and_so_are_its_members() {
     in_namespace(|| {
@@ -121,15 +158,17 @@ fn a_set_is_known_by_its_number_and_so_are_its_members() {
         firewall.ensure_own_table(&spec()).unwrap();
         let address: IpAddr = "2001:db8::7".parse().unwrap();
         let set = spec().set_of("ssh", address).unwrap();
-        let first = firewall.set_id(&set).unwrap().unwrap();
+        let id =
+            |firewall: &mut Nft| firewall.set_ids(std::slice::from_ref(&set)).unwrap().get(&set).copied();
+        let first = id(&mut firewall).unwrap();
         firewall.add_element(&set, address, Duration::from_secs(60)).unwrap();
         assert_eq!(firewall.members(&set).unwrap().into_iter().collect::<Vec<_>>(), [address]);
         nft(&format!("flush set {set}"));
         assert!(firewall.members(&set).unwrap().is_empty());
-        assert_eq!(firewall.set_id(&set).unwrap(), Some(first), "the set is still the same");
+        assert_eq!(id(&mut firewall), Some(first), "the set is still the same");
         firewall.rebuild_own_table(&spec()).unwrap();
-        assert!(firewall.set_id(&set).unwrap().unwrap() != first);
+        assert!(id(&mut firewall).unwrap() != first);
         firewall.remove_own_table("aldaba").unwrap();
-        assert_eq!((firewall.set_id(&set).unwrap(), firewall.members(&set).unwrap().len()), (None, 0));
+        assert_eq!((id(&mut firewall), firewall.members(&set).unwrap().len()), (None, 0));
     });
 }
