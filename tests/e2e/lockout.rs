@@ -115,7 +115,7 @@ impl Scene {
     }
 
     fn guards(&self, port: u16) -> bool {
-        self.hosts.on_server(&["nft", "list", "ruleset"]).contains(&format!("tcp dport {port} counter"))
+        self.hosts.on_server(&["nft", "list", "ruleset"]).contains(&format!("chain tcp_{port} "))
     }
 }
 

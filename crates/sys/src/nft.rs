@@ -6,7 +6,9 @@ mod expression;
 mod judge;
 mod known;
 mod many;
+mod map;
 mod own;
+mod ports;
 mod ruleset;
 mod set;
 mod silence;
@@ -152,7 +154,13 @@ impl Nft {
     /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go.
     pub fn ensure_own_table(&mut self, spec: &TableSpec) -> Result<(), NftError> {
         let stale = spec.stale(self.sets(Family::Inet, &spec.name)?);
-        Ok(self.transaction(|batch| spec.write(batch, &stale))?)
+        self.transaction(|batch| spec.write(batch, &stale))?;
+        let stale = spec.stale_chains(&self.own_chains(&spec.name)?);
+        if !stale.is_empty() {
+            // By now nothing leads there: some kernels hold what a map leads to until the map's own transaction is over.
+            self.transaction(|batch| stale.iter().for_each(|chain| spec.delete_chain(batch, chain)))?;
+        }
+        Ok(())
     }
 
     /// Takes aldaba's own table away, and with it what guards the ports.

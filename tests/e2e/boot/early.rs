@@ -28,7 +28,9 @@ pub(crate) fn r1_the_ports_are_guarded_before_the_network_comes(machine: &mut Ma
     machine.restart();
     let before = std::fs::read_to_string(machine.path("/srv/before-network")).unwrap();
     assert!(
-        before.contains("table inet aldaba") && before.contains("4000") && before.contains("dport 22 "),
+        before.contains("table inet aldaba")
+            && before.contains("chain tcp_4000 ")
+            && before.contains("chain tcp_22 "),
         "{before}\n{}",
         machine.journal()
     );

@@ -98,15 +98,20 @@ impl Rule<'_> {
 
     /// `tcp dport first-last`, or udp.
     pub(super) fn destination_ports(&mut self, udp: bool, first: u16, last: u16) -> &mut Self {
-        self.meta(16);
-        self.compare(EQUAL, &[if udp { 17 } else { 6 }]);
-        self.payload(2, 2, 2);
+        self.destination_port(udp);
         if first == last {
             self.compare(EQUAL, &first.to_be_bytes());
         } else {
             self.range(&first.to_be_bytes(), &last.to_be_bytes());
         }
         self
+    }
+
+    /// Loads it, of packets of this protocol.
+    fn destination_port(&mut self, udp: bool) {
+        self.meta(16);
+        self.compare(EQUAL, &[if udp { 17 } else { 6 }]);
+        self.payload(2, 2, 2);
     }
 
     fn range(&mut self, first: &[u8], last: &[u8]) {
@@ -166,6 +171,17 @@ impl Rule<'_> {
             data.put_be32(2, REGISTER);
         });
         self
+    }
+
+    /// `tcp dport vmap`, or udp, of a map that has no name yet: by its identity within the transaction.
+    pub(super) fn destination_port_leads(&mut self, udp: bool, map: &str, id: u32) {
+        self.destination_port(udp);
+        self.expression("lookup", |data| {
+            data.put_text(1, map);
+            data.put_be32(2, REGISTER);
+            data.put_be32(3, VERDICT);
+            data.put_be32(4, id);
+        });
     }
 
     /// `accept`.

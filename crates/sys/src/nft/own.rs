@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::ruleset::{Chain, Rule, chain, number, rule};
+use super::map::{GOTO, Map};
+use super::ruleset::{Chain, Element, Rule, chain, elements_of, number, rule};
 use super::set::begins_with;
 use super::table::{self, TableSpec};
 use super::{
@@ -13,6 +14,10 @@ use super::{
     NEW_TABLE, Nft, NftError, SetName, header,
 };
 use crate::netlink::{ACK, Attributes, Builder, CREATE, DUMP, Message, REQUEST};
+
+/// The expression that asks a set or a map, and where it has the identity of one without a name.
+const LOOKUP: &str = "lookup";
+const LOOKUP_ID: u16 = 4;
 
 /// A table by the number the kernel gave it: one that was made anew has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +30,10 @@ pub struct OwnTable {
     /// Of a table that sleeps no rule is asked.
     flags: u32,
     chains: Vec<Chain>,
-    rules: Vec<(String, Rule)>,
+    rules: HashMap<String, Vec<Rule>>,
     sets: Vec<OwnSet>,
+    /// Maps without a name, by what the kernel calls them.
+    maps: HashMap<String, Vec<Element>>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,10 +58,12 @@ impl OwnTable {
 
     fn has_chains(&self, spec: &TableSpec) -> bool {
         let wanted = spec.chains();
-        let is = |(name, hook): &(&str, u32)| {
-            let found = self.chains.iter().find(|chain| chain.name.chain == *name);
-            found.is_some_and(|chain| {
-                chain.filters && !chain.drops && chain.hook == Some((*hook, table::PRIORITY))
+        let found: HashMap<&str, &Chain> =
+            self.chains.iter().map(|chain| (chain.name.chain.as_str(), chain)).collect();
+        let is = |(name, hook): &(String, Option<u32>)| {
+            found.get(name.as_str()).is_some_and(|chain| match hook {
+                Some(hook) => chain.filters && !chain.drops && chain.hook == Some((*hook, table::PRIORITY)),
+                None => chain.hook.is_none(),
             })
         };
         wanted.iter().all(is) && wanted.len() == self.chains.len()
@@ -62,35 +71,66 @@ impl OwnTable {
 
     fn has_sets(&self, spec: &TableSpec) -> bool {
         let wanted = spec.sets();
-        let found: HashMap<&str, &OwnSet> = self.sets.iter().map(|set| (&*set.name, set)).collect();
+        let found: HashMap<&str, &OwnSet> = self.sets.iter().map(|set| (set.name.as_str(), set)).collect();
         let is = |(name, kind): &(String, u32)| {
-            let found = found.get(&**name);
-            found.is_some_and(|set| set.flags == table::SET_TIMEOUT && set.kind == *kind)
+            let set = found.get(name.as_str());
+            set.is_some_and(|set| set.flags == table::SET_TIMEOUT && set.kind == *kind)
         };
         wanted.iter().all(is) && wanted.len() == self.sets.len()
     }
 
     fn has_rules(&self, spec: &TableSpec) -> bool {
-        let wanted = spec.rules();
-        let mut chains: Vec<&str> = wanted.iter().map(|(chain, _)| *chain).collect();
-        chains.dedup();
-        wanted.len() == self.rules.len()
-            && chains.iter().all(|chain| {
-                let wanted = wanted.iter().filter(|(of, _)| of == chain);
-                let found = self.rules.iter().filter(|(of, _)| of == chain);
-                wanted.zip(found).all(|((_, wanted), (of, found))| of == chain && agree(wanted, found))
+        let (wanted, maps) = (spec.rules(), spec.maps());
+        let mut found: HashMap<&str, std::slice::Iter<'_, Rule>> =
+            self.rules.iter().map(|(chain, rules)| (chain.as_str(), rules.iter())).collect();
+        let same = |(chain, wanted): &(String, Vec<u8>)| {
+            let rule = found.get_mut(chain.as_str()).and_then(Iterator::next);
+            rule.is_some_and(|rule| self.agree(wanted, rule, &maps))
+        };
+        wanted.iter().all(same) && found.values().all(|rest| rest.len() == 0)
+    }
+
+    /// Whether a rule in the kernel is the one that was written, its counter aside.
+    fn agree(&self, written: &[u8], found: &Rule, maps: &[Map<'_>]) -> bool {
+        let written: Vec<_> = Attributes::new(written).map(|(_, bytes)| Attributes::new(bytes)).collect();
+        written.len() == found.len()
+            && written.iter().zip(found).all(|(written, (name, found))| {
+                let found = Attributes::new(found);
+                let same = |parts: &Attributes<'_>| match number(parts, LOOKUP_ID) {
+                    Some(id) if name == LOOKUP => {
+                        maps.iter().any(|map| map.id() == id && self.leads(map, parts, &found))
+                    }
+                    _ => parts.is_said_by(&found),
+                };
+                let parts = written.inside(2);
+                written.text(1).as_deref() == Some(name)
+                    && (name == "counter" || parts.is_none_or(|parts| same(&parts)))
             })
+    }
+
+    /// Whether a look at a map without a name asks for the same and finds the same.
+    fn leads(&self, map: &Map<'_>, written: &Attributes<'_>, found: &Attributes<'_>) -> bool {
+        let registers = |parts: &Attributes<'_>| (number(parts, 2), number(parts, 3));
+        let elements = found.text(1).and_then(|name| self.maps.get(&name));
+        registers(written) == registers(found)
+            && number(found, 5).unwrap_or(0) == 0
+            && elements.is_some_and(|elements| is_of(map, elements))
     }
 }
 
-/// Whether a rule in the kernel is the one that was written, its counter aside.
-fn agree(written: &[u8], found: &Rule) -> bool {
-    let expressions: Vec<_> = Attributes::new(written).map(|(_, bytes)| Attributes::new(bytes)).collect();
-    expressions.len() == found.len()
-        && expressions.iter().zip(found).all(|(written, (name, found))| {
-            let same = || written.inside(2).is_none_or(|parts| parts.is_said_by(&Attributes::new(found)));
-            written.text(1).as_deref() == Some(name) && (name == "counter" || same())
-        })
+/// Whether these are a map's elements, in whatever order the kernel tells them.
+fn is_of(map: &Map<'_>, elements: &[Element]) -> bool {
+    let read = |element: &Element| {
+        let port = u16::from_be_bytes(element.key.as_slice().try_into().ok()?);
+        match &element.verdict {
+            Some((GOTO, Some(chain))) if !element.ends => Some((port, Some(chain.clone()))),
+            None if element.ends => Some((port, None)),
+            _ => None,
+        }
+    };
+    let mut found: Vec<_> = elements.iter().map(read).collect();
+    found.sort();
+    map.elements().into_iter().map(Some).eq(found)
 }
 
 impl Nft {
@@ -102,15 +142,27 @@ impl Nft {
     /// aldaba's own table as the kernel has it; `None`: there is none.
     pub fn own_table(&mut self, spec: &TableSpec) -> Result<Option<OwnTable>, NftError> {
         let Some((id, flags)) = self.table(Family::Inet, &spec.name)? else { return Ok(None) };
-        let mut own = OwnTable { id, flags, chains: Vec::new(), rules: Vec::new(), sets: Vec::new() };
-        for name in table::CHAINS {
-            let names = [(1, spec.name.as_str()), (3, name)];
-            self.ask(GET_CHAIN, ACK, Family::Inet, &names, |message| own.chains.extend(chain(message)))?;
-            let names = [(1, spec.name.as_str()), (2, name)];
-            self.ask(GET_RULE, DUMP, Family::Inet, &names, |message| {
-                let found = rule(message).filter(|(of, _)| of.table == spec.name && of.chain == name);
-                own.rules.extend(found.map(|(of, rule)| (of.chain, rule)));
+        let mut own = OwnTable {
+            id,
+            flags,
+            chains: self.own_chains(&spec.name)?,
+            rules: HashMap::new(),
+            sets: Vec::new(),
+            maps: HashMap::new(),
+        };
+        self.ask(GET_RULE, DUMP, Family::Inet, &[(1, &spec.name)], |message| {
+            let found =
+                rule(message).filter(|(of, _)| of.table == spec.name && table::is_own_chain(&of.chain));
+            if let Some((of, rule)) = found {
+                own.rules.entry(of.chain).or_default().push(rule);
+            }
+        })?;
+        for map in unnamed_maps(&own.rules) {
+            let mut elements = Vec::new();
+            self.ask(GET_ELEMENT, DUMP, Family::Inet, &[(1, &spec.name), (2, &map)], |message| {
+                elements_of(message, &mut elements);
             })?;
+            own.maps.insert(map, elements);
         }
         self.ask(GET_SET, DUMP, Family::Inet, &[(1, &spec.name)], |message| {
             own.sets.extend(own_set(message, &spec.name));
@@ -121,6 +173,16 @@ impl Nft {
     /// Which one aldaba's own table is; `None`: there is none.
     pub fn own_table_id(&mut self, name: &str) -> Result<Option<TableId>, NftError> {
         Ok(self.table(Family::Inet, name)?.map(|(id, _)| id))
+    }
+
+    /// The chains of this table that are aldaba's; none when there is no table.
+    pub(super) fn own_chains(&mut self, table: &str) -> io::Result<Vec<Chain>> {
+        let mut chains = Vec::new();
+        self.ask(GET_CHAIN, DUMP, Family::Inet, &[], |message| {
+            let found = chain(message).filter(|chain| chain.name.table == table);
+            chains.extend(found.filter(|chain| table::is_own_chain(&chain.name.chain)));
+        })?;
+        Ok(chains)
     }
 
     /// Makes aldaba's own table anew, in one transaction: whatever others put there is gone, and all elements are.
@@ -188,6 +250,13 @@ impl Nft {
     }
 }
 
+/// The maps without a name that rules ask.
+fn unnamed_maps(rules: &HashMap<String, Vec<Rule>>) -> HashSet<String> {
+    let lookups = rules.values().flatten().flatten().filter(|(name, _)| name == LOOKUP);
+    let names = lookups.filter_map(|(_, bytes)| Attributes::new(bytes).text(1));
+    names.filter(|name| name.starts_with("__")).collect()
+}
+
 /// A set of a door's in aldaba's own table; what else stands there is not ours.
 fn own_set(message: &Message<'_>, table: &str) -> Option<OwnSet> {
     let (_, attributes) = message.split(4).filter(|_| message.kind == NEW_SET)?;
@@ -207,4 +276,37 @@ pub(super) fn address(key: &[u8]) -> Option<IpAddr> {
 /// A long number in network order.
 pub(super) fn long(attributes: &Attributes<'_>, kind: u16) -> Option<u64> {
     attributes.find(kind)?.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::DoorSpec;
+    use super::*;
+
+    fn element(port: u16, to: Option<(i32, &str)>) -> Element {
+        let verdict = to.map(|(code, chain)| (code, Some(chain.to_owned())));
+        Element { key: port.to_be_bytes().to_vec(), ends: verdict.is_none(), verdict }
+    }
+
+    #[test]
+    fn another_map_in_the_place_of_ours_is_seen() {
+        const JUMP: i32 = -3;
+        let doors = [DoorSpec::new("ssh", [(false, 22, 22), (false, 80, 81)])];
+        let map = Map::of(&doors, false, false).unwrap();
+        let (ssh, web) = (Some((GOTO, "tcp_22")), Some((GOTO, "tcp_80_81")));
+        let ours = [element(80, web), element(22, ssh), element(23, None), element(82, None)];
+        assert!(is_of(&map, &ours), "in whatever order");
+        for (at, other) in [
+            (0, element(80, ssh)),
+            (0, element(79, web)),
+            (1, element(22, Some((JUMP, "tcp_22")))),
+            (2, element(24, None)),
+            (2, element(22, ssh)),
+        ] {
+            let mut others = ours.clone();
+            others[at] = other;
+            assert!(!is_of(&map, &others), "{others:?}");
+        }
+        assert!(!is_of(&map, &ours[1..]) && !is_of(&map, &[]));
+    }
 }

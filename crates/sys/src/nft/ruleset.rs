@@ -9,8 +9,8 @@ use std::io;
 use super::{GET_CHAIN, GET_ELEMENT, GET_RULE, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, Nft, NftError, header};
 use crate::netlink::{Attributes, Builder, DUMP, Message, REQUEST};
 
-/// Elements of one set that are read: one that a rule holds within it has been written by hand.
-const MOST_ELEMENTS: usize = 4096;
+/// Elements of one set that are read: as many as there are beginnings and ends of ranges of ports.
+const MOST_ELEMENTS: usize = 1 << 17;
 
 /// A chain by its family's number, its table and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,7 +175,7 @@ fn unnamed_sets(ruleset: &Ruleset) -> Vec<(u8, String, String)> {
     sets
 }
 
-fn elements_of(message: &Message<'_>, elements: &mut Vec<Element>) {
+pub(super) fn elements_of(message: &Message<'_>, elements: &mut Vec<Element>) {
     if message.kind != NEW_ELEMENT {
         return;
     }

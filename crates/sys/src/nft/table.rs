@@ -8,23 +8,26 @@
 //!         type filter hook input priority filter - 10; policy accept;
 //!         iifname "lo" accept
 //!         ct state established,related accept
-//!         ip saddr @door_ssh_v4 tcp dport 22 accept
-//!         ip6 saddr @door_ssh_v6 tcp dport 22 accept
-//!         tcp dport 22 counter drop
+//!         tcp dport vmap { 22 : goto tcp_22 }
+//!     }
+//!     chain tcp_22 {
+//!         ip saddr @door_ssh_v4 accept
+//!         ip6 saddr @door_ssh_v6 accept
+//!         counter drop
 //!     }
 //! }
 //! ```
 //!
+//! A packet meets the rules of its own port's doors only ([`super::ports`]). The map has no name: nobody can change it but with its rule.
+//!
 //! With single packet authorization there are rules that keep its port silent ([`super::silence`]): first in `guard`, and in a
 //! chain for what leaves.
 //!
-//! A door that cuts connections at the end of a lease has its rules before the one for established connections, so that the end of the
+//! A door that cuts connections at the end of a lease has its ports before the rule for established connections, so that the end of the
 //! element is the end of the connection, with the daemon or without:
 //!
 //! ```text
-//!         ip saddr @door_ssh_v4 tcp dport 22 accept
-//!         ip6 saddr @door_ssh_v6 tcp dport 22 accept
-//!         tcp dport 22 counter drop
+//!         tcp dport vmap { 22 : goto cut_tcp_22 }
 //!         ct state established,related accept
 //! ```
 //!
@@ -37,6 +40,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::expression::Rule;
+use super::map::Map;
+use super::ports;
+use super::ruleset::Chain;
 use super::silence::{self, SpaPort};
 use super::{
     Batch, DELETE_CHAIN, DELETE_RULE, DELETE_SET, Family, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, SetName,
@@ -45,8 +51,6 @@ use crate::netlink::{APPEND, Builder, CREATE};
 
 /// The chain's name.
 const CHAIN: &str = "guard";
-/// All chains there may be.
-pub(super) const CHAINS: [&str; 2] = [CHAIN, silence::CHAIN];
 /// Before the host's own filter, which has priority 0.
 pub(super) const PRIORITY: i32 = -10;
 /// The hooks for what is for this host, and for what it sends.
@@ -67,12 +71,12 @@ const LONGEST_NAME: usize = 100;
 /// A door whose ports the table guards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoorSpec {
-    name: String,
+    pub(super) name: String,
     set: String,
     /// Whether UDP, first and last port.
-    ports: Vec<(bool, u16, u16)>,
+    pub(super) ports: Vec<(bool, u16, u16)>,
     /// Whether the end of a lease is the end of connections.
-    cuts: bool,
+    pub(super) cuts: bool,
 }
 
 impl DoorSpec {
@@ -88,7 +92,7 @@ impl DoorSpec {
         self
     }
 
-    fn set(&self, ipv6: bool) -> String {
+    pub(super) fn set(&self, ipv6: bool) -> String {
         format!("{}_{}", self.set, if ipv6 { "v6" } else { "v4" })
     }
 }
@@ -131,14 +135,29 @@ impl TableSpec {
         self.doors.iter().flat_map(of).collect()
     }
 
-    /// The chains' names and hooks.
-    pub(super) fn chains(&self) -> Vec<(&'static str, u32)> {
+    /// Those of these chains that belong to ports nobody guards any more.
+    pub(super) fn stale_chains(&self, chains: &[Chain]) -> Vec<String> {
+        let ours: HashSet<String> = self.maps().iter().flat_map(Map::chains).collect();
+        let names = chains.iter().map(|chain| &chain.name.chain);
+        names.filter(|name| ports::is_of_ports(name) && !ours.contains(*name)).cloned().collect()
+    }
+
+    /// The chains' names, and the hooks of those the kernel itself asks.
+    pub(super) fn chains(&self) -> Vec<(String, Option<u32>)> {
         let silence = self.spa.is_some().then_some((silence::CHAIN, OUTPUT));
-        [Some((CHAIN, INPUT)), silence].into_iter().flatten().collect()
+        let asked = [Some((CHAIN, INPUT)), silence].into_iter().flatten();
+        let asked = asked.map(|(name, hook)| (name.to_owned(), Some(hook)));
+        asked.chain(self.maps().iter().flat_map(Map::chains).map(|name| (name, None))).collect()
+    }
+
+    /// The maps from ports to chains, of doors that cut and of those that do not.
+    pub(super) fn maps(&self) -> Vec<Map<'_>> {
+        let all = [(true, false), (true, true), (false, false), (false, true)];
+        all.into_iter().filter_map(|(cuts, udp)| Map::of(&self.doors, cuts, udp)).collect()
     }
 
     /// The rules in their order: chain and expressions.
-    pub(super) fn rules(&self) -> Vec<(&'static str, Vec<u8>)> {
+    pub(super) fn rules(&self) -> Vec<(String, Vec<u8>)> {
         let mut rules = Rules(Vec::new());
         self.write_rules(&mut rules);
         rules.0
@@ -152,11 +171,13 @@ impl TableSpec {
         batch.builder.put_be32(2, 0);
         for (chain, hook) in [(CHAIN, INPUT), (silence::CHAIN, OUTPUT)] {
             self.write_chain(batch, chain, hook);
-            self.delete(batch, DELETE_RULE, chain);
         }
+        // Those of all chains.
+        batch.message(DELETE_RULE, 0, Family::Inet);
+        batch.builder.put_text(1, &self.name);
         if self.spa.is_none() {
             // Made first: what is not there cannot be deleted.
-            self.delete(batch, DELETE_CHAIN, silence::CHAIN);
+            self.delete_chain(batch, silence::CHAIN);
         }
         for set in stale {
             batch.message(DELETE_SET, 0, Family::Inet);
@@ -166,19 +187,21 @@ impl TableSpec {
         for (set, kind) in self.sets() {
             self.write_set(batch, &set, kind, if kind == TYPE_IPV4 { 4 } else { 16 });
         }
+        for map in self.maps() {
+            map.write(batch, &self.name);
+        }
         for (chain, expressions) in self.rules() {
             batch.message(NEW_RULE, CREATE | APPEND, Family::Inet);
             batch.builder.put_text(1, &self.name);
-            batch.builder.put_text(2, chain);
+            batch.builder.put_text(2, &chain);
             batch.builder.nest(4, |list| list.put_bare(&expressions));
         }
     }
 
-    /// A chain's rules, or the chain itself.
-    fn delete(&self, batch: &mut Batch, what: u16, chain: &str) {
-        batch.message(what, 0, Family::Inet);
+    pub(super) fn delete_chain(&self, batch: &mut Batch, chain: &str) {
+        batch.message(DELETE_CHAIN, 0, Family::Inet);
         batch.builder.put_text(1, &self.name);
-        batch.builder.put_text(if what == DELETE_CHAIN { 3 } else { 2 }, chain);
+        batch.builder.put_text(3, chain);
     }
 
     fn write_chain(&self, batch: &mut Batch, chain: &str, hook: u32) {
@@ -206,55 +229,45 @@ impl TableSpec {
         batch.builder.put_be32(10, id);
     }
 
-    /// Every door's accepts stand before any drop: two doors may guard one port.
     fn write_rules(&self, rules: &mut Rules) {
         if let Some(spa) = &self.spa {
             spa.input().iter().for_each(|fill| rules.add(CHAIN, fill));
             spa.output().iter().for_each(|fill| rules.add(silence::CHAIN, fill));
         }
         rules.add(CHAIN, |rule| rule.source_is_loopback().accept());
-        let (cutting, keeping): (Vec<&DoorSpec>, Vec<&DoorSpec>) =
-            self.doors.iter().partition(|door| door.cuts);
-        for udp in [false, true] {
-            let high = |(is, _, last): &(bool, u16, u16)| *is == udp && *last >= EPHEMERAL;
-            if cutting.iter().flat_map(|door| &door.ports).any(high) {
+        let maps = self.maps();
+        let (cutting, keeping): (Vec<&Map<'_>>, Vec<&Map<'_>>) = maps.iter().partition(|map| map.cuts());
+        for map in &cutting {
+            if map.reaches(EPHEMERAL) {
                 rules.add(CHAIN, |rule| {
-                    rule.destination_ports(udp, EPHEMERAL, u16::MAX).established().is_reply().accept();
+                    rule.destination_ports(map.udp(), EPHEMERAL, u16::MAX).established().is_reply().accept();
                 });
             }
         }
-        guard(rules, &cutting);
+        for map in cutting {
+            map.write_rules(CHAIN, rules);
+        }
         rules.add(CHAIN, |rule| rule.established().accept());
-        guard(rules, &keeping);
-    }
-}
-
-/// What lets these doors' members in, and nobody else.
-fn guard(rules: &mut Rules, doors: &[&DoorSpec]) {
-    for door in doors {
-        for (udp, first, last) in &door.ports {
-            for ipv6 in [false, true] {
-                let set = door.set(ipv6);
-                rules.add(CHAIN, |rule| {
-                    rule.source_in(&set, ipv6).destination_ports(*udp, *first, *last).accept();
-                });
-            }
+        for map in keeping {
+            map.write_rules(CHAIN, rules);
         }
-    }
-    for (udp, first, last) in doors.iter().flat_map(|door| &door.ports) {
-        rules.add(CHAIN, |rule| rule.destination_ports(*udp, *first, *last).drop());
     }
 }
 
 /// Rules as they are written, one behind the other.
-struct Rules(Vec<(&'static str, Vec<u8>)>);
+pub(super) struct Rules(Vec<(String, Vec<u8>)>);
 
 impl Rules {
-    fn add(&mut self, chain: &'static str, fill: impl FnOnce(&mut Rule<'_>)) {
+    pub(super) fn add(&mut self, chain: &str, fill: impl FnOnce(&mut Rule<'_>)) {
         let mut builder = Builder::default();
         fill(&mut Rule(&mut builder));
-        self.0.push((chain, builder.into_attributes()));
+        self.0.push((chain.to_owned(), builder.into_attributes()));
     }
+}
+
+/// Whether a chain's name is one that a chain of ours may have.
+pub(super) fn is_own_chain(chain: &str) -> bool {
+    [CHAIN, silence::CHAIN].contains(&chain) || ports::is_of_ports(chain)
 }
 
 /// Whether a set's name is one that a door's set may have.

@@ -1,0 +1,128 @@
+//! The map that leads a packet from its port to the rules of the doors there ([`super::ports`]).
+//!
+//! It has no name, and so belongs to the one rule that asks it: nobody can change what is in it, and it goes with its rule.
+
+use super::expression::Rule;
+use super::ports::{self, Piece};
+use super::table::{DoorSpec, Rules};
+use super::{Batch, Family, NEW_CHAIN, NEW_ELEMENT, NEW_SET};
+use crate::netlink::{Builder, CREATE};
+
+/// The kernel puts a number into its name.
+const NAME: &str = "__map%d";
+/// Anonymous, constant, of ranges, to something.
+const FLAGS: u32 = 0xf;
+/// What `nft` shows the keys as, and how long they are.
+const TYPE_PORT: u32 = 13;
+const PORT_LENGTH: u32 = 2;
+/// What they lead to.
+const TYPE_VERDICT: u32 = 0xffff_ff00;
+/// The verdict that leads to a chain and does not come back (`NFT_GOTO`).
+pub(super) const GOTO: i32 = -4;
+/// Marks the end of a range (`NFT_SET_ELEM_INTERVAL_END`).
+const END: u32 = 1;
+/// Elements in one message: a list's length has 16 bits.
+const TOGETHER: usize = 256;
+/// Identities of maps within a transaction; those of sets begin at the other end.
+const FIRST: u32 = 1 << 31;
+
+/// Where the ports of one protocol lead to.
+#[derive(Debug)]
+pub(super) struct Map<'d> {
+    cuts: bool,
+    udp: bool,
+    pieces: Vec<Piece<'d>>,
+}
+
+impl<'d> Map<'d> {
+    /// That of these doors' ports, of those that cut connections or of those that do not; `None`: there are none.
+    pub(super) fn of(doors: &'d [DoorSpec], cuts: bool, udp: bool) -> Option<Self> {
+        let doors: Vec<&DoorSpec> = doors.iter().filter(|door| door.cuts == cuts).collect();
+        let pieces = ports::pieces(&doors, udp);
+        (!pieces.is_empty()).then_some(Self { cuts, udp, pieces })
+    }
+
+    pub(super) const fn cuts(&self) -> bool {
+        self.cuts
+    }
+
+    pub(super) const fn udp(&self) -> bool {
+        self.udp
+    }
+
+    /// Its identity within a transaction.
+    pub(super) fn id(&self) -> u32 {
+        FIRST | u32::from(self.cuts) << 1 | u32::from(self.udp)
+    }
+
+    /// Whether this port or a higher one is among its own.
+    pub(super) fn reaches(&self, port: u16) -> bool {
+        self.pieces.last().is_some_and(|piece| piece.last >= port)
+    }
+
+    /// The chains it leads to.
+    pub(super) fn chains(&self) -> Vec<String> {
+        self.pieces.iter().map(Piece::chain).collect()
+    }
+
+    /// Where ranges begin, with their chains, and where they end.
+    pub(super) fn elements(&self) -> Vec<(u16, Option<String>)> {
+        ports::elements(&self.pieces)
+    }
+
+    /// The chains, and the map itself.
+    pub(super) fn write(&self, batch: &mut Batch, table: &str) {
+        for chain in self.chains() {
+            batch.message(NEW_CHAIN, CREATE, Family::Inet);
+            batch.builder.put_text(1, table);
+            batch.builder.put_text(3, &chain);
+        }
+        batch.message(NEW_SET, CREATE, Family::Inet);
+        batch.builder.put_text(1, table);
+        batch.builder.put_text(2, NAME);
+        batch.builder.put_be32(3, FLAGS);
+        batch.builder.put_be32(4, TYPE_PORT);
+        batch.builder.put_be32(5, PORT_LENGTH);
+        batch.builder.put_be32(6, TYPE_VERDICT);
+        batch.builder.put_be32(10, self.id());
+        for elements in self.elements().chunks(TOGETHER) {
+            batch.message(NEW_ELEMENT, CREATE, Family::Inet);
+            batch.builder.put_text(1, table);
+            batch.builder.put_text(2, NAME);
+            batch.builder.put_be32(4, self.id());
+            batch.builder.nest(3, |list| elements.iter().for_each(|element| put(list, element)));
+        }
+    }
+
+    /// The rule in `chain` that asks it; and what lets the doors' members in, and nobody else.
+    pub(super) fn write_rules(&self, chain: &str, rules: &mut Rules) {
+        rules.add(chain, |rule| rule.destination_port_leads(self.udp, NAME, self.id()));
+        for piece in &self.pieces {
+            let chain = piece.chain();
+            for door in &piece.doors {
+                for ipv6 in [false, true] {
+                    rules.add(&chain, |rule| rule.source_in(&door.set(ipv6), ipv6).accept());
+                }
+            }
+            rules.add(&chain, |rule: &mut Rule<'_>| {
+                rule.drop();
+            });
+        }
+    }
+}
+
+/// An element: to the chain, or nowhere from here on.
+fn put(list: &mut Builder, (port, chain): &(u16, Option<String>)) {
+    list.nest(1, |element| {
+        element.nest(1, |key| key.put(1, &port.to_be_bytes()));
+        match chain {
+            None => element.put_be32(3, END),
+            Some(chain) => element.nest(2, |data| {
+                data.nest(2, |verdict| {
+                    verdict.put_be32(1, GOTO.cast_unsigned());
+                    verdict.put_text(2, chain);
+                });
+            }),
+        }
+    });
+}
