@@ -131,6 +131,69 @@ fn r23_a_worker_that_hangs_is_replaced_and_gives_no_sign_of_life() {
     assert!(signs.last().is_none_or(|last| end - *last > Duration::from_secs(2)), "{signs:?}");
 }
 
+/// Stops the next worker that is not this one, as soon as it is one. Whether it was before it served.
+fn stop_before_it_serves(daemon: &Program, last: Option<Pid>) -> (Pid, bool) {
+    let mut next = None;
+    let start = Instant::now();
+    while next.is_none() && start.elapsed() < SOON {
+        next = daemon.roles().into_iter().find(|role| Some(*role) != last);
+    }
+    let worker = next.unwrap_or_else(|| panic!("no worker: {}", daemon.said()));
+    kill_process(worker, Signal::STOP).unwrap();
+    let stopped = || {
+        let pid = worker.as_raw_nonzero();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains(") T ")
+    };
+    assert!(until(SOON, stopped).is_some(), "it goes on");
+    // The monitor has heard by then what the worker said before, or is about to.
+    std::thread::sleep(Duration::from_millis(50));
+    (worker, !daemon.said().contains(&format!("worker-started pid={}", worker.as_raw_nonzero())))
+}
+
+/// R23: one that hangs before it has served is not waited for without end.
+#[test]
+fn r23_a_worker_that_hangs_before_it_serves_is_replaced() {
+    let Some(service) = service("aldaba.toml", NATIVE) else { return };
+    service.hears("READY=1", SOON);
+    let mut last = service.worker();
+    let mut caught = false;
+    for _ in 0..20 {
+        kill_process(last, Signal::KILL).ok();
+        (last, caught) = stop_before_it_serves(&service.daemon, Some(last));
+        if caught {
+            break;
+        }
+    }
+    assert!(caught, "none could be stopped before it served: {}", service.daemon.said());
+    service.daemon.wait_for("worker-ended why=silent");
+    let said = service.daemon.said();
+    let after = said.rsplit("why=silent").next().map_or(0, str::len);
+    let replaced = until(2 * SOON, || service.daemon.said()[said.len() - after..].contains("worker-started"));
+    assert!(replaced.is_some(), "{}", service.daemon.said());
+    service.hosts.wait_for_link();
+    service.hosts.knock(&[7000, 8000]);
+    service.daemon.wait_for("opened door=web");
+}
+
+/// R23: where the first one does, the daemon ends, for whoever started it to start it again.
+#[test]
+fn r23_a_daemon_whose_first_worker_hangs_ends() {
+    for _ in 0..20 {
+        let Some(mut service) = service("aldaba.toml", NATIVE) else { return };
+        let (worker, caught) = stop_before_it_serves(&service.daemon, None);
+        if !caught {
+            kill_process(worker, Signal::CONT).ok();
+            continue;
+        }
+        let status = service.daemon.wait(2 * SOON);
+        assert!(status.is_some_and(|status| status.code() == Some(1)), "{}", service.daemon.said());
+        assert!(service.daemon.said().contains("the worker does not start"), "{}", service.daemon.said());
+        return;
+    }
+    panic!("no first worker could be stopped before it served");
+}
+
 /// Doors of knockd.conf have the daemon's environment, but they do not speak in its name.
 #[test]
 fn commands_do_not_find_the_way_to_the_manager() {

@@ -1,5 +1,5 @@
-//! Whether the worker lives: it is asked now and then, and one that does not answer in time is ended like one that has
-//! died. Nobody waits for the answer. Pure: the time is an argument.
+//! Whether the worker lives: it has so long until it serves, then it is asked now and then, and one that does not answer in
+//! time is ended like one that has died. Nobody waits for the answer. Pure: the time is an argument.
 
 use std::time::Duration;
 
@@ -7,12 +7,18 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(5);
 /// How long it may be silent. It is busy for a second at most, with a policy of 100,000 devices.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take from its start until it serves: time for such a policy on a slow machine that does other things too.
+const TO_SERVE: Duration = Duration::from_secs(30);
 
 /// The questions to one worker.
 #[derive(Debug)]
 pub(super) struct Pulse {
     every: Duration,
     patience: Duration,
+    /// How long the next worker has until it serves.
+    to_serve: Duration,
+    /// By when the one that was started has to serve; `None`: it does, or there is none.
+    serves_by: Option<Duration>,
     /// When the next question is due; `None`: no worker serves.
     next: Option<Duration>,
     /// The last question's number, and since when it is unanswered.
@@ -27,7 +33,7 @@ pub(super) struct Pulse {
 pub(super) enum Beat {
     /// Ask it, with this number.
     Ask(u32),
-    /// It does not answer: end it.
+    /// It does not answer, or does not come to serve: end it.
     Silent,
 }
 
@@ -38,6 +44,9 @@ impl Pulse {
         Self {
             every: EVERY.min(watchdog / 8),
             patience: PATIENCE.min(watchdog / 4),
+            // Before the first one serves no sign of life is missed.
+            to_serve: TO_SERVE.min(watchdog),
+            serves_by: None,
             next: None,
             asked: 0,
             open: None,
@@ -45,15 +54,23 @@ impl Pulse {
         }
     }
 
-    /// A worker serves from now on: the first question follows at once.
-    pub(super) const fn begin(&mut self, now: Duration) {
-        self.next = Some(now);
-        self.open = None;
-        self.answered = false;
+    /// A worker was started.
+    pub(super) const fn expect(&mut self, now: Duration) {
+        self.end();
+        self.serves_by = Some(now.saturating_add(self.to_serve));
     }
 
-    /// None serves any more.
+    /// It serves from now on: the first question follows at once.
+    pub(super) fn begin(&mut self, now: Duration) {
+        self.end();
+        // The last sign of life may be half of the manager's patience ago when one ends, and the next must come in time.
+        self.to_serve = self.to_serve.min(self.patience.saturating_mul(3) / 2);
+        self.next = Some(now);
+    }
+
+    /// None serves any more, and none is about to.
     pub(super) const fn end(&mut self) {
+        self.serves_by = None;
         self.next = None;
         self.open = None;
         self.answered = false;
@@ -79,10 +96,8 @@ impl Pulse {
 
     /// When [`Pulse::beat`] has something to say.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        match self.open {
-            Some(since) => Some(since.saturating_add(self.patience)),
-            None => self.next,
-        }
+        let answers_by = self.open.map(|since| since.saturating_add(self.patience));
+        self.serves_by.or(answers_by).or(self.next)
     }
 
     /// What is due now.
@@ -90,7 +105,7 @@ impl Pulse {
         if self.poll_timeout().is_none_or(|due| now < due) {
             return None;
         }
-        if self.open.is_some() {
+        if self.serves_by.is_some() || self.open.is_some() {
             self.end();
             return Some(Beat::Silent);
         }
@@ -141,10 +156,41 @@ mod tests {
     }
 
     #[test]
+    fn one_that_does_not_come_to_serve_is_ended() {
+        let mut pulse = Pulse::new(None);
+        pulse.expect(at(5));
+        assert_eq!((pulse.beat(at(34)), pulse.poll_timeout()), (None, Some(at(35))));
+        assert!(!pulse.is_alive(at(34)));
+        assert_eq!(pulse.beat(at(35)), Some(Beat::Silent));
+        assert_eq!((pulse.beat(at(99)), pulse.poll_timeout()), (None, None), "that worker is gone");
+        pulse.expect(at(100));
+        pulse.begin(at(129));
+        assert_eq!(pulse.beat(at(130)), Some(Beat::Ask(1)), "it serves in time");
+        pulse.expect(at(131));
+        assert_eq!(
+            pulse.poll_timeout(),
+            Some(at(161)),
+            "the next one's, and not the answer of the one before"
+        );
+    }
+
+    #[test]
+    fn the_first_worker_has_as_long_as_the_service_manager_waits_and_the_others_less() {
+        let mut pulse = Pulse::new(Some(at(8)));
+        pulse.expect(at(0));
+        assert_eq!(pulse.poll_timeout(), Some(at(8)));
+        pulse.begin(at(1));
+        pulse.expect(at(2));
+        assert_eq!(pulse.poll_timeout(), Some(at(5)));
+    }
+
+    #[test]
     fn a_worker_is_replaced_before_the_service_manager_loses_patience() {
         for watchdog in [at(1), at(4), at(60), at(3600)] {
-            let pulse = Pulse::new(Some(watchdog));
+            let mut pulse = Pulse::new(Some(watchdog));
+            pulse.begin(at(0));
             assert!(pulse.every + pulse.patience < watchdog / 2, "{watchdog:?}");
+            assert!(pulse.to_serve < watchdog / 2, "{watchdog:?}");
         }
     }
 }

@@ -46,8 +46,6 @@ use crate::source::{Read, Source};
 use crate::watch::Link;
 use crate::worker::Confined;
 
-/// How long the first worker may take.
-const FIRST_WORKER: Duration = Duration::from_secs(10);
 /// The worker's user, where the policy names none and this one exists.
 const DEFAULT_USER: &str = "aldaba";
 
@@ -109,8 +107,8 @@ pub enum StartError {
     },
     /// The worker does not come up.
     #[error(
-        "the worker does not start; its own message, if any, stands above\n  help: without one, look at the kernel's log: a \
-         call that the sandbox forbids stands there"
+        "the worker does not start, or not in time; its own message, if any, stands above\n  help: without one, look at the \
+         kernel's log: a call that the sandbox forbids stands there"
     )]
     NoWorker,
 }
@@ -196,10 +194,11 @@ impl Monitor {
         self.follow_links(now);
         let pnet = self.captures_for_pnet(now);
         self.workers.start(now, &pnet).map_err(kernel("cannot start the worker"))?;
+        self.pulse.expect(now);
         while !self.workers.is_serving() {
+            // One that takes too long is ended.
             self.turn();
-            let late = clock::boottime().saturating_sub(now) > FIRST_WORKER;
-            if late || !self.workers.is_living() {
+            if !self.workers.is_living() {
                 return Err(StartError::NoWorker);
             }
         }
@@ -269,9 +268,12 @@ impl Monitor {
     /// Starts the next worker.
     pub(super) fn start_worker(&mut self, now: Duration) {
         let pnet = self.captures_for_pnet(now);
-        if let Err(error) = self.workers.start(now, &pnet) {
-            self.workers.plan(now);
-            self.degraded(now, "worker", &error.to_string());
+        match self.workers.start(now, &pnet) {
+            Ok(()) => self.pulse.expect(now),
+            Err(error) => {
+                self.workers.plan(now);
+                self.degraded(now, "worker", &error.to_string());
+            }
         }
     }
 
