@@ -44,8 +44,9 @@ fn config(dir: &Path, head: &str, door: &str) -> String {
 const ARGV: &str = "start = [\"/bin/sh\", \"-c\", \"LINE\"]\n";
 
 fn command_status(hosts: &Hosts, dir: &Path) -> String {
-    hosts.knock(&KNOCK);
     let file = dir.join("may");
+    std::fs::remove_file(&file).ok();
+    hosts.knock(&KNOCK);
     let whole = || std::fs::read_to_string(&file).is_ok_and(|text| text.contains("CapAmb"));
     assert!(until(Duration::from_secs(5), whole).is_some(), "the command has not run");
     std::fs::read_to_string(&file).expect("what it may")
@@ -69,19 +70,44 @@ fn root_keeps_what_it_needs_and_gives_its_children_less() {
     for name in ["CapPrm", "CapEff", "CapBnd"] {
         assert_eq!(set(&command, name), FIREWALL, "{name}: {command}");
     }
-    // What was given up does not come back.
-    for head in ["capabilities = [\"net_admin\", \"chown\"]", "capabilities = \"all\""] {
-        let (path, control) = (dir.path().join("aldaba.toml"), dir.path().join("control.sock"));
-        std::fs::write(&path, config(dir.path(), head, ARGV)).expect("written");
-        let reload = Command::new(binary("aldabad")).arg("reload").arg("--control").arg(control).output();
-        let reload = reload.expect("an answer");
-        let said = String::from_utf8_lossy(&reload.stderr);
-        assert_eq!(reload.status.code(), Some(2), "{said}");
-        assert!(
-            said.contains("which the daemon gave up at its start") && said.contains("help: restart"),
-            "{said}"
-        );
+    // What was given up does not come back, whichever way a new configuration comes.
+    let more = [
+        config(dir.path(), "capabilities = [\"net_admin\", \"chown\"]", ARGV),
+        config(dir.path(), "capabilities = \"all\"", ARGV),
+        config(dir.path(), "", "style = \"knockd\"\nstart-line = \"LINE\"\n"),
+    ];
+    let path = |name: &str| dir.path().join(name).to_str().expect("plain").to_owned();
+    let (file, new) = (path("aldaba.toml"), path("aldaba.toml.new"));
+    let in_force = std::fs::read(&file).expect("the configuration");
+    for text in more {
+        std::fs::write(&new, &text).expect("written");
+        asks_too_much(&path("control.sock"), &["apply", &new]);
+        asks_too_much(&path("control.sock"), &["apply", "--confirm", "60s", &new]);
+        assert_eq!(std::fs::read(&file).expect("the configuration"), in_force, "nothing is written");
+        assert!(!dir.path().join(".aldaba.toml.trial").exists());
+        std::fs::write(&file, &text).expect("written");
+        asks_too_much(&path("control.sock"), &["reload"]);
+        std::fs::write(&file, &in_force).expect("written");
     }
+    let command = command_status(&hosts, dir.path());
+    assert_eq!(set(&command, "CapEff"), FIREWALL, "{command}");
+    let reload = aldabad(&path("control.sock"), &["reload"]);
+    assert!(reload.status.success(), "no trial is left under way: {reload:?}");
+}
+
+fn aldabad(control: &str, words: &[&str]) -> std::process::Output {
+    Command::new(binary("aldabad")).args(words).args(["--control", control]).output().expect("an answer")
+}
+
+/// Puts a configuration forward that wants what the daemon has given up.
+fn asks_too_much(control: &str, words: &[&str]) {
+    let answer = aldabad(control, words);
+    let said = String::from_utf8_lossy(&answer.stderr);
+    assert_eq!(answer.status.code(), Some(2), "{words:?}: {said}");
+    assert!(
+        said.contains("which the daemon gave up at its start") && said.contains("help: restart"),
+        "{words:?}: {said}"
+    );
 }
 
 #[test]

@@ -12,11 +12,12 @@ use aldaba_sys::clock;
 
 use super::Monitor;
 use super::control::ClientId;
-use super::policy::Version;
+use super::policy::{InForce, Version};
 use crate::control::{Answer, ReloadRefused, Reloaded};
 use crate::face::Face;
 use crate::ipc::ToWorker;
 use crate::log::{Level, aloud};
+use crate::source::Read;
 use crate::watch::Watch;
 
 /// One who asked for a reload and waits.
@@ -76,19 +77,30 @@ impl Monitor {
                 return Err(self.reload_refused(report.errors(), report.render(Paint::Plain)));
             }
         };
-        if let Err(report) = self.rights.allow(&read.loaded.policy) {
-            return Err(self.reload_refused(1, report));
+        let warnings: Vec<String> =
+            read.loaded.warnings.iter().map(|warning| warning.render(Paint::Plain)).collect();
+        let aloud: Vec<String> = read.loaded.warnings.iter().map(ToString::to_string).collect();
+        let generation = self.propose(read, InForce::propose)?;
+        for warning in aloud {
+            self.speech.tell(Level::Warning, warning);
         }
-        for warning in &read.loaded.warnings {
-            self.speech.tell(Level::Warning, warning.to_string());
-        }
-        let warnings = read.loaded.warnings.iter().map(|warning| warning.render(Paint::Plain)).collect();
-        match self.policy.propose(read) {
-            Ok(&Version { generation, .. }) => {
-                self.offer(now);
-                Ok(Offered { generation, warnings })
-            }
-            Err(error) => Err(self.reload_refused(1, format!("{error}\n"))),
+        self.offer(now);
+        Ok(Offered { generation, warnings })
+    }
+
+    /// Makes a policy the candidate, in this way, if the daemon still may what it wants. The only way to a new one.
+    pub(super) fn propose(
+        &mut self,
+        read: Read,
+        how: fn(&mut InForce, Read) -> io::Result<&Version>,
+    ) -> Result<u32, ReloadRefused> {
+        let proposed = match self.rights.allow(&read.loaded.policy) {
+            Ok(()) => how(&mut self.policy, read).map_err(|error| format!("{error}\n")),
+            Err(report) => Err(report),
+        };
+        match proposed {
+            Ok(version) => Ok(version.generation),
+            Err(report) => Err(self.reload_refused(1, report)),
         }
     }
 

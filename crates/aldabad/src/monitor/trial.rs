@@ -20,6 +20,7 @@ use aldaba_sys::signals::Signal;
 
 use super::Monitor;
 use super::control::ClientId;
+use super::policy::InForce;
 use crate::candidate::{Candidate, Waiting};
 use crate::control::trial::{
     Apply, Confirmation, Confirmed, Kept, LONGEST_S, RolledBack, Running, SHORTEST_S, Trial, TrialAsk,
@@ -182,14 +183,14 @@ impl Monitor {
         }
         let report = |warning: &aldaba_config::Diagnostic| candidate.reported(&warning.render(Paint::Plain));
         let warnings = read.loaded.warnings.iter().map(report).collect();
-        let waiting = candidate.stage().map_err(|text| Box::new(not_done(text)))?;
-        let generation = match self.policy.propose_on_trial(read) {
-            Ok(version) => version.generation,
-            Err(error) => {
-                let refused = self.reload_refused(1, format!("{error}\n"));
-                return Err(Box::new(Answer::ReloadRefused(refused)));
-            }
-        };
+        let refused = |refused| Box::new(Answer::ReloadRefused(refused));
+        let generation = self.propose(read, InForce::propose_on_trial).map_err(refused)?;
+        // Last of all: nothing is written for what cannot be tried.
+        let waiting = candidate.stage().map_err(|text| {
+            self.policy.refuse(generation);
+            self.policy.forget_fallback();
+            Box::new(not_done(text))
+        })?;
         self.trials.now = Some(OnTrial {
             generation,
             file: waiting.target().to_owned(),
