@@ -127,6 +127,53 @@ fn r1_reap_waits_itself_where_it_is_told_to() {
     assert!(took > Duration::from_millis(3500) && took < Duration::from_secs(5), "{took:?}");
 }
 
+/// Whoever runs a stop command gives it what the daemon would have, and no more.
+#[test]
+fn r23_stop_commands_have_the_same_capabilities_whoever_runs_them() {
+    let heads = ["capabilities = [\"chown\", \"net_admin\"]", "capabilities = \"all\""];
+    let root = own_capabilities();
+    for (head, set) in heads.into_iter().zip([0x1001, root]) {
+        let Some(mut scene) = scene(&[]) else { return };
+        assert!(scene.daemon.stop().success());
+        let door = |name: &str, port: u16, lease: &str| {
+            let file = |part: &str| scene.path(&format!("{name}-{part}")).display().to_string();
+            let command = |part| format!("[\"/bin/cp\", \"/proc/self/status\", \"{}\"]", file(part));
+            format!(
+                "[[door]]\nname = \"{name}\"\nsequence = \"{port},{}\"\nlease = \"{lease}\"\nstart = {}\nstop = {}\n",
+                port + 1,
+                command("start"),
+                command("stop")
+            )
+        };
+        let doors = [door("soon", 7000, "2s"), door("late", 7100, "1h")].concat();
+        let config = format!("interfaces = [\"srv0\"]\n{head}\n{doors}");
+        let mut daemon = Program::aldabad_with(&scene.hosts, scene.dir.path(), &config, &["--keep"]);
+        for (name, port) in [("soon", 7000), ("late", 7100)] {
+            scene.hosts.knock(&[port, port + 1]);
+            daemon.wait_for(&format!("opened door={name}"));
+        }
+        daemon.kill_alone();
+        let closed =
+            || std::fs::read_to_string(scene.path("soon-stop")).is_ok_and(|may| may.contains("CapAmb"));
+        assert!(until(Duration::from_secs(10), closed).is_some(), "the closer has not: {}", daemon.said());
+        let output = scene.reap(&["--now", "--timer", "/bin/false"]);
+        assert!(output.status.success(), "{}", said(&output));
+        for part in ["soon-start", "soon-stop", "late-start", "late-stop"] {
+            let status = std::fs::read_to_string(scene.path(part)).unwrap();
+            assert_eq!(capabilities(&status), set, "{head} {part}: {status}");
+        }
+    }
+}
+
+fn capabilities(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:\t"));
+    u64::from_str_radix(line.unwrap(), 16).unwrap()
+}
+
+fn own_capabilities() -> u64 {
+    capabilities(&std::fs::read_to_string("/proc/self/status").unwrap())
+}
+
 /// Before the program is removed, and with it whoever could close a door later.
 #[test]
 fn reap_closes_everything_now_where_it_is_told_to() {

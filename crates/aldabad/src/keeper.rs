@@ -1,5 +1,6 @@
-//! The state folder of one daemon: its lock, its journal of leases and its notes of commands under way.
+//! The state folder of one daemon: its lock, its journal of leases and its notes of commands.
 
+mod allowed;
 mod begun;
 mod journals;
 mod starts;
@@ -16,6 +17,7 @@ use aldaba_runner::record::{Entry, Moment};
 use aldaba_sys::clock;
 use aldaba_sys::files::{self, LockError, LockFile};
 
+use allowed::Allowed;
 use journals::Journals;
 pub use journals::Unwritten;
 use starts::Starts;
@@ -28,6 +30,8 @@ const LOCK: &str = "lock";
 const STARTS: &str = "starts";
 /// The name of the notes of stop commands.
 const STOPS: &str = "stops";
+/// The name of the note of what commands may.
+const ALLOWED: &str = "capabilities";
 
 /// How long a starting daemon waits for a closer that has the lock: longer than that one holds it.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -75,6 +79,8 @@ pub enum KeeperError {
 pub struct Unwritable {
     /// All leases in the journal.
     pub entries: Vec<Entry>,
+    /// What commands may, if that is noted and not all.
+    pub capabilities: Option<u64>,
     /// Held for as long as this lives.
     _lock: LockFile,
 }
@@ -92,7 +98,8 @@ impl Unwritable {
         let bytes = read.map_err(|source| KeeperError::Folder { path: path.clone(), source })?;
         let entries = Journal::open_copy(bytes).and_then(|mut journal| journal.load_readable());
         let (entries, _) = entries.map_err(|source| KeeperError::Journal { path, source })?;
-        Ok(Self { entries, _lock: lock })
+        let allowed = Allowed::open_read_only(&folder.join(ALLOWED)).ok();
+        Ok(Self { entries, capabilities: allowed.and_then(|allowed| allowed.read()), _lock: lock })
     }
 }
 
@@ -103,6 +110,7 @@ pub struct Keeper {
     journals: Journals,
     starts: Starts,
     stops: Stops,
+    allowed: Allowed,
     damage: Vec<String>,
     /// Held for as long as the keeper lives; released last.
     _lock: LockFile,
@@ -135,7 +143,10 @@ impl Keeper {
         let starts = Starts::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
         let path = folder.join(STOPS);
         let stops = Stops::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
-        Ok(Self { folder: folder.to_owned(), journals, starts, stops, damage: Vec::new(), _lock: lock })
+        let path = folder.join(ALLOWED);
+        let allowed = Allowed::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
+        let folder = folder.to_owned();
+        Ok(Self { folder, journals, starts, stops, allowed, damage: Vec::new(), _lock: lock })
     }
 
     /// The same at a daemon's start: the closer of an earlier one may have the lock while it looks what is due,
@@ -204,11 +215,22 @@ impl Keeper {
         &self.stops
     }
 
+    /// Notes what commands may from now on; `None`: all that the daemon may.
+    pub fn allow(&self, capabilities: Option<u64>) {
+        self.allowed.note(capabilities);
+    }
+
+    /// What commands may, if that is noted and not all.
+    #[must_use]
+    pub fn allowed(&self) -> Option<u64> {
+        self.allowed.read()
+    }
+
     /// Ends the use of a folder of knockd's: one without leases is not left lying about.
     pub fn leave_nothing_behind(mut self) {
         if self.journals.is_empty() {
             // Still locked: nobody else can have it open. What cannot be removed does no harm.
-            for name in journals::NAMES.into_iter().chain([STARTS, STOPS, LOCK]) {
+            for name in journals::NAMES.into_iter().chain([STARTS, STOPS, ALLOWED, LOCK]) {
                 std::fs::remove_file(self.folder.join(name)).ok();
             }
             std::fs::remove_dir(&self.folder).ok();

@@ -19,7 +19,7 @@ pub(super) enum Hold {
     /// All can be done.
     Keeper(Box<Keeper>),
     /// It can be read and not written, for this reason.
-    Unwritable(String, #[expect(dead_code, reason = "it holds the lock")] Unwritable),
+    Unwritable(String, Unwritable),
 }
 
 /// Takes the lock and reads the journal; where nothing can be written, without anything that needs that.

@@ -102,9 +102,9 @@ impl Overdue {
         }
     }
 
-    /// The same, whose commands have these capabilities and no more.
+    /// The same, whose commands have these capabilities at most.
     pub(super) const fn with_capabilities(mut self, capabilities: Option<u64>) -> Self {
-        self.running.set_capabilities(capabilities);
+        self.running.set_most(capabilities);
         self
     }
 
@@ -179,9 +179,13 @@ impl Overdue {
                 self.starts.join(keeper.survivors());
                 self.others.look(keeper.stops().under_way());
                 self.notes = Some(keeper.stops().clone());
+                self.running.allow(keeper.allowed());
             }
-            // Notes can neither be made nor taken there, so none is believed.
-            Hold::Unwritable(..) => self.others.look(Vec::new()),
+            Hold::Unwritable(_, folder) => {
+                // Notes of commands can neither be made nor taken there, so none is believed.
+                self.others.look(Vec::new());
+                self.running.allow(folder.capabilities);
+            }
         }
         let is_there = |id: &LeaseId| entries.iter().any(|entry| entry.record.id == *id);
         self.tries.retain(|id, _| is_there(id));

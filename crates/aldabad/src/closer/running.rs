@@ -28,6 +28,8 @@ pub(super) struct Running {
     stops: BTreeMap<JobId, Stop>,
     /// How long a line of knockd.conf may take, which has no time limit; `None`: as long as it likes.
     patience: Option<Duration>,
+    /// What this process may give its commands at most; `None`: all it has.
+    at_most: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -56,8 +58,15 @@ pub(super) struct Settled {
 }
 
 impl Running {
-    pub(super) const fn set_capabilities(&mut self, capabilities: Option<u64>) {
+    pub(super) const fn set_most(&mut self, capabilities: Option<u64>) {
+        self.at_most = capabilities;
         self.commands.set_capabilities(capabilities);
+    }
+
+    /// What the daemon let its commands have; `None`: all, or nobody knows.
+    pub(super) fn allow(&mut self, capabilities: Option<u64>) {
+        let both = self.at_most.zip(capabilities).map(|(most, allowed)| most & allowed);
+        self.commands.set_capabilities(both.or(self.at_most).or(capabilities));
     }
 
     pub(super) const fn set_patience(&mut self, patience: Duration) {

@@ -225,6 +225,7 @@ impl Monitor {
                     self.speech.tell(Level::Error, line);
                 }
                 self.keeper = Some(keeper);
+                self.limit_commands();
             }
             Err(error @ KeeperError::Locked { .. }) => return Err(error.into()),
             Err(error) if need == Need::Durable => return Err(error.into()),
@@ -324,7 +325,9 @@ impl Monitor {
 
     /// What commands may follows the policy in force.
     pub(super) fn limit_commands(&mut self) {
-        self.commands.set_capabilities(Rights::of_commands(&self.policy.current().policy));
+        let capabilities = Rights::of_commands(&self.policy.current().policy);
+        self.commands.set_capabilities(capabilities);
+        self.keeper.iter().for_each(|keeper| keeper.allow(capabilities));
     }
 
     /// Without root's capabilities a reload reads what root owns, or everybody may read.
