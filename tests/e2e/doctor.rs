@@ -9,6 +9,7 @@ use std::process::Command;
 
 use aldaba_tests::program::binary;
 use aldaba_tests::{Hosts, Program, cannot_run};
+use rustix::process::Signal;
 
 const CONFIG: &str = r#"
 interfaces = ["srv0"]
@@ -62,7 +63,11 @@ impl Scene {
         let (code, said) = self.doctor(&[]);
         let bad: Vec<&str> = said.lines().filter(|line| line.starts_with("BAD")).collect();
         assert!(code == Some(1) && !bad.is_empty(), "{said}");
-        assert!(bad.iter().all(|line| line.contains(&format!("BAD       {about}: "))), "{said}");
+        // What the daemon itself says of it is no other finding.
+        let is_it = |line: &&str| {
+            line.contains(&format!("BAD       {about}: ")) || line.ends_with(&format!(": {about}"))
+        };
+        assert!(bad.iter().all(is_it), "{said}");
         for word in words {
             assert!(said.contains(word), "{word:?} in\n{said}");
         }
@@ -71,6 +76,29 @@ impl Scene {
     fn nft(&self, text: &str) {
         self.hosts.on_server(&["nft", text]);
     }
+}
+
+/// A folder that others can enter costs doors by element nothing, and opens no door with a stop command.
+#[test]
+fn r28_a_daemon_whose_doors_cannot_open_is_named() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    hosts.wait_for_link();
+    std::fs::create_dir(dir.path().join("state")).expect("made");
+    let loose = Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir.path().join("state"), loose).expect("its mode");
+    let daemon = Program::aldabad_with(&hosts, dir.path(), CONFIG, &[]);
+    let scene = Scene { hosts, dir, daemon };
+    let (code, said) = scene.doctor(&[]);
+    assert!(code == Some(0) && said.contains("doubtful  daemon: ") && said.contains(": state\n"), "{said}");
+    let commands = "start = [\"/bin/true\"]\nstop = [\"/bin/true\"]\nlease = \"30s\"\n";
+    let config = format!("{CONFIG}[[door]]\nname = \"web\"\nsequence = \"7001,8001,9001\"\n{commands}");
+    std::fs::write(scene.dir.path().join("aldaba.toml"), config).expect("written");
+    scene.daemon.signal(Signal::HUP);
+    scene.daemon.wait_for("reloaded doors=2");
+    scene.finds("daemon", &["something does not work: state\n", "help: aldabad status"]);
 }
 
 #[test]
@@ -215,6 +243,7 @@ fn r28_a_program_that_others_can_change_is_named() {
     mode(&folder, 0o777);
     scene.finds("command", &["everybody can put another program in the place of", "chmod go-w"]);
     mode(&folder, 0o755);
+    scene.daemon.wait_for("program-found");
     let (code, said) = scene.doctor(&[]);
     assert!(
         code == Some(0) && said.contains("good      command: the programs of all commands are there"),

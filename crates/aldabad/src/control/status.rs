@@ -60,6 +60,8 @@ pub struct Status {
 pub struct Degraded {
     /// Its name (spec/control.md).
     pub what: String,
+    /// Whether somebody is shut out by it, or a door stands open or may.
+    pub grave: bool,
     /// At which door.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub door: Option<String>,

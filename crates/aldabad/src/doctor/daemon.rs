@@ -8,9 +8,6 @@ use crate::control::{self, Answer, ControlError, Interface, Request, Status};
 use crate::site::command;
 use crate::surroundings::Surroundings;
 
-/// States in which somebody is shut out, or a door stands open.
-const GRAVE: [&str; 4] = ["cannot-close", "worker", "firewall", "replay-store"];
-
 /// So few may have come before the worker was there.
 const BEFORE_THE_WORKER: u64 = 20;
 
@@ -44,7 +41,7 @@ fn answers(socket: &str, status: &Status) -> Finding {
     if wrong.is_empty() {
         return Finding::good("daemon", format!("a daemon answers at {socket}, and all is well with it"));
     }
-    let grave = wrong.iter().any(|what| GRAVE.contains(what));
+    let grave = status.degraded.iter().any(|state| state.grave);
     let seen = format!("the daemon at {socket} says that something does not work: {}", wrong.join(", "));
     let help = "aldabad status: each with its next step".to_owned();
     Finding {
@@ -121,6 +118,20 @@ mod tests {
         let (name, capture) = ("srv0".to_owned(), "ring".to_owned());
         let (packets, drops) = (Some(packets), Some(drops));
         Interface { name, state: InterfaceState::Found, capture, packets, drops }
+    }
+
+    #[test]
+    fn a_state_is_as_grave_as_the_daemon_says() {
+        let told = |degraded: &str| {
+            let text = include_str!("../status/fine.json")
+                .replace("\"degraded\":[]", &format!("\"degraded\":[{degraded}]"));
+            answers("/run/it", &serde_json::from_str(&text).expect("a status"))
+        };
+        assert_eq!(told("").grade, Grade::Good);
+        let log = r#"{"what":"log","grave":false}"#;
+        assert_eq!(told(log).grade, Grade::Doubtful);
+        let both = told(&format!(r#"{{"what":"state","grave":true}},{log}"#));
+        assert!(both.grade == Grade::Bad && both.seen.ends_with(": state, log"), "{both:?}");
     }
 
     #[test]

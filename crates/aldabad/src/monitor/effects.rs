@@ -97,7 +97,7 @@ impl Monitor {
     }
 
     fn journal_failed(&mut self, now: Duration, leases: &[LeaseId], error: &str) {
-        self.health.note(now, "journal", error);
+        self.health.note_grave(now, "journal", error);
         self.speech.tell(Level::Error, format!("journal-error error={}", wording::quoted(error)));
         for lease in leases {
             self.runner.journal_failed(now, *lease);

@@ -303,7 +303,7 @@ impl Monitor {
     fn look_for_sets(&mut self, now: Duration) {
         let unfit = self.firewall.unfit_set(&self.policy.current().policy.catalogue);
         if let Some(error) = &unfit {
-            self.health.note(now, "firewall", error);
+            self.health.note_grave(now, "firewall", error);
         }
         match &unfit {
             Some(_) if self.firewall.unfit == unfit => self.try_again(now),
@@ -326,7 +326,7 @@ impl Monitor {
             Ok(true) => self.say_table_restored(now),
             Ok(false) => {}
             Err(NotPrepared::Doors(error)) => {
-                self.health.note(now, "firewall", &error);
+                self.health.note_grave(now, "firewall", &error);
                 self.degraded(now, "firewall", &error);
             }
             Err(NotPrepared::Silence) => {

@@ -27,6 +27,7 @@ pub(super) struct Health {
 struct Fault {
     since: Duration,
     error: String,
+    grave: bool,
 }
 
 impl Health {
@@ -34,10 +35,19 @@ impl Health {
         Self { started: now, in_force: now, requests_lost: 0, faults: BTreeMap::new(), shut_out: None }
     }
 
-    /// This failed.
+    /// This failed, and the doors open and close all the same.
     pub(super) fn note(&mut self, now: Duration, what: &'static str, error: &str) {
+        self.remember(now, what, error, false);
+    }
+
+    /// This failed, and so somebody is shut out, or a door stands open or may.
+    pub(super) fn note_grave(&mut self, now: Duration, what: &'static str, error: &str) {
+        self.remember(now, what, error, true);
+    }
+
+    fn remember(&mut self, now: Duration, what: &'static str, error: &str, grave: bool) {
         let since = self.faults.get(what).map_or(now, |known| known.since);
-        self.faults.insert(what, Fault { since, error: error.to_owned() });
+        self.faults.insert(what, Fault { since, error: error.to_owned(), grave });
     }
 
     /// This works.
@@ -64,9 +74,12 @@ mod tests {
     fn a_fault_holds_since_it_was_noted_first_until_it_works() {
         let mut health = Health::new(Duration::ZERO);
         health.note(Duration::from_secs(5), "journal", "no space left");
-        health.note(Duration::from_secs(9), "journal", "read-only");
+        health.note_grave(Duration::from_secs(9), "journal", "read-only");
         let fault = health.faults.get("journal").expect("noted");
-        assert_eq!((fault.since, fault.error.as_str()), (Duration::from_secs(5), "read-only"));
+        assert_eq!(
+            (fault.since, fault.error.as_str(), fault.grave),
+            (Duration::from_secs(5), "read-only", true)
+        );
         assert!(health.is_noted("journal"));
         health.clear("journal");
         assert!(!health.is_noted("journal"));

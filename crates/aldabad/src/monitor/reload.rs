@@ -259,7 +259,7 @@ impl Monitor {
         match self.captures.set_needs(&needs) {
             Ok(()) => self.health.clear("filter"),
             Err(error) => {
-                self.health.note(clock::boottime(), "filter", &error.to_string());
+                self.health.note_grave(clock::boottime(), "filter", &error.to_string());
                 self.speech.tell(Level::Error, format!("degraded what=filter error={error}"));
             }
         }

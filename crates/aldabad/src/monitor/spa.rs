@@ -68,12 +68,15 @@ impl SpaHold {
         self.store.ready().is_some()
     }
 
-    /// What does not work now, and why.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, String)> {
+    /// What does not work now, whether that shuts anybody out, and why.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, bool, String)> {
         let failing = "it does not take records: nobody gets in by datagram until it works again";
-        let failing = self.failing.map(|_| (Part::Store.name(), failing.to_owned()));
-        let parts = [Part::Store, Part::Port, Part::Gateways].into_iter().zip(&self.said);
-        failing.into_iter().chain(parts.filter_map(|(part, said)| Some((part.name(), said.clone()?))))
+        let failing = self.failing.map(|_| (Part::Store.name(), true, failing.to_owned()));
+        let parts =
+            [(Part::Store, true), (Part::Port, true), (Part::Gateways, false)].into_iter().zip(&self.said);
+        failing
+            .into_iter()
+            .chain(parts.filter_map(|((part, grave), said)| Some((part.name(), grave, said.clone()?))))
     }
 }
 

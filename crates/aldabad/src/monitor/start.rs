@@ -219,7 +219,7 @@ impl Monitor {
             Ok(keeper) => {
                 self.health.clear("state");
                 for error in keeper.damage() {
-                    self.health.note(clock::boottime(), "journal-damaged", error);
+                    self.health.note_grave(clock::boottime(), "journal-damaged", error);
                     let line =
                         format!("degraded what=journal-damaged error={}", crate::wording::quoted(error));
                     self.speech.tell(Level::Error, line);
@@ -240,7 +240,7 @@ impl Monitor {
     /// The same at a reload: the daemon goes on without, and each opening that needs the journal is refused.
     pub(super) fn open_keeper_if_needed(&mut self) {
         if let Err(error) = self.open_keeper(Keeper::open_or_set_aside) {
-            self.health.note(clock::boottime(), "state", &error.to_string());
+            self.health.note_grave(clock::boottime(), "state", &error.to_string());
             self.speech.tell(Level::Error, format!("degraded what=state error=\"{error}\""));
         }
     }

@@ -139,7 +139,7 @@ impl Monitor {
         let missing = match self.find_losses(now) {
             Ok(missing) => missing,
             Err(error) => {
-                self.health.note(now, "firewall", &error.to_string());
+                self.health.note_grave(now, "firewall", &error.to_string());
                 return self.degraded(now, "firewall", &error.to_string());
             }
         };

@@ -2,19 +2,7 @@ use super::*;
 use crate::control::{Degraded, Interface, InterfaceState, Status};
 
 /// A daemon that is well, as the control socket tells it.
-const FINE: &str = r#"{"version":"0.1.0","pid":7,"uptime-ms":3700000,"degraded":[],
-"configuration":{"path":"/etc/aldaba/aldaba.toml","in-force-ms":61000,"doors":2,"devices":1},
-"interfaces":[{"name":"srv0","state":"found","capture":"ring","packets":12,"drops":0}],
-"worker":{"pid":8,"serving":true,"restarts":0,"confined":"fully","answered":true},
-"packets":{"frames":12,"refused":{"not-ip":1},"dropped":{},"sequences":{"completed":1,"broken":0}},
-"attempts":{"under-way":1,"room":65536,"displaced":0},
-"refused":{"requests-lost":0,"queue-full":3},
-"commands":{"running":1,"running-room":48,"waiting":0,"waiting-room":256,"stops-waiting":0,"started":4,"failed":0,
-"over-time":0,"stops-failed":0},
-"leases":{"opening":0,"open":2,"closing":0,"cannot-close":0,"first-end-ms":12000,"fullest-door":2,"door-room":4096,
-"opened":9,"renewed":0,"closed":7},
-"journal":{"state":"working","folder":"/var/lib/aldaba","failed":0,"closer":true},
-"firewall":{"state":"ready","table":"aldaba"},"log":{"left-out":{"refusals":5},"lost":0}}"#;
+const FINE: &str = include_str!("fine.json");
 
 fn fine() -> Status {
     serde_json::from_str(FINE).expect("as the specification has it")
@@ -23,6 +11,7 @@ fn fine() -> Status {
 fn degraded(what: &str) -> Degraded {
     Degraded {
         what: what.to_owned(),
+        grave: false,
         door: None,
         address: None,
         interface: None,

@@ -16,10 +16,11 @@ use crate::wording::short;
 /// Of many of a kind so many are told one by one; they are all counted elsewhere.
 const TOLD: usize = 16;
 
-/// Something of a name and nothing else known.
+/// Something of a name and nothing else known, with which doors open and close all the same.
 fn of(what: &str, error: impl Into<String>) -> Degraded {
     Degraded {
         what: what.to_owned(),
+        grave: false,
         door: None,
         address: None,
         interface: None,
@@ -28,8 +29,13 @@ fn of(what: &str, error: impl Into<String>) -> Degraded {
     }
 }
 
+/// The same for what shuts somebody out, or leaves a door open, or may.
+fn grave(what: &str, error: impl Into<String>) -> Degraded {
+    Degraded { grave: true, ..of(what, error) }
+}
+
 fn of_lease(what: &str, lease: &Lease, error: String) -> Degraded {
-    Degraded { door: Some(lease.door().to_string()), address: Some(lease.address()), ..of(what, error) }
+    Degraded { door: Some(lease.door().to_string()), address: Some(lease.address()), ..grave(what, error) }
 }
 
 impl Monitor {
@@ -84,6 +90,7 @@ impl Monitor {
     fn noted_faults(&self, now: Duration) -> impl Iterator<Item = Degraded> {
         self.health.faults.iter().map(move |(what, fault)| Degraded {
             for_ms: Some(millis(now.saturating_sub(fault.since))),
+            grave: fault.grave,
             ..of(what, fault.error.clone())
         })
     }
@@ -99,7 +106,7 @@ impl Monitor {
                 || "it is getting ready".to_owned(),
                 |again| format!("it ended; another one is started in {}", short(again)),
             );
-            faults.push(of("worker", format!("nothing looks at packets: {error}")));
+            faults.push(grave("worker", format!("nothing looks at packets: {error}")));
         } else if !answered {
             let for_ms = self.pulse.silent_for(now).map(millis);
             faults.push(Degraded { for_ms, ..of("worker-silent", "") });
@@ -133,7 +140,10 @@ impl Monitor {
                 faults.push(at("packets-dropped", name, error));
             }
         }
-        faults.extend(self.captures.failed().map(|(name, error)| at("capture", &name, error.to_owned())));
+        let failed = self.captures.failed();
+        faults.extend(
+            failed.map(|(name, error)| Degraded { interface: Some(name), ..grave("capture", error) }),
+        );
         faults
     }
 
@@ -141,19 +151,21 @@ impl Monitor {
         if self.policy.current().policy.spa.is_none() {
             return Vec::new();
         }
-        let mut faults: Vec<Degraded> = self.spa_hold.faults().map(|(what, error)| of(what, error)).collect();
+        let faults = self.spa_hold.faults();
+        let mut faults: Vec<Degraded> =
+            faults.map(|(what, grave, error)| Degraded { grave, ..of(what, error) }).collect();
         if let Some(left) = guard_left.filter(|left| !left.is_zero()) {
             let error = format!(
                 "the store of used datagrams was lost: nobody gets in by datagram for {}",
                 short(left)
             );
-            faults.push(of("replay-guard", error));
+            faults.push(grave("replay-guard", error));
         }
         if let Some((said, lock)) = self.health.shut_out
             && now.saturating_sub(said) < SHUT_OUT_LASTS
         {
             let error = format!("somebody who knows the gate key of lock {lock} floods the port");
-            faults.push(of("shut-out", error));
+            faults.push(grave("shut-out", error));
         }
         faults
     }
@@ -161,7 +173,7 @@ impl Monitor {
     fn missing_programs(&self) -> impl Iterator<Item = Degraded> {
         let told = self.missing_programs.iter().map(|MissingProgram { program, door }| {
             let error = format!("there is no program {program}");
-            Degraded { door: Some(door.clone()), ..of("command", error) }
+            Degraded { door: Some(door.clone()), ..grave("command", error) }
         });
         told.take(TOLD)
     }
@@ -169,7 +181,7 @@ impl Monitor {
     fn waiting_commands(&self) -> Option<Degraded> {
         let most = self.policy.current().policy.catalogue.limits.waiting;
         let error = format!("{most} start commands wait: further openings are refused");
-        (self.runner.waiting() >= most).then(|| of("commands-waiting", error))
+        (self.runner.waiting() >= most).then(|| grave("commands-waiting", error))
     }
 
     /// While the last write failed, that is what is to be told.
@@ -182,6 +194,6 @@ impl Monitor {
     fn used_up_doors(&self) -> Vec<Degraded> {
         let used_up = self.policy.current().one_time.iter().filter(|file| file.current().is_none());
         let doors = used_up.map(|file| self.policy.name(file.door).to_owned());
-        doors.map(|door| Degraded { door: Some(door), ..of("one-time-used-up", "") }).take(TOLD).collect()
+        doors.map(|door| Degraded { door: Some(door), ..grave("one-time-used-up", "") }).take(TOLD).collect()
     }
 }
