@@ -3,8 +3,8 @@
 //!
 //! It is the monitor's child, started with the first lease that has a stop command, and does nothing while its channel
 //! lives but note which start commands run. Then it reads the journal, and at each deadline takes its lock to begin stop commands
-//! and to take out what they have closed; when somebody else has the lock, the doors are in good hands and it ends with the
-//! last command it has begun.
+//! and to take out what they have closed. Where somebody else has the lock it waits, and ends only when nothing is left to
+//! close, or when a daemon has the lock that has started a closer of its own.
 
 mod folder;
 mod others;
@@ -12,6 +12,7 @@ pub(crate) mod overdue;
 mod running;
 pub(crate) mod starts;
 mod tries;
+mod waiting;
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd as _;
@@ -30,15 +31,10 @@ use crate::log::{Form, Log};
 use crate::role::Role;
 use overdue::{Overdue, Pace, Turn};
 use starts::Starts;
+use waiting::Waiting;
 
 /// The longest pause: its clock stands still while the machine sleeps, and that of deadlines does not.
 const SLICE: Duration = Duration::from_secs(5);
-/// How soon to look again whether a monitor that is ending has let go of its lock: mostly it has at once, but the kernel may
-/// take seconds to clear up after it. Beyond the last look it is stuck in the kernel, and its lock with it.
-const DYING: Duration = Duration::from_millis(5);
-const DYING_SLOWLY: Duration = Duration::from_millis(100);
-const SLOWLY_AFTER: u32 = 100;
-const LAST_LOOK: u32 = 700;
 
 /// The monitor's end of the closer.
 #[derive(Debug)]
@@ -142,10 +138,10 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
     // What a command over its time limit has left behind is found among its own children.
     process::adopt_orphans().ok();
-    let monitor = process::parent_id();
     let starts = listen_to_the_end(&channel);
-    let overdue = Overdue::new(folder, target.knockd, target.open(), starts, Pace::Growing);
-    let mut closer = Closer { overdue: overdue.with_capabilities(capabilities), monitor, waits: 0 };
+    let overdue = Overdue::new(folder.clone(), target.knockd, target.open(), starts, Pace::Growing);
+    let overdue = overdue.with_capabilities(capabilities);
+    let mut closer = Closer { overdue, folder, waiting: Waiting::default() };
     while let Some(pause) = closer.turn() {
         poll::wait(&closer.overdue.interests(), Some(pause.min(SLICE))).ok();
     }
@@ -168,31 +164,25 @@ fn listen_to_the_end(channel: &Channel) -> Starts {
 
 struct Closer {
     overdue: Overdue,
-    /// The process number of the monitor that started this closer.
-    monitor: u32,
-    /// Turns that found the lock still held by it.
-    waits: u32,
+    folder: PathBuf,
+    waiting: Waiting,
 }
 
 impl Closer {
-    /// Closes what is due. How long to wait for the next turn; `None`: there is nothing left to do, or somebody else
-    /// does it.
+    /// Closes what is due. How long to wait for the next turn; `None`: there is nothing left to do, or another closer does
+    /// it.
     fn turn(&mut self) -> Option<Duration> {
-        match self.overdue.turn() {
+        let turn = self.overdue.turn();
+        if !matches!(turn, Turn::Held(_)) {
+            self.waiting.free();
+        }
+        match turn {
             Turn::Done => None,
             Turn::Later(pause) => Some(pause),
-            Turn::Held(holder) => self.unless_dying(holder),
+            Turn::Held(holder) if waiting::is_relieved(holder, &self.folder) => None,
+            Turn::Held(_) => Some(self.waiting.held()),
             // It is tried again, with a pause of its own.
             Turn::Broken(_) => Some(SLICE),
         }
-    }
-
-    /// Somebody has the lock. The monitor itself still does for a moment after its end has been seen; anybody else has
-    /// taken over.
-    fn unless_dying(&mut self, holder: Option<u32>) -> Option<Duration> {
-        let is_monitor = holder.is_none_or(|pid| pid == self.monitor);
-        self.waits = self.waits.saturating_add(1);
-        let pause = if self.waits < SLOWLY_AFTER { DYING } else { DYING_SLOWLY };
-        (is_monitor && self.waits < LAST_LOOK).then_some(pause)
     }
 }

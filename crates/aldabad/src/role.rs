@@ -3,13 +3,32 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
 
 /// The first word of another process, as process lists show it; `None`: it is ending, and has no memory left to hold one.
 #[must_use]
 pub fn name_of(pid: u32) -> Option<OsString> {
-    let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let name = words.split(|byte| *byte == 0).next()?;
-    (!name.is_empty()).then(|| OsString::from_vec(name.to_vec()))
+    words_of(pid).into_iter().next()
+}
+
+/// All of them.
+fn words_of(pid: u32) -> Vec<OsString> {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let Some(words) = words.strip_suffix(&[0]) else { return Vec::new() };
+    words.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect()
+}
+
+/// Whether this process is a monitor for which another closer than this process stands by in the folder. A kernel that does not
+/// list children says no.
+#[must_use]
+pub fn has_another_closer(pid: u32, folder: &Path) -> bool {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    // A monitor that is ending has its own children for a moment yet.
+    children.filter(|child| *child != std::process::id()).any(|child| {
+        let words = words_of(child);
+        Role::of(&words) == Some(Role::Closer) && words.get(1).is_some_and(|of| Path::new(of) == folder)
+    })
 }
 
 /// A part a process can play.

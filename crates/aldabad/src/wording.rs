@@ -101,7 +101,10 @@ fn native_parts(what: &What) -> (Level, &'static str, String) {
         What::StopRetry { tries, after } => {
             (Level::Error, "close-failed", format!("tries={tries} next={}", short(*after)))
         }
-        What::StopGivenUp { tries } => (Level::Error, "cannot-close", format!("tries={tries}")),
+        What::CannotClose { tries, after } => {
+            let next = after.map_or_else(String::new, |after| format!(" next={}", short(after)));
+            (Level::Error, "cannot-close", format!("tries={tries}{next}"))
+        }
         What::ElementFailed { part, fault } => {
             (Level::Error, "element-failed", format!("part={} error={}", part_name(*part), quoted(fault)))
         }

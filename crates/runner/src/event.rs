@@ -91,10 +91,12 @@ pub enum What {
         /// When it is tried again, from now.
         after: Duration,
     },
-    /// The door could not be closed and nothing more is tried: the loudest line of `status`.
-    StopGivenUp {
+    /// The door could not be closed for so long that somebody has to look: the loudest line of `status`.
+    CannotClose {
         /// How often it was tried.
         tries: u32,
+        /// When it is tried again, from now. `None`: by its deadline, which is the kernel's, or with what opens it anew.
+        after: Option<Duration>,
     },
     /// The kernel refused the element; text from the one who asked it.
     ElementFailed {

@@ -78,11 +78,26 @@ pub enum State {
         /// Attempts that failed so far.
         tries: u32,
     },
-    /// Nothing more is tried until somebody asks, or the daemon starts anew.
+    /// Closing: so many attempts failed that somebody has to look; the next one has its time.
     CannotClose {
         /// Attempts that failed.
         tries: u32,
     },
+}
+
+/// Closing may fail so often before that is loud.
+pub(crate) const LOUD_AFTER: u32 = 5;
+
+impl State {
+    /// How often closing has failed, where that was so often that somebody has to look; also while it is tried once more.
+    #[must_use]
+    pub const fn stuck(self) -> Option<u32> {
+        match self {
+            Self::CannotClose { tries } => Some(tries),
+            Self::Due { tries } | Self::Stopping { tries, .. } if tries > LOUD_AFTER => Some(tries),
+            _ => None,
+        }
+    }
 }
 
 /// The set an element lies in.

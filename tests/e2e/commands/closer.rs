@@ -67,6 +67,13 @@ impl Scene {
         took.unwrap_or_else(|| panic!("{} open:\n{}", self.open_doors(), self.daemon.said()))
     }
 
+    /// How many closers there are.
+    fn closers(&self) -> usize {
+        let pids = self.hosts.on_server(&["ip", "netns", "pids", &self.hosts.server]);
+        let name = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        pids.lines().filter(|pid| name(pid.trim()).starts_with("aldabad: closer")).count()
+    }
+
     fn reap(&self) -> Output {
         let words = ["reap", "--timer", "/bin/true", "--state-dir"];
         Command::new(binary("aldabad")).args(words).arg(self.path("state")).output().unwrap()
@@ -144,6 +151,38 @@ fn r1_a_new_daemon_begins_beside_slow_stop_commands_and_runs_none_twice() {
     let stops = std::fs::read_to_string(scene.path("stops")).unwrap();
     assert_eq!(stops.lines().count(), 12, "{stops}\n{}", scene.daemon.said());
     assert!(!scene.daemon.said().contains("command-failed"), "{}", scene.daemon.said());
+}
+
+/// R1: somebody has the lock when the doors are due, as a daemon that cannot start has it for a moment, or one that the kernel cannot
+/// clear away for longer.
+#[test]
+fn r1_a_lock_that_is_held_over_the_deadline_keeps_no_door_open() {
+    let Some(mut scene) = scene("2s", "echo $1 >> $D/stops; rm $D/open-$1") else { return };
+    scene.open(3);
+    scene.daemon.kill_alone();
+    // The closer has looked once.
+    std::thread::sleep(Duration::from_millis(400));
+    let lock = std::fs::File::open(scene.path("state/lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    std::thread::sleep(Duration::from_millis(3200));
+    assert_eq!((scene.open_doors(), scene.closers()), (3, 1), "{}", scene.daemon.said());
+    drop(lock);
+    let took = scene.all_close_within(Duration::from_secs(5));
+    println!("figure: R1 three overdue doors closed {} ms after the lock was free", took.as_millis());
+    assert!(until(Duration::from_secs(5), || scene.closers() == 0).is_some(), "then it ends");
+    assert_eq!(std::fs::read_to_string(scene.path("stops")).unwrap().lines().count(), 3, "once for each");
+}
+
+/// R1: a new daemon has the lock, and a closer of its own.
+#[test]
+fn r1_a_closer_that_is_relieved_ends() {
+    let Some(mut scene) = scene("3s", "rm $D/open-$1") else { return };
+    scene.open(1);
+    scene.daemon.kill_alone();
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    scene.daemon.wait_for("closed door=web");
+    let closers = until(Duration::from_secs(10), || scene.closers() == 1);
+    assert!(closers.is_some(), "{} closers", scene.closers());
 }
 
 /// R3: the journal can be read, but nothing written.

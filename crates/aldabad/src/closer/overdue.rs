@@ -53,6 +53,14 @@ pub(crate) enum Turn {
     Broken(String),
 }
 
+/// A lease and its deadline. While somebody else has the folder it may be renewed, and a daemon that finds no lease numbers its
+/// own from the beginning: what was closed under the same number is another opening then.
+type Opening = (LeaseId, Duration);
+
+const fn opening(record: &Record) -> Opening {
+    (record.id, record.deadline)
+}
+
 /// A state folder, and what is known of its leases.
 pub(crate) struct Overdue {
     folder: PathBuf,
@@ -70,9 +78,9 @@ pub(crate) struct Overdue {
     look_again: Duration,
     /// The notes of stop commands, as far as the folder could be had.
     notes: Option<Stops>,
-    tries: BTreeMap<LeaseId, Tries>,
-    /// Leases that are closed and whose record is still there, with what is still to be said.
-    closed: BTreeMap<LeaseId, Option<Record>>,
+    tries: BTreeMap<Opening, Tries>,
+    /// What is closed and whose record is still there, with what is still to be said.
+    closed: BTreeMap<Opening, Option<Record>>,
     /// Stop commands of others.
     others: Others,
     /// How often the folder could not be used, and when it is tried again.
@@ -187,9 +195,9 @@ impl Overdue {
                 self.running.allow(folder.capabilities);
             }
         }
-        let is_there = |id: &LeaseId| entries.iter().any(|entry| entry.record.id == *id);
-        self.tries.retain(|id, _| is_there(id));
-        self.closed.retain(|id, _| is_there(id));
+        let is_there = |of: &Opening| entries.iter().any(|entry| opening(&entry.record) == *of);
+        self.tries.retain(|of, _| is_there(of));
+        self.closed.retain(|of, _| is_there(of));
         self.unremoved = None;
         let mut next: Option<Duration> = None;
         for recovered in record::recover(entries, now) {
@@ -216,8 +224,8 @@ impl Overdue {
         if self.running.has(record.id) {
             return None;
         }
-        if self.closed.contains_key(&record.id) {
-            return self.forget(hold, record.id, now);
+        if self.closed.contains_key(&opening(record)) {
+            return self.forget(hold, opening(record), now);
         }
         match recovered.due {
             // The kernel ends it, and whoever reads the journal next forgets it.
@@ -236,8 +244,8 @@ impl Overdue {
                 match self.others.of(&recovered, now) {
                     Other::Runs => Some(AGAIN),
                     Other::HasClosed => {
-                        self.closed.insert(record.id, Some(record.clone()));
-                        self.forget(hold, record.id, now)
+                        self.closed.insert(opening(record), Some(record.clone()));
+                        self.forget(hold, opening(record), now)
                     }
                     Other::None => self.close(hold, recovered, now),
                 }
@@ -256,10 +264,10 @@ impl Overdue {
     fn close(&mut self, hold: &mut Hold, recovered: Recovered, now: Duration) -> Option<Duration> {
         let record = recovered.record.clone();
         let Held::Command { stop: Some(stop), .. } = &record.held else {
-            self.closed.insert(record.id, None);
-            return self.forget(hold, record.id, now);
+            self.closed.insert(opening(&record), None);
+            return self.forget(hold, opening(&record), now);
         };
-        let tries = self.tries.get(&record.id).copied().unwrap_or_default();
+        let tries = self.tries.get(&opening(&record)).copied().unwrap_or_default();
         if !tries.left(now).is_zero() {
             return Some(tries.left(now));
         }
@@ -295,8 +303,8 @@ impl Overdue {
                 if !outcome.is_success() {
                     self.tell(&recovered.record, What::CommandFailed { part: Part::Stop, outcome });
                 }
-                self.tries.remove(&recovered.record.id);
-                self.closed.insert(recovered.record.id, Some(recovered.record));
+                self.tries.remove(&opening(&recovered.record));
+                self.closed.insert(opening(&recovered.record), Some(recovered.record));
             } else {
                 self.failed(&recovered.record, outcome, now);
             }
@@ -306,7 +314,7 @@ impl Overdue {
 
     /// An attempt to close has failed. When the next one has its time.
     fn failed(&mut self, record: &Record, outcome: Outcome, now: Duration) -> Duration {
-        let tries = self.tries.entry(record.id).or_default();
+        let tries = self.tries.entry(opening(record)).or_default();
         let after = tries.failed(now, |count| match self.pace {
             Pace::Growing => growing(count, LONGEST_PAUSE),
             Pace::Steady(pause) => pause,
@@ -318,15 +326,15 @@ impl Overdue {
     }
 
     /// Takes the record of a closed lease out. When to try again.
-    fn forget(&mut self, hold: &mut Hold, lease: LeaseId, now: Duration) -> Option<Duration> {
-        if let Some(record) = self.closed.get_mut(&lease).and_then(Option::take) {
+    fn forget(&mut self, hold: &mut Hold, of: Opening, now: Duration) -> Option<Duration> {
+        if let Some(record) = self.closed.get_mut(&of).and_then(Option::take) {
             self.tell(&record, What::Closed { why: Why::Overdue });
         }
         let error = match hold {
-            Hold::Keeper(keeper) => match keeper.remove(lease) {
+            Hold::Keeper(keeper) => match keeper.remove(of.0) {
                 Ok(()) => {
-                    keeper.stops().forget(lease);
-                    self.closed.remove(&lease);
+                    keeper.stops().forget(of.0);
+                    self.closed.remove(&of);
                     return None;
                 }
                 Err(error) => error.to_string(),

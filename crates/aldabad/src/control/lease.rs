@@ -36,6 +36,6 @@ pub enum LeaseState {
     Lost,
     /// It is being closed.
     Closing,
-    /// It could not be closed, and nothing more is tried.
+    /// It could not be closed for so long that somebody has to look; it is tried again.
     CannotClose,
 }

@@ -202,7 +202,10 @@ fn hear_closing(
     let then = match &event.what {
         event::What::Closed { .. } => None,
         event::What::StopRetry { after, .. } => Some(format!("it is tried again in {}", short(*after))),
-        event::What::StopGivenUp { .. } => Some("nothing more is tried".to_owned()),
+        event::What::CannotClose { after: Some(after), .. } => {
+            Some(format!("it is tried again in {}", short(*after)))
+        }
+        event::What::CannotClose { after: None, .. } => Some("nothing more is tried".to_owned()),
         _ => return false,
     };
     let (_, door) = waiting.swap_remove(at);

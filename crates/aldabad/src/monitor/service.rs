@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use aldaba_runner::lease::State;
 use aldaba_sys::clock;
 use aldaba_sys::notify::Notifier;
 
@@ -155,8 +154,7 @@ impl Monitor {
     fn state(&self, now: Duration) -> String {
         let doors = self.policy.current().policy.catalogue.doors.len();
         let open = self.runner.leases().count();
-        let stuck =
-            self.runner.leases().filter(|lease| matches!(lease.state(), State::CannotClose { .. })).count();
+        let stuck = self.runner.leases().filter(|lease| lease.state().stuck().is_some()).count();
         let mut state = Vec::new();
         if stuck > 0 {
             state.push(format!("{stuck} LEASES CANNOT BE CLOSED"));

@@ -238,10 +238,12 @@ pub(super) fn state_of(lease: &Lease) -> LeaseState {
         State::Waiting | State::Starting { .. } | State::Setting => LeaseState::Opening,
         State::Open if lease.is_lost() => LeaseState::Lost,
         State::Open => LeaseState::Open,
-        State::CannotClose { .. } => LeaseState::CannotClose,
-        State::Due { .. } | State::Stopping { .. } | State::Deleting { .. } | State::Retry { .. } => {
-            LeaseState::Closing
-        }
+        state if state.stuck().is_some() => LeaseState::CannotClose,
+        State::Due { .. }
+        | State::Stopping { .. }
+        | State::Deleting { .. }
+        | State::Retry { .. }
+        | State::CannotClose { .. } => LeaseState::Closing,
     }
 }
 

@@ -25,8 +25,8 @@ const STATES: [State; 35] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
-        "take the rule out by hand now; then mend the stop command (close-failed in the log says how it ended) and run \
-         aldabad close",
+        "take the rule out by hand now, and mend the stop command (command-failed in the log says how it ended): it is run \
+         every minute, and at once by aldabad close",
     ),
     state(
         "close-failed",

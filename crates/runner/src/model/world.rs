@@ -8,7 +8,7 @@ use super::deaths::Death;
 use super::{Operation, catalogue};
 use crate::door::Style;
 use crate::effect::{JobId, Part};
-use crate::lease::{Ask, Held, Lease, LeaseId, Owner, Place, State};
+use crate::lease::{Ask, Held, LeaseId, Owner, Place};
 use crate::record::Entry;
 use crate::runner::{DoorId, Loss, Outcome, Runner};
 
@@ -266,17 +266,10 @@ impl World {
         self.settle();
         for _ in 0..2000 {
             self.finish_all();
-            let stuck = |state| matches!(state, State::CannotClose { .. });
-            let stuck = self.runner.leases().find(|lease| stuck(lease.state())).map(Lease::id);
-            if let Some(id) = stuck {
-                self.hurry_all();
-                self.runner.close_lease(self.now, id);
-                self.settle();
-            } else if self.runner.poll_timeout().is_none() {
+            if self.runner.poll_timeout().is_none() {
                 break;
-            } else {
-                self.pass_to_timeout();
             }
+            self.pass_to_timeout();
         }
         // An element that nobody remembers is the kernel's.
         self.pass(Duration::from_secs(200));

@@ -60,7 +60,7 @@ impl Runner {
         let Some(lease) = self.table.lease(id) else { return };
         if matches!(lease.held, Held::Element(_)) {
             self.element_due(id);
-        } else if matches!(lease.state, State::Open | State::Retry { .. }) {
+        } else if matches!(lease.state, State::Open | State::Retry { .. } | State::CannotClose { .. }) {
             self.make_due(id);
         }
     }

@@ -8,11 +8,8 @@ use super::{Outcome, Runner};
 use crate::door::Style;
 use crate::effect::{Effect, JobId, Part};
 use crate::event::{Reason, What, Why, bump};
-use crate::lease::{Held, LeaseId, State};
+use crate::lease::{Held, LOUD_AFTER, LeaseId, State};
 use crate::template::Rendered;
-
-/// A native stop command that fails is tried this often again.
-const STOP_RETRIES: u32 = 5;
 
 impl Runner {
     /// A command ended, or could not be started.
@@ -165,19 +162,28 @@ impl Runner {
         let tries = tries.saturating_add(1);
         bump(&mut self.counters.stops_failed);
         if lease.reopen.is_some() {
-            self.log_of(id, What::StopGivenUp { tries });
+            self.log_of(id, What::CannotClose { tries, after: None });
             self.closed(now, id);
-        } else if outcome.ran() && tries > STOP_RETRIES {
-            lease.state = State::CannotClose { tries };
-            self.log_of(id, What::StopGivenUp { tries });
         } else {
-            let after = back_off(tries);
-            lease.state = State::Retry { tries };
-            self.table.set_timer(id, Some(now.saturating_add(after)));
-            self.log_of(id, What::StopRetry { tries, after });
-            if tries == 1 {
-                self.save(id);
-            }
+            self.stop_again(now, id, tries);
+        }
+    }
+
+    /// A stop command has failed, and is run again in a while; for ever, since the door is open.
+    fn stop_again(&mut self, now: Duration, id: LeaseId, tries: u32) {
+        let after = back_off(tries);
+        let (state, what) = if tries > LOUD_AFTER {
+            (State::CannotClose { tries }, What::CannotClose { tries, after: Some(after) })
+        } else {
+            (State::Retry { tries }, What::StopRetry { tries, after })
+        };
+        if let Some(lease) = self.table.lease_mut(id) {
+            lease.state = state;
+        }
+        self.table.set_timer(id, Some(now.saturating_add(after)));
+        self.log_of(id, what);
+        if tries == 1 {
+            self.save(id);
         }
     }
 

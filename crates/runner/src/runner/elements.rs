@@ -188,7 +188,7 @@ impl Runner {
         } else if tries > DELETE_RETRIES {
             self.set_state(id, State::CannotClose { tries });
             self.table.set_timer(id, Some(deadline));
-            self.log_of(id, What::StopGivenUp { tries });
+            self.log_of(id, What::CannotClose { tries, after: None });
         } else {
             let after = back_off(tries);
             let again = now.saturating_add(after);

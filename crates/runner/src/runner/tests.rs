@@ -125,7 +125,10 @@ fn said(what: &What) -> String {
         What::Refused { reason } => format!("refused {reason:?}"),
         What::TakenOver { left } => format!("taken over {}", left.as_secs_f32()),
         What::StopRetry { tries, after } => format!("retry {tries} after {}", after.as_secs()),
-        What::StopGivenUp { tries } => format!("given up {tries}"),
+        What::CannotClose { tries, after: Some(after) } => {
+            format!("cannot close {tries} after {}", after.as_secs())
+        }
+        What::CannotClose { tries, after: None } => format!("cannot close {tries}"),
         What::CommandFailed { part, .. } => format!("failed {part:?}"),
         What::TimeLimit { part, signal } => format!("time limit {part:?} {signal:?}"),
         What::TooLong { part } => format!("too long {part:?}"),

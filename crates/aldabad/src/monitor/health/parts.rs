@@ -65,12 +65,9 @@ impl Monitor {
     }
 
     fn doors_that_do_not_close(&self) -> Vec<Degraded> {
-        let given_up = self.runner.leases().filter_map(|lease| match lease.state() {
-            State::CannotClose { tries } => {
-                let error = format!("closing failed {tries} times, and nothing more is tried");
-                Some(of_lease("cannot-close", lease, error))
-            }
-            _ => None,
+        let stuck = self.runner.leases().filter_map(|lease| {
+            let error = format!("closing failed {} times; it is tried again", lease.state().stuck()?);
+            Some(of_lease("cannot-close", lease, error))
         });
         let again = self.runner.leases().filter_map(|lease| match lease.state() {
             State::Retry { tries } => {
@@ -79,7 +76,7 @@ impl Monitor {
             }
             _ => None,
         });
-        given_up.take(TOLD).chain(again.take(TOLD)).collect()
+        stuck.take(TOLD).chain(again.take(TOLD)).collect()
     }
 
     fn lost_leases(&self) -> impl Iterator<Item = Degraded> {

@@ -128,7 +128,7 @@ fn a_close_knock_takes_back_the_wish_to_open_anew() {
 }
 
 #[test]
-fn a_failing_stop_is_tried_again_and_then_listed() {
+fn r8_a_stop_command_that_fails_for_minutes_closes_as_soon_as_it_works() {
     let mut runner = runner(doors());
     runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
     effects(&mut runner);
@@ -143,13 +143,45 @@ fn a_failing_stop_is_tried_again_and_then_listed() {
         let again = timeout(&mut runner, now);
         assert_eq!(again.last().unwrap(), &format!("run {}: close 192.0.2.1", tries + 2));
     }
-    assert_eq!(ended(&mut runner, now, 7, 1), ["log failed Stop", "log given up 6"]);
-    assert_eq!(state(&runner, 1), Some(State::CannotClose { tries: 6 }));
-    assert_eq!(runner.poll_timeout(), None);
-    // Somebody asks: once more.
-    assert!(runner.close_lease(now, LeaseId(1)));
-    assert_eq!(commands(&mut runner), ["run 8: close 192.0.2.1"]);
-    assert_eq!(ended(&mut runner, now, 8, 0), ["remove 1", "log closed Expired"]);
+    // From here on it is loud, and goes on: every minute, for an hour.
+    let mut tries = 6;
+    while now < s(3600) {
+        let after = if tries == 6 { 32 } else { 60 };
+        let said = ended(&mut runner, now, tries + 1, 1);
+        assert_eq!(said, ["log failed Stop".to_owned(), format!("log cannot close {tries} after {after}")]);
+        assert_eq!(stuck(&runner), Some(tries));
+        now += s(after);
+        assert_eq!(runner.poll_timeout(), Some(now));
+        tries += 1;
+        let again = ["log running Stop".to_owned(), format!("run {}: close 192.0.2.1", tries + 1)];
+        assert_eq!(timeout(&mut runner, now), again);
+        assert_eq!(stuck(&runner), Some(tries - 1), "it stays loud while it is tried");
+    }
+    assert_eq!(ended(&mut runner, now, tries + 1, 0), ["remove 1", "log closed Expired"]);
+    assert_eq!((stuck(&runner), runner.poll_timeout()), (None, None));
+}
+
+#[test]
+fn a_door_that_cannot_be_closed_is_tried_at_once_when_somebody_asks() {
+    let mut runner = runner(doors());
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    timeout(&mut runner, s(30));
+    for tries in 1..=6 {
+        // Whether it ran makes no difference to the door.
+        runner.command_finished(s(30), JobId(tries + 1), Outcome::NotStarted(2));
+        effects(&mut runner);
+        assert_eq!(stuck(&runner), (tries == 6).then_some(6));
+        assert!(runner.close_lease(s(30), LeaseId(1)));
+        assert_eq!(commands(&mut runner), [format!("run {}: close 192.0.2.1", tries + 2)]);
+    }
+    assert_eq!(ended(&mut runner, s(31), 8, 0), ["remove 1", "log closed Expired"]);
+}
+
+/// How often closing has failed, where that is loud.
+fn stuck(runner: &Runner) -> Option<u64> {
+    state(runner, 1)?.stuck().map(u64::from)
 }
 
 #[test]
