@@ -2,6 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "hazards/leftovers.rs"]
+mod leftovers;
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;

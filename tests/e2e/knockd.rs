@@ -188,3 +188,30 @@ fn one_time_sequences_open_once_each() {
     let text = std::fs::read_to_string(file.path()).expect("the test folder");
     assert_eq!(text, "#2222,3333,4444\n#2223:udp,3334,4445\n");
 }
+
+/// What a line leaves in the background is nobody's but the administrator's: it outlives the line, its stop line and the daemon.
+#[test]
+fn what_a_line_leaves_in_the_background_lives_on() {
+    let line = "(env -i setsid sleep 54311 &) >/dev/null 2>&1; sleep 54312 >/dev/null 2>&1 &";
+    let config = format!(
+        "[options]\n[leaves]\nsequence = 2222,3333\ntcpflags = syn\nstart_command = {line}\ncmd_timeout = 1\n\
+         stop_command = echo %IP% is out\n"
+    );
+    let Some(mut scene) = scene(&config) else { return };
+    scene.knock(&clients()[1], &["2222", "3333"]);
+    scene.daemon.wait_for("10.9.0.2 is out");
+    let alive = || {
+        let pids = scene.hosts.on_server(&["ip", "netns", "pids", &scene.hosts.server]);
+        let command = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let is_left = |pid: &&str| command(pid).starts_with("sleep\05431");
+        pids.lines().filter(is_left).filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+    };
+    let left = alive();
+    assert_eq!(left.len(), 2, "{}", scene.daemon.said());
+    scene.daemon.stop();
+    let still = alive();
+    for pid in left.iter().filter_map(|pid| rustix::process::Pid::from_raw(*pid)) {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it lived");
+    }
+    assert_eq!(still, left);
+}

@@ -24,8 +24,12 @@ fn main() -> ExitCode {
     }
     let words: Vec<String> =
         arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let tests: [(&str, fn()); 4] = [
+    let tests: [(&str, fn()); 5] = [
         ("r1_killed_at_any_point_of_a_command_lease", r1_killed_at_any_point_of_a_command_lease),
+        (
+            "r1_a_command_that_nobody_saw_begin_is_waited_for",
+            r1_a_command_that_nobody_saw_begin_is_waited_for,
+        ),
         ("r1_killed_at_any_point_of_an_element_lease", r1_killed_at_any_point_of_an_element_lease),
         ("r3_a_journal_that_fails_opens_nothing", r3_a_journal_that_fails_opens_nothing),
         ("r3_a_commit_that_fails_admits_nobody", r3_a_commit_that_fails_admits_nobody),
@@ -191,6 +195,51 @@ fn command_scene(point: Point, everything: bool) -> Duration {
     assert!(scene.daemon.stop().success());
     assert!(!scene.has_file(), "{point:?}: {}", scene.daemon.said());
     late
+}
+
+/// Monitor, worker and closer are killed at the first moment of a command, which takes longer than the lease does: whoever comes
+/// next knows of it all the same, and nothing is run beside it.
+fn r1_a_command_that_nobody_saw_begin_is_waited_for() {
+    each(&[(Point::AfterStart, "start"), (Point::AfterStop, "stop")], |(point, slow)| {
+        let mut scene = Scene::new(|dir| one_at_a_time(dir, slow), &format!("{}=hang", point.name()));
+        scene.hosts.knock(&KNOCK);
+        scene.daemon.wait_for(&format!("fault: hangs at {}", point.name()));
+        let roles = scene.daemon.roles();
+        scene.daemon.kill_alone();
+        for pid in roles {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        }
+        let is_there = |name: &str| scene.dir.path().join(name).exists();
+        let begun = until(Duration::from_secs(5), || is_there(slow));
+        assert!(begun.is_some(), "{point:?}: the command goes on");
+        scene.daemon = start(&scene.hosts, scene.dir.path(), "");
+        scene.daemon.wait_for("taken-over door=web");
+        assert!(is_there(slow), "{point:?}: the daemon was there before the command ended");
+        let closed = until(Duration::from_secs(15), || scene.daemon.said().contains("closed door=web"));
+        assert!(closed.is_some(), "{point:?}: not closed:\n{}", scene.daemon.said());
+        assert!(!is_there("beside"), "{point:?}: two at a time:\n{}", scene.daemon.said());
+        assert!(!is_there("start") && !is_there("stop"), "{point:?}: closed before a command had ended");
+        assert!(!scene.has_file(), "{point:?}: open:\n{}", scene.daemon.said());
+        assert!(scene.daemon.stop().success());
+        Duration::ZERO
+    });
+}
+
+/// A door whose commands leave word when they run, and of another that runs meanwhile; one of them is slow.
+fn one_at_a_time(dir: &Path, slow: &str) -> String {
+    let folder = dir.display();
+    let command = |part: &str, does: &str| {
+        let rest = if part == slow { "sleep 3; " } else { "" };
+        let others = "[ -e start ] || [ -e stop ]";
+        format!(
+            "{part} = [\"/bin/sh\", \"-c\", \"cd {folder}; {others} && touch beside; touch {part}; {rest}{does} open-{{ip}}; rm {part}\"]\n"
+        )
+    };
+    format!(
+        "interfaces = [\"srv0\"]\n[[door]]\nname = \"web\"\nsequence = \"7000,8000,9000\"\nlease = \"1s\"\n{}{}",
+        command("start", "touch"),
+        command("stop", "rm -f")
+    )
 }
 
 fn r1_killed_at_any_point_of_an_element_lease() {

@@ -143,6 +143,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     let overdue = overdue.with_capabilities(capabilities);
     let mut closer = Closer { overdue, folder, waiting: Waiting::default() };
     while let Some(pause) = closer.turn() {
+        let ours: Vec<u32> = closer.overdue.commands().collect();
+        process::reap_others(&ours);
         poll::wait(&closer.overdue.interests(), Some(pause.min(SLICE))).ok();
     }
     ExitCode::SUCCESS

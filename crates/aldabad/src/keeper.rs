@@ -10,12 +10,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aldaba_runner::Change;
 use aldaba_runner::journal::{Journal, JournalError};
 use aldaba_runner::lease::LeaseId;
 use aldaba_runner::record::{Entry, Moment};
+use aldaba_runner::{Change, Part};
 use aldaba_sys::clock;
 use aldaba_sys::files::{self, LockError, LockFile};
+use aldaba_sys::spawn::Note;
 
 use allowed::Allowed;
 use journals::Journals;
@@ -194,8 +195,25 @@ impl Keeper {
         &self.damage
     }
 
-    /// Notes that the start command of this lease runs.
-    pub fn note_start(&mut self, lease: LeaseId, pid: u32) {
+    /// The note that this command of a lease is to make of itself, if there is room for it.
+    #[must_use]
+    pub fn note(&self, part: Part, lease: LeaseId) -> Option<Note<'_>> {
+        match part {
+            Part::Start => self.starts.note(lease),
+            Part::Stop => self.stops.note(lease),
+        }
+    }
+
+    /// It could not be started.
+    pub fn forget_note(&mut self, part: Part, lease: LeaseId) {
+        match part {
+            Part::Start => self.starts.clear_up(),
+            Part::Stop => self.stops.forget(lease),
+        }
+    }
+
+    /// The start command of this lease runs, and has noted itself.
+    pub fn start_runs(&mut self, lease: LeaseId, pid: u32) {
         self.starts.add(lease, pid);
     }
 

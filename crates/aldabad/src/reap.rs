@@ -86,7 +86,9 @@ fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(),
     let (start, mut is_guarded) = (clock::boottime(), args.wait);
     let armed = loop {
         let next = folders.iter_mut().filter_map(Folder::turn).min();
-        let runs = folders.iter().any(|folder| folder.overdue.runs());
+        let runs = folders.iter_mut().any(|folder| folder.overdue.runs());
+        let ours: Vec<u32> = folders.iter().flat_map(|folder| folder.overdue.commands()).collect();
+        process::reap_others(&ours);
         if runs && !is_guarded && clock::boottime().saturating_sub(start) > HOLD {
             // Before the commands have ended: it counts whatever becomes of this process.
             timer::arm(&args.timer, &base, args.boot, FAILED).ok();

@@ -2,12 +2,15 @@
 //!
 //! Starting programs is [`reexec`](crate::reexec) for our own and the command runner's business for others.
 
+pub(crate) mod stat;
+
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
+use stat::Stat;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +66,38 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
 }
 
+/// Takes all children that have ended but for these: orphans that this process has adopted.
+pub fn reap_others(ours: &[u32]) {
+    for pid in own_children().filter(|pid| !ours.contains(pid)) {
+        reap_one(pid).ok();
+    }
+}
+
+/// This process's children, ended or not. The kernel lists them by the thread they belong to.
+pub(crate) fn own_children() -> impl Iterator<Item = u32> {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    threads.flat_map(|thread| children_in(&thread.path().join("children")))
+}
+
+/// The children of another process's first thread; programs that start others from a further one are rare.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    children_in(format!("/proc/{pid}/task/{pid}/children").as_ref())
+}
+
+fn children_in(file: &std::path::Path) -> Vec<u32> {
+    let list = std::fs::read_to_string(file).unwrap_or_default();
+    list.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// What the kernel says of a process now.
+pub(crate) fn stat(pid: u32) -> io::Result<Stat> {
+    let line = std::fs::read(format!("/proc/{pid}/stat"))?;
+    Stat::parse(&line).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// When a process began, in the kernel's ticks since boot: with its number it names it for the life of this boot.
 pub fn start_time(pid: u32) -> io::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name stands in parentheses and may hold anything, parentheses too; the time is the 20th field after it.
-    let field = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19));
-    field.and_then(|ticks| ticks.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    Ok(stat(pid)?.began)
 }
 
 /// Whether the process behind a descriptor has ended; told also to who is not its parent.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aldaba_runner::lease::{Held, LeaseId};
 use aldaba_runner::record::{Due, Recovered};
 use aldaba_sys::process::{self, Kill};
+use aldaba_sys::spawn;
 
 use super::overdue::HUNG;
 use crate::keeper::{Progress, StopUnderWay};
@@ -45,7 +46,7 @@ impl Others {
     pub(super) fn of(&mut self, recovered: &Recovered, now: Duration) -> Other {
         let record = &recovered.record;
         let is_its = |stop: &&StopUnderWay| stop.lease == record.id && recovered.due != Due::OtherBoot;
-        let Some(StopUnderWay { pid, progress, .. }) = self.noted.iter().find(is_its) else {
+        let Some(StopUnderWay { pid, progress, mark, .. }) = self.noted.iter().find(is_its) else {
             return Other::None;
         };
         let is_ending = match progress {
@@ -67,6 +68,9 @@ impl Others {
             return Other::None;
         }
         process::signal_group(*pid, Kill::Kill).ok();
+        if let Some(mark) = mark {
+            spawn::signal_marked(*mark, Kill::Kill);
+        }
         Other::Runs
     }
 }

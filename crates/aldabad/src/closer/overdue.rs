@@ -144,9 +144,14 @@ impl Overdue {
         self.unremoved.as_deref()
     }
 
-    /// Whether commands of ours run.
-    pub(crate) fn runs(&self) -> bool {
-        !self.running.is_empty()
+    /// Whether commands of ours run, or have left something behind that is to be ended.
+    pub(crate) fn runs(&mut self) -> bool {
+        !self.running.is_done()
+    }
+
+    /// The process numbers of our commands.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = u32> {
+        self.running.pids()
     }
 
     /// What ends a pause early.

@@ -73,8 +73,9 @@ impl Running {
         self.patience = Some(patience);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.stops.is_empty()
+    /// Whether none runs, and none has left anything behind that is to be ended.
+    pub(super) fn is_done(&mut self) -> bool {
+        self.stops.is_empty() && !self.commands.have_left_something()
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -92,12 +93,18 @@ impl Running {
         ends.chain(self.commands.outputs().map(|(_, output)| output)).map(|fd| (fd, Interest::READ))
     }
 
-    /// When the next of them is signalled. What one has left behind is ended when its time is over, if they still run then.
+    /// When the next of them is signalled, or what one has left behind is ended.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        self.stops.values().filter_map(|stop| stop.limit).map(|(at, _)| at).min()
+        let limits = self.stops.values().filter_map(|stop| stop.limit).map(|(at, _)| at);
+        limits.chain(self.commands.poll_timeout()).min()
     }
 
-    /// Runs the stop command of a lease, and notes it.
+    /// Their process numbers.
+    pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.stops.values().map(|stop| stop.pid)
+    }
+
+    /// Runs the stop command of a lease, which notes itself.
     pub(super) fn start(
         &mut self,
         now: Duration,
@@ -107,10 +114,12 @@ impl Running {
         let (style, lease) = (recovered.record.style, recovered.record.id);
         let Held::Command { stop: Some(command), time_limit } = &recovered.record.held else { return Ok(()) };
         let limit = time_limit.or(self.patience).map(|limit| now.saturating_add(limit));
-        let pid = self.commands.start(JobId(lease.0), Part::Stop, style, command, limit)?;
-        if let Some(notes) = notes {
-            notes.add(lease, pid);
+        let note = notes.and_then(|notes| notes.note(lease));
+        let started = self.commands.start(JobId(lease.0), Part::Stop, style, command, limit, note.as_ref());
+        if let (Err(_), Some(notes)) = (&started, notes) {
+            notes.forget(lease);
         }
+        let pid = started?;
         let limit = limit.map(|at| (at, Signal::Term));
         let stop = Stop { recovered, pid, process: process::pidfd(pid).ok(), limit };
         self.stops.insert(JobId(lease.0), stop);
@@ -127,10 +136,6 @@ impl Running {
             settled.over_time.extend(self.signal_over_time(now, job));
         }
         self.commands.handle_timeout(now);
-        if self.stops.is_empty() {
-            // What a command has left behind was adopted.
-            while matches!(process::reap(), Ok(Some(_))) {}
-        }
         settled
     }
 

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use aldaba_runner::lease::LeaseId;
 use aldaba_sys::process;
+use aldaba_sys::spawn::Mark;
 
 /// Whose command, and which process: a number alone may be another process's by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,11 @@ impl Begun {
     pub(super) fn read([lease, pid, began]: [u64; 3]) -> Option<Self> {
         let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
         Some(Self { lease: LeaseId(lease), pid, began })
+    }
+
+    /// The mark of its processes, if it is a confined one.
+    pub(super) const fn mark(self) -> Option<Mark> {
+        Mark::of(self.pid, self.began)
     }
 
     /// Its process, ended or not, if that is the one noted and not a later one of the same number.

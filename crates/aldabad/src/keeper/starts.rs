@@ -1,8 +1,8 @@
 //! Start commands under way, noted on disk: a daemon that begins while one of an earlier daemon still runs must not
 //! overtake it with the stop command (spec/leases.md, "Start commands under way").
 //!
-//! A note need not survive the machine, only us: the commands go with the boot too. So it is written without waiting for the
-//! disk, and costs an opening nothing.
+//! A command's own process writes its note before it becomes the command. A note need not survive the machine, only us: the commands
+//! go with the boot too. So the disk is not waited for, and it costs an opening nothing.
 
 use std::fs::File;
 use std::io;
@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use aldaba_runner::lease::LeaseId;
+use aldaba_sys::spawn::{Mark, Note};
 use aldaba_sys::{files, process};
 
 use super::begun::{Begun, words};
@@ -29,6 +30,8 @@ pub struct Survivor {
     pub pid: u32,
     /// Its process.
     pub process: OwnedFd,
+    /// What it and all it has started bear, if it is a confined one.
+    pub mark: Option<Mark>,
 }
 
 /// The notes and their file.
@@ -58,13 +61,22 @@ impl Starts {
         survivors
     }
 
-    /// Notes a start command that has just begun and cannot have been reaped.
+    /// The note that the next start command makes of itself, behind all others.
+    pub(super) fn note(&self, lease: LeaseId) -> Option<Note<'_>> {
+        let place = self.notes.len();
+        (place < MOST).then(|| Note::new(self.file.as_fd(), (place * NOTE) as u64, lease.0))
+    }
+
+    /// A start command has just begun, has noted itself and cannot have been reaped.
     pub(super) fn add(&mut self, lease: LeaseId, pid: u32) {
-        let Some(note) = Begun::now(lease, pid) else { return };
         if self.notes.len() < MOST {
-            self.notes.push(note);
-            self.write();
+            self.notes.extend(Begun::now(lease, pid));
         }
+    }
+
+    /// One has noted itself and could not be started.
+    pub(super) fn clear_up(&self) {
+        self.write();
     }
 
     /// It has ended.
@@ -88,12 +100,34 @@ impl Starts {
 
 fn survivor(note: &Begun) -> Option<Survivor> {
     let process = note.process().filter(|process| !process::has_ended(process.as_fd()))?;
-    Some(Survivor { lease: note.lease, pid: note.pid, process })
+    Some(Survivor { lease: note.lease, pid: note.pid, process, mark: note.mark() })
 }
 
 #[cfg(test)]
 mod tests {
+    use aldaba_sys::spawn::note_bytes;
+
     use super::*;
+
+    /// As a start command with this number begins.
+    fn begin(starts: &mut Starts, lease: LeaseId, pid: u32) {
+        if starts.note(lease).is_some() {
+            let bytes = note_bytes(lease.0, pid, process::start_time(pid).unwrap());
+            starts.file.write_all_at(&bytes, (starts.notes.len() * NOTE) as u64).unwrap();
+        }
+        starts.add(lease, pid);
+    }
+
+    #[test]
+    fn what_could_not_be_started_is_not_left_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("starts");
+        let mut starts = Starts::open(&path).unwrap();
+        begin(&mut starts, LeaseId(7), process::id());
+        starts.notes.clear();
+        starts.clear_up();
+        assert!(Starts::open(&path).unwrap().survivors().is_empty());
+    }
 
     #[test]
     fn what_still_runs_is_found_by_the_next_one() {
@@ -101,8 +135,8 @@ mod tests {
         let path = folder.path().join("starts");
         let mut starts = Starts::open(&path).unwrap();
         assert!(starts.survivors().is_empty());
-        starts.add(LeaseId(7), process::id());
-        starts.add(LeaseId(8), process::parent_id());
+        begin(&mut starts, LeaseId(7), process::id());
+        begin(&mut starts, LeaseId(8), process::parent_id());
         starts.remove(process::parent_id());
 
         let mut next = Starts::open(&path).unwrap();
@@ -134,7 +168,7 @@ mod tests {
             assert!(Starts::open(&path).unwrap().survivors().is_empty());
         }
         for lease in 0..100 {
-            starts.add(LeaseId(lease), process::id());
+            begin(&mut starts, LeaseId(lease), process::id());
         }
         assert_eq!(starts.notes.len(), MOST);
         starts.remove(process::id());

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aldaba_runner::lease::LeaseId;
+use aldaba_sys::spawn::{Mark, Note};
 use aldaba_sys::{files, process};
 
 use super::begun::{Begun, words};
@@ -46,6 +47,8 @@ pub struct StopUnderWay {
     pub pid: u32,
     /// How far it has come.
     pub progress: Progress,
+    /// What it and all it has started bear, if it is a confined one.
+    pub mark: Option<Mark>,
 }
 
 /// The notes in their file. Clones share it.
@@ -53,7 +56,7 @@ pub struct StopUnderWay {
 pub struct Stops(Arc<File>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Note {
+struct Noted {
     command: Begun,
     closed: bool,
 }
@@ -68,30 +71,30 @@ impl Stops {
     }
 
     /// The places and what they hold.
-    fn places(&self) -> Vec<Option<Note>> {
+    fn places(&self) -> Vec<Option<Noted>> {
         let mut bytes = [0; MOST * NOTE];
         self.0.read_at(&mut bytes, 0).ok();
-        bytes.chunks_exact(NOTE).map(Note::read).collect()
+        bytes.chunks_exact(NOTE).map(Noted::read).collect()
     }
 
-    fn notes(&self) -> impl Iterator<Item = (usize, Note)> {
+    fn notes(&self) -> impl Iterator<Item = (usize, Noted)> {
         self.places().into_iter().enumerate().filter_map(|(place, note)| Some((place, note?)))
     }
 
-    /// Notes a stop command that has just begun and cannot have been reaped, in the place of an earlier one of its lease.
-    pub fn add(&self, lease: LeaseId, pid: u32) {
-        let Some(command) = Begun::now(lease, pid) else { return };
+    /// The note that a stop command makes of itself, in the place of an earlier one of its lease.
+    #[must_use]
+    pub fn note(&self, lease: LeaseId) -> Option<Note<'_>> {
         let places = self.places();
         let earlier = places.iter().position(|note| note.is_some_and(|note| note.command.lease == lease));
-        if let Some(place) = earlier.or_else(|| places.iter().position(Option::is_none)) {
-            self.write(place, 0, &Note { command, closed: false }.bytes());
-        }
+        let place = earlier.or_else(|| places.iter().position(Option::is_none))?;
+        self.write(place, 0, &[0; NOTE]);
+        Some(Note::new(self.0.as_fd(), (place * NOTE) as u64, lease.0))
     }
 
     /// The stop command of this lease and number, which has ended and cannot have been reaped, has closed its door.
     pub fn closed(&self, lease: LeaseId, pid: u32) {
         let Some(command) = Begun::now(lease, pid) else { return };
-        let own = Note { command, closed: false };
+        let own = Noted { command, closed: false };
         if let Some((place, _)) = self.notes().find(|(_, note)| *note == own) {
             self.write(place, CLOSED, &u64::from(pid).to_le_bytes());
         }
@@ -121,21 +124,24 @@ impl Stops {
     /// What is noted.
     #[must_use]
     pub fn under_way(&self) -> Vec<StopUnderWay> {
-        let of = |Begun { lease, pid, .. }| StopUnderWay { lease, pid, progress: self.progress(lease, pid) };
+        let of = |command: Begun| {
+            let Begun { lease, pid, .. } = command;
+            StopUnderWay { lease, pid, progress: self.progress(lease, pid), mark: command.mark() }
+        };
         self.notes().map(|(_, note)| of(note.command)).collect()
     }
 
     /// How far the one of this lease and number has come.
     #[must_use]
     pub fn progress(&self, lease: LeaseId, pid: u32) -> Progress {
-        match self.read(lease, pid).map_or(Progress::Gone, Note::progress) {
+        match self.read(lease, pid).map_or(Progress::Gone, Noted::progress) {
             // It may have ended between the two looks, at the note and at the process. Its note was there before it went.
             Progress::Gone if self.read(lease, pid).is_some_and(|note| note.closed) => Progress::Closed,
             progress => progress,
         }
     }
 
-    fn read(&self, lease: LeaseId, pid: u32) -> Option<Note> {
+    fn read(&self, lease: LeaseId, pid: u32) -> Option<Noted> {
         self.notes().map(|(_, note)| note).find(|note| (note.command.lease, note.command.pid) == (lease, pid))
     }
 
@@ -144,17 +150,7 @@ impl Stops {
     }
 }
 
-impl Note {
-    fn bytes(self) -> [u8; NOTE] {
-        let mut bytes = [0; NOTE];
-        let [lease, pid, began] = self.command.fields();
-        let fields = [lease, pid, began, if self.closed { pid } else { 0 }];
-        for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
-            place.copy_from_slice(&field.to_le_bytes());
-        }
-        bytes
-    }
-
+impl Noted {
     fn read(bytes: &[u8]) -> Option<Self> {
         let [lease, pid, began, closed] = words(bytes)?;
         Some(Self { command: Begun::read([lease, pid, began])?, closed: closed == pid })
@@ -174,7 +170,17 @@ impl Note {
 
 #[cfg(test)]
 mod tests {
+    use aldaba_sys::spawn::note_bytes;
+
     use super::*;
+
+    /// As a stop command with this number begins.
+    fn begin(stops: &Stops, lease: LeaseId, pid: u32) {
+        if stops.note(lease).is_some() {
+            let place = stops.places().iter().position(Option::is_none).unwrap();
+            stops.write(place, 0, &note_bytes(lease.0, pid, process::start_time(pid).unwrap()));
+        }
+    }
 
     fn stops() -> (tempfile::TempDir, Stops) {
         let folder = tempfile::tempdir().unwrap();
@@ -185,8 +191,8 @@ mod tests {
     #[test]
     fn what_has_closed_its_door_is_told_from_what_runs_and_what_is_gone() {
         let (folder, stops) = stops();
-        stops.add(LeaseId(7), process::id());
-        stops.add(LeaseId(8), process::parent_id());
+        begin(&stops, LeaseId(7), process::id());
+        begin(&stops, LeaseId(8), process::parent_id());
         stops.closed(LeaseId(8), process::parent_id());
         stops.closed(LeaseId(9), process::id());
         let next = Stops::open(&folder.path().join("stops")).unwrap();
@@ -198,7 +204,7 @@ mod tests {
         next.forget(LeaseId(8));
         assert!(matches!(stops.progress(LeaseId(8), process::parent_id()), Progress::Gone));
         // A lease has one place, and what another command of it has done is not believed of this one.
-        next.add(LeaseId(7), process::parent_id());
+        begin(&next, LeaseId(7), process::parent_id());
         stops.closed(LeaseId(7), process::id());
         assert_eq!(next.under_way().len(), 1);
         assert!(matches!(next.under_way()[0].progress, Progress::Running(_)));
@@ -214,7 +220,7 @@ mod tests {
             assert!(stops.under_way().is_empty());
         }
         for lease in 0..200 {
-            stops.add(LeaseId(lease), process::id());
+            begin(&stops, LeaseId(lease), process::id());
         }
         assert_eq!(stops.under_way().len(), MOST);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aldaba_runner::door::Style;
 use aldaba_runner::{JobId, Outcome, Part, Rendered, Signal};
 use aldaba_sys::process::{Ending, Kill};
-use aldaba_sys::spawn::{self, Child, Conduct, Mark, Program};
+use aldaba_sys::spawn::{self, Child, Conduct, Mark, Note, Program};
 
 use super::survivors::Survivors;
 use crate::fault::{self, Point};
@@ -17,8 +17,13 @@ const KEPT: usize = 4096;
 /// Ended commands whose leftovers may live until their time limit; beyond this number the first ones end early.
 const LEFTOVERS: usize = 64;
 
-/// Starts a command by the rules of its door's file, with no more than these capabilities if any are named.
-pub fn spawn_with(style: Style, command: &Rendered, capabilities: Option<u64>) -> std::io::Result<Child> {
+/// Starts a command by the rules of its door's file, with no more than these capabilities if any are named; it writes this note first.
+pub fn spawn_with(
+    style: Style,
+    command: &Rendered,
+    capabilities: Option<u64>,
+    note: Option<&Note<'_>>,
+) -> std::io::Result<Child> {
     let program = match command {
         Rendered::Argv(words) => Program::Argv(words.iter().map(Into::into).collect()),
         Rendered::Shell(line) => Program::Shell(line.into()),
@@ -28,8 +33,8 @@ pub fn spawn_with(style: Style, command: &Rendered, capabilities: Option<u64>) -
         Style::Knockd => Conduct::AsTheDaemon,
     };
     match capabilities {
-        Some(capabilities) => spawn::start_with(&program, conduct, capabilities),
-        None => spawn::start(&program, conduct),
+        Some(capabilities) => spawn::start_with(&program, conduct, note, capabilities),
+        None => spawn::start(&program, conduct, note),
     }
 }
 
@@ -75,7 +80,7 @@ impl Commands {
         self.capabilities = capabilities;
     }
 
-    /// Starts a command; says its process number.
+    /// Starts a command, which writes this note first; says its process number.
     pub(crate) fn start(
         &mut self,
         job: JobId,
@@ -83,9 +88,10 @@ impl Commands {
         style: Style,
         command: &Rendered,
         limit: Option<Duration>,
+        note: Option<&Note<'_>>,
     ) -> std::io::Result<u32> {
         fault::at(Point::before(part))?;
-        let child = spawn_with(style, command, self.capabilities)?;
+        let child = spawn_with(style, command, self.capabilities, note)?;
         fault::pass(Point::after(part));
         let pid = child.pid;
         self.running.insert(job, Running { child, part, kept: Vec::new(), limit });
@@ -135,14 +141,26 @@ impl Commands {
 impl Commands {
     /// A command has ended; what it left behind has the rest of its time.
     fn leave(&mut self, limit: Duration, mark: Mark) {
-        // Whether it left anything is asked later: a process that is just starting a program shows no environment.
         if self.leftovers.len() >= LEFTOVERS {
-            self.leftovers.retain(|(_, mark)| mark.has_strays());
+            self.forget_gone();
         }
         if self.leftovers.len() >= LEFTOVERS {
-            self.leftovers.remove(0).1.kill_strays();
+            spawn::kill_strays(&[self.leftovers.remove(0).1]);
         }
         self.leftovers.push((limit, mark));
+    }
+
+    fn forget_gone(&mut self) {
+        let strays = spawn::strays();
+        self.leftovers.retain(|(_, mark)| strays.contains(mark));
+    }
+
+    /// Whether ended commands have left something behind that still lives and will be ended.
+    pub(crate) fn have_left_something(&mut self) -> bool {
+        if !self.leftovers.is_empty() {
+            self.forget_gone();
+        }
+        !self.leftovers.is_empty()
     }
 
     /// When [`Commands::handle_timeout`] has something to end.
@@ -152,13 +170,15 @@ impl Commands {
 
     /// Ends what ended commands have left behind and whose time is over.
     pub(crate) fn handle_timeout(&mut self, now: Duration) {
-        self.leftovers.retain(|(limit, mark)| {
-            let over = *limit <= now;
-            if over {
-                mark.kill_strays();
-            }
-            !over
-        });
+        let over: Vec<Mark> =
+            self.leftovers.extract_if(.., |(limit, _)| *limit <= now).map(|(_, mark)| mark).collect();
+        spawn::kill_strays(&over);
+    }
+
+    /// Ends all that ended commands have left behind: nobody will watch its time any more.
+    pub(crate) fn end_leftovers(&mut self) {
+        let marks: Vec<Mark> = self.leftovers.drain(..).map(|(_, mark)| mark).collect();
+        spawn::kill_strays(&marks);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use aldaba_runner::{Change, Effect, ElementChange, Held, Lease, LeaseId, Moment, Outcome, Part};
+use aldaba_runner::door::Style;
+use aldaba_runner::{
+    Change, Effect, ElementChange, Held, JobId, Lease, LeaseId, Moment, Outcome, Part, Rendered,
+};
 use aldaba_sys::clock;
 
 use super::commands::Ended;
@@ -31,13 +34,9 @@ impl Monitor {
             Effect::Journal(changes) => self.change_journal(now, &changes),
             Effect::Spawn { job, lease, part, style, command, time_limit, .. } => {
                 let limit = time_limit.map(|limit| now.saturating_add(limit));
-                match self.commands.start(job, part, style, &command, limit) {
-                    Ok(pid) if part == Part::Start => self.note_start(lease, pid),
-                    Ok(pid) => self.keeper.iter().for_each(|keeper| keeper.stops().add(lease, pid)),
-                    Err(error) => {
-                        let errno = error.raw_os_error().unwrap_or_default();
-                        self.runner.command_finished(now, job, Outcome::NotStarted(errno));
-                    }
+                if let Err(error) = self.start_command(job, lease, part, style, &command, limit) {
+                    let errno = error.raw_os_error().unwrap_or_default();
+                    self.runner.command_finished(now, job, Outcome::NotStarted(errno));
                 }
             }
             Effect::Signal { job, signal } => self.commands.signal(job, signal),
@@ -61,13 +60,34 @@ impl Monitor {
         }
     }
 
-    /// Who comes after this monitor must know that the command runs.
-    fn note_start(&mut self, lease: LeaseId, pid: u32) {
-        if !self.runner.lease(lease).is_some_and(Lease::owes_stop) {
-            return;
+    /// Who comes after this monitor must know that the command runs: its process notes itself before it is the command.
+    fn start_command(
+        &mut self,
+        job: JobId,
+        lease: LeaseId,
+        part: Part,
+        style: Style,
+        command: &Rendered,
+        limit: Option<Duration>,
+    ) -> std::io::Result<()> {
+        let owes_stop = self.runner.lease(lease).is_some_and(Lease::owes_stop);
+        let keeper = self.keeper.as_mut().filter(|_| part == Part::Stop || owes_stop);
+        let Some(keeper) = keeper else {
+            return self.commands.start(job, part, style, command, limit, None).map(drop);
+        };
+        let note = keeper.note(part, lease);
+        match self.commands.start(job, part, style, command, limit, note.as_ref()) {
+            Ok(pid) if part == Part::Start => {
+                keeper.start_runs(lease, pid);
+                self.standby.closer().iter().for_each(|closer| closer.tell_start(lease, pid));
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                keeper.forget_note(part, lease);
+                Err(error)
+            }
         }
-        self.keeper.iter_mut().for_each(|keeper| keeper.note_start(lease, pid));
-        self.standby.closer().iter().for_each(|closer| closer.tell_start(lease, pid));
     }
 
     /// Makes leases durable. Only those with a stop command need that: the kernel ends the others by itself.

@@ -49,6 +49,7 @@ impl Monitor {
     /// The end.
     pub(super) fn finish(mut self, signal: Signal) -> ExitCode {
         self.speech.say_rest();
+        self.commands.end_leftovers();
         let is_empty =
             self.keeper.as_mut().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
         if let Some(closer) = self.standby.take().filter(|_| is_empty) {

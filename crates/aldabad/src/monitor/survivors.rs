@@ -10,6 +10,7 @@ use std::time::Duration;
 use aldaba_runner::record::Recovered;
 use aldaba_runner::{JobId, Lease, LeaseId, Outcome, State};
 use aldaba_sys::process::{self, Kill};
+use aldaba_sys::spawn::{self, Mark};
 
 use super::Monitor;
 use crate::keeper::{Keeper, Progress, StopUnderWay, Survivor};
@@ -31,6 +32,7 @@ struct Stop {
     pid: u32,
     /// `None`: it has ended.
     process: Option<OwnedFd>,
+    mark: Option<Mark>,
     /// Once it has ended: when it is looked next how, and until when.
     noting: Option<(Duration, Duration)>,
 }
@@ -43,15 +45,19 @@ impl Survivors {
         starts.chain(stops)
     }
 
-    /// Signals one and its group, if the job is one of these.
+    /// Signals one and all it has started, if the job is one of these.
     pub(super) fn signal(&self, job: JobId, kill: Kill) {
-        let start = self.starts.get(&job).map(|start| (start.pid, start.process.as_fd()));
-        let stop = self.stops.get(&job).and_then(|stop| Some((stop.pid, stop.process.as_ref()?.as_fd())));
+        let start = self.starts.get(&job).map(|start| (start.pid, start.process.as_fd(), start.mark));
+        let stop = self.stops.get(&job);
+        let stop = stop.and_then(|stop| Some((stop.pid, stop.process.as_ref()?.as_fd(), stop.mark)));
         // While it lives, the number of its group is its own.
-        if let Some((pid, process)) = start.or(stop)
+        if let Some((pid, process, mark)) = start.or(stop)
             && !process::has_ended(process)
         {
             process::signal_group(pid, kill).ok();
+            if let Some(mark) = mark {
+                spawn::signal_marked(mark, kill);
+            }
         }
     }
 
@@ -92,10 +98,10 @@ impl Monitor {
         let Some(State::Stopping { job, .. }) = self.runner.lease(stop.lease).map(Lease::state) else {
             return;
         };
-        let StopUnderWay { lease, pid, progress } = stop;
+        let StopUnderWay { lease, pid, progress, mark } = stop;
         let process = if let Progress::Running(process) = progress { Some(process) } else { None };
         let noting = process.is_none().then(|| (now, now.saturating_add(NOTING)));
-        self.commands.survivors.stops.insert(job, Stop { lease, pid, process, noting });
+        self.commands.survivors.stops.insert(job, Stop { lease, pid, process, mark, noting });
         self.look_for_notes(now);
     }
 
@@ -111,11 +117,13 @@ impl Monitor {
     pub(super) fn survivor_ended(&mut self, now: Duration, job: JobId) {
         let Some(survivor) = self.commands.survivors.starts.remove(&job) else {
             if let Some(stop) = self.commands.survivors.stops.get_mut(&job) {
+                end_leftovers(stop.mark);
                 stop.process = None;
                 stop.noting = Some((now, now.saturating_add(NOTING)));
             }
             return self.look_for_notes(now);
         };
+        end_leftovers(survivor.mark);
         self.keeper.iter_mut().for_each(|keeper| keeper.forget_start(survivor.pid));
         self.runner.start_gone(now, job);
     }
@@ -142,6 +150,13 @@ impl Monitor {
                 self.runner.stop_gone(now, job);
             }
         }
+    }
+}
+
+/// What one has left behind ends with it: how much of its time is left, nobody knows.
+fn end_leftovers(mark: Option<Mark>) {
+    if let Some(mark) = mark {
+        spawn::signal_marked(mark, Kill::Kill);
     }
 }
 

@@ -1,0 +1,139 @@
+//! R6: a command ends at its time limit with everything it has started, also what has shed all that it could of the command's.
+
+use super::*;
+
+/// The time limit of the doors here.
+const LIMIT: Duration = Duration::from_secs(2);
+/// From TERM to KILL.
+const KILL_AFTER: Duration = Duration::from_secs(2);
+/// How much later than it should something may happen on a busy machine.
+const SLACK: Duration = Duration::from_secs(6);
+
+/// Leaves processes without its environment, session, group and parent, one of them by two forks and deaf to TERM; then ends, or
+/// hangs.
+const LEAVER: &str = r#"#!/bin/sh
+(env -i setsid sleep "$1" >/dev/null 2>&1 &)
+(setsid sh -c '(trap "" TERM; env -i setsid sh -c "sleep $0; :" &) &' "$2" >/dev/null 2>&1 &)
+[ "$3" = hang ] && sleep 600
+exit 0
+"#;
+
+/// Doors whose start command is that one.
+fn leavers(dir: &Path, more: &str) -> String {
+    let leaver = dir.join("leaver");
+    std::fs::write(&leaver, LEAVER).expect("a script");
+    std::process::Command::new("chmod").arg("755").arg(&leaver).status().expect("chmod");
+    let leaver = leaver.display();
+    let limit = LIMIT.as_secs();
+    format!(
+        "interfaces = [\"srv0\"]\n[[door]]\nname = \"ends\"\nsequence = \"1001,1002\"\ntime-limit = \"{limit}s\"\n\
+         start = [\"{leaver}\", \"54301\", \"54302\", \"end\"]\n\
+         [[door]]\nname = \"hangs\"\nsequence = \"1003,1004\"\ntime-limit = \"{limit}s\"\n\
+         start = [\"{leaver}\", \"54303\", \"54304\", \"hang\"]\n{more}"
+    )
+}
+
+impl Scene {
+    /// Knocks, and waits until these sleep. When the command began, at the latest.
+    fn leave(&self, ports: &[u16], door: &str, sleepers: [&str; 2]) -> Instant {
+        self.hosts.knock(ports);
+        self.daemon.wait_for(&format!("command door={door}"));
+        let begun = Instant::now();
+        self.wait_for_sleepers(sleepers);
+        begun
+    }
+
+    fn wait_for_sleepers(&self, wanted: [&str; 2]) {
+        let all = || wanted.iter().all(|seconds| sleepers(&self.hosts, seconds) == 1);
+        assert!(until(LIMIT, all).is_some(), "they have their time: {}", self.daemon.said());
+    }
+
+    /// How long after the beginning none of them is left.
+    fn gone(&self, begun: Instant, wanted: [&str; 2]) -> Duration {
+        let none = || wanted.iter().all(|seconds| sleepers(&self.hosts, seconds) == 0);
+        let gone = until(LIMIT + KILL_AFTER + SLACK, none);
+        assert!(gone.is_some(), "some of {wanted:?} still live:\n{}", self.daemon.said());
+        begun.elapsed()
+    }
+}
+
+/// A command that has ended leaves them behind; one that hangs is ended, by TERM and KILL, and they with it.
+#[test]
+fn r6_what_sheds_environment_session_and_parent_ends_at_the_limit_too() {
+    let Some(scene) = scene(|dir| leavers(dir, MANY)) else { return };
+    let ended = scene.leave(&[1001, 1002], "ends", ["54301", "54302"]);
+    let hung = scene.leave(&[1003, 1004], "hangs", ["54303", "54304"]);
+    let ended = scene.gone(ended, ["54301", "54302"]);
+    assert!(ended + Duration::from_millis(500) >= LIMIT, "not before their time: {ended:?}");
+    let hung = scene.gone(hung, ["54303", "54304"]);
+    let late = |took: Duration| took.saturating_sub(LIMIT).as_millis();
+    println!(
+        "figure: R6 what had shed environment, session and parent was gone {} ms after the limit; deaf to TERM, {} ms",
+        late(ended),
+        late(hung)
+    );
+    // What ends by itself is buried too.
+    scene.hosts.knock(&[1005, 1006]);
+    scene.daemon.wait_for("command door=many");
+    let adopted = until(LIMIT, || children_in_state(&scene.daemon, None) > 3);
+    assert!(adopted.is_some(), "the daemon adopts them");
+    let roles = scene.daemon.roles().len();
+    let buried = until(SLACK, || children_in_state(&scene.daemon, None) == roles);
+    assert!(buried.is_some(), "{} zombies are left", children_in_state(&scene.daemon, Some('Z')));
+}
+
+/// Forty processes that end, one after the other, when their parent has.
+const MANY: &str = r#"[[door]]
+name = "many"
+sequence = "1005,1006"
+start = ["/bin/sh", "-c", "for i in 0 1 2 3; do for j in 0 1 2 3 4 5 6 7 8 9; do (env -i setsid sleep 0.5$i$j &); done; done"]
+"#;
+
+/// How many children it has, or how many in this state.
+fn children_in_state(daemon: &Program, state: Option<char>) -> usize {
+    let is_in = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| state.is_none_or(|state| rest.starts_with(state)))
+    };
+    daemon.children().iter().filter(|pid| is_in(pid)).count()
+}
+
+/// The next daemon, which is not their parent, ends a start command of the one before with all it has left.
+#[test]
+fn r6_a_start_command_of_an_earlier_daemon_ends_with_all_it_has_left() {
+    let stop = "stop = [\"/bin/true\"]\nlease = \"1s\"\n";
+    let Some(mut scene) = scene(|dir| leavers(dir, stop)) else { return };
+    scene.leave(&[1003, 1004], "hangs", ["54303", "54304"]);
+    let roles = scene.daemon.roles();
+    scene.daemon.kill_alone();
+    for pid in roles {
+        rustix::process::kill_process(pid, Signal::KILL).ok();
+    }
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    scene.daemon.wait_for("taken-over door=hangs");
+    let begun = Instant::now();
+    scene.wait_for_sleepers(["54303", "54304"]);
+    scene.gone(begun, ["54303", "54304"]);
+    scene.daemon.wait_for("closed door=hangs");
+}
+
+/// The closer ends what its stop commands have left, though it has nothing else to do.
+#[test]
+fn r6_the_closer_ends_what_its_stop_commands_have_left() {
+    let config = |dir: &Path| {
+        let leavers = leavers(dir, "");
+        let leaver = dir.join("leaver");
+        format!(
+            "{leavers}[[door]]\nname = \"closes\"\nsequence = \"1007,1008\"\nlease = \"1s\"\ntime-limit = \"2s\"\n\
+             start = [\"/bin/true\"]\nstop = [\"{}\", \"54305\", \"54306\", \"end\"]\n",
+            leaver.display()
+        )
+    };
+    let Some(mut scene) = scene(config) else { return };
+    scene.hosts.knock(&[1007, 1008]);
+    scene.daemon.wait_for("opened door=closes");
+    scene.daemon.kill_alone();
+    let all = || ["54305", "54306"].iter().all(|seconds| sleepers(&scene.hosts, seconds) == 1);
+    assert!(until(SLACK, all).is_some(), "the closer closes: {}", scene.daemon.said());
+    scene.gone(Instant::now(), ["54305", "54306"]);
+}
