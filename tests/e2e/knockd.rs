@@ -203,7 +203,7 @@ fn what_a_line_leaves_in_the_background_lives_on() {
     let alive = || {
         let pids = scene.hosts.on_server(&["ip", "netns", "pids", &scene.hosts.server]);
         let command = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let is_left = |pid: &&str| command(pid).starts_with("sleep\05431");
+        let is_left = |pid: &&str| command(pid).starts_with("sleep\x005431");
         pids.lines().filter(is_left).filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
     };
     let left = alive();

@@ -267,3 +267,56 @@ fn r1_reap_waits_for_a_start_command_that_still_runs() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(!scene.path("slow").exists(), "closed, and it stays closed: {}", said(&output));
 }
+
+/// R1: two state folders, whose stop commands end in the same moment: the one is not taken for a leftover of the other.
+#[test]
+fn r1_reap_closes_the_doors_of_two_folders_at_once() {
+    let Some(mut scene) = scene(&[]) else { return };
+    scene.daemon.kill_everything();
+    let (program, state, control) = (binary("aldabad"), scene.path("state"), scene.path("other.sock"));
+    let folders = [state.clone(), state.join("knockd-two")];
+    for (number, folder) in folders.iter().enumerate() {
+        let (config, door) = (scene.path("two.toml"), scene.path(&format!("door{number}")));
+        let (door, go) = (door.display(), scene.path("go").display().to_string());
+        let text = format!(
+            "interfaces = [\"srv0\"]\n[[door]]\nname = \"door\"\nsequence = \"7000,7001\"\nlease = \"1s\"\n\
+             start = [\"/usr/bin/touch\", \"{door}\"]\n\
+             stop = [\"/bin/sh\", \"-c\", \"touch {door}-runs; until [ -e {go} ]; do sleep 0.05; done; rm {door}\"]\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let paths = [&program, &config, folder, &control].map(|path| path.to_str().unwrap());
+        let [program, config, folder, control] = paths;
+        let words = [program, "run", "--config", config, "--state-dir", folder, "--control", control];
+        let mut daemon = Program::start(&scene.hosts, &words, &scene.path(&format!("output{number}")));
+        daemon.wait_for("started version=");
+        scene.hosts.knock(&[7000, 7001]);
+        daemon.wait_for("opened door=door");
+        daemon.kill_everything();
+    }
+    let words = ["reap", "--wait", "--state-dir", state.to_str().unwrap()];
+    let mut reap = Program::start(
+        &scene.hosts,
+        &[&[program.to_str().unwrap()][..], &words].concat(),
+        &scene.path("reaped"),
+    );
+    let both = |what: &dyn Fn(&Path) -> bool| ["door0", "door1"].iter().all(|name| what(&scene.path(name)));
+    let run = |door: &Path| Path::new(&format!("{}-runs", door.display())).exists();
+    assert!(until(Duration::from_secs(10), || both(&run)).is_some(), "{}", reap.said());
+    // It looks again when both have ended.
+    reap.signal(Signal::STOP);
+    std::fs::write(scene.path("go"), "").unwrap();
+    let gone = |pids: &[u32]| {
+        pids.iter().all(|pid| {
+            std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.is_empty())
+        })
+    };
+    let commands = reap.children();
+    assert!(
+        until(Duration::from_secs(10), || gone(&commands)).is_some() && commands.len() == 2,
+        "{commands:?}"
+    );
+    reap.signal(Signal::CONT);
+    let status = reap.wait(Duration::from_secs(10));
+    assert!(status.is_some_and(|status| status.success()), "{status:?}: {}", reap.said());
+    assert!(both(&|door| !door.exists()), "{}", reap.said());
+}
