@@ -229,6 +229,17 @@ fn analyze(words: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
+/// R23: systemd gives up after five starts in ten seconds where a unit does not say otherwise.
+#[test]
+fn r23_no_unit_is_given_up_however_often_it_ends() {
+    for unit in ["aldabad.service", "knockd.service"] {
+        let text = packaged(unit);
+        let (head, service) = text.split_once("\n[Service]\n").unwrap();
+        assert!(head.contains("\nStartLimitIntervalSec=0"), "{unit}");
+        assert!(service.contains("\nRestart=on-failure\n"), "{unit}");
+    }
+}
+
 /// R23: what the whole daemon could do if it were somebody else's.
 #[test]
 fn r23_the_unit_is_hardened_and_all_units_are_sound() {
