@@ -41,13 +41,22 @@ pub fn boot_id() -> Option<[u8; 16]> {
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
 /// Whether the kernel was told that the wall clock is right, by NTP or its like (adjtimex(2)). Where the question itself is denied
-/// (`ProtectClock=`), systemd's time service may have said so; no where nobody does.
+/// (`ProtectClock=`), systemd's time service may have said so; where it has not, nobody knows: `None`.
 #[must_use]
-pub fn is_synchronised() -> bool {
+pub fn synchronised() -> Option<bool> {
     let mut state = std::mem::MaybeUninit::<libc::timex>::zeroed();
     // SAFETY: the pointer is valid for a whole timex; all zeros, no modes, only asks.
     let answer = unsafe { libc::adjtimex(state.as_mut_ptr()) };
-    if answer < 0 { std::path::Path::new(SYNCHRONISED).exists() } else { answer != libc::TIME_ERROR }
+    if answer < 0 {
+        return std::path::Path::new(SYNCHRONISED).exists().then_some(true);
+    }
+    Some(answer != libc::TIME_ERROR)
+}
+
+/// The same; no where nobody knows.
+#[must_use]
+pub fn is_synchronised() -> bool {
+    synchronised() == Some(true)
 }
 
 /// Whether this machine has a clock that goes on while it is off.

@@ -195,8 +195,9 @@ pub struct DatagramStatus {
     pub store: StoreState,
     /// For how many milliseconds nothing is known to be new, after a lost replay store.
     pub guard_left_ms: u64,
-    /// Whether the kernel says that the wall clock is right.
-    pub clock_synchronised: bool,
+    /// Whether the kernel says that the wall clock is right; absent where the daemon may not ask and nobody else says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_synchronised: Option<bool>,
     /// What the worker has counted of them; absent where it did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<DatagramCounts>,

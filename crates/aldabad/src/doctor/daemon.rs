@@ -18,6 +18,8 @@ pub(super) fn look(args: &DoctorArgs, policy: &Policy, surroundings: &Surroundin
             let mut findings = vec![answers(&socket.display().to_string(), &status)];
             findings.extend(packets(&status, policy));
             findings.extend(worker(&status));
+            let trusted = policy.spa.as_ref().is_some_and(|spa| spa.trust_clock);
+            findings.extend(clock(&status, trusted || !aldaba_sys::clock::is_synchronised()));
             findings.extend(unit::look(status.pid));
             findings
         }
@@ -50,6 +52,18 @@ fn answers(socket: &str, status: &Status) -> Finding {
         seen,
         help: Some(help),
     }
+}
+
+/// Whether the daemon knows of the clock what is known here. `settled`: it does not matter, or nobody knows.
+fn clock(status: &Status, settled: bool) -> Option<Finding> {
+    if settled || status.datagrams.as_ref()?.clock_synchronised.is_some() {
+        return None;
+    }
+    let seen = "the daemon itself may not ask whether it is synchronised (ProtectClock= of its unit): after a loss of the replay store \
+                nobody gets in by datagram where there is no hardware clock";
+    let help = "where another time service than systemd-timesyncd keeps it right: trust-clock = true in [spa]; or the lines on the \
+                clock in commands.conf.example (docs/install.md)";
+    Some(Finding::doubtful("clock", seen, help))
 }
 
 /// Whether packets arrive where they are looked for.
@@ -132,6 +146,21 @@ mod tests {
         assert_eq!(told(log).grade, Grade::Doubtful);
         let both = told(&format!(r#"{{"what":"state","grave":true}},{log}"#));
         assert!(both.grade == Grade::Bad && both.seen.ends_with(": state, log"), "{both:?}");
+    }
+
+    #[test]
+    fn a_daemon_that_may_not_ask_for_the_clock_is_told_apart() {
+        let status = |clock: &str| {
+            let datagrams = format!(
+                r#"{{"datagrams":{{"port":42731,"receive":"capture","store":"working","guard-left-ms":0{clock}}},"#
+            );
+            let text = include_str!("../status/fine.json").replacen('{', &datagrams, 1);
+            serde_json::from_str(&text).expect("a status")
+        };
+        let told = clock(&status(""), false).expect("it is less than what is known here");
+        assert!(told.grade == Grade::Doubtful && told.seen.contains("may not ask"), "{told:?}");
+        assert_eq!(clock(&status(""), true), None, "trusted, or not synchronised at all");
+        assert_eq!(clock(&status(r#","clock-synchronised":false"#), false), None);
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Monitor {
             store,
             // Whatever is left of a millisecond is still time to wait.
             guard_left_ms: counts.map_or(0, |counts| counts.guard_left.div_ceil(1000)),
-            clock_synchronised: clock::is_synchronised(),
+            clock_synchronised: clock::synchronised(),
             counted: counts.map(datagrams),
         })
     }

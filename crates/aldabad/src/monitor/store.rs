@@ -51,8 +51,8 @@ pub(super) enum Opened {
 struct Clock {
     /// The administrator says that it is right.
     trusted: bool,
-    /// The kernel says so.
-    synchronised: bool,
+    /// The kernel says so, or not; `None`: this process may not ask.
+    synchronised: Option<bool>,
     /// It can have gone on while the machine was off.
     hardware: bool,
     now: Duration,
@@ -66,7 +66,7 @@ impl Clock {
         let newest = spa.files.locks.iter().filter_map(|lock| made(&lock.server_key)).max();
         Self {
             trusted: spa.trust_clock,
-            synchronised: clock::is_synchronised(),
+            synchronised: clock::synchronised(),
             hardware: clock::has_hardware_clock(),
             now: clock::wall(),
             identity: newest.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()),
@@ -75,14 +75,21 @@ impl Clock {
 
     /// A machine that comes up with the time of days ago would take captures of those days for new.
     fn doubt(&self) -> Option<&'static str> {
-        if self.trusted || self.synchronised {
-            None
-        } else if !self.hardware {
-            Some("it is not synchronised, and there is no hardware clock")
-        } else if self.identity.is_some_and(|made| self.now < made) {
-            Some("it is not synchronised, and the server's key is from later")
-        } else {
-            None
+        let is_from_later = self.identity.is_some_and(|made| self.now < made);
+        match (self.synchronised, self.hardware) {
+            _ if self.trusted => None,
+            (Some(true), _) => None,
+            (Some(false), false) => Some("it is not synchronised, and there is no hardware clock"),
+            (Some(false), true) if is_from_later => {
+                Some("it is not synchronised, and the server's key is from later")
+            }
+            (None, false) => Some(
+                "the daemon may not ask whether it is synchronised, ProtectClock= of its unit, and there is no hardware clock",
+            ),
+            (None, true) if is_from_later => Some(
+                "the daemon may not ask whether it is synchronised, ProtectClock= of its unit, and the server's key is from later",
+            ),
+            (_, true) => None,
         }
     }
 }

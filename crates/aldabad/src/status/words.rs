@@ -123,7 +123,11 @@ fn datagrams(status: &Status) -> Option<String> {
         StoreState::NotReady => "NOT READY",
         StoreState::Failing => "FAILS",
     };
-    let clock = if of.clock_synchronised { "synchronised" } else { "not synchronised" };
+    let clock = match of.clock_synchronised {
+        Some(true) => "synchronised",
+        Some(false) => "not synchronised",
+        None => "not known to be synchronised",
+    };
     let counted = of.counted.as_ref().map(|counted| {
         let refused = listed(&counted.refused);
         format!(", {} came, {} admitted{refused}", counted.arrived, counted.admitted)

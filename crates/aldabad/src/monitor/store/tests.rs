@@ -6,11 +6,12 @@ use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const NOW: Duration = Duration::from_secs(1_800_000_000);
-const RIGHT: Clock = Clock { trusted: false, synchronised: true, hardware: true, now: NOW, identity: None };
+const RIGHT: Clock =
+    Clock { trusted: false, synchronised: Some(true), hardware: true, now: NOW, identity: None };
 
 #[test]
 fn a_clock_is_doubted_when_nothing_speaks_for_it() {
-    let alone = Clock { synchronised: false, ..RIGHT };
+    let alone = Clock { synchronised: Some(false), ..RIGHT };
     let later = Clock { identity: Some(NOW + DAY), ..alone };
     let no_hardware = Clock { hardware: false, ..alone };
     assert_eq!(RIGHT.doubt(), None);
@@ -19,6 +20,14 @@ fn a_clock_is_doubted_when_nothing_speaks_for_it() {
     assert_eq!(Clock { identity: Some(Duration::from_secs(1_700_000_000)), ..alone }.doubt(), None);
     assert!(later.doubt().is_some_and(|doubt| doubt.contains("key")));
     assert!(no_hardware.doubt().is_some_and(|doubt| doubt.contains("hardware")));
+    for known in [later, no_hardware] {
+        let unknown = Clock { synchronised: None, ..known };
+        assert!(
+            unknown.doubt().is_some_and(|doubt| doubt.contains("may not ask")),
+            "and so where nobody may ask"
+        );
+    }
+    assert_eq!(Clock { synchronised: None, ..alone }.doubt(), None);
     for doubted in [later, no_hardware] {
         assert_eq!(Clock { trusted: true, ..doubted }.doubt(), None, "the administrator knows");
     }
