@@ -272,6 +272,29 @@ fn r28_a_drop_in_another_table_is_named() {
     assert_eq!(scene.doctor(&[]).0, Some(0));
 }
 
+/// What is wrong with one port in the middle of a range is not overlooked.
+#[test]
+fn r28_one_port_of_a_range_is_named() {
+    let Some(scene) = Scene::with(&CONFIG.replace("2222/tcp", "2200-2300/tcp"), &[]) else { return };
+    let _listener = scene.hosts.listen(2222);
+    assert_eq!(scene.doctor(&[]).0, Some(0));
+    let chain = "chain input { type filter hook input priority filter; }";
+    scene.nft(&format!("table inet filter {{ {chain}; }}; add rule inet filter input tcp dport 2222 drop"));
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    assert!(!scene.hosts.reachable(2222), "opened, and of no use");
+    scene.finds(
+        "order",
+        &["2200-2300/tcp over IPv4, port 2222: the chain inet filter input drops it by a rule"],
+    );
+    scene.nft("delete table inet filter");
+    let chain = "chain PREROUTING { type nat hook prerouting priority dstnat; }";
+    scene.nft(&format!(
+        "table ip nat {{ {chain}; }}; add rule ip nat PREROUTING tcp dport 2250-2260 redirect to :8022"
+    ));
+    scene.finds("around", &["port 2250: a rule in ip nat PREROUTING sends"]);
+}
+
 #[test]
 fn r28_what_leads_around_the_table_is_named() {
     let Some(scene) = Scene::new() else { return };

@@ -7,7 +7,7 @@ use aldaba_config::Policy;
 use aldaba_runner::door::{Action, NftAction, NftSet, PortRange, Transport};
 use aldaba_sys::nft::{ChainName, Fate, Nft, Probe, Ruleset, legacy_iptables};
 
-use super::{Finding, sets};
+use super::{Finding, Grade, sets};
 
 /// No table has this name: then all are followed.
 const NONE: &str = "";
@@ -32,8 +32,10 @@ pub(super) fn look(policy: &Policy) -> Vec<Finding> {
     let mut findings = legacy();
     for (door, range) in guarded {
         for ipv6 in [false, true] {
-            let at = Port { ruleset: &ruleset, own: &policy.daemon.table, door, range, ipv6 };
-            findings.extend(at.findings());
+            let own = &policy.daemon.table;
+            let ports = ruleset.borders(range.first, range.last).into_iter();
+            let at = ports.map(|port| Port { ruleset: &ruleset, own, door, range, port, ipv6 });
+            findings.extend(of_range(&at.collect::<Vec<Port<'_>>>()));
         }
         findings.extend(listening(door, range));
     }
@@ -66,18 +68,28 @@ fn legacy() -> Vec<Finding> {
     )]
 }
 
-/// One family of one port. Of a range the first is looked at.
+/// One family of a range: what is wrong at one of its ports is wrong.
+fn of_range(ports: &[Port<'_>]) -> Vec<Finding> {
+    let open = ports.iter().map(Port::closed).find(|closed| closed.grade == Grade::Bad);
+    let mut findings: Vec<Finding> = open.or_else(|| ports.first().map(Port::closed)).into_iter().collect();
+    findings.extend(ports.iter().find_map(Port::opens));
+    findings.extend(ports.iter().find_map(Port::around));
+    findings
+}
+
+/// One family of one port.
 struct Port<'a> {
     ruleset: &'a Ruleset,
     own: &'a str,
     door: &'a str,
     range: PortRange,
+    port: u16,
     ipv6: bool,
 }
 
 impl Port<'_> {
     fn probe(&self) -> Probe {
-        Probe { ipv6: self.ipv6, udp: self.range.transport == Transport::Udp, port: self.range.first }
+        Probe { ipv6: self.ipv6, udp: self.range.transport == Transport::Udp, port: self.port }
     }
 
     fn name(&self) -> String {
@@ -85,11 +97,13 @@ impl Port<'_> {
         format!("door {}, {} over {family}", self.door, self.range)
     }
 
-    fn findings(&self) -> Vec<Finding> {
-        let mut findings = vec![self.closed()];
-        findings.extend(self.opens());
-        findings.extend(self.around());
-        findings
+    /// The same of this port, where it is one of several.
+    fn one(&self) -> String {
+        if self.range.first == self.range.last {
+            self.name()
+        } else {
+            format!("{}, port {}", self.name(), self.port)
+        }
     }
 
     /// To a stranger.
@@ -100,7 +114,7 @@ impl Port<'_> {
             return Finding::good("closed", format!("{}: {chain} keeps strangers out", self.name()));
         }
         let seen =
-            format!("{} stands open to everybody: no rule of table inet {} drops it", self.name(), self.own);
+            format!("{} stands open to everybody: no rule of table inet {} drops it", self.one(), self.own);
         Finding::bad("closed", seen, "start the daemon, or: aldabad firewall apply")
     }
 
@@ -114,7 +128,7 @@ impl Port<'_> {
         let how = if judgement.by_policy { "by its policy" } else { "by a rule" };
         let seen = format!(
             "{}: the chain {chain} drops it {how}, also for those who have knocked: a drop anywhere is the end",
-            self.name()
+            self.one()
         );
         Some(Finding::bad("order", seen, self.let_through(&chain)))
     }
@@ -124,7 +138,7 @@ impl Port<'_> {
             return "give the door start and stop commands with iptables (aldaba.toml(5)): what iptables drops only it opens"
                 .to_owned();
         }
-        let (port, protocol) = (self.range.first, if self.probe().udp { "udp" } else { "tcp" });
+        let (port, protocol) = (self.port, if self.probe().udp { "udp" } else { "tcp" });
         format!(
             "let that chain leave the port to aldaba's table: nft insert rule {chain} {protocol} dport {port} accept; or give \
              the door a set of that table (`aldabad init` shows how)"
@@ -137,9 +151,9 @@ impl Port<'_> {
         let seen = format!(
             "{}: a rule in {chain} sends what comes there elsewhere before aldaba's table sees it, as for a published port \
              of a container: it is reached without a knock",
-            self.name()
+            self.one()
         );
-        let port = self.range.first;
+        let port = self.port;
         let help = format!(
             "publish it on the loopback address alone (-p 127.0.0.1:{port}:{port}) behind a service of the host's, or drop \
              strangers where containers are meant to be guarded, in the chain DOCKER-USER (which is not looked into: this finding stays)"
@@ -155,7 +169,7 @@ pub(super) fn listening(door: &str, range: PortRange) -> Option<Finding> {
     }
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
-    let at: Vec<IpAddr> = tables.iter().flat_map(|text| listeners(text, range.first)).collect();
+    let at: Vec<IpAddr> = tables.iter().flat_map(|text| listeners(text, range)).collect();
     if at.is_empty() {
         let seen = format!("door {door}: nothing listens on {range} here");
         return Some(Finding::doubtful(
@@ -180,14 +194,15 @@ pub(super) fn listening(door: &str, range: PortRange) -> Option<Finding> {
     })
 }
 
-/// The addresses at which sockets listen on a port, from the kernel's table (proc(5)): words of 32 bits in host order.
-fn listeners(table: &str, port: u16) -> Vec<IpAddr> {
+/// The addresses at which sockets listen on ports, from the kernel's table (proc(5)): words of 32 bits in host order.
+fn listeners(table: &str, range: PortRange) -> Vec<IpAddr> {
     const LISTEN: &str = "0A";
     let lines = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(1);
         let (local, state) = (fields.next()?, fields.nth(1)?);
         let (address, number) = local.split_once(':')?;
-        let matches = state == LISTEN && u16::from_str_radix(number, 16) == Ok(port);
+        let port = u16::from_str_radix(number, 16).ok()?;
+        let matches = state == LISTEN && (range.first..=range.last).contains(&port);
         matches.then(|| address_of(address)).flatten()
     });
     lines.collect()
@@ -214,8 +229,9 @@ mod tests {
                      1: 00000000:0016 00000000:0000 01 0\n   \
                      2: 00000000000000000000000001000000:0016 0:0 0A 0\n";
         let expected = if cfg!(target_endian = "little") { ["127.0.0.1", "::1"] } else { return };
-        let found: Vec<String> = listeners(table, 22).iter().map(IpAddr::to_string).collect();
+        let range = |first, last| PortRange { first, last, transport: Transport::Tcp };
+        let found: Vec<String> = listeners(table, range(20, 22)).iter().map(IpAddr::to_string).collect();
         assert_eq!(found, expected);
-        assert!(listeners(table, 23).is_empty());
+        assert!(listeners(table, range(23, 99)).is_empty());
     }
 }

@@ -5,6 +5,7 @@
 //! not understood, is passed over, and where it rejects that is remembered. Of one set it may be known whether he is in it.
 
 mod asked;
+mod borders;
 mod divert;
 
 use std::collections::HashMap;
