@@ -3,6 +3,8 @@
 
 #[path = "commands/closer.rs"]
 mod closer;
+#[path = "commands/journal.rs"]
+mod journal;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

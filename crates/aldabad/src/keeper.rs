@@ -168,6 +168,12 @@ impl Keeper {
         }
     }
 
+    /// Whether an earlier run has left a journal in this folder.
+    #[must_use]
+    pub fn has_journal(folder: &Path) -> bool {
+        journals::NAMES.iter().any(|name| folder.join(name).exists())
+    }
+
     /// The folder.
     #[must_use]
     pub fn folder(&self) -> &Path {

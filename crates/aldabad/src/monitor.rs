@@ -27,6 +27,7 @@ mod spa;
 mod speech;
 mod standby;
 mod start;
+mod state_folder;
 mod status;
 mod stop;
 mod store;
@@ -267,6 +268,7 @@ impl Monitor {
         }
         if self.retry.is_some_and(|due| due <= now) {
             self.retry = None;
+            self.open_keeper_if_needed(now);
             self.prepare_firewall(now);
             self.retry_spa(now);
             self.follow_links(now);

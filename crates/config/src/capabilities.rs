@@ -1,6 +1,6 @@
 //! Capabilities of the kernel by their names: what the commands of doors may.
 
-use aldaba_runner::door::{Action, Style};
+use aldaba_runner::door::Style;
 
 use crate::policy::Policy;
 
@@ -88,7 +88,7 @@ impl Capabilities {
 
 impl Policy {
     /// What its commands may: what it says; else everything for doors as in knockd.conf, whose lines always had that, and
-    /// what a firewall's tools need for other commands.
+    /// what a firewall's tools need for other commands. Also where it has none: an earlier policy's leases may have.
     #[must_use]
     pub fn command_capabilities(&self) -> Capabilities {
         let doors = || self.catalogue.doors.iter();
@@ -96,10 +96,8 @@ impl Policy {
             said
         } else if doors().any(|door| door.style == Style::Knockd) {
             Capabilities::ALL
-        } else if doors().any(|door| matches!(door.action, Action::Command(_))) {
-            Capabilities::FIREWALL
         } else {
-            Capabilities::NONE
+            Capabilities::FIREWALL
         }
     }
 }

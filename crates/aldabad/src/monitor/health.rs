@@ -55,6 +55,11 @@ impl Health {
         self.faults.remove(what);
     }
 
+    /// Whether this failed the last time for the same reason.
+    pub(super) fn is_noted_as(&self, what: &'static str, error: &str) -> bool {
+        self.faults.get(what).is_some_and(|fault| fault.error == error)
+    }
+
     /// Whether this failed the last time.
     pub(super) fn is_noted(&self, what: &'static str) -> bool {
         self.faults.contains_key(what)
@@ -81,6 +86,9 @@ mod tests {
             (Duration::from_secs(5), "read-only", true)
         );
         assert!(health.is_noted("journal"));
+        assert!(
+            health.is_noted_as("journal", "read-only") && !health.is_noted_as("journal", "no space left")
+        );
         health.clear("journal");
         assert!(!health.is_noted("journal"));
     }

@@ -242,7 +242,7 @@ impl Monitor {
         self.refresh_filter();
         self.follow_links(now);
         self.reopen_log(&daemon.log);
-        self.open_keeper_if_needed();
+        self.open_keeper_if_needed(now);
         self.hand_over_spa(now);
         self.hold_to_registry(now);
         self.prepare_firewall(now);

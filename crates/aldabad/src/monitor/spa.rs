@@ -118,7 +118,7 @@ impl Monitor {
 
     fn hand_over_store(&mut self, now: Duration) {
         // The folder's lock keeps other daemons away from the store too.
-        if let Err(error) = self.open_keeper(Keeper::open) {
+        if let Err(error) = self.open_keeper(now, Keeper::open_or_set_aside) {
             self.degraded_spa(now, Part::Store, &error.to_string());
             return;
         }

@@ -1,14 +1,12 @@
 //! How the monitor comes to be: everything opened, the worker serving, overdue leases taken over.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use aldaba_config::Policy;
 use aldaba_gate::Needs;
-use aldaba_runner::door::{Action, Style};
-use aldaba_runner::record::{self, Moment};
-use aldaba_runner::{Held, Runner};
+use aldaba_runner::Runner;
+use aldaba_runner::door::Style;
 use aldaba_sys::capture::CaptureSocket;
 use aldaba_sys::clock::{self, StepWatch};
 use aldaba_sys::privileges::{self, Identity};
@@ -39,7 +37,7 @@ use super::why::Questions;
 use super::workers::{PnetSocket, Workers};
 use crate::face::Face;
 use crate::ipc::ToWorker;
-use crate::keeper::{Keeper, KeeperError};
+use crate::keeper::KeeperError;
 use crate::log::{Level, Log};
 use crate::rights::Rights;
 use crate::source::{Read, Source};
@@ -186,8 +184,7 @@ impl Monitor {
         let now = clock::boottime();
         self.limit_commands();
         self.say_unreadable(now);
-        self.open_keeper(Keeper::open_patiently)?;
-        self.take_over(now)?;
+        self.open_keeper_at_start(now)?;
         self.prepare_firewall(now);
         // Whoever was taken from the registry meanwhile.
         self.hold_to_registry(now);
@@ -203,66 +200,6 @@ impl Monitor {
             }
         }
         self.open_control(now);
-        Ok(())
-    }
-
-    /// The state folder, where the policy needs one: a door with a stop command. For the others it is only of use.
-    pub(super) fn open_keeper(
-        &mut self,
-        open: fn(&Path) -> Result<Keeper, KeeperError>,
-    ) -> Result<(), StartError> {
-        let need = need(&self.policy.current().policy);
-        if self.keeper.is_some() || need == Need::None {
-            return Ok(());
-        }
-        match open(&self.state_folder) {
-            Ok(keeper) => {
-                self.health.clear("state");
-                for error in keeper.damage() {
-                    self.health.note_grave(clock::boottime(), "journal-damaged", error);
-                    let line =
-                        format!("degraded what=journal-damaged error={}", crate::wording::quoted(error));
-                    self.speech.tell(Level::Error, line);
-                }
-                self.keeper = Some(keeper);
-                self.limit_commands();
-            }
-            Err(error @ KeeperError::Locked { .. }) => return Err(error.into()),
-            Err(error) if need == Need::Durable => return Err(error.into()),
-            Err(error) => {
-                self.health.note(clock::boottime(), "state", &error.to_string());
-                self.speech.tell(Level::Warning, format!("degraded what=state error=\"{error}\""));
-            }
-        }
-        Ok(())
-    }
-
-    /// The same at a reload: the daemon goes on without, and each opening that needs the journal is refused.
-    pub(super) fn open_keeper_if_needed(&mut self) {
-        if let Err(error) = self.open_keeper(Keeper::open_or_set_aside) {
-            self.health.note_grave(clock::boottime(), "state", &error.to_string());
-            self.speech.tell(Level::Error, format!("degraded what=state error=\"{error}\""));
-        }
-    }
-
-    /// Leases of an earlier run: closed now when overdue, else taken over.
-    fn take_over(&mut self, now: Duration) -> Result<(), StartError> {
-        let Some(keeper) = &mut self.keeper else { return Ok(()) };
-        let entries = keeper.load()?;
-        let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
-        let recovered = record::recover(entries, &at);
-        if recovered.is_empty() {
-            keeper.stops().forget_others(&[]);
-        } else {
-            let needs_closer =
-                recovered.iter().any(|lease| matches!(lease.record.held, Held::Command { .. }));
-            self.recover(now, recovered);
-            if needs_closer {
-                self.guard_leases();
-                self.tell_survivors();
-            }
-            self.perform(now);
-        }
         Ok(())
     }
 
@@ -429,32 +366,6 @@ impl Monitor {
             self.put_into_force(now);
         }
     }
-}
-
-/// What a policy wants of a state folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
-    /// Nothing: no door is ever closed by us.
-    None,
-    /// It would be useful after a restart.
-    Useful,
-    /// Without it a door could stay open.
-    Durable,
-}
-
-fn need(policy: &Policy) -> Need {
-    // Replay records must outlive the daemon.
-    if policy.spa.is_some() {
-        return Need::Durable;
-    }
-    let of = |action: &Action| match action {
-        Action::LogOnly => Need::None,
-        Action::Command(commands) if commands.never_stop => Need::None,
-        Action::Command(commands) if commands.stop.v4.is_none() && commands.stop.v6.is_none() => Need::None,
-        Action::Command(_) => Need::Durable,
-        Action::Nftables(_) => Need::Useful,
-    };
-    policy.catalogue.doors.iter().map(|door| of(&door.action)).max().unwrap_or(Need::None)
 }
 
 /// The worker's user. Where it may not be changed at all, the worker says so itself.

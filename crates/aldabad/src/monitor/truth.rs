@@ -48,6 +48,11 @@ impl Truth {
         self.watch.as_ref().map(|watch| watch.as_fd())
     }
 
+    /// The next look is a first one.
+    pub(super) fn look_anew(&mut self) {
+        self.seen.clear();
+    }
+
     /// When to look.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         self.pace.due()

@@ -152,7 +152,11 @@ const STATES: [State; 35] = [
         "see the error; then write it there again, and aldabad reload",
     ),
     state("sandbox", "the worker has no sandbox", "start the daemon without --insecure-no-sandbox"),
-    state("state", "the state folder cannot be had", "see the error; leases are forgotten at a restart"),
+    state(
+        "state",
+        "the state folder cannot be had",
+        "see the error; it is tried again every two seconds, and doors that an earlier run has opened may be open until then",
+    ),
     state("policy", "a policy cannot be handed over", RELOAD),
     state(
         "filter",

@@ -22,10 +22,12 @@ pub(super) enum Death {
 }
 
 impl World {
-    pub(super) fn crash(&mut self, death: Death) {
+    pub(super) fn crash(&mut self, death: Death, blind: bool) {
         let starts = std::mem::take(&mut self.processes).into_values();
-        let outlives = |process: &Process| death == Death::StartsLive && process.part == Part::Start;
-        let running: BTreeSet<LeaseId> = starts.filter(outlives).map(|process| process.lease).collect();
+        let starts = starts.filter(|process| process.part == Part::Start).map(|process| process.lease);
+        let unseen = self.blind.take().into_iter().flatten();
+        let running: BTreeSet<LeaseId> =
+            starts.chain(unseen).filter(|_| death == Death::StartsLive).collect();
         for (id, seen) in &mut self.seen {
             // A stop command may have done its work and not been recorded: it runs again.
             seen.stop_runs = false;
@@ -38,10 +40,10 @@ impl World {
             self.elements.clear();
             self.earned.clear();
         }
-        self.start_again(&running);
+        self.start_again(running, blind);
     }
 
-    fn start_again(&mut self, running: &BTreeSet<LeaseId>) {
+    fn start_again(&mut self, running: BTreeSet<LeaseId>, blind: bool) {
         // A new life may use the numbers of leases that are over.
         let journal = &self.journal;
         self.seen.retain(|id, seen| journal.contains_key(id) || (seen.owes_stop && !seen.closed));
@@ -53,22 +55,39 @@ impl World {
             }
         }
         self.behind.clear();
+        self.life = self.life.saturating_add(1);
+        self.runner = Runner::new(catalogue(self.variant));
+        if blind {
+            self.runner.count_from(u64::from(self.life).saturating_mul(1 << 20));
+            self.blind = Some(running);
+        } else {
+            self.take_over(&running);
+        }
+        self.adrift = self.elements.keys().filter(|of| !self.is_held(of)).cloned().collect();
+        self.look_first();
+    }
+
+    /// The journal can be had: what an earlier life has left is taken over.
+    pub(super) fn open_journal(&mut self) {
+        let Some(running) = self.blind.take() else { return };
+        self.take_over(&running);
+        self.adrift = self.elements.keys().filter(|of| !self.is_held(of)).cloned().collect();
+        self.look_first();
+    }
+
+    fn take_over(&mut self, running: &BTreeSet<LeaseId>) {
         let moment = Moment { now: self.now, boot: Some([self.boot; 16]), wall: Duration::ZERO };
         let mut recovered = recover(self.journal.values().cloned().collect(), &moment);
         let outlives = |lease: &&mut Recovered| running.contains(&lease.record.id);
         recovered.iter_mut().filter(outlives).for_each(Recovered::start_runs);
-        self.life = self.life.saturating_add(1);
-        self.runner = Runner::new(catalogue(self.variant));
         self.runner.recover(self.now, recovered);
-        for lease in self.runner.leases() {
+        for lease in self.runner.leases().filter(|lease| running.contains(&lease.id())) {
             if let State::Starting { job } = lease.state() {
                 let process =
                     Process { lease: lease.id(), part: Part::Start, terminated: false, outlived: true };
                 self.processes.insert(job, process);
             }
         }
-        self.adrift = self.elements.keys().filter(|of| !self.is_held(of)).cloned().collect();
-        self.look_first();
     }
 
     pub(super) fn restart(&mut self, keep: bool, patient: bool) {
@@ -93,7 +112,7 @@ impl World {
         }
         assert!(self.runner.is_drained(self.now), "a shutdown never ends");
         self.check_shutdown(keep, patient);
-        self.crash(if patient { Death::All } else { Death::StartsLive });
+        self.crash(if patient { Death::All } else { Death::StartsLive }, false);
     }
 
     /// The first look at the firewall, of which nothing is known: what is there gets the time of its lease.

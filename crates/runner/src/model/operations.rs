@@ -49,7 +49,11 @@ pub enum Operation {
         reboot: bool,
         /// Whether the start commands that run go on, if it does not.
         starts_live: bool,
+        /// Whether the next daemon cannot have the journal yet.
+        blind: bool,
     },
+    /// The journal can be had again.
+    OpenJournal,
     /// The daemon is asked to end, ends, and starts again.
     Restart {
         /// Whether it keeps its leases.
@@ -91,11 +95,13 @@ impl Operation {
                 13 => Self::Reload(next()),
                 14 => {
                     let (after, how) = (next() % 6, next());
-                    Self::Crash { after, reboot: how % 4 == 0, starts_live: how & 4 == 4 }
+                    let blind = how & 0x18 == 0x18;
+                    Self::Crash { after, reboot: how % 4 == 0, starts_live: how & 4 == 4, blind }
                 }
                 _ => {
                     let how = next();
                     match how % 8 {
+                        2 if how & 8 == 0 => Self::OpenJournal,
                         0..=2 => Self::Flush { restore: how & 8 == 0, there: how & 16 == 0 },
                         3 => Self::Remove(next()),
                         4 => Self::Reassert,

@@ -54,8 +54,19 @@ impl World {
             Change::Remove(id) => self.is_of_element(*id),
         };
         let (elements, commands): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(of_element);
+        if self.blind.is_some() {
+            return self.without_journal(&commands);
+        }
         self.transaction(commands);
         self.transaction(elements);
+    }
+
+    /// Those by element have no record then, and one that is not there cannot be removed.
+    fn without_journal(&mut self, changes: &[Change]) {
+        for change in changes.iter().filter(|change| matches!(change, Change::Put(_))) {
+            self.behind.insert(change.lease());
+            self.runner.journal_failed(self.now, change.lease());
+        }
     }
 
     fn is_of_element(&self, id: LeaseId) -> bool {

@@ -68,8 +68,10 @@ pub struct World {
     pub(super) variant: u8,
     pub(super) refuse_elements: u8,
     pub(super) fail_journal: u8,
-    /// Effects performed before everything dies.
-    pub(super) dies_after: Option<(u8, Death)>,
+    /// Effects performed before everything dies, and whether the next daemon can have the journal.
+    pub(super) dies_after: Option<(u8, Death, bool)>,
+    /// The journal cannot be had; leases whose start command has outlived the daemon that could.
+    pub(super) blind: Option<BTreeSet<LeaseId>>,
 }
 
 impl World {
@@ -96,6 +98,7 @@ impl World {
             refuse_elements: 0,
             fail_journal: 0,
             dies_after: None,
+            blind: None,
         }
     }
 
@@ -132,10 +135,11 @@ impl World {
             Operation::RefuseElements(times) => self.refuse_elements = times,
             Operation::FailJournal(times) => self.fail_journal = times,
             Operation::Reload(variant) => self.reload(variant),
-            Operation::Crash { after, reboot, starts_live } => {
+            Operation::Crash { after, reboot, starts_live, blind } => {
                 let death = if starts_live { Death::StartsLive } else { Death::All };
-                self.dies_after = Some((after, if reboot { Death::Reboot } else { death }));
+                self.dies_after = Some((after, if reboot { Death::Reboot } else { death }, blind));
             }
+            Operation::OpenJournal => self.open_journal(),
             Operation::Restart { keep, patient } => self.restart(keep, patient),
             Operation::Flush { restore, there } => {
                 self.elements.clear();
@@ -183,13 +187,13 @@ impl World {
     /// Performs effects one by one, checking after each, till there are none or everything dies.
     pub(super) fn settle(&mut self) {
         loop {
-            if let Some((left, death)) = self.dies_after {
+            if let Some((left, death, blind)) = self.dies_after {
                 if left == 0 {
                     self.dies_after = None;
-                    self.crash(death);
+                    self.crash(death, blind);
                     continue;
                 }
-                self.dies_after = Some((left.saturating_sub(1), death));
+                self.dies_after = Some((left.saturating_sub(1), death, blind));
             }
             let Some(effect) = self.runner.poll_effect() else {
                 return;
@@ -263,6 +267,7 @@ impl World {
     pub fn let_everything_end(&mut self) {
         (self.refuse_elements, self.fail_journal, self.dies_after) = (0, 0, None);
         self.ending = true;
+        self.open_journal();
         self.settle();
         for _ in 0..2000 {
             self.finish_all();

@@ -15,15 +15,29 @@ use crate::template::Substitution;
 const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
 impl Runner {
-    /// Takes over the leases of an earlier run; once, before the first grant.
+    /// The number of the next lease. For a runner that begins without a journal: one that is opened later may have any of the
+    /// numbers that are counted from 1.
+    pub fn count_from(&mut self, number: u64) {
+        self.next_lease = self.next_lease.max(number);
+    }
+
+    /// Takes over the leases of an earlier run, as soon as their journal is opened: before the first grant, or later. Of an
+    /// element that has a lease by then the record is forgotten, since it is older; leases that are open by then are
+    /// written down.
     pub fn recover(&mut self, now: Duration, leases: Vec<Recovered>) {
+        let open = |lease: &&Lease| lease.state == State::Open;
+        let unwritten: Vec<LeaseId> = self.table.iter().filter(open).map(|lease| lease.id).collect();
         for Recovered { record, due } in leases {
             self.next_lease = self.next_lease.max(record.id.0.saturating_add(1));
-            if due == Due::Forget {
+            let element = record.held.element(record.address);
+            if due == Due::Forget || element.is_some_and(|element| self.table.holder(&element).is_some()) {
                 self.change_journal(Change::Remove(record.id));
             } else {
                 self.take_over(now, record, due);
             }
+        }
+        for id in unwritten {
+            self.save(id);
         }
         self.dispatch(now);
     }

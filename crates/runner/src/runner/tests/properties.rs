@@ -33,8 +33,39 @@ fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
         let deaths = [(false, false), (false, true), (true, false)];
         for (life, (reboot, starts_live)) in lives.iter().flat_map(|life| deaths.map(|how| (life, how))) {
             for after in 0..40 {
-                let crash = Operation::Crash { after, reboot, starts_live };
+                let crash = Operation::Crash { after, reboot, starts_live, blind: false };
                 model::run_operations(std::iter::once(crash).chain(life.iter().copied()));
+            }
+        }
+    }
+}
+
+/// The daemon that comes after a crash cannot have the journal at first, and opens doors meanwhile as far as it may.
+#[test]
+fn r1_a_journal_that_is_had_late_closes_what_it_names() {
+    let grant = |door| Operation::Grant { door, source: 0, wanted: 0 };
+    let (good, open) = (Operation::Finish { job: 0, outcome: 0 }, Operation::OpenJournal);
+    for door in 0..8 {
+        for (after, reboot, starts_live) in (0..8).flat_map(|after| {
+            [(false, false), (false, true), (true, false)].map(|(reboot, lives)| (after, reboot, lives))
+        }) {
+            let crash = Operation::Crash { after, reboot, starts_live, blind: true };
+            for late in [
+                vec![open, grant(door), good, Operation::PassToTimeout, good],
+                vec![grant(door), good, open, grant(door), good],
+                vec![grant(door), Operation::Pass(40), open, Operation::Pass(4), grant(door)],
+                vec![
+                    Operation::Pass(255),
+                    grant(door),
+                    good,
+                    Operation::Restart { keep: true, patient: true },
+                ],
+            ] {
+                // Doors without a stop command open meanwhile, for others too.
+                let other = |door| Operation::Grant { door, source: 1, wanted: 0 };
+                let before =
+                    [grant(door), Operation::Pass(1), good, crash, other(7), other(2), grant(door), good];
+                model::run_operations(before.into_iter().chain(late));
             }
         }
     }
@@ -64,7 +95,7 @@ fn r4_a_machine_that_slept_closes_what_is_over() {
 fn an_element_is_one_thing_whoever_holds_it() {
     let grant = |door, wanted| Operation::Grant { door, source: 0, wanted };
     let (own, named, twin) = (2, 3, 8);
-    let crash = Operation::Crash { after: 0, reboot: false, starts_live: false };
+    let crash = Operation::Crash { after: 0, reboot: false, starts_live: false, blind: false };
     for life in [
         // Two records of one element: that of a lease which is over could not be removed.
         vec![grant(own, 2), Operation::FailJournal(1), Operation::Remove(0), grant(own, 1), crash],
