@@ -166,8 +166,9 @@ impl World {
                 Part::Stop => {
                     seen.stop_runs = false;
                     let content = seen.style == Style::Knockd || lease.as_ref().is_some_and(|l| l.lenient);
-                    let reopened = lease.as_ref().is_some_and(|lease| lease.reopen.is_some());
-                    seen.closed |= outcome.is_success() || (outcome.ran() && content) || reopened;
+                    let reopened =
+                        lease.as_ref().is_some_and(|lease| lease.reopen.is_some() && lease.renewable);
+                    seen.closed |= outcome.is_success() || (outcome.ran() && (content || reopened));
                 }
             }
         }

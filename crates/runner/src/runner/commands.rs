@@ -161,7 +161,8 @@ impl Runner {
         }
         let tries = tries.saturating_add(1);
         bump(&mut self.counters.stops_failed);
-        if lease.reopen.is_some() {
+        // Its stop command then closes this one too: where that ran, and is the same.
+        if lease.reopen.is_some() && lease.renewable && outcome.ran() {
             self.log_of(id, What::CannotClose { tries, after: None });
             self.closed(now, id);
         } else {

@@ -199,6 +199,31 @@ fn a_knock_at_a_door_that_cannot_be_closed_opens_it_anew() {
     assert_eq!(after.last().unwrap(), "run 4: open 192.0.2.1 30");
 }
 
+/// The next lease would close something else, or its start command cannot run either: then nobody closed this one.
+#[test]
+fn a_knock_does_not_make_forget_what_another_stop_command_would_not_close() {
+    let mut changed = native();
+    if let Action::Command(commands) = &mut changed.action {
+        commands.stop = both(argv(&["shut", "{ip}"]));
+    }
+    let changed = Catalogue { doors: vec![changed], limits: Limits::default() };
+    for (reload, outcome) in [(Some(changed), Outcome::Exited(1)), (None, Outcome::NotStarted(2))] {
+        let mut runner = runner(doors());
+        runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+        effects(&mut runner);
+        ended(&mut runner, s(0), 1, 0);
+        timeout(&mut runner, s(30));
+        runner.grant(s(30), SSH, &Ask::by_sequence(client(1)));
+        reload.into_iter().for_each(|changed| runner.reload(s(30), changed));
+        runner.command_finished(s(30), JobId(2), outcome);
+        assert_eq!(effects(&mut runner)[..2], ["log failed Stop", "log retry 1 after 1"]);
+        assert_eq!(timeout(&mut runner, s(31)).last().unwrap(), "run 3: close 192.0.2.1");
+        // It has waited for that.
+        let after = ended(&mut runner, s(31), 3, 0);
+        assert_eq!(after.last().unwrap(), "run 4: open 192.0.2.1 30");
+    }
+}
+
 #[test]
 fn a_door_without_command_for_the_family_refuses() {
     let mut door = native();
