@@ -36,7 +36,7 @@ macro_rules! in_order {
 }
 
 /// One after the other, on one machine.
-const TESTS: [(&str, Test); 10] = in_order![
+const TESTS: [(&str, Test); 11] = in_order![
     installed::the_lines_of_the_document_install_and_start_it,
     leases::r2_leases_stay_over_a_restart_of_the_service,
     leases::r18_a_reload_that_fails_is_told_and_changes_nothing,
@@ -45,6 +45,7 @@ const TESTS: [(&str, Test); 10] = in_order![
     trouble::r23_what_hangs_is_ended_and_comes_back,
     rights::the_drop_in_for_commands_gives_what_it_says,
     early::r1_the_ports_are_guarded_before_the_network_comes,
+    early::r16_a_boot_with_errors_guards_the_ports_and_opens_to_who_knocks,
     knockd::knockd_is_what_it_was,
     installed::the_lines_of_the_document_take_it_away,
 ];

@@ -1,6 +1,9 @@
 //! An administrator who is about to be locked out: `aldabad apply --confirm`, on two hosts with the real kernel firewall.
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "lockout/start.rs"]
+mod start;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -324,10 +327,13 @@ fn r27_a_first_start_that_nobody_confirms_opens_what_it_has_closed() {
     let status = lost.wait(Duration::from_secs(8)).expect("it ends");
     assert!(status.code() == Some(1) && lost.said().contains("why=not-confirmed"), "{}", lost.said());
     assert!(hosts.reachable(2222), "open as before");
+    let written = dir.path().join("state/in-force.toml");
+    assert!(!written.exists(), "nor does any start take it");
     let kept = start("kept");
     kept.wait_for("on-trial file=");
     hosts.knock(&[7000, 8000, 9000]);
     kept.wait_for("by=knock door=ssh");
+    assert!(written.exists());
     // Guarded for good: another first start would have nothing to go back to.
     let mut second = start("second");
     assert_eq!(second.wait(Duration::from_secs(5)).and_then(|status| status.code()), Some(1));

@@ -55,8 +55,14 @@ fn named(path: &Path, ending: &str) -> PathBuf {
 
 impl Candidate {
     /// The file an administrator names, or the one that was changed where it stands. `in_force`: what the others must still
-    /// be, or a daemon that starts anew in the trial would find something else.
-    pub fn find(source: &Source, in_force: &Texts, file: Option<&Path>) -> Result<Self, String> {
+    /// be, or a daemon that starts anew in the trial would find something else. `stands_in`: those are texts with errors, in whose
+    /// place the policy in force stands, and would stand again.
+    pub fn find(
+        source: &Source,
+        in_force: &Texts,
+        stands_in: bool,
+        file: Option<&Path>,
+    ) -> Result<Self, String> {
         let changed = changed(source, in_force);
         match file {
             Some(file) if !is_of(source, file) => {
@@ -68,6 +74,13 @@ impl Candidate {
                     ));
                 }
                 Self::beside(source, file)
+            }
+            _ if stands_in && changed.is_empty() => {
+                let help = "aldabad reload takes it, or says what is wrong; then change it and try again";
+                Err(wrong(
+                    "the configuration on the disk is as it was at the start, when it had errors",
+                    help,
+                ))
             }
             named => Self::in_place(&changed, in_force, named),
         }

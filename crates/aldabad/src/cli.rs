@@ -85,6 +85,9 @@ pub struct RunArgs {
     /// At the end, keep leases for the next start or `aldabad reap`, unless the configuration's `on-exit` says otherwise
     #[arg(long)]
     pub keep: bool,
+    /// Where the configuration has errors, start with the policy that was last in force, and say so, in place of ending with status 2
+    #[arg(long, conflicts_with = "confirm")]
+    pub or_last_in_force: bool,
     /// A first start on trial: without a knock that opens a door within this time it ends, and opens what it has closed
     #[arg(long, value_name = "TIME", value_parser = crate::apply::time)]
     pub confirm: Option<u64>,

@@ -20,7 +20,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::AskArgs;
-use crate::log::show;
+use crate::last_in_force::LastInForce;
+use crate::log::{aside, show};
+use crate::run::state_folder;
 use crate::site::Failed;
 use crate::surroundings::Surroundings;
 
@@ -78,9 +80,13 @@ impl Finding {
 pub fn run(args: &DoctorArgs, surroundings: &Surroundings) -> ExitCode {
     let options = Options { own_uid: surroundings.uid, ..Options::default() };
     let kind = Kind::of(&args.ask.config);
-    let policy = match aldaba_config::load(kind, &args.ask.config, &mut Disk, &options) {
-        Ok(loaded) => loaded.policy,
-        Err(report) => return Failed::Config(report).told(),
+    let (policy, broken) = match aldaba_config::load(kind, &args.ask.config, &mut Disk, &options) {
+        Ok(loaded) => (loaded.policy, None),
+        Err(report) => {
+            let code = Failed::Config(report).told();
+            let Some(policy) = last_in_force(args, &options, surroundings) else { return code };
+            (policy, Some(code))
+        }
     };
     let findings = examine(args, &policy, surroundings);
     let text = if args.json {
@@ -90,7 +96,27 @@ pub fn run(args: &DoctorArgs, surroundings: &Surroundings) -> ExitCode {
     };
     show(&text);
     let bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
-    if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    broken.unwrap_or(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What stands in for a configuration with errors, which has been said.
+fn last_in_force(args: &DoctorArgs, options: &Options, surroundings: &Surroundings) -> Option<Policy> {
+    let config = std::path::absolute(&args.ask.config).ok()?;
+    let configured = aldaba_config::state_dir(&config, &mut Disk);
+    let folder = state_folder(None, surroundings.state_directory.as_deref(), configured.as_deref());
+    let last = LastInForce::find(&folder, &config, options.own_uid);
+    match last.and_then(|last| last.load(options)) {
+        Ok(policy) => {
+            aside(
+                "aldabad: what follows is of the policy that was last in force; `aldabad run --or-last-in-force` starts with it",
+            );
+            Some(policy)
+        }
+        Err(none) => {
+            aside(&none.told());
+            None
+        }
+    }
 }
 
 fn examine(args: &DoctorArgs, policy: &Policy, surroundings: &Surroundings) -> Vec<Finding> {

@@ -8,9 +8,17 @@ use aldaba_sys::nft::{Nft, NftError};
 use clap::{Args, Subcommand};
 
 use crate::cli::DEFAULT_CONFIG;
+use crate::last_in_force::LastInForce;
 use crate::log::aside;
 use crate::monitor::own_table;
-use crate::site::{Failed, command};
+use crate::run::state_folder;
+use crate::site::{Failed, command, paint};
+use crate::surroundings::Surroundings;
+
+/// The configuration has errors, and nothing was changed.
+const BAD_CONFIG: u8 = 2;
+/// It has errors, and what was last in force guards the ports.
+const LAST_IN_FORCE: u8 = 3;
 
 /// `aldabad firewall`.
 #[derive(Debug, Clone, Args)]
@@ -23,38 +31,75 @@ pub struct FirewallArgs {
     config: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum FirewallCommand {
-    /// Make aldaba's own table what the configuration says: from now on its ports are closed for whoever has not knocked
-    Apply,
+    /// Make aldaba's own table what the configuration says: from now on its ports are closed for whoever has not knocked. With errors
+    /// there, it is made as it was last in force, and the exit status is 3
+    Apply {
+        /// Where the daemon has written down what was last in force [default: as for `aldabad run`]
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
+    },
     /// Take aldaba's own table away: its ports stand open, as far as no other table closes them
     Remove,
 }
 
 /// Runs the command.
 #[must_use]
-pub fn run(args: &FirewallArgs, own_uid: u32) -> ExitCode {
-    let done = load(args, own_uid).and_then(|policy| match args.command {
-        FirewallCommand::Apply => apply(args, &policy),
-        FirewallCommand::Remove => remove(args, &policy),
-    });
-    done.map_or_else(|failed| failed.told(), |()| ExitCode::SUCCESS)
-}
-
-fn load(args: &FirewallArgs, own_uid: u32) -> Result<Policy, Failed> {
+pub fn run(args: &FirewallArgs, surroundings: &Surroundings) -> ExitCode {
     // A key that is loose, or is not there yet at boot, must not leave the ports open.
-    let options = Options { own_uid, keyless: true, ..Options::default() };
+    let options = Options { own_uid: surroundings.uid, keyless: true, ..Options::default() };
     let loaded = aldaba_config::load(Kind::of(&args.config), &args.config, &mut Disk, &options);
-    Ok(loaded.map_err(Failed::Config)?.policy)
+    let done = match &args.command {
+        FirewallCommand::Apply { state_dir } => match loaded {
+            Ok(loaded) => apply(args, &loaded.policy),
+            Err(report) => {
+                aside(&report.render(paint()));
+                apply_last(args, state_dir.clone(), &options, surroundings)
+            }
+        },
+        FirewallCommand::Remove => {
+            loaded.map_err(Failed::Config).and_then(|loaded| remove(args, &loaded.policy))
+        }
+    };
+    done.unwrap_or_else(|failed| failed.told())
 }
 
-fn apply(args: &FirewallArgs, policy: &Policy) -> Result<(), Failed> {
+/// The table as it was last in force: a configuration with errors must not leave the ports open either.
+fn apply_last(
+    args: &FirewallArgs,
+    state_dir: Option<PathBuf>,
+    options: &Options,
+    surroundings: &Surroundings,
+) -> Result<ExitCode, Failed> {
+    let config = std::path::absolute(&args.config).map_err(Failed::kernel("the current folder"))?;
+    let configured = aldaba_config::state_dir(&config, &mut Disk);
+    let systemd = surroundings.state_directory.as_deref();
+    let folder = state_folder(state_dir, systemd, configured.as_deref());
+    let last = LastInForce::find(&folder, &config, options.own_uid);
+    let policy = match last.and_then(|last| last.load(options)) {
+        Ok(policy) => policy,
+        Err(none) => {
+            aside(&none.told());
+            return Ok(ExitCode::from(BAD_CONFIG));
+        }
+    };
+    apply(args, &policy)?;
+    aside(&format!(
+        "aldabad: {} has errors: this is the table as it was last in force\n  help: mend it, then run: {}",
+        config.display(),
+        command(&args.config, "firewall apply")
+    ));
+    Ok(ExitCode::from(LAST_IN_FORCE))
+}
+
+fn apply(args: &FirewallArgs, policy: &Policy) -> Result<ExitCode, Failed> {
     let table = own_table(policy);
     if table.doors.is_empty() && table.spa.is_none() {
         aside(
             "no door guards ports in a table of aldaba's own, and there is no [spa]: there is nothing to apply",
         );
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     Nft::open().and_then(|mut nft| nft.ensure_own_table(&table)).map_err(|error| failed(&error))?;
     aside(&format!(
@@ -63,10 +108,10 @@ fn apply(args: &FirewallArgs, policy: &Policy) -> Result<(), Failed> {
         table.doors.len()
     ));
     aside(&format!("next: {}", command(&args.config, "run")));
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-fn remove(args: &FirewallArgs, policy: &Policy) -> Result<(), Failed> {
+fn remove(args: &FirewallArgs, policy: &Policy) -> Result<ExitCode, Failed> {
     let table = own_table(policy);
     Nft::open().and_then(|mut nft| nft.remove_own_table(&table.name)).map_err(|error| failed(&error))?;
     aside(&format!(
@@ -74,7 +119,7 @@ fn remove(args: &FirewallArgs, policy: &Policy) -> Result<(), Failed> {
         table.name
     ));
     aside(&format!("next, to guard it again: {}", command(&args.config, "firewall apply")));
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn failed(error: &NftError) -> Failed {

@@ -24,6 +24,7 @@ pub mod init;
 pub mod ipc;
 pub mod keeper;
 pub mod knockd;
+pub mod last_in_force;
 pub mod log;
 pub mod monitor;
 mod names;
@@ -76,7 +77,7 @@ pub fn main_as_aldabad() -> ExitCode {
         Command::Reap(args) => reap::run(&args, &surroundings),
         Command::Doctor(args) => doctor::run(&args, &surroundings),
         Command::Init(args) => init::run(&args, &surroundings),
-        Command::Firewall(args) => firewall::run(&args, surroundings.uid),
+        Command::Firewall(args) => firewall::run(&args, &surroundings),
         Command::Rotate(args) => rotate::run(&args, &surroundings),
         Command::User(args) => users::run(&args, &surroundings),
         Command::Demo(args) => demo::run(&args),

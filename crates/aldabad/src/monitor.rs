@@ -36,6 +36,7 @@ mod trial;
 mod truth;
 mod why;
 mod workers;
+mod written;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -272,6 +273,7 @@ impl Monitor {
             self.prepare_firewall(now);
             self.retry_spa(now);
             self.follow_links(now);
+            self.write_down_again();
         }
     }
 

@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aldaba_config::Kind;
+use aldaba_config::{Disk, Kind};
 use aldaba_sys::nft::Nft;
 
 use crate::candidate;
 use crate::cli::RunArgs;
 use crate::control;
 use crate::face::Face;
+use crate::last_in_force::LastInForce;
 use crate::log::{Form, Level, Log, aside};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::rights::Rights;
 use crate::site::paint;
-use crate::source::Source;
+use crate::source::{Read, Source};
 use crate::surroundings::Surroundings;
 use crate::wording::quoted;
 
@@ -43,15 +44,18 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     aldaba_sys::process::hide_memory().map_err(|error| failed(&error))?;
     let kind = Kind::of(&args.config);
     let source = Source::new(kind, &args.config, surroundings.uid).map_err(|error| failed(&error))?;
-    let paint = paint();
-    let read = source.read(false).map_err(|report| (BAD_CONFIG, report.render(paint)))?;
+    let (read, state_folder) = read(&args, &source, surroundings).map_err(|report| (BAD_CONFIG, report))?;
     for warning in &read.loaded.warnings {
-        aside(&format!("{}\n", warning.render(paint)));
+        aside(&format!("{}\n", warning.render(paint())));
     }
     let rights = Rights::reduce(&read.loaded.policy).map_err(|error| failed(&error))?;
     let daemon = &read.loaded.policy.daemon;
     let mut log = Log::new(Form::Native { journal: surroundings.journal });
     open_log(&mut log, &daemon.log);
+    if let Some(errors) = read.stands_in_for {
+        let config = quoted(&source.path().display().to_string());
+        log.say(Level::Error, &format!("last-in-force config={config} errors={errors}"));
+    }
     for file in candidate::clear_leftovers(&source) {
         let file = quoted(&file.display().to_string());
         log.say(Level::Warning, &format!("rolled-back file={file} why=restarted"));
@@ -59,8 +63,6 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     if args.confirm.is_some() {
         is_first_start(&daemon.table).map_err(|error| failed(&error))?;
     }
-    let state_folder =
-        state_folder(args.state_dir, surroundings.state_directory.as_deref(), daemon.state_dir.as_deref());
     let overrides = Overrides { interfaces: args.interface, ipv4_only: false, keep: args.keep };
     let configured = daemon.control.clone();
     let control = control::socket(args.control.as_deref(), configured, surroundings.runtime_folder());
@@ -78,10 +80,39 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     };
     let mut monitor = Monitor::start(setup).map_err(|error| failed(&error))?;
     monitor.say_started(&args.config, args.insecure_no_sandbox);
-    if let Some(time) = args.confirm {
-        monitor.try_start(Duration::from_secs(time));
+    match args.confirm {
+        Some(time) => monitor.try_start(Duration::from_secs(time)),
+        None => monitor.write_down(),
     }
     Ok(monitor)
+}
+
+/// The policy to start with, and where state is kept. With errors it is what was last in force, where that is wanted; they are
+/// said all the same.
+fn read(args: &RunArgs, source: &Source, surroundings: &Surroundings) -> Result<(Read, PathBuf), String> {
+    let folder = |configured: Option<&Path>| {
+        state_folder(args.state_dir.clone(), surroundings.state_directory.as_deref(), configured)
+    };
+    let refused = match source.read_at_start() {
+        Ok(read) => {
+            let folder = folder(read.loaded.policy.daemon.state_dir.as_deref());
+            return Ok((read, folder));
+        }
+        Err(refused) => refused,
+    };
+    let report = refused.report.render(paint());
+    if !args.or_last_in_force {
+        return Err(report);
+    }
+    let folder = folder(aldaba_config::state_dir(source.path(), &mut Disk).as_deref());
+    let last = LastInForce::find(&folder, source.path(), source.own_uid());
+    match last.and_then(|last| source.stand_in(last, refused)) {
+        Ok(read) => {
+            aside(&report);
+            Ok((read, folder))
+        }
+        Err(none) => Err(format!("{report}{}", none.told())),
+    }
 }
 
 /// What was there before a trial could not be put back.

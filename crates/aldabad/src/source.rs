@@ -8,6 +8,8 @@ use aldaba_config::{Bundle, Disk, FileBytes, FileFacts, Files, Kind, Loaded, Opt
 use aldaba_runner::door::Style;
 use zeroize::Zeroizing;
 
+use crate::last_in_force::{LastInForce, NoStandIn};
+
 /// The largest policy, with all its files, as it goes to the worker: 100,000 devices with every option take a third of it.
 pub const LARGEST_POLICY: usize = 64 << 20;
 
@@ -29,6 +31,17 @@ pub struct Read {
     pub bundle: Zeroizing<Vec<u8>>,
     /// The main file and its drop-ins, as they were.
     pub texts: Texts,
+    /// With so many errors there: then the policy is the one that was last in force, and stands in for them.
+    pub stands_in_for: Option<usize>,
+}
+
+/// A configuration with errors.
+#[derive(Debug)]
+pub struct Refused {
+    /// What is wrong with it.
+    pub report: Report,
+    /// The main file and its drop-ins, as they were.
+    texts: Texts,
 }
 
 /// The files of a configuration and what stands in them, without what they refer to.
@@ -81,9 +94,37 @@ impl Source {
 
     /// The same from other files than the real ones.
     pub fn read_with(&self, files: &mut dyn Files, reload: bool) -> Result<Read, Report> {
-        let options = Options { reload, own_uid: self.own_uid, ..Options::default() };
-        let (bundle, loaded) = Bundle::record(self.kind, &self.path, files, &options);
-        Ok(Read { loaded: loaded?, bundle: bundle.encode(), texts: bundle.texts() })
+        self.record(files, reload).map_err(|refused| refused.report)
+    }
+
+    /// The same at the start of a daemon that may take another policy when this one has errors.
+    pub fn read_at_start(&self) -> Result<Read, Refused> {
+        self.record(&mut Disk, false)
+    }
+
+    fn record(&self, files: &mut dyn Files, reload: bool) -> Result<Read, Refused> {
+        let (bundle, loaded) = Bundle::record(self.kind, &self.path, files, &self.options(reload));
+        let texts = bundle.texts();
+        match loaded {
+            Ok(loaded) => Ok(Read { loaded, bundle: bundle.encode(), texts, stands_in_for: None }),
+            Err(report) => Err(Refused { report, texts }),
+        }
+    }
+
+    const fn options(&self, reload: bool) -> Options {
+        Options { strict_check: false, reload, own_uid: self.own_uid, keyless: false }
+    }
+
+    /// The policy that was last in force, in place of a configuration with errors. As texts it has those with the errors: they are
+    /// what the disk must go on to hold for a next start to take the same policy again.
+    pub fn stand_in(&self, mut last: LastInForce, refused: Refused) -> Result<Read, NoStandIn> {
+        let path = last.path().to_owned();
+        let (bundle, loaded) = Bundle::record(Kind::Toml, &path, &mut last, &self.options(false));
+        let stands_in_for = Some(refused.report.errors());
+        match loaded {
+            Ok(loaded) => Ok(Read { loaded, bundle: bundle.encode(), texts: refused.texts, stands_in_for }),
+            Err(report) => Err(NoStandIn::errors(path, report)),
+        }
     }
 }
 

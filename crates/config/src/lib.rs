@@ -66,8 +66,8 @@ pub struct Options {
     pub reload: bool,
     /// The user the daemon was started by; besides root, the only legitimate owner of its files.
     pub own_uid: u32,
-    /// Keys and the registry of devices are not read, and the policy is without them: enough for who only guards the ports, also
-    /// where and when there are no keys.
+    /// Keys, the registry of devices and files of one-time sequences are not read, and the policy is without them: enough for who
+    /// only guards the ports, also where and when they are not there.
     pub keyless: bool,
 }
 

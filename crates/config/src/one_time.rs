@@ -29,6 +29,9 @@ pub(crate) fn read(
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Option<Read> {
+    if findings.keyless {
+        return Some(Read { first: None });
+    }
     let refuse = |why: String, theirs: String| {
         // As perror writes it: without a name there is no colon either.
         let name = if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) };

@@ -70,7 +70,7 @@ pub(crate) struct Findings {
     pub(crate) strict: bool,
     /// Besides root, the only owner that a file with a secret may have.
     pub(crate) own_uid: u32,
-    /// Whether keys and registry stay unread.
+    /// Whether keys, registry and one-time sequences stay unread.
     pub(crate) keyless: bool,
     /// Every file that was read, with what the system says of it.
     pub(crate) files: Vec<(Source, FileFacts)>,

@@ -70,15 +70,16 @@ fn a_secret_is_its_owners_and_its_owner_is_root_or_the_daemon() {
     println!("figure: R17 3 kinds of key, 6 ways to be loose: each is refused");
 }
 
-/// Who guards the ports at boot needs no key, and a file that is loose or not there must not leave them open.
+/// Who guards the ports at boot needs no key and no sequence, and a file that is loose or not there must not leave them open.
 #[test]
 fn ports_are_guarded_without_keys() {
+    const ONCE: &str = "[[door]]\nname = \"once\"\none-time-sequences = \"ssh.once\"\nports = [\"23/tcp\"]\n";
     struct Missing;
     impl Files for Missing {
         fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
             assert!(path == "aldaba.toml", "{} is nobody's business", path.display());
             let facts = FileFacts { mode: 0o644, uid: 0, is_regular: true };
-            Ok(FileBytes { bytes: CONFIG.into(), facts })
+            Ok(FileBytes { bytes: [CONFIG, ONCE].concat().into(), facts })
         }
 
         fn list_dir(&mut self, _: &Path) -> io::Result<Vec<OsString>> {
@@ -94,5 +95,5 @@ fn ports_are_guarded_without_keys() {
     let policy = loaded.unwrap_or_else(|report| panic!("{}", report.render(Paint::Plain))).policy;
     let spa = policy.spa.expect("its section");
     assert_eq!((spa.port, spa.locks.len(), spa.devices.len()), (42731, 0, 0));
-    assert_eq!(policy.catalogue.doors.len(), 1);
+    assert_eq!(policy.catalogue.doors.len(), 2);
 }

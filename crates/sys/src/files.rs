@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 mod whole;
 
-pub use whole::{Staged, create_whole, lock_folder, replace_whole};
+pub use whole::{Staged, create_whole, lock_folder, replace_private, replace_whole};
 
 fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))?)
@@ -29,6 +29,10 @@ fn own_uid() -> u32 {
 /// A folder for this user alone; made when it is missing, its parents too. One that others own or can enter is refused.
 pub fn private_dir(path: &Path) -> io::Result<OwnedFd> {
     make_dirs(path)?;
+    existing_private_dir(path)
+}
+
+fn existing_private_dir(path: &Path) -> io::Result<OwnedFd> {
     let folder = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW, 0)?;
     let stat = rustix::fs::fstat(&folder)?;
     if stat.st_uid != own_uid() {
@@ -104,11 +108,34 @@ pub fn open_private_read_only(path: &Path) -> io::Result<File> {
 
 fn private(path: &Path, flags: OFlags) -> io::Result<File> {
     let fd = open(path, flags | OFlags::NOFOLLOW, 0o600)?;
-    let stat = regular(&fd)?;
-    if stat.st_uid != own_uid() || stat.st_mode & 0o077 != 0 {
+    if is_loose(&fd)? {
         return Err(wrong(format!("it is not this user's alone; run: chmod 0600 {}", path.display())));
     }
     Ok(fd.into())
+}
+
+/// Whether others have, or can use, this regular file.
+fn is_loose(fd: &impl AsFd) -> io::Result<bool> {
+    let stat = regular(fd)?;
+    Ok(stat.st_uid != own_uid() || stat.st_mode & 0o077 != 0)
+}
+
+/// The bytes of a file of ours, at most so many, from a folder that is as private as the file: nobody else can have written it, nor
+/// put another one of ours in its place. Nothing is made, and links are refused.
+pub fn read_private(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = existing_private_dir(path.parent().unwrap_or(Path::new(".")))?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(&folder, name, flags, Mode::empty())?;
+    if is_loose(&fd)? {
+        return Err(wrong("others could use it, so that it may be theirs".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    File::from(fd).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len > most) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
 }
 
 /// Takes disk space for a file's first `bytes` in advance, without changing its length. A file system that cannot do that is

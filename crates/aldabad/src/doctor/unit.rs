@@ -46,8 +46,8 @@ fn service(group: &str) -> Option<&str> {
 /// What its unit says; `None`: the unit is somebody else's, as that of the sshd whose session the daemon was started from.
 fn of_unit(root: &Path, name: &str) -> Option<Finding> {
     let text = unit_text(root, name)?;
-    let starts = setting(&text, "ExecStart");
-    if !starts.is_some_and(|line| line.contains("aldabad") || line.contains("knockd")) {
+    let starts = setting(&text, "ExecStart")?;
+    if !(starts.contains("aldabad") || starts.contains("knockd")) {
         return None;
     }
     if !is_enabled(root, name) {
@@ -57,6 +57,13 @@ fn of_unit(root: &Path, name: &str) -> Option<Finding> {
     if setting(&text, "Restart").is_none_or(|when| when == "no") {
         let seen = format!("{name} is not started again when the daemon dies (no Restart=)");
         let help = format!("systemctl edit {name}: Restart=on-failure in [Service]");
+        return Some(Finding::doubtful("unit", seen, help));
+    }
+    if starts.contains("aldabad run") && !starts.contains("--or-last-in-force") {
+        let seen = format!(
+            "{name} does not start when the configuration has errors: then nobody who knocks gets in"
+        );
+        let help = format!("systemctl edit {name}: aldabad run --or-last-in-force in ExecStart=");
         return Some(Finding::doubtful("unit", seen, help));
     }
     Some(Finding::good("unit", format!("{name} is enabled, and started again when the daemon dies")))
@@ -131,6 +138,9 @@ mod tests {
         write(root, "etc/systemd/system/multi-user.target.wants/aldabad.service", "");
         doubtful("no Restart=");
         write(root, "etc/systemd/system/aldabad.service.d/again.conf", "[Service]\nRestart = on-failure\n");
+        doubtful("when the configuration has errors");
+        let unit = unit.replace("run", "run --or-last-in-force");
+        write(root, "usr/lib/systemd/system/aldabad.service", &unit);
         assert_eq!(said().map(|(grade, _)| grade), Some(Grade::Good));
         write(root, "etc/systemd/system/aldabad.service.d/never.conf", "[Service]\nRestart=no\n");
         doubtful("no Restart=");

@@ -40,6 +40,8 @@ pub(super) struct Version {
     pub texts: Texts,
     /// The files of its one-time knocks.
     pub one_time: Vec<OneTimeFile>,
+    /// It was last in force before this start, and stands in for a configuration with so many errors.
+    pub stands_in_for: Option<usize>,
 }
 
 /// The policy in force.
@@ -71,7 +73,7 @@ enum Fallback {
 
 impl Version {
     fn new(generation: u32, read: Read, overrides: &Overrides) -> io::Result<Self> {
-        let Read { loaded, bundle, texts } = read;
+        let Read { loaded, bundle, texts, stands_in_for } = read;
         let mut policy = loaded.policy;
         if bundle.len() > LARGEST_POLICY {
             let message =
@@ -87,7 +89,7 @@ impl Version {
             file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", of.path.display())))
         };
         let one_time = policy.one_time.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { generation, policy, registry, sealed, texts, one_time })
+        Ok(Self { generation, policy, registry, sealed, texts, one_time, stands_in_for })
     }
 
     /// The gate's rules with the one-time sequences that are current now.

@@ -249,6 +249,7 @@ impl Monitor {
         if !self.face.is_knockd() {
             self.speech.tell(Level::Notice, format!("reloaded doors={doors}"));
         }
+        self.write_down();
         self.answer_reloaded(now);
         self.trial_in_force(now);
     }

@@ -162,6 +162,9 @@ impl Monitor {
         if self.firewall.is_open() {
             state.push("NO FIREWALL TABLE: doors stand open, trying again".to_owned());
         }
+        if self.policy.current().stands_in_for.is_some() {
+            state.push("ERRORS IN THE CONFIGURATION: an older policy is in force".to_owned());
+        }
         if !self.pulse.is_alive(now) {
             state.push("no worker serves".to_owned());
         } else if !self.captures.is_capturing() {

@@ -87,6 +87,11 @@ impl Trials {
         })
     }
 
+    /// Whether what is in force may go again.
+    pub(super) const fn is_on(&self) -> bool {
+        self.now.is_some()
+    }
+
     /// Whether the policy before comes back just now.
     pub(super) fn goes_back(&self) -> bool {
         self.now.as_ref().is_some_and(|trial| matches!(trial.stage, Stage::RollingBack { .. }))
@@ -166,10 +171,11 @@ impl Monitor {
 
     /// Reads it, and makes sure that it can be put in place later on.
     fn begin_trial(&mut self, now: Duration, client: ClientId, apply: Apply) -> Result<(), Box<Answer>> {
-        let source = self.policy.source();
+        let (source, current) = (self.policy.source(), self.policy.current());
+        let stands_in = current.stands_in_for.is_some();
         let candidate = match (&apply.file, apply.confirm_s) {
             (Some(file), None) => Candidate::at_once(source, file),
-            (file, _) => Candidate::find(source, &self.policy.current().texts, file.as_deref()),
+            (file, _) => Candidate::find(source, &current.texts, stands_in, file.as_deref()),
         };
         let candidate = candidate.map_err(|text| Box::new(not_done(text)))?;
         let read = source.read_with(&mut candidate.files(source.own_uid()), true).map_err(|report| {
@@ -259,6 +265,7 @@ impl Monitor {
     fn keep(&mut self, now: Duration) {
         let Some(trial) = self.trials.now.take() else { return };
         self.policy.forget_fallback();
+        self.write_down();
         let file = trial.file;
         let (before, kept) = trial.waiting.map(Waiting::keep).unzip();
         let trouble = kept.and_then(Result::err).map(|error| format!("{}: {error}", file.display()));

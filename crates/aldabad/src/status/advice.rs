@@ -21,7 +21,7 @@ const fn state(what: &'static str, meaning: &'static str, next: &'static str) ->
 }
 
 /// All there are, in the order of the specification.
-const STATES: [State; 35] = [
+const STATES: [State; 37] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
@@ -141,6 +141,11 @@ const STATES: [State; 35] = [
         "see which start commands hang: command-over-time in the log",
     ),
     state(
+        "last-in-force",
+        "the file is not what is in force",
+        "aldabad check shows what is wrong; then aldabad reload",
+    ),
+    state(
         "reload-refused",
         "the file is not what is in force",
         "aldabad check shows what is wrong; then aldabad reload",
@@ -151,11 +156,17 @@ const STATES: [State; 35] = [
         "what is in force is not on the disk",
         "see the error; then write it there again, and aldabad reload",
     ),
+    state(
+        "in-force-file",
+        "a start with errors in the configuration would not take what is in force",
+        "see df and the mount of the state folder; it is tried again every two seconds",
+    ),
     state("sandbox", "the worker has no sandbox", "start the daemon without --insecure-no-sandbox"),
     state(
         "state",
         "the state folder cannot be had",
-        "see the error; it is tried again every two seconds, and doors that an earlier run has opened may be open until then",
+        "see the error; it is tried again every two seconds, and until then doors that an earlier run has opened may be open, and a restart \
+         with errors in the configuration has nothing to fall back on",
     ),
     state("policy", "a policy cannot be handed over", RELOAD),
     state(

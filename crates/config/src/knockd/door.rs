@@ -314,8 +314,8 @@ fn one_time_file(
         let words = "no more sequences left in the one time sequences file for door";
         let found =
             one_time::used_up(&path, &at.value).knockd(format!("{words} {door} --> disabling the door"));
-        // At a reload the door is closed and the others live on.
-        findings.add(if options.reload { one_time::as_warning(found) } else { found });
+        // At a reload the door is closed and the others live on; without keys nobody is let in anyway.
+        findings.add(if options.reload || options.keyless { one_time::as_warning(found) } else { found });
     }
     Some(OneTimeFile { path, first: read.first })
 }

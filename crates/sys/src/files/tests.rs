@@ -34,6 +34,44 @@ fn private_files_are_no_links_and_nobody_elses() {
 }
 
 #[test]
+fn what_others_could_have_written_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, open_to) = (dir.path().join("state"), std::fs::Permissions::from_mode);
+    let path = folder.join("f");
+    let read = || read_private(&path, 5);
+    assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert!(!folder.exists(), "nothing is made");
+    replace_private(&path, b"bytes").unwrap();
+    assert_eq!((mode(&folder), mode(&path), read().unwrap()), (0o700, 0o600, b"bytes".to_vec()));
+    std::fs::set_permissions(&path, open_to(0o640)).unwrap();
+    assert_eq!(read().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    std::fs::set_permissions(&path, open_to(0o600)).unwrap();
+    std::fs::set_permissions(&folder, open_to(0o770)).unwrap();
+    assert_eq!(
+        read().unwrap_err().kind(),
+        io::ErrorKind::PermissionDenied,
+        "another file could be put there"
+    );
+    std::fs::set_permissions(&folder, open_to(0o700)).unwrap();
+    std::fs::rename(&path, folder.join("other")).unwrap();
+    symlink(folder.join("other"), &path).unwrap();
+    assert!(read().is_err(), "a link");
+    // Of what stands there nothing counts: neither link nor mode, nor the draft a crash has left.
+    std::fs::write(folder.join(".f.new"), "draft").unwrap();
+    replace_private(&path, b"more").unwrap();
+    assert_eq!(
+        (mode(&path), read().unwrap(), names(&folder)),
+        (0o600, b"more".to_vec(), names_of(&["f", "other"]))
+    );
+    replace_private(&path, b"too much").unwrap();
+    assert_eq!(read().unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+}
+
+fn names_of(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[test]
 fn a_lock_names_its_holder_and_ends_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lock");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use super::{open, regular};
+use super::{open, private_dir, regular};
 use crate::{clock, random};
 
 /// How long a lock is waited for: its holder asks nobody anything while it has it.
@@ -35,6 +35,20 @@ pub fn replace_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let stat = regular(&old)?;
     let draft = Draft::write(path, bytes)?;
     take_after(&draft.file, &stat)?;
+    draft.file.sync_all()?;
+    std::fs::rename(&draft.path, path)?;
+    sync_folder(path)
+}
+
+/// Makes a file of this user's alone in a private folder, or takes the place of what has its name, in one step and durably. What a
+/// crash leaves of it is one draft at most, which the next call takes away.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
+    private_dir(folder)?;
+    let draft = path.with_file_name(format!(".{name}.new"));
+    remove(&draft)?;
+    let draft = Draft::write_as(draft, bytes)?;
     draft.file.sync_all()?;
     std::fs::rename(&draft.path, path)?;
     sync_folder(path)

@@ -48,6 +48,7 @@ impl Monitor {
     ) -> Vec<Degraded> {
         let mut all = self.doors_that_do_not_close();
         all.extend(self.lost_leases());
+        all.extend(self.stand_in(now));
         all.extend(self.noted_faults(now));
         all.extend(self.worker_faults(now, guard_left.is_some()));
         if !self.health.is_noted("closer") && self.stopping.is_none() {
@@ -82,6 +83,17 @@ impl Monitor {
     fn lost_leases(&self) -> impl Iterator<Item = Degraded> {
         let lost = self.runner.leases().filter(|lease| lease.is_lost());
         lost.map(|lease| of_lease("lease-lost", lease, String::new())).take(TOLD)
+    }
+
+    /// True of the policy in force, also when it comes back from a trial.
+    fn stand_in(&self, now: Duration) -> Option<Degraded> {
+        let errors = self.policy.current().stands_in_for?;
+        let path = self.policy.source().path().display();
+        let error = format!(
+            "{path} had errors at the start ({errors}): the policy that was last in force is in force"
+        );
+        let for_ms = Some(millis(now.saturating_sub(self.health.started)));
+        Some(Degraded { for_ms, ..of("last-in-force", error) })
     }
 
     fn noted_faults(&self, now: Duration) -> impl Iterator<Item = Degraded> {
