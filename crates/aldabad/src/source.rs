@@ -139,12 +139,13 @@ pub struct Instead<'a> {
     pub own_uid: u32,
 }
 
-impl Files for Instead<'_> {
-    fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
+impl Instead<'_> {
+    /// What is to be believed of a file when this is what the disk says.
+    fn answer(&self, path: &Path, on_disk: io::Result<FileBytes>) -> io::Result<FileBytes> {
         if path != self.path {
-            return Disk.read(path);
+            return on_disk;
         }
-        match Disk.read(path) {
+        match on_disk {
             Ok(file) => Ok(FileBytes { bytes: self.bytes.to_vec(), ..file }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let facts = FileFacts { mode: 0o600, uid: self.own_uid, is_regular: true };
@@ -152,6 +153,16 @@ impl Files for Instead<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Files for Instead<'_> {
+    fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
+        self.answer(path, Disk.read(path))
+    }
+
+    fn read_secret(&mut self, path: &Path) -> io::Result<FileBytes> {
+        self.answer(path, Disk.read_secret(path))
     }
 
     fn list_dir(&mut self, path: &Path) -> io::Result<Vec<OsString>> {

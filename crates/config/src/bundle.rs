@@ -244,11 +244,26 @@ struct Recorder<'a> {
     answers: Answers,
 }
 
+impl Recorder<'_> {
+    fn keep(&mut self, path: &Path, answer: &io::Result<FileBytes>) {
+        let kept = match answer {
+            Ok(file) => Ok(file.clone()),
+            Err(error) => Err(Failure::of(error)),
+        };
+        self.answers.files.push((path.to_owned(), kept));
+    }
+}
+
 impl Files for Recorder<'_> {
     fn read(&mut self, path: &Path) -> io::Result<FileBytes> {
         let answer = self.files.read(path);
-        let kept = answer.as_ref().map(Clone::clone).map_err(Failure::of);
-        self.answers.files.push((path.to_owned(), kept));
+        self.keep(path, &answer);
+        answer
+    }
+
+    fn read_secret(&mut self, path: &Path) -> io::Result<FileBytes> {
+        let answer = self.files.read_secret(path);
+        self.keep(path, &answer);
         answer
     }
 

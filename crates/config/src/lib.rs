@@ -29,7 +29,7 @@ pub use capabilities::Capabilities;
 pub use control::{control_socket, state_dir};
 pub use diagnostic::{Diagnostic, Paint, Place, Report, Severity, Source};
 pub use explain::explain;
-pub use files::{Disk, FileBytes, FileFacts, Files, LARGEST_FILE};
+pub use files::{Disk, FileBytes, FileFacts, Files, IsLink, LARGEST_FILE};
 pub use policy::{
     AfterFlush, Capture, Current, Daemon, Interfaces, LockFiles, Log, OnExit, OneTime, Policy, Receive, Spa,
     SpaFiles,

@@ -1,4 +1,5 @@
-//! Files with secrets that others can use are refused, with the command that mends it.
+//! Files with secrets that others can use are refused, with the command that mends it: what is said in which case. Real files are
+//! in `secret_files.rs`.
 
 use std::ffi::OsString;
 use std::io;
@@ -67,7 +68,6 @@ fn a_secret_is_its_owners_and_its_owner_is_root_or_the_daemon() {
         let folder = refused(name, FileFacts { mode: 0o700, uid: 0, is_regular: false }).expect(name);
         assert!(folder.contains("it is not a regular file"), "{folder}");
     }
-    println!("figure: R17 3 kinds of key, 6 ways to be loose: each is refused");
 }
 
 /// Who guards the ports at boot needs no key and no sequence, and a file that is loose or not there must not leave them open.

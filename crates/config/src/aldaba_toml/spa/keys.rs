@@ -8,7 +8,7 @@ use aldaba_gate::spa::{KeyKind, Psk, SecretKey, TextError, Timestamp};
 
 use crate::authorized_keys;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::files::Files;
+use crate::files::{Files, IsLink};
 use crate::plan::Findings;
 
 /// Who else than its owner may use a file with a secret.
@@ -46,7 +46,8 @@ pub(super) fn servers(
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Option<Vec<Line<SecretKey>>> {
-    let lines = read(path, at, files, findings, |text| SecretKey::from_text(KeyKind::ServerSecret, text))?;
+    let kind = KeyKind::ServerSecret;
+    let lines = read(path, at, kind, files, findings, |text| SecretKey::from_text(kind, text))?;
     let published = lines.iter().any(|line| line.key.public().is_published());
     is_private(published, path, at, findings).then_some(lines)
 }
@@ -59,7 +60,7 @@ pub(super) fn psks(
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Option<Vec<Line<Psk>>> {
-    let lines = read(path, at, files, findings, |text| Psk::from_text(kind, text))?;
+    let lines = read(path, at, kind, files, findings, |text| Psk::from_text(kind, text))?;
     is_private(lines.iter().any(|line| line.key.is_published()), path, at, findings).then_some(lines)
 }
 
@@ -89,11 +90,12 @@ fn is_private(is_published: bool, path: &Path, at: &Place, findings: &mut Findin
 fn read<T>(
     path: &Path,
     at: &Place,
+    kind: KeyKind,
     files: &mut dyn Files,
     findings: &mut Findings,
     parse: impl Fn(&str) -> Result<T, TextError>,
 ) -> Option<Vec<Line<T>>> {
-    let bytes = private(path, at, files, findings)?;
+    let bytes = private(path, at, kind, files, findings)?;
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let lines = text.lines().map(str::trim).zip(1_usize..);
     let keys = lines.filter(|(line, _)| !matches!(line.as_bytes(), [] | [b'#', ..]));
@@ -119,18 +121,20 @@ fn read<T>(
 fn private(
     path: &Path,
     at: &Place,
+    kind: KeyKind,
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
-    let file = match files.read(path) {
+    let file = match files.read_secret(path) {
         Ok(file) if file.facts.is_regular => file,
         Ok(_) => {
-            findings.add(super::unreadable(at, path, "it is not a regular file").help(super::REGULAR));
+            findings
+                .add(super::unreadable(at, path, "it is not a regular file").help("name the file itself"));
             return None;
         }
         Err(error) => {
             let words = crate::system_words(&error);
-            findings.add(super::unreadable(at, path, &words).help(next_step(path, &error)));
+            findings.add(super::unreadable(at, path, &words).help(next_step(path, kind, &error)));
             return None;
         }
     };
@@ -159,7 +163,10 @@ fn private(
 }
 
 /// What to do about a secret that cannot be read.
-fn next_step(path: &Path, error: &std::io::Error) -> String {
+fn next_step(path: &Path, kind: KeyKind, error: &std::io::Error) -> String {
+    if let Some(IsLink(to)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return format!("name the file itself: {} = {:?}", name_of(kind), to.display().to_string());
+    }
     let unit = path.strip_prefix("/run/credentials").ok().and_then(|rest| rest.iter().next());
     match (unit, error.kind()) {
         (_, std::io::ErrorKind::PermissionDenied) => {
@@ -170,6 +177,15 @@ fn next_step(path: &Path, error: &std::io::Error) -> String {
             format!("systemd puts it there while {unit} runs, where LoadCredential= in it says so")
         }
         (None, _) => "run aldabad init, which makes the keys".to_owned(),
+    }
+}
+
+/// The key of `[spa]` that names a file of these.
+const fn name_of(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::ServerSecret => "server-key",
+        KeyKind::Gate => "gate-key",
+        _ => "psk-seed",
     }
 }
 
@@ -220,9 +236,16 @@ mod tests {
     #[test]
     fn a_credential_that_is_missing_is_no_key_to_make() {
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let said = next_step(Path::new("/run/credentials/aldabad.service/server.key"), &missing);
+        let said = next_step(
+            Path::new("/run/credentials/aldabad.service/server.key"),
+            KeyKind::ServerSecret,
+            &missing,
+        );
         assert!(said.contains("while aldabad.service runs") && !said.contains("init"), "{said}");
-        assert!(next_step(Path::new("/etc/aldaba/server.key"), &missing).contains("aldabad init"));
+        assert!(
+            next_step(Path::new("/etc/aldaba/server.key"), KeyKind::ServerSecret, &missing)
+                .contains("aldabad init")
+        );
     }
 
     #[test]
