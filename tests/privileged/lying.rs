@@ -441,6 +441,8 @@ fn r23_a_worker_that_lies_holds_nothing_up() {
     reload(3);
     daemon.wait_for("reloaded doors=3");
     daemon.wait_for("requests-lost requests=3");
+    let status = asked(dir.path(), &["status"]);
+    assert!(status.contains("[requests-lost]"), "{status}");
     assert_eq!((ended("why=lost"), daemon.said().matches(stopped).count()), (2, 2), "{}", daemon.said());
     // It says that it cannot build the policy; one that has seen no packet can.
     serving(3);

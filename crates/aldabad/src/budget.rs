@@ -15,6 +15,8 @@ pub struct Budget {
     tokens: u32,
     refilled: Duration,
     left_out: u64,
+    /// When it was last said how many were left out.
+    counted: Option<Duration>,
     /// All that was ever left out.
     total: u64,
 }
@@ -29,7 +31,15 @@ impl Budget {
     /// So many lines at once, and then so many a second.
     #[must_use]
     pub const fn new(burst: u32, each_second: u32) -> Self {
-        Self { burst, each_second, tokens: burst, refilled: Duration::ZERO, left_out: 0, total: 0 }
+        Self {
+            burst,
+            each_second,
+            tokens: burst,
+            refilled: Duration::ZERO,
+            left_out: 0,
+            counted: None,
+            total: 0,
+        }
     }
 
     /// Whether a line may be said now; if not it is counted as left out.
@@ -61,12 +71,14 @@ impl Budget {
         self.total
     }
 
-    /// How many were left out since the last time this was asked with room to say so.
+    /// How many were left out since the last time this was asked with room to say so, which is once a second at most.
     pub fn poll_left_out(&mut self, now: Duration) -> Option<u64> {
         self.refill(now);
-        let due = self.left_out > 0 && self.tokens > 0;
+        let was_just_said = self.counted.is_some_and(|at| now < at.saturating_add(REFILL));
+        let due = self.left_out > 0 && self.tokens > 0 && !was_just_said;
         due.then(|| {
             self.tokens -= 1;
+            self.counted = Some(now);
             std::mem::take(&mut self.left_out)
         })
     }
@@ -74,7 +86,8 @@ impl Budget {
     /// When there will be something to say about what was left out.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        (self.left_out > 0).then(|| self.refilled.saturating_add(REFILL))
+        let last = self.counted.map_or(self.refilled, |at| at.max(self.refilled));
+        (self.left_out > 0).then(|| last.saturating_add(REFILL))
     }
 
     fn refill(&mut self, now: Duration) {
@@ -107,6 +120,19 @@ mod tests {
         assert!(budget.take(at(2700)));
         assert_eq!(budget.poll_left_out(at(10_000)), Some(1));
         assert_eq!(budget.poll_left_out(at(20_000)), None);
+    }
+
+    #[test]
+    fn the_number_is_said_once_a_second_also_where_there_is_room() {
+        let mut budget = Budget::default();
+        let said = |budget: &mut Budget, millis| {
+            budget.leave_out(1);
+            budget.poll_left_out(at(millis)).is_some()
+        };
+        let lines = (0..5000).filter(|millis| said(&mut budget, 10_000 + millis)).count();
+        assert_eq!(lines, 5);
+        let due = budget.poll_timeout().expect("something is left");
+        assert!(budget.poll_left_out(due).is_some(), "what was asked for at its time");
     }
 
     #[test]

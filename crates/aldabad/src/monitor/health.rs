@@ -9,6 +9,9 @@ use std::time::Duration;
 /// It is said once a minute while a lock's users are being shut out: for so long after that it is true.
 const SHUT_OUT_LASTS: Duration = Duration::from_secs(70);
 
+/// Requests that were lost are told of for so long after the last one.
+const LOSSES_LAST: Duration = Duration::from_secs(120);
+
 /// What is remembered of the daemon's condition.
 #[derive(Debug)]
 pub(super) struct Health {
@@ -16,11 +19,20 @@ pub(super) struct Health {
     pub(super) started: Duration,
     /// When the policy in force came into force.
     pub(super) in_force: Duration,
-    /// Requests of the worker that were lost because too many came at once.
-    pub(super) requests_lost: u64,
+    /// Requests of the worker that were lost because too many came at once, since the start.
+    requests_lost: u64,
+    losses: Option<Losses>,
     faults: BTreeMap<&'static str, Fault>,
     /// The lock whose users were being shut out last, from 1, and when that was said.
     shut_out: Option<(Duration, u16)>,
+}
+
+/// Losses that follow one another.
+#[derive(Debug)]
+struct Losses {
+    since: Duration,
+    last: Duration,
+    requests: u64,
 }
 
 #[derive(Debug)]
@@ -32,7 +44,14 @@ struct Fault {
 
 impl Health {
     pub(super) const fn new(now: Duration) -> Self {
-        Self { started: now, in_force: now, requests_lost: 0, faults: BTreeMap::new(), shut_out: None }
+        Self {
+            started: now,
+            in_force: now,
+            requests_lost: 0,
+            losses: None,
+            faults: BTreeMap::new(),
+            shut_out: None,
+        }
     }
 
     /// This failed, and the doors open and close all the same.
@@ -65,6 +84,24 @@ impl Health {
         self.faults.contains_key(what)
     }
 
+    /// So many requests of the worker were lost.
+    pub(super) fn note_lost(&mut self, now: Duration, requests: u64) {
+        self.requests_lost = self.requests_lost.saturating_add(requests);
+        let (since, before) = self.lost_lately(now).unwrap_or((now, 0));
+        self.losses = Some(Losses { since, last: now, requests: before.saturating_add(requests) });
+    }
+
+    /// Since when requests are being lost, and how many were; `None`: for a while none were.
+    fn lost_lately(&self, now: Duration) -> Option<(Duration, u64)> {
+        let Losses { since, last, requests } = self.losses.as_ref()?;
+        (now.saturating_sub(*last) < LOSSES_LAST).then_some((*since, *requests))
+    }
+
+    /// How many were lost since the start.
+    pub(super) const fn requests_lost(&self) -> u64 {
+        self.requests_lost
+    }
+
     /// A lock's users are being shut out.
     pub(super) const fn note_shut_out(&mut self, now: Duration, lock: u8) {
         self.shut_out = Some((now, (lock as u16).saturating_add(1)));
@@ -74,6 +111,18 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lost_requests_are_told_of_for_two_minutes_after_the_last() {
+        let (mut health, at) = (Health::new(Duration::ZERO), Duration::from_secs);
+        assert_eq!(health.lost_lately(at(5)), None);
+        health.note_lost(at(10), 3);
+        health.note_lost(at(100), 4);
+        assert_eq!(health.lost_lately(at(219)), Some((at(10), 7)));
+        assert_eq!(health.lost_lately(at(220)), None);
+        health.note_lost(at(300), 1);
+        assert_eq!((health.lost_lately(at(301)), health.requests_lost()), (Some((at(300), 1)), 8));
+    }
 
     #[test]
     fn a_fault_holds_since_it_was_noted_first_until_it_works() {

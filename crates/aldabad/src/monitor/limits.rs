@@ -1,10 +1,14 @@
 //! How many lines of each kind are written: what a stranger, or a worker that lies, can cause any number of has a burst, then
 //! a steady trickle, and an honest count of the rest (docs/log.md, "Limits").
 
+mod repeats;
+
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::control::Numbers;
+use repeats::Repeats;
 
 /// Lines that share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +23,22 @@ pub(super) enum Kind {
     Stages,
     /// What becomes of doors.
     Doors,
+    /// What a source does again at a door: renewals and their like.
+    Repeats,
     /// What the worker says of itself.
     Reports,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Refusals, Self::Requests, Self::Rejected, Self::Stages, Self::Doors, Self::Reports];
+    const ALL: [Self; 7] = [
+        Self::Refusals,
+        Self::Requests,
+        Self::Rejected,
+        Self::Stages,
+        Self::Doors,
+        Self::Repeats,
+        Self::Reports,
+    ];
 
     /// Its name in the line that counts, and in `status`.
     pub(super) const fn name(self) -> &'static str {
@@ -35,6 +48,7 @@ impl Kind {
             Self::Rejected => "rejected",
             Self::Stages => "stages",
             Self::Doors => "doors",
+            Self::Repeats => "repeats",
             Self::Reports => "reports",
         }
     }
@@ -48,50 +62,87 @@ impl Kind {
             Self::Requests => Budget::new(500, 10),
             // As many as there can be leases of two doors, all at once: an honest daemon never comes near it.
             Self::Doors => Budget::new(8192, 50),
+            // Each source has its own at each door: this is for the lines that count.
+            Self::Repeats => Budget::new(1, 1),
         }
     }
 }
 
 /// The limits of all kinds.
 #[derive(Debug)]
-pub(super) struct Limits([Budget; Kind::ALL.len()]);
+pub(super) struct Limits {
+    budgets: [Budget; Kind::ALL.len()],
+    repeats: Repeats,
+}
 
 impl Default for Limits {
     fn default() -> Self {
-        Self(Kind::ALL.map(Kind::budget))
+        Self { budgets: Kind::ALL.map(Kind::budget), repeats: Repeats::default() }
     }
 }
 
 impl Limits {
     /// Whether a line may be written now; if not it is counted.
     pub(super) fn take(&mut self, now: Duration, kind: Kind) -> bool {
-        self.0[kind as usize].take(now)
+        self.budgets[kind as usize].take(now)
+    }
+
+    /// Whether this source has lines left for what it does again at this door; if not it is counted.
+    pub(super) fn may_repeat(&mut self, now: Duration, door: &str, source: IpAddr) -> bool {
+        let may = self.repeats.take(now, door, source);
+        if !may {
+            self.leave_out(Kind::Repeats, 1);
+        }
+        may
     }
 
     /// Counts lines that somebody else left out.
     pub(super) fn leave_out(&mut self, kind: Kind, lines: u64) {
-        self.0[kind as usize].leave_out(lines);
+        self.budgets[kind as usize].leave_out(lines);
     }
 
     /// A kind of which there is something to say, and how many lines were left out.
     pub(super) fn poll(&mut self, now: Duration) -> Option<(Kind, u64)> {
-        Kind::ALL.into_iter().find_map(|kind| Some((kind, self.0[kind as usize].poll_left_out(now)?)))
+        Kind::ALL.into_iter().find_map(|kind| Some((kind, self.budgets[kind as usize].poll_left_out(now)?)))
     }
 
     /// When [`Limits::poll`] has something to say.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        self.0.iter().filter_map(Budget::poll_timeout).min()
+        self.budgets.iter().filter_map(Budget::poll_timeout).min()
     }
 
     /// All that was ever left out, by kind.
     pub(super) fn totals(&self) -> Numbers {
-        Kind::ALL.into_iter().map(|kind| (kind.name().to_owned(), self.0[kind as usize].total())).collect()
+        Kind::ALL
+            .into_iter()
+            .map(|kind| (kind.name().to_owned(), self.budgets[kind as usize].total()))
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_renews_without_end_costs_few_lines_and_an_honest_count() {
+        let (mut limits, source) = (Limits::default(), IpAddr::from([192, 0, 2, 7]));
+        let (mut lines, mut counts, mut counted) = (0, 0, 0);
+        // A thousand a second for five seconds.
+        for millis in 0..5000 {
+            let now = Duration::from_millis(100_000 + millis);
+            lines += u64::from(limits.may_repeat(now, "ssh", source));
+            while let Some((kind, left_out)) = limits.poll(now) {
+                assert_eq!(kind, Kind::Repeats);
+                counts += 1;
+                counted += left_out;
+            }
+        }
+        assert!(lines >= 50 && lines + counts <= 62, "{lines} lines, {counts} counts");
+        let later = limits.poll_timeout().expect("something to say");
+        counted += limits.poll(later).map_or(0, |(_, left_out)| left_out);
+        assert_eq!((lines + counted, limits.totals()["repeats"]), (5000, counted));
+    }
 
     #[test]
     fn each_kind_has_a_limit_of_its_own_and_an_honest_count() {

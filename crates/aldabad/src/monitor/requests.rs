@@ -49,7 +49,7 @@ impl Monitor {
             FromWorker::Expired { place, stage, source } => self.handle_step(now, place, stage, source, true),
             FromWorker::LeftOut { events } => self.speech.left_out(events),
             FromWorker::Overrun { requests } => {
-                self.health.requests_lost = self.health.requests_lost.saturating_add(requests);
+                self.health.note_lost(now, requests);
                 let line = format!("requests-lost requests={requests}");
                 self.report(now, Level::Warning, line);
             }

@@ -151,9 +151,12 @@ impl Speech {
             Style::Knockd => wording::knockd(event, &event.address.to_string()),
         };
         let Some(line) = line else { return };
+        let is_again = matches!(event.what, What::Renewed { .. } | What::LoggedOnly);
         if matches!(event.what, What::Refused { .. }) {
             self.tell_limited(now, Kind::Refusals, line);
-        } else if !self.limits.take(now, Kind::Doors) {
+        } else if is_again && !self.limits.may_repeat(now, &event.door, event.address)
+            || !self.limits.take(now, Kind::Doors)
+        {
             // Counted.
         } else if line.text.starts_with(&event.address.to_string()) {
             self.say_of(event.address, line);
@@ -188,7 +191,10 @@ impl Speech {
 
     /// A sequence is complete; only knockd says so apart from what follows.
     pub(super) fn complete(&mut self, now: Duration, source: IpAddr, door: &str) {
-        if self.style == Style::Knockd && self.limits.take(now, Kind::Doors) {
+        let may_say = self.style == Style::Knockd
+            && self.limits.may_repeat(now, door, source)
+            && self.limits.take(now, Kind::Doors);
+        if may_say {
             let line = wording::knockd_open(&source.to_string(), door);
             self.say_of(source, line);
         }

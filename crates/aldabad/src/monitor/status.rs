@@ -160,7 +160,7 @@ impl Monitor {
         let refused = &self.runner.counters().refused;
         let mut refused: Numbers =
             refused.iter().map(|(reason, count)| (reason_name(*reason).to_owned(), *count)).collect();
-        refused.insert("requests-lost".to_owned(), self.health.requests_lost);
+        refused.insert("requests-lost".to_owned(), self.health.requests_lost());
         refused
     }
 

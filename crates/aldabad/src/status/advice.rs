@@ -21,7 +21,7 @@ const fn state(what: &'static str, meaning: &'static str, next: &'static str) ->
 }
 
 /// All there are, in the order of the specification.
-const STATES: [State; 37] = [
+const STATES: [State; 38] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
@@ -87,6 +87,12 @@ const STATES: [State; 37] = [
         "packets-dropped",
         "the kernel drops packets",
         "a flood of packets that pass the filter: knock again; if it lasts, see packets and datagrams below",
+    ),
+    state(
+        "requests-lost",
+        "openings are lost",
+        "sequences are completed faster than doors open: knock again; if it lasts somebody knows a sequence, so change it, or let a key \
+         open that door (spa = true)",
     ),
     state(
         "firewall",

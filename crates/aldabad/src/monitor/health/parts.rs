@@ -55,6 +55,7 @@ impl Monitor {
             all.extend(self.standby.fault(now).map(|error| of("closer", error)));
         }
         all.extend(self.interface_faults());
+        all.extend(self.lost_requests(now));
         all.extend(self.truth.fight(now).map(|error| of("firewall-fight", error)));
         all.extend(self.datagram_faults(now, guard_left));
         all.extend(self.missing_programs());
@@ -154,6 +155,12 @@ impl Monitor {
             failed.map(|(name, error)| Degraded { interface: Some(name), ..grave("capture", error) }),
         );
         faults
+    }
+
+    fn lost_requests(&self, now: Duration) -> Option<Degraded> {
+        let (since, requests) = self.health.lost_lately(now)?;
+        let error = format!("openings that found no room in the worker's queue: {requests}");
+        Some(Degraded { for_ms: Some(millis(now.saturating_sub(since))), ..of("requests-lost", error) })
     }
 
     fn datagram_faults(&self, now: Duration, guard_left: Option<Duration>) -> Vec<Degraded> {
