@@ -1,10 +1,12 @@
-//! Too much of everything (docs/reliability.md): R9, R11, R12, R14, R25. One flood at a time: each wants the machine.
+//! Too much of everything (docs/reliability.md): R9 to R12, R14, R25. One flood at a time: each wants the machine.
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
 #[path = "overload/scan.rs"]
 mod scan;
 #[path = "overload/soak.rs"]
 mod soak;
+#[path = "overload/sources.rs"]
+mod sources;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -47,8 +49,12 @@ fn config(dir: &Path) -> String {
     )
 }
 
+fn scene() -> Option<Scene> {
+    scene_of(&[], config)
+}
+
 /// `prefix` stands before the daemon's own words.
-fn scene(prefix: &[&str]) -> Option<Scene> {
+fn scene_of(prefix: &[&str], config: fn(&Path) -> String) -> Option<Scene> {
     if cannot_run().is_some() {
         return None;
     }
@@ -151,7 +157,7 @@ fn syn(number: u64, ports: &[u16]) -> Frame {
 /// R9: 5,000 spoofed completions of a command's door in five seconds.
 #[test]
 fn r9_a_flood_of_openings_is_bounded_and_leaves_other_doors_alone() {
-    let Some(scene) = scene(&[]) else { return };
+    let Some(scene) = scene() else { return };
     scene.knock(&[7100, 8100, 9100], "web").expect("opens at rest");
     let at_rest = (0..20).map(|_| scene.send_by(&scene.bob).expect("opens at rest")).collect();
     let (_, worst_at_rest) = middle_and_worst(at_rest);
@@ -206,7 +212,7 @@ fn r9_a_flood_of_openings_is_bounded_and_leaves_other_doors_alone() {
 /// R9: one source completes the sequence of a door that is open for it 5,000 times.
 #[test]
 fn r9_who_renews_without_end_costs_few_lines() {
-    let Some(scene) = scene(&[]) else { return };
+    let Some(scene) = scene() else { return };
     let source = Ipv4Addr::new(11, 9, 9, 9);
     let frame = |number: u64| {
         let port = [7200, 8200, 9200][usize::try_from(number % 3).expect("small")];
@@ -242,48 +248,10 @@ fn sum(said: &str, begin: &str) -> u64 {
     said.lines().filter_map(|line| line.strip_prefix(begin)?.parse::<u64>().ok()).sum()
 }
 
-/// R11: ever new sources, 50,000 a second.
-#[test]
-fn r11_a_flood_of_sources_costs_no_memory_and_keeps_nobody_out() {
-    flood_of_sources(&[], Duration::from_secs(7), "R11");
-}
-
-/// R14: the same with 64 MB. What is limited is what a process can allocate, so that running out would end it at once; the
-/// ring is the kernel's own memory and not counted, nor is the program.
-#[test]
-fn r14_a_flood_of_sources_fits_in_64_megabytes() {
-    flood_of_sources(&["prlimit", "--data=67108864"], Duration::from_secs(4), "R14");
-}
-
-fn flood_of_sources(prefix: &[&str], time: Duration, row: &str) {
-    let Some(scene) = scene(prefix) else { return };
-    scene.knock(&[7200, 8200, 9200], "ssh").expect("opens at rest");
-    let before = scene.resident();
-    let (sent, times) = scene.flooded(
-        50_000 / SLOWER,
-        |number| syn(number, &[7000]),
-        || {
-            let begun = Instant::now();
-            let knock = |number: u32| {
-                std::thread::sleep((begun + time / 20 * number).saturating_duration_since(Instant::now()));
-                scene.knock(&[7200, 8200, 9200], "ssh")
-            };
-            (0..20).map(knock).collect::<Vec<_>>()
-        },
-    );
-    let grown = scene.resident().saturating_sub(before);
-    let opened = times.iter().flatten().count();
-    println!("figure: {row} {sent} spoofed sources: {opened} of 20 knocks open, {} KiB more", grown / 1024);
-    assert!(opened >= 19, "{opened} of 20:\n{}", scene.daemon.said());
-    // 65,536 attempts of 72 bytes, and what any flood costs once.
-    assert!(grown <= 65_536 * 72 + 2 * MEGABYTE, "{grown} bytes more");
-    assert_eq!(scene.events("worker-ended"), 0, "{}", scene.daemon.said());
-}
-
 /// R12: noise of a datagram's length on the datagrams' port, at two rates.
 #[test]
 fn r12_noise_on_the_port_of_datagrams_keeps_nobody_out() {
-    let Some(scene) = scene(&[]) else { return };
+    let Some(scene) = scene() else { return };
     scene.send().expect("opens at rest");
     for (each_second, least) in [(20_000, 19), (100_000, 18)] {
         let noise = |number: u64| {

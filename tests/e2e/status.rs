@@ -295,36 +295,6 @@ fn flood(hosts: &Hosts, each_second: u32, time: Duration) -> u64 {
     })
 }
 
-/// The sum of the numbers behind this field in lines that begin so.
-fn sum(said: &str, begin: &str, field: &str) -> u64 {
-    let lines = said.lines().filter(|line| line.starts_with(begin));
-    let numbers = lines.filter_map(|line| line.split_once(field)?.1.split(' ').next()?.parse::<u64>().ok());
-    numbers.sum()
-}
-
-/// Hazard R10.
-#[test]
-fn r10_junk_costs_few_lines_and_an_honest_count() {
-    let config = CONFIG.replacen("\n[[door]]", "\n[log]\nstages = true\n\n[[door]]", 1);
-    let Some(scene) = Scene::with(&config) else { return };
-    let sent = flood(&scene.hosts, 20_000, Duration::from_secs(3));
-    // Every SYN that arrived began an attempt, and each of those is a line, or counted.
-    let all = || scene.status()["packets"]["sequences"]["started"].as_u64().expect("a number");
-    let counted = until(Duration::from_secs(8), || {
-        let said = scene.daemon.said();
-        let lines = said.lines().filter(|line| line.starts_with("stage ")).count() as u64;
-        lines + sum(&said, "stages-left-out ", "lines=") == all()
-    });
-    let (said, all) = (scene.daemon.said(), all());
-    assert!(counted.is_some(), "{all} of {sent} arrived:\n{said}");
-    assert!(all > 20_000, "{all} of {sent}");
-    let lines = said.lines().count();
-    assert!(lines <= 100, "{lines} lines:\n{said}");
-    let left_out = scene.status()["log"]["left-out"]["stages"].as_u64().expect("a number");
-    assert_eq!(left_out, sum(&said, "stages-left-out ", "lines="));
-    println!("figure: R10 {lines} lines for {all} junk packets, {left_out} counted as left out");
-}
-
 /// Hazard R12, its last part.
 #[test]
 fn r12_packets_the_kernel_drops_are_counted_and_exported() {
