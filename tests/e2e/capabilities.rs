@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, asked, cannot_run, degraded, text, until};
 
 /// `net_admin` and `net_raw`.
 const FIREWALL: u64 = 0x3000;
@@ -108,6 +108,31 @@ fn asks_too_much(control: &str, words: &[&str]) {
         said.contains("which the daemon gave up at its start") && said.contains("help: restart"),
         "{words:?}: {said}"
     );
+}
+
+#[test]
+fn r18_what_a_reload_cannot_read_is_told_until_it_can() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let path = dir.path().join("aldaba.toml");
+    std::fs::write(&path, config(dir.path(), "", ARGV)).expect("written");
+    // Of somebody else, who shows it to nobody: root reads it at the start, and has given that up afterwards.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+    chown(&path, Some(65_534), Some(65_534)).expect("given away");
+    let daemon = Program::aldabad_again(&hosts, dir.path());
+    daemon.wait_for("degraded what=reload error=");
+    assert_eq!(degraded(dir.path()), ["reload"], "{}", daemon.said());
+    let said = text(&asked(dir.path(), &["status"]).stdout);
+    assert!(said.contains(&format!("run: chown root {}", path.display())), "{said}");
+    assert_ne!(asked(dir.path(), &["reload"]).status.code(), Some(0));
+    assert!(degraded(dir.path()).contains(&"reload".to_owned()), "{}", daemon.said());
+    // The command it names.
+    chown(&path, Some(0), None).expect("taken back");
+    let reloaded = asked(dir.path(), &["reload"]);
+    assert_eq!(reloaded.status.code(), Some(0), "{}", text(&reloaded.stderr));
+    assert_eq!(degraded(dir.path()), Vec::<String>::new(), "{}", daemon.said());
 }
 
 #[test]

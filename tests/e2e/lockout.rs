@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use aldaba_tests::device::{self, Device};
 use aldaba_tests::hosts::CLIENT;
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, cannot_run, serve_prepared, until};
+use aldaba_tests::{Hosts, Program, cannot_run, degraded, serve_prepared, until};
 use aldabad::monitor::make_store;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -300,6 +300,29 @@ fn r27_what_cannot_be_tried_changes_nothing() {
     refused(&["apply", "--keep"], 0, "kept: by hand");
     assert_eq!(applied.end().0, Some(0));
     assert_eq!(scene.read("aldaba.toml"), BEFORE);
+}
+
+#[test]
+fn r27_what_cannot_be_put_in_its_place_is_told_until_it_is_there() {
+    let Some(scene) = Scene::new() else { return };
+    let new = scene.write("aldaba.toml.new", AFTER);
+    let applied = scene.trial(&new, &["60s", "--by-hand"]);
+    // Where the text before is to stay, something stands that is no file.
+    let in_the_way = scene.path("aldaba.toml.before");
+    std::fs::create_dir(&in_the_way).expect("made");
+    let (_, said) = scene.aldabad(&["apply", "--keep"]).end();
+    assert!(said.contains("could not be put in place") || said.contains("aldaba.toml.before"), "{said}");
+    applied.end();
+    scene.daemon.wait_for("degraded what=configuration error=");
+    assert_eq!(degraded(scene.dir.path()), ["configuration"]);
+    assert!(scene.guards(2223), "it was confirmed, and is in force");
+    assert_eq!(scene.read("aldaba.toml"), BEFORE);
+    // Written there by hand, and read.
+    std::fs::remove_dir(in_the_way).expect("removed");
+    scene.write("aldaba.toml", AFTER);
+    let (code, said) = scene.aldabad(&["reload"]).end();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(degraded(scene.dir.path()), Vec::<String>::new());
 }
 
 #[test]

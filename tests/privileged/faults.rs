@@ -33,6 +33,10 @@ fn main() -> ExitCode {
         ("r1_killed_at_any_point_of_an_element_lease", r1_killed_at_any_point_of_an_element_lease),
         ("r3_a_journal_that_fails_opens_nothing", r3_a_journal_that_fails_opens_nothing),
         ("r3_a_commit_that_fails_admits_nobody", r3_a_commit_that_fails_admits_nobody),
+        (
+            "r7_without_notices_the_firewall_is_looked_at_again_and_again",
+            r7_without_notices_the_firewall_is_looked_at_again_and_again,
+        ),
     ];
     let wanted =
         |name: &str| words.iter().filter(|word| !word.starts_with('-')).all(|word| name.contains(word));
@@ -109,6 +113,12 @@ impl Scene {
 
     fn has_element(&self) -> bool {
         self.hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]).contains("10.9.0.2")
+    }
+
+    /// Waits until this is what `aldabad status` calls degraded.
+    fn becomes(&self, wanted: &[&str]) {
+        let heard = until(Duration::from_secs(10), || degraded(self.dir.path()) == wanted);
+        assert!(heard.is_some(), "{:?}\n{}", degraded(self.dir.path()), self.daemon.said());
     }
 
     fn closes_within(&self, limit: Duration, is_open: impl Fn() -> bool, point: Point) -> Duration {
@@ -291,18 +301,25 @@ fn r3_a_journal_that_fails_opens_nothing() {
 /// The door is closed, and its record is still there: that is told until it is gone.
 fn a_journal_that_is_behind_says_so() -> Duration {
     let scene = Scene::new(config, &format!("{}=fail*1", Point::BeforeRemove.name()));
-    let becomes = |wanted: &[&str]| {
-        let heard = until(Duration::from_secs(8), || degraded(scene.dir.path()) == wanted);
-        assert!(heard.is_some(), "{:?}\n{}", degraded(scene.dir.path()), scene.daemon.said());
-    };
     scene.hosts.knock(&KNOCK);
     scene.daemon.wait_for("closed door=web");
-    becomes(&["journal"]);
+    scene.becomes(&["journal"]);
     // Other records are written meanwhile.
     scene.hosts.knock(&KNOCK);
-    becomes(&["journal-behind"]);
-    becomes(&[]);
+    scene.becomes(&["journal-behind"]);
+    scene.becomes(&[]);
     Duration::ZERO
+}
+
+/// They cannot be had at the start, nor two and four seconds later.
+fn r7_without_notices_the_firewall_is_looked_at_again_and_again() {
+    let scene = Scene::new(config, &format!("{}=fail*3", Point::BeforeWatch.name()));
+    scene.becomes(&["firewall-watch"]);
+    scene.hosts.on_server(&["nft", "delete", "table", "inet", "aldaba"]);
+    let guarded = || scene.hosts.on_server(&["nft", "list", "tables"]).contains("inet aldaba");
+    assert!(until(Duration::from_secs(10), guarded).is_some(), "{}", scene.daemon.said());
+    scene.becomes(&[]);
+    assert_eq!(scene.daemon.said().matches("degraded what=firewall-watch").count(), 1, "said once");
 }
 
 /// Before the replay record is durable, and when it is but the store says it is not.

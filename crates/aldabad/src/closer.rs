@@ -145,9 +145,14 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     while let Some(pause) = closer.turn() {
         let ours: Vec<u32> = closer.overdue.commands().collect();
         process::reap_others(&ours);
-        poll::wait(&closer.overdue.interests(), Some(pause.min(SLICE))).ok();
+        poll::wait(&closer.overdue.interests(), Some(slice(pause))).ok();
     }
     ExitCode::SUCCESS
+}
+
+/// How much of a pause passes before the clock is looked at again.
+fn slice(pause: Duration) -> Duration {
+    pause.min(SLICE)
 }
 
 /// Returns when the monitor is gone.
@@ -186,5 +191,16 @@ impl Closer {
             // It is tried again, with a pause of its own.
             Turn::Broken(_) => Some(SLICE),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r4_no_rest_is_longer_than_a_slice() {
+        assert_eq!(slice(Duration::from_secs(3600)), Duration::from_secs(5));
+        assert_eq!(slice(Duration::from_millis(20)), Duration::from_millis(20));
     }
 }

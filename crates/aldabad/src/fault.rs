@@ -50,6 +50,8 @@ pub enum Point {
     AfterCommit,
     /// A line is about to go into the log file.
     BeforeLogWrite,
+    /// The kernel's notices of changes to the firewall are about to be asked for.
+    BeforeWatch,
 }
 
 impl Point {

@@ -164,13 +164,16 @@ impl Overdue {
     /// Closes what is due.
     pub(crate) fn turn(&mut self) -> Turn {
         let boot = self.boot.or_else(clock::boot_id);
-        let now = Moment { now: clock::boottime(), boot, wall: clock::wall() };
+        self.turn_at(&Moment { now: clock::boottime(), boot, wall: clock::wall() })
+    }
+
+    fn turn_at(&mut self, now: &Moment) -> Turn {
         let is_new = self.settle(now.now) | self.starts.forget_ended();
         if !is_new && now.now < self.look_again {
             return Turn::Later(self.look_again.saturating_sub(now.now));
         }
         let next = match folder::take(&self.folder) {
-            Ok(taken) => self.close_due(taken, &now),
+            Ok(taken) => self.close_due(taken, now),
             Err(Turn::Broken(error)) if self.pace == Pace::Growing => {
                 Some(self.pause_for_trouble(now.now, &error))
             }
@@ -376,5 +379,62 @@ impl Overdue {
             Some(line) => self.log.say(line.level, &line.text),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use aldaba_runner::Change;
+    use aldaba_runner::record::Phase;
+
+    use super::*;
+    use crate::keeper::Keeper;
+    use crate::log::Form;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(now: Duration) -> Moment {
+        Moment { now, boot: Some([7; 16]), wall: HOUR }
+    }
+
+    /// Nothing has to be run for it, so that no process of another test's is taken for one of ours.
+    fn until(deadline: Duration) -> Change {
+        Change::Put(Record {
+            id: LeaseId(1),
+            door: "web".into(),
+            style: Style::Native,
+            address: IpAddr::from([192, 0, 2, 1]),
+            owner: None,
+            seconds: 30,
+            held: Held::Command { stop: None, time_limit: None },
+            deadline,
+            phase: Phase::Open,
+        })
+    }
+
+    fn left(folder: &std::path::Path) -> usize {
+        Keeper::open(folder).expect("it opens").load().expect("it loads").len()
+    }
+
+    #[test]
+    fn r4_a_machine_that_slept_closes_at_the_first_turn() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("state");
+        let mut keeper = Keeper::open(&folder).expect("it opens");
+        let now = Duration::from_secs(100);
+        assert!(keeper.change(&[until(HOUR)], &at(now)).is_empty());
+        drop(keeper);
+        let log = Log::new(Form::Knockd { echo: false });
+        let mut overdue = Overdue::new(folder.clone(), false, log, Starts::default(), Pace::Growing);
+        assert_eq!(overdue.turn_at(&at(now)), Turn::Later(HOUR.saturating_sub(now)));
+        // A slice later by every clock: there is no reason to look.
+        let later = now + Duration::from_secs(5);
+        assert_eq!(overdue.turn_at(&at(later)), Turn::Later(HOUR.saturating_sub(later)));
+        assert_eq!(left(&folder), 1);
+        // The next slice, in which the machine slept for two hours.
+        assert_eq!(overdue.turn_at(&at(later + 2 * HOUR)), Turn::Done);
+        assert_eq!(left(&folder), 0, "closed");
     }
 }

@@ -44,7 +44,7 @@ enum Action {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BeforePut,
         Self::AfterPut,
         Self::BeforeRemove,
@@ -62,6 +62,7 @@ impl Point {
         Self::BeforeCommit,
         Self::AfterCommit,
         Self::BeforeLogWrite,
+        Self::BeforeWatch,
     ];
 
     /// As the variable has it: `before-put`.

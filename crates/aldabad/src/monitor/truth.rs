@@ -18,6 +18,7 @@ use aldaba_sys::nft::{Changer, NftError, NftWatch, SetId, SetName};
 
 use super::Monitor;
 use super::firewall::Firewall;
+use crate::fault::{self, Point};
 use crate::log::Level;
 use crate::wording::quoted;
 use losses::{Listed, losses};
@@ -84,7 +85,8 @@ impl Monitor {
         if self.truth.watch.is_some() || !(is_used || self.has_command_doors()) {
             return;
         }
-        match NftWatch::open() {
+        let watch = fault::at(Point::BeforeWatch).map_err(NftError::from).and_then(|()| NftWatch::open());
+        match watch {
             Ok(watch) => {
                 self.truth.watch = Some(watch);
                 self.truth.is_deaf = false;
