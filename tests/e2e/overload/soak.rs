@@ -15,8 +15,8 @@ const LEASE: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_secs(1);
 /// Devices knock in turn: each may twice a second.
 const DEVICES: u8 = 20;
-/// From here on growth is growth.
-const LONG: Duration = Duration::from_secs(300);
+/// What runs for so long has filled all that fills in its first half.
+const LONG: Duration = Duration::from_secs(600);
 /// Bytes a minute that would be lost if each of a thousand knocks lost the smallest block an allocator gives.
 const LEAK: i64 = 1000 * 32;
 const BETWEEN_KNOCKS: Duration = Duration::from_millis(60);
