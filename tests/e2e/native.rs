@@ -3,10 +3,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aldaba_tests::hosts::{CLIENT6, SERVER, SERVER6};
-use aldaba_tests::{Hosts, Program, cannot_run, serve, until};
+use aldaba_tests::{Hosts, Program, cannot_run, program, serve, until};
+use rustix::process::{Signal, kill_process};
 
 const SSH: &str = r#"
 interfaces = ["srv0"]
@@ -315,6 +317,51 @@ fn an_interface_may_come_after_the_daemon() {
         daemon.said().contains("opened door=ssh")
     });
     assert!(opened.is_some(), "{}", daemon.said());
+}
+
+/// The ring is there before its reader is: a knock that comes while the daemon starts waits in it.
+#[test]
+fn a_knock_while_the_daemon_starts_opens_when_it_serves() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let hosts = Hosts::new();
+    hosts.wait_for_link();
+    // The worker is held up before it serves. Where that came too late, again.
+    let caught = (0..20).any(|_| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let daemon = start(&hosts, dir.path());
+        let end = Instant::now() + Duration::from_secs(10);
+        let worker = loop {
+            assert!(Instant::now() < end, "no worker:\n{}", daemon.said());
+            if let Some(worker) = daemon.roles().first() {
+                break *worker;
+            }
+        };
+        kill_process(worker, Signal::STOP).unwrap();
+        let bound = || hosts.on_server(&["cat", "/proc/net/packet"]).contains(" 0003 ");
+        let captures = until(Duration::from_secs(5), bound).is_some();
+        let in_time = captures && !daemon.said().contains("worker-started");
+        if in_time {
+            hosts.knock(&[7000, 8000, 9000]);
+        }
+        kill_process(worker, Signal::CONT).unwrap();
+        if in_time {
+            daemon.wait_for("opened door=ssh address=10.9.0.2");
+        }
+        in_time
+    });
+    assert!(caught, "the worker never came late enough");
+}
+
+/// `aldabad run`, not waited for.
+fn start(hosts: &Hosts, dir: &Path) -> Program {
+    std::fs::write(dir.join("aldaba.toml"), SSH).expect("written");
+    let path = |name: &str| dir.join(name).display().to_string();
+    let (program, config) = (program::binary("aldabad").display().to_string(), path("aldaba.toml"));
+    let (state, control) = (path("state"), path("control.sock"));
+    let words = [&*program, "run", "--config", &config, "--state-dir", &state, "--control", &control];
+    Program::start(hosts, &words, &dir.join("output"))
 }
 
 /// The portable capture, behind the same gate: it has no filter of its own but ours, and sees frames with their headers.

@@ -27,5 +27,5 @@ pub use pace::Pace;
 pub use ring::{Batch, Fault, FrameView, GROUP, PacketType, Ring, VlanTag, take_fault};
 pub use size::RingSize;
 pub(crate) use socket::attach_program;
-pub use socket::{Attached, CaptureSocket, Statistics, Target, statistics_of};
+pub use socket::{Attached, BlankSocket, CaptureSocket, Statistics, Target, statistics_of};
 pub(crate) use socket::{attach, prepare_raw};

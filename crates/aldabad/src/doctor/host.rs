@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use aldaba_config::{Interfaces, Policy};
 use aldaba_gate::spa::Host;
-use aldaba_sys::capture::CaptureSocket;
+use aldaba_sys::capture::BlankSocket;
 use aldaba_sys::clock;
 use aldaba_sys::route::{Interface, LinkWatch};
 
@@ -39,7 +39,7 @@ fn clock_finding(synchronised: bool, trusted: bool, hardware: bool, limits: &str
 
 /// Whether packets can be seen where they are looked for.
 pub(super) fn capture(policy: &Policy) -> Vec<Finding> {
-    if let Err(error) = CaptureSocket::permitted() {
+    if let Err(error) = BlankSocket::open() {
         let help = "run it as root, or with CAP_NET_RAW";
         return vec![Finding::doubtful("capture", format!("packets cannot be captured: {error}"), help)];
     }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use aldaba_sys::capture::CaptureSocket;
+use aldaba_sys::capture::BlankSocket;
 use aldaba_sys::files;
 use aldaba_sys::route::{Interface, LinkWatch};
 
@@ -22,7 +22,7 @@ pub(super) struct Device {
 impl Device {
     /// Looks the interface up; an error is the line knockd says of it.
     pub(super) fn find(name: &str) -> Result<Self, String> {
-        CaptureSocket::permitted().map_err(|error| may_not(name, &error))?;
+        BlankSocket::open().map_err(|error| may_not(name, &error))?;
         let mut watch = LinkWatch::open().map_err(|error| cannot(name, &error))?;
         let interfaces = watch.poll().map_err(|error| cannot(name, &error))?;
         Self::among(name, interfaces)

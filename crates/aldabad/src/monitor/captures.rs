@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aldaba_config::Capture;
 use aldaba_gate::Needs;
-use aldaba_sys::capture::{CaptureSocket, RingSize, Target};
+use aldaba_sys::capture::{BlankSocket, CaptureSocket, RingSize, Target};
 use aldaba_sys::filter::{FilterSpec, PortSet};
 use aldaba_sys::pnet_capture::PreparedSocket;
 
@@ -29,6 +29,8 @@ pub(super) struct Captures {
     views: BTreeMap<u32, View>,
     rings: BTreeMap<CaptureKey, OpenRing>,
     prepared: BTreeMap<u32, PreparedSocket>,
+    /// For the first ring, since it was opened anyway.
+    blank: Option<BlankSocket>,
     next: u32,
     /// Captures that could not be opened, and why.
     failed: BTreeMap<CaptureKey, String>,
@@ -45,6 +47,8 @@ struct OpenRing {
     /// Of the interface, which may be gone.
     name: String,
     socket: CaptureSocket,
+    /// A worker has it: the next one cannot go on where that one has come to.
+    told: bool,
 }
 
 /// What a ring is bound to, in an order.
@@ -82,7 +86,7 @@ pub(super) enum Stopped {
 
 impl Captures {
     /// No capture yet.
-    pub(super) fn new(watch: Watch, kind: Capture, needs: &Needs) -> Self {
+    pub(super) fn new(watch: Watch, kind: Capture, needs: &Needs, blank: BlankSocket) -> Self {
         Self {
             watch,
             kind,
@@ -91,6 +95,7 @@ impl Captures {
             views: BTreeMap::new(),
             rings: BTreeMap::new(),
             prepared: BTreeMap::new(),
+            blank: Some(blank),
             next: 0,
             failed: BTreeMap::new(),
             recoveries: BTreeMap::new(),
@@ -101,6 +106,11 @@ impl Captures {
     /// Where it captures.
     pub(super) const fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// Whether a worker gets what it reads at its start, and never later.
+    pub(super) const fn are_bound_by_worker(&self) -> bool {
+        matches!(self.kind, Capture::Pnet)
     }
 
     /// Whether anything is captured now.
@@ -132,7 +142,7 @@ impl Captures {
         Ok(())
     }
 
-    /// Follows the links: opens, closes and tells the worker what changed.
+    /// Follows the links: opens, closes and tells the worker what changed. One that does not serve yet is told all of it when it does.
     pub(super) fn follow(&mut self, links: &[Link], workers: &mut Workers) -> Changes {
         let views = self.follower.views(&self.watch, links);
         let mut changes = Changes::default();
@@ -174,15 +184,29 @@ impl Captures {
         for key in wanted {
             if !self.rings.contains_key(&key)
                 && self.recoveries.get(&key).is_none_or(|recovery| recovery.poll_timeout().is_none())
-                && let Err(error) = self.open_ring(key, workers)
+                && let Err(error) = self.open_ring(key)
             {
                 changes.failed.push((self.name_of(key), error));
             }
         }
+        if workers.is_serving() {
+            self.tell_rings(workers);
+        }
     }
 
-    fn open_ring(&mut self, key: CaptureKey, workers: &mut Workers) -> Result<(), String> {
-        let socket = match CaptureSocket::open(key.target(), &self.filter, RingSize::DEFAULT) {
+    /// Hands over the rings that no worker has yet.
+    fn tell_rings(&mut self, workers: &mut Workers) {
+        for (key, ring) in self.rings.iter_mut().filter(|(_, ring)| !ring.told) {
+            tell_ring(ring.capture, *key, &ring.socket, workers);
+            ring.told = true;
+        }
+    }
+
+    fn open_ring(&mut self, key: CaptureKey) -> Result<(), String> {
+        let blank = self.blank.take().map_or_else(BlankSocket::open, Ok);
+        let opened = blank
+            .and_then(|blank| CaptureSocket::begin(blank, key.target(), &self.filter, RingSize::DEFAULT));
+        let socket = match opened {
             Ok(socket) => socket,
             Err(error) => {
                 self.failed.insert(key, error.to_string());
@@ -192,8 +216,7 @@ impl Captures {
         self.failed.remove(&key);
         let capture = self.next;
         self.next = self.next.wrapping_add(1);
-        tell_ring(capture, key, &socket, workers);
-        self.rings.insert(key, OpenRing { capture, name: self.name_of(key), socket });
+        self.rings.insert(key, OpenRing { capture, name: self.name_of(key), socket, told: false });
         Ok(())
     }
 
@@ -252,12 +275,14 @@ impl Captures {
     }
 
     /// Tells a new worker everything. It gets rings of its own: where in the old ones the worker before it had come to,
-    /// nobody knows. Those that could not be opened come back by name.
+    /// nobody knows. Those that no worker had yet it gets with all that came since they were opened. Those that could not be opened
+    /// come back by name.
     pub(super) fn tell_all(&mut self, workers: &mut Workers) -> Changes {
         for view in self.views.values() {
             tell_view(view, workers);
         }
-        for key in self.rings.keys().copied().collect::<Vec<_>>() {
+        let used = self.rings.iter().filter(|(_, ring)| ring.told).map(|(key, _)| *key);
+        for key in used.collect::<Vec<_>>() {
             self.retire(key);
         }
         self.recoveries.clear();
@@ -265,6 +290,7 @@ impl Captures {
         if self.kind == Capture::Ring {
             self.follow_with_rings(workers, &mut changes);
         }
+        self.tell_rings(workers);
         changes
     }
 

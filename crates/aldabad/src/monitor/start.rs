@@ -7,7 +7,7 @@ use std::time::Duration;
 use aldaba_gate::Needs;
 use aldaba_runner::Runner;
 use aldaba_runner::door::Style;
-use aldaba_sys::capture::CaptureSocket;
+use aldaba_sys::capture::BlankSocket;
 use aldaba_sys::clock::{self, StepWatch};
 use aldaba_sys::privileges::{self, Identity};
 use aldaba_sys::process;
@@ -125,7 +125,7 @@ impl Monitor {
         let Setup { face, source, read, overrides, log, state_folder, rights, sandbox, control, service } =
             setup;
         // Without it no later moment would be better: a daemon that runs and hears nothing helps nobody.
-        CaptureSocket::permitted().map_err(kernel("cannot capture packets"))?;
+        let blank = BlankSocket::open().map_err(kernel("cannot capture packets"))?;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
         let signals = Signals::block(&SIGNALS).map_err(kernel("cannot listen to signals"))?;
         process::adopt_orphans().map_err(kernel("cannot follow what commands leave behind"))?;
@@ -136,7 +136,8 @@ impl Monitor {
         let daemon = &policy.current().policy.daemon;
         let identity = identity(daemon.user.as_deref())?;
         let watch = watch(&daemon.interfaces, &policy.overrides().interfaces);
-        let captures = Captures::new(watch, daemon.capture, &Needs::of(&policy.current().rules()));
+        let needs = Needs::of(&policy.current().rules());
+        let captures = Captures::new(watch, daemon.capture, &needs, blank);
         let style = if face.is_knockd() { Style::Knockd } else { Style::Native };
         let runner = Runner::new(policy.current().policy.catalogue.clone());
         let firewall = Firewall::new(&daemon.table);
@@ -185,13 +186,18 @@ impl Monitor {
         self.limit_commands();
         self.say_unreadable(now);
         self.open_keeper_at_start(now)?;
+        // It locks itself in while the firewall is made and the kernel makes the rings. Only what pnet reads it has to have at birth.
+        let is_first = !self.captures.are_bound_by_worker();
+        if is_first {
+            self.start_first_worker(now)?;
+        }
         self.prepare_firewall(now);
         // Whoever was taken from the registry meanwhile.
         self.hold_to_registry(now);
         self.follow_links(now);
-        let pnet = self.captures_for_pnet(now);
-        self.workers.start(now, &pnet).map_err(kernel("cannot start the worker"))?;
-        self.pulse.expect(now);
+        if !is_first {
+            self.start_first_worker(now)?;
+        }
         while !self.workers.is_serving() {
             // One that takes too long is ended.
             self.turn();
@@ -200,6 +206,13 @@ impl Monitor {
             }
         }
         self.open_control(now);
+        Ok(())
+    }
+
+    fn start_first_worker(&mut self, now: Duration) -> Result<(), StartError> {
+        let pnet = self.captures_for_pnet(now);
+        self.workers.start(now, &pnet).map_err(kernel("cannot start the worker"))?;
+        self.pulse.expect(now);
         Ok(())
     }
 

@@ -52,15 +52,31 @@ pub struct CaptureSocket {
     counted: Cell<Statistics>,
 }
 
-impl CaptureSocket {
-    /// Whether this process may capture at all; if not, what the kernel says.
-    pub fn permitted() -> io::Result<()> {
-        packet_socket(SocketType::DGRAM).map(drop)
-    }
+/// A packet socket that captures nothing yet. To close one the kernel waits for all packets that are under way, ten milliseconds or
+/// more: one that was opened to see whether that is allowed is better used.
+#[derive(Debug)]
+pub struct BlankSocket(OwnedFd);
 
+impl BlankSocket {
+    /// Opens one; if this process may not capture at all, what the kernel says.
+    pub fn open() -> io::Result<Self> {
+        packet_socket(SocketType::DGRAM).map(Self)
+    }
+}
+
+impl CaptureSocket {
     /// Opens a capture. `ENODEV`: there is no such interface.
     pub fn open(target: Target, filter: &FilterSpec, size: RingSize) -> io::Result<Self> {
-        let fd = packet_socket(SocketType::DGRAM)?;
+        Self::begin(BlankSocket::open()?, target, filter, size)
+    }
+
+    /// The same with a socket that is there.
+    pub fn begin(
+        BlankSocket(fd): BlankSocket,
+        target: Target,
+        filter: &FilterSpec,
+        size: RingSize,
+    ) -> io::Result<Self> {
         let attached = attach(fd.as_fd(), filter, Offset::Network)?;
         ignore_outgoing(fd.as_fd())?;
         option::set(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_VERSION, &TPACKET_V2)?;
