@@ -46,6 +46,7 @@ use std::time::Duration;
 use aldaba_runner::{JobId, Runner};
 use aldaba_sys::clock::{self, Step, StepWatch};
 use aldaba_sys::files::PidFile;
+use aldaba_sys::memory;
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::process::{self, Ending};
 use aldaba_sys::route::LinkWatch;
@@ -148,6 +149,7 @@ impl Monitor {
     /// Runs until a signal ends it; the exit code is the face's.
     #[must_use]
     pub fn run(mut self) -> ExitCode {
+        memory::give_back();
         loop {
             self.turn();
             if let Some(signal) = self.stopping

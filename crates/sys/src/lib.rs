@@ -11,6 +11,7 @@ pub mod inherited;
 pub mod landlock;
 pub mod local;
 pub mod memfd;
+pub mod memory;
 pub mod namespace;
 mod netlink;
 pub mod nft;

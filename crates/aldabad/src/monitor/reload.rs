@@ -8,7 +8,7 @@ use std::time::Duration;
 use aldaba_config::{Interfaces, Paint};
 use aldaba_gate::Needs;
 use aldaba_runner::door::Style;
-use aldaba_sys::clock;
+use aldaba_sys::{clock, memory};
 
 use super::Monitor;
 use super::control::ClientId;
@@ -252,6 +252,7 @@ impl Monitor {
         self.write_down();
         self.answer_reloaded(now);
         self.trial_in_force(now);
+        memory::give_back();
     }
 
     /// The sockets' filter for the sequences that are current now.

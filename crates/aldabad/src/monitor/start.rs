@@ -198,6 +198,8 @@ impl Monitor {
         if !is_first {
             self.start_first_worker(now)?;
         }
+        // From here on it is waited for.
+        self.pulse.expect(clock::boottime());
         while !self.workers.is_serving() {
             // One that takes too long is ended.
             self.turn();
@@ -211,9 +213,7 @@ impl Monitor {
 
     fn start_first_worker(&mut self, now: Duration) -> Result<(), StartError> {
         let pnet = self.captures_for_pnet(now);
-        self.workers.start(now, &pnet).map_err(kernel("cannot start the worker"))?;
-        self.pulse.expect(now);
-        Ok(())
+        self.workers.start(now, &pnet).map_err(kernel("cannot start the worker"))
     }
 
     /// Starts the next worker.
