@@ -1,6 +1,6 @@
 //! Programs of commands that are not there: better said now than at the first knock. They may come later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aldaba_runner::door::{Action, Catalogue, Style, Template};
@@ -45,11 +45,12 @@ impl Monitor {
 /// Of doors in aldaba.toml; what a line for a shell runs is the shell's to find.
 fn missing(catalogue: &Catalogue) -> BTreeSet<MissingProgram> {
     let native = catalogue.doors.iter().filter(|door| door.style == Style::Native);
-    let gone = native.flat_map(|door| {
-        let programs = programs(&door.action).filter(|program| !spawn::is_there(program));
-        programs.map(|program| MissingProgram { program: program.clone(), door: door.name.clone() })
-    });
-    gone.collect()
+    let needed = native.flat_map(|door| programs(&door.action).map(move |program| (program, door)));
+    // A thousand doors may run one program: it is looked for once.
+    let mut there: HashMap<&String, bool> = HashMap::new();
+    let gone =
+        needed.filter(|(program, _)| !*there.entry(*program).or_insert_with(|| spawn::is_there(program)));
+    gone.map(|(program, door)| MissingProgram { program: program.clone(), door: door.name.clone() }).collect()
 }
 
 /// What the commands of a door start.
