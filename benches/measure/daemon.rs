@@ -43,6 +43,8 @@ pub(crate) struct Cost {
     pub(crate) resident: u64,
     /// The same with what is shared counted by halves, or thirds.
     pub(crate) proportional: u64,
+    /// What it has written to: heap, tables and stacks, without the program and what it shares with the kernel.
+    pub(crate) written: u64,
 }
 
 impl Daemon {
@@ -105,6 +107,7 @@ impl Daemon {
             };
             cost.resident += bytes("Rss:");
             cost.proportional += bytes("Pss:");
+            cost.written += bytes("Anonymous:");
         }
         cost
     }

@@ -3,16 +3,16 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::MANY;
 use crate::results::{Results, round};
 use crate::subject::Which;
+use crate::{MANY, MOST};
 
 /// The tables of docs/performance.md stand between these lines.
 const BEGIN: &str = "<!-- measured: benches/run --write -->\n";
 const END: &str = "<!-- end of what was measured -->";
 
 /// A row of the table: what, in which measurement, by which name, at which size.
-const LINES: [(&str, &str, &str, u32); 18] = [
+const LINES: [(&str, &str, &str, u32); 24] = [
     ("knock to command run at rest, p50, µs", "idle", "p50", 1),
     ("the same, p99, µs", "idle", "p99", 1),
     ("knock to firewall open at rest, p50, µs", "open", "p50", 1),
@@ -21,21 +21,27 @@ const LINES: [(&str, &str, &str, u32); 18] = [
     ("memory then, RSS of all its processes, KiB", "start", "resident", 1),
     ("the same, PSS, KiB", "start", "proportional", 1),
     ("start with 1,000 doors or users, ms", "start", "ready", MANY),
+    ("the same where aldaba's table stands already, ms", "start again", "ready", MANY),
     ("memory then, RSS, KiB", "start", "resident", MANY),
     ("CPU per packet at 5,000/s, ns", "gentle", "cpu ns per packet seen", 1),
     ("CPU per packet of a full flood, ns", "flood", "cpu ns per packet seen", 1),
     ("the same with 1,000 doors or users, ns", "flood", "cpu ns per packet seen", MANY),
+    ("the same with 100,000 users, ns", "flood", "cpu ns per packet seen", MOST),
     ("packets of the flood not seen, %", "flood", "dropped %", 1),
     ("knocks honoured meanwhile", "flood", "honoured", 1),
     ("p99 of those, µs", "flood", "p99", 1),
     ("memory grown by the flood, KiB", "flood", "grown KiB", 1),
+    ("the same by a million sources and no knock, KiB", "sources", "grown KiB", 1),
+    ("of that not code, KiB", "sources", "grown KiB, written", 1),
+    ("the same with 1,000 doors, KiB", "sources", "grown KiB", MANY),
+    ("of that not code, KiB", "sources", "grown KiB, written", MANY),
     ("log in the flood, bytes a second", "flood", "log bytes per second", 1),
     ("CPU per SYN to ports of no door, 1,000 doors, ns", "elsewhere", "cpu ns per packet sent", MANY),
 ];
 
 /// Everything side by side, as Markdown.
 pub(crate) fn table(results: &Results) -> String {
-    let shown: Vec<Which> = Which::ALL.into_iter().filter(|which| *which != Which::LargeTable).collect();
+    let shown: Vec<Which> = Which::ALL.into_iter().filter(|which| which.is_shown()).collect();
     let mut text = String::from("| |");
     for which in &shown {
         write!(text, " {} |", which.name()).expect("text");
@@ -69,6 +75,7 @@ fn ratios(results: &Results) -> String {
         _ => "not measured".to_owned(),
     };
     let flood = |which, size| of(which, size, "flood", seen);
+    let elsewhere = |size| of(Which::Compatible, size, "elsewhere", "ns per packet, with the sender's");
     let rows = [
         (
             "CPU per spoofed SYN in a flood, beside the floor",
@@ -92,6 +99,11 @@ fn ratios(results: &Results) -> String {
             "≤ 1.05 ×",
         ),
         (
+            "the same with 100,000 devices beside 1",
+            ratio(flood(Which::Captured, MOST), flood(Which::Captured, 1)),
+            "≤ 1.05 ×",
+        ),
+        (
             "the same, fwknopd's with 1,000 users beside ours",
             ratio(flood(Which::Fwknopd, MANY), flood(Which::Listening, MANY)),
             "–",
@@ -100,6 +112,11 @@ fn ratios(results: &Results) -> String {
             "knock to firewall open at rest, knockd's beside ours",
             ratio(of(Which::Knockd, 1, "open", "p50"), of(Which::Sequence, 1, "open", "p50")),
             "≥ 80 ×",
+        ),
+        (
+            "SYN to ports of no door, with the sender's time, 1,000 compatible doors beside 1",
+            ratio(elsewhere(MANY), elsewhere(1)),
+            "≤ 1.1 ×",
         ),
         ("slow knocks (150 ms pauses) honoured in a flood, large table", slow(results), "24 of 24"),
     ];

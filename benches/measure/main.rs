@@ -32,12 +32,16 @@ use std::time::{Duration, Instant};
 use flood::{Flood, Traffic};
 use results::Results;
 use steps::Bench;
-use subject::{Door, Way, Which};
+use subject::{Door, Subject, Way, Which};
 
 const DOCUMENT: &str = "docs/performance.md";
 const PICTURE: &str = "docs/performance-curves.svg";
 /// So many doors, or users, for those who have many.
 const MANY: u32 = 1_000;
+/// So many users, for those who do not mind.
+const MOST: u32 = 100_000;
+/// Sources of a flood that are more than any table has room for.
+const MILLION: u32 = 1_000_000;
 /// A rate that every daemon here keeps up with.
 const GENTLE: u32 = 5_000;
 /// Between the packets of those who knock slowly.
@@ -48,10 +52,11 @@ struct Scale {
     runs: usize,
     knocks: u32,
     packets: u32,
+    sources: u32,
 }
 
-const FULL: Scale = Scale { runs: 3, knocks: 60, packets: 600_000 };
-const QUICK: Scale = Scale { runs: 1, knocks: 12, packets: 100_000 };
+const FULL: Scale = Scale { runs: 3, knocks: 60, packets: 600_000, sources: MILLION };
+const QUICK: Scale = Scale { runs: 1, knocks: 12, packets: 100_000, sources: MILLION / 5 };
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -121,25 +126,44 @@ fn measure(bench: &mut Bench, results: &mut Results, which: Which, scale: &Scale
         results.add(&[bench.flood(&subject, "slow knocks", long, SLOW)]);
         return;
     }
-    let sizes: &[u32] = if which.grows() { &[1, MANY] } else { &[1] };
-    for size in sizes {
-        let subject = which.prepare(dir, *size, Door::Tells);
-        let runs = 0..scale.runs;
-        let (attack, none) = (subject.attack(), Duration::ZERO);
-        results.add(&[bench.start(&subject)]);
-        if *size == 1 {
-            results.add(&[bench.idle(&subject)]);
-            let gentle = Flood { traffic: attack, packets: GENTLE / 2, rate: Some(GENTLE) };
-            results.add(&[bench.flood(&subject, "gentle", gentle, none)]);
+    if which == Which::Compatible {
+        for size in [1, MANY] {
+            let subject = which.prepare(dir, size, Door::Tells);
+            let runs = 0..scale.runs;
+            let rows: Vec<_> = runs
+                .map(|_| bench.flood(&subject, "elsewhere", full(Traffic::Elsewhere), Duration::ZERO))
+                .collect();
+            results.add(&rows);
         }
-        let rows: Vec<_> = runs.map(|_| bench.flood(&subject, "flood", full(attack), none)).collect();
-        results.add(&rows);
-        if which.way() == Way::Sequence {
-            let elsewhere = full(Traffic::Elsewhere);
-            results.add(&[bench.flood(&subject, "elsewhere", elsewhere, none)]);
-        }
+        return;
+    }
+    for size in which.sizes() {
+        measure_size(bench, results, which, scale, &which.prepare(dir, *size, Door::Tells));
     }
     if which.opens() {
         results.add(&[bench.open(&which.prepare(dir, 1, Door::Opens))]);
+    }
+}
+
+/// With so many doors or users.
+fn measure_size(bench: &mut Bench, results: &mut Results, which: Which, scale: &Scale, subject: &Subject) {
+    let full = |traffic| Flood { traffic, packets: scale.packets, rate: None };
+    let runs = 0..scale.runs;
+    let (attack, none) = (subject.attack(), Duration::ZERO);
+    results.add(&[bench.start(subject)]);
+    if subject.size == 1 {
+        results.add(&[bench.idle(subject)]);
+        let gentle = Flood { traffic: attack, packets: GENTLE / 2, rate: Some(GENTLE) };
+        results.add(&[bench.flood(subject, "gentle", gentle, none)]);
+    }
+    let rows: Vec<_> = runs.map(|_| bench.flood(subject, "flood", full(attack), none)).collect();
+    results.add(&rows);
+    if which.way() == Way::Sequence {
+        results.add(&[bench.flood(subject, "elsewhere", full(Traffic::Elsewhere), none)]);
+    }
+    if which == Which::Sequence {
+        results.add(&[bench.start_again(subject)]);
+        let many = Flood { packets: scale.sources, ..full(attack) };
+        results.add(&[bench.flood(subject, "sources", many, none)]);
     }
 }

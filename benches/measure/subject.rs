@@ -13,6 +13,7 @@ use data_encoding::BASE64;
 use crate::flood::Traffic;
 use crate::floor;
 use crate::knocker::Knock;
+use crate::{MANY, MOST};
 
 /// Where datagrams arrive.
 const SPA_PORT: u16 = 62_201;
@@ -56,6 +57,8 @@ pub(crate) enum Which {
     Sequence,
     /// With the table for servers under attack.
     LargeTable,
+    /// Doors that look at the ports of their own sequences only.
+    Compatible,
     Captured,
     Listening,
     FloorSequence,
@@ -66,9 +69,10 @@ pub(crate) enum Which {
 }
 
 impl Which {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Sequence,
         Self::LargeTable,
+        Self::Compatible,
         Self::FloorSequence,
         Self::Knockd,
         Self::Captured,
@@ -82,6 +86,7 @@ impl Which {
         match self {
             Self::Sequence => "aldaba, sequence",
             Self::LargeTable => "aldaba, sequence, 2^20 attempts",
+            Self::Compatible => "aldaba, sequence, compatible",
             Self::Captured => "aldaba, datagram, captured",
             Self::Listening => "aldaba, datagram, by socket",
             Self::FloorSequence => "floor, sequence",
@@ -104,14 +109,26 @@ impl Which {
 
     pub(crate) const fn way(self) -> Way {
         match self {
-            Self::Sequence | Self::LargeTable | Self::FloorSequence | Self::Knockd => Way::Sequence,
+            Self::Sequence | Self::LargeTable | Self::Compatible | Self::FloorSequence | Self::Knockd => {
+                Way::Sequence
+            }
             _ => Way::Datagram,
         }
     }
 
-    /// Whether it has more to do with a thousand doors or users.
-    pub(crate) const fn grows(self) -> bool {
-        self.opens()
+    /// With how many doors or users it is measured.
+    pub(crate) const fn sizes(self) -> &'static [u32] {
+        match self {
+            // As many as a registry may be expected to have.
+            Self::Captured => &[1, MANY, MOST],
+            _ if self.opens() => &[1, MANY],
+            _ => &[1],
+        }
+    }
+
+    /// Whether the table has a column of it.
+    pub(crate) const fn is_shown(self) -> bool {
+        !matches!(self, Self::LargeTable | Self::Compatible)
     }
 
     /// Whether it can open a firewall.
@@ -123,7 +140,7 @@ impl Which {
     pub(crate) fn prepare(self, dir: &Path, size: u32, door: Door) -> Subject {
         let dir = dir.to_owned();
         let (words, knock, listens) = match self {
-            Self::Sequence | Self::LargeTable | Self::Captured | Self::Listening => {
+            Self::Sequence | Self::LargeTable | Self::Compatible | Self::Captured | Self::Listening => {
                 aldaba(self, &dir, size, door)
             }
             Self::FloorSequence | Self::FloorCaptured | Self::FloorListening => the_floor(self, &dir),
@@ -233,7 +250,8 @@ fn aldaba(which: Which, dir: &Path, size: u32, door: Door) -> Prepared {
     for number in 0..doors {
         let [first, second, third] = ports(number);
         let knock = if by_sequence {
-            format!("sequence = \"{first},{second},{third}\"")
+            let mode = if which == Which::Compatible { "compatible" } else { "strict" };
+            format!("sequence = \"{first},{second},{third}\"\nmode = \"{mode}\"")
         } else {
             "spa = true".to_owned()
         };
