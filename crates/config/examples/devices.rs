@@ -115,7 +115,10 @@ fn server(spa: Spa) -> Server {
     let served = Served {
         locks: Locks::new(spa.locks).expect("locks"),
         registry: Registry::new(spa.devices, [2; 16]).expect("a registry"),
-        doors: vec![ServedDoor { tag: ssh(), number: 0, rule: aldaba_gate::spa::AddressRule::Either }],
+        doors: HashMap::from([(
+            ssh(),
+            ServedDoor { number: 0, rule: aldaba_gate::spa::AddressRule::Either },
+        )]),
         window: spa.window,
         psks: spa.psk_seed.map_or(Psks::None, Psks::Seed),
     };

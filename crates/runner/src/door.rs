@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Which kind of file a door stands in; it decides how its commands and leases behave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Style {
     /// A door of aldaba.toml: one lease per door and address, renewed by a further knock.
     Native,

@@ -15,7 +15,7 @@ mod recovery;
 mod shorten;
 mod shutdown;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +103,8 @@ struct Known {
 #[derive(Debug)]
 pub struct Runner {
     doors: Vec<Arc<Known>>,
+    /// The same by kind and name.
+    named: Named,
     limits: Limits,
     table: LeaseTable,
     starts: Queue,
@@ -122,6 +124,7 @@ impl Runner {
     pub fn new(catalogue: Catalogue) -> Self {
         let (doors, limits) = known(catalogue);
         Self {
+            named: by_name(&doors),
             doors,
             limits,
             table: LeaseTable::default(),
@@ -214,6 +217,7 @@ impl Runner {
     /// command that waits for its turn at a door that is gone is refused.
     pub fn reload(&mut self, now: Duration, catalogue: Catalogue) {
         let (doors, limits) = known(catalogue);
+        self.named = by_name(&doors);
         let old = std::mem::replace(&mut self.doors, doors);
         self.limits = limits;
         for id in self.table.ids() {
@@ -328,7 +332,7 @@ impl Runner {
 
     /// The door of this name and kind as the catalogue has it now.
     fn door_named(&self, name: &str, style: Style) -> Option<Arc<Known>> {
-        self.doors.iter().find(|known| &*known.name == name && known.door.style == style).cloned()
+        self.named.get(&style)?.get(name).cloned()
     }
 
     fn log(&mut self, lease: Option<LeaseId>, known: &Known, address: IpAddr, what: What) {
@@ -370,6 +374,18 @@ fn event_of(lease: &Lease, what: What) -> Event {
 fn known(catalogue: Catalogue) -> (Vec<Arc<Known>>, Limits) {
     let known = |door: Door| Arc::new(Known { name: Arc::from(door.name.as_str()), door });
     (catalogue.doors.into_iter().map(known).collect(), catalogue.limits)
+}
+
+type Named = HashMap<Style, HashMap<Arc<str>, Arc<Known>>>;
+
+fn by_name(doors: &[Arc<Known>]) -> Named {
+    let mut named = Named::new();
+    for known in doors {
+        // Of one name, the first.
+        let of_style = named.entry(known.door.style).or_default();
+        of_style.entry(Arc::clone(&known.name)).or_insert_with(|| Arc::clone(known));
+    }
+    named
 }
 
 #[cfg(test)]

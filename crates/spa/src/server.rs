@@ -43,8 +43,6 @@ pub struct Moment {
 /// A door as datagrams name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServedDoor {
-    /// Its name's hash.
-    pub tag: DoorTag,
     /// The caller's number for it.
     pub number: u32,
     /// Which requests it takes.
@@ -57,8 +55,8 @@ pub struct Served {
     pub locks: Locks,
     /// Who may knock.
     pub registry: Registry,
-    /// On which doors; no two with the same tag.
-    pub doors: Vec<ServedDoor>,
+    /// On which doors, by their names' hashes.
+    pub doors: HashMap<DoorTag, ServedDoor>,
     /// How far clocks may differ.
     pub window: Window,
     /// The devices' pre-shared keys.
@@ -326,7 +324,7 @@ impl Fresh {
             return Err(Refusal::Network);
         }
         let door = |tag| {
-            let door = served.doors.iter().find(|door| door.tag == tag && device.may_open(tag));
+            let door = served.doors.get(&tag).filter(|_| device.may_open(tag));
             door.ok_or(Refusal::Door)
         };
         let demand = match request.operation {

@@ -6,6 +6,7 @@
 
 mod steps;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -33,8 +34,12 @@ pub fn wall() -> Duration {
 /// Which boot [`boottime`] counts from; `None` where the kernel does not tell.
 #[must_use]
 pub fn boot_id() -> Option<[u8; 16]> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    parse_boot_id(&text)
+    // It is asked with every record, and no process outlives it.
+    static READ: OnceLock<[u8; 16]> = OnceLock::new();
+    READ.get().copied().or_else(|| {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        parse_boot_id(&text).map(|id| *READ.get_or_init(|| id))
+    })
 }
 
 /// What systemd's own time service leaves when it has set the clock.

@@ -27,6 +27,8 @@ pub(super) struct Firewall {
     wanted: bool,
     /// The policy wants it and it is not there: what it is to guard stands open.
     open: bool,
+    /// Which of others' changes concern us, under this policy and through this way to the kernel.
+    ours: Option<Ours>,
     /// What was wrong with a set of the administrator's own last, so that it is said once.
     unfit: Option<String>,
 }
@@ -44,7 +46,7 @@ impl Firewall {
     /// Nothing is opened or made yet.
     pub(super) fn new(table: &str) -> Self {
         let table = TableSpec { name: table.to_owned(), doors: Vec::new(), spa: None };
-        Self { table, nft: None, made: None, wanted: false, open: false, unfit: None }
+        Self { table, nft: None, made: None, wanted: false, open: false, ours: None, unfit: None }
     }
 
     /// Whether doors stand open because the table cannot be made.
@@ -59,6 +61,7 @@ impl Firewall {
         let name = self.table.name.clone();
         let table = TableSpec { name, doors, spa: policy.spa.as_ref().map(silent) };
         let before = std::mem::replace(&mut self.table, table);
+        self.ours = None;
         let own = !self.table.doors.is_empty() || self.table.spa.is_some();
         self.wanted = wanted || own;
         if !wanted && !own && self.made.is_none() {
@@ -102,13 +105,13 @@ impl Firewall {
     }
 
     /// Which of others' changes concern us.
-    pub(super) fn ours(&self, catalogue: &Catalogue) -> Ours {
-        let port = self.nft.as_ref().and_then(|nft| nft.port().ok()).unwrap_or_default();
-        Ours {
-            port,
-            table: self.table.name.clone(),
+    pub(super) fn ours(&mut self, catalogue: &Catalogue) -> &Ours {
+        let (nft, table) = (&self.nft, &self.table);
+        self.ours.get_or_insert_with(|| Ours {
+            port: nft.as_ref().and_then(|nft| nft.port().ok()).unwrap_or_default(),
+            table: table.name.clone(),
             sets: named_sets(catalogue).map(|(set, _)| set).collect(),
-        }
+        })
     }
 
     /// All sets that elements go into.
@@ -203,7 +206,10 @@ impl Firewall {
     pub(super) fn open(&mut self) -> Result<&mut Nft, NftError> {
         match &mut self.nft {
             Some(nft) => Ok(nft),
-            closed => Ok(closed.insert(Nft::open()?)),
+            closed => {
+                self.ours = None;
+                Ok(closed.insert(Nft::open()?))
+            }
         }
     }
 

@@ -114,7 +114,7 @@ impl Monitor {
     pub(super) fn hear_of_firewall(&mut self, now: Duration) {
         let ours = self.firewall.ours(&self.policy.current().policy.catalogue);
         let Some(watch) = &mut self.truth.watch else { return };
-        match watch.poll(&ours) {
+        match watch.poll(ours) {
             Ok(noticed) => {
                 if noticed.ours {
                     self.truth.pace.notice(now);

@@ -26,7 +26,7 @@ pub(super) fn made(bundle: &[u8]) -> Option<Made> {
 
 fn served(spa: Spa, rules: &Rules) -> Option<SpaRules> {
     let doors = (0_u32..).zip(&rules.doors).filter_map(|(number, door)| {
-        Some(ServedDoor { tag: DoorTag::of(&door.name)?, number, rule: door.spa? })
+        Some((DoorTag::of(&door.name)?, ServedDoor { number, rule: door.spa? }))
     });
     let served = Served {
         doors: doors.collect(),

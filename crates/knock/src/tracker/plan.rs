@@ -120,6 +120,8 @@ struct Timing {
     cooldown: Nanos,
     /// Attempts that began before do not count.
     since: Nanos,
+    /// Where its last step leads to, if it has one now.
+    end: Option<NodeId>,
 }
 
 /// The groups that listen to one scope.
@@ -290,15 +292,14 @@ impl Plan {
         self.timings.iter().map(|timing| timing.since)
     }
 
-    /// Makes a pattern deaf for attempts that begin before `since`. Costs a walk over the patterns that share its
-    /// first steps; it happens once in a cooldown.
+    /// Makes a pattern deaf for attempts that begin before `since`. Costs a walk over its own steps and the patterns that share
+    /// them; it happens once in a cooldown.
     pub(super) fn deafen(&mut self, pattern: u32, since: Nanos) {
         let Some(timing) = self.timings.get_mut(at(pattern)) else {
             return;
         };
         timing.since = since;
-        let ends_here = |node: &Node| node.ends.binary_search(&pattern).is_ok();
-        let mut next = self.nodes.iter().position(ends_here).map(id);
+        let mut next = timing.end;
         while let Some(index) = next {
             let Some(node) = self.nodes.get_mut(at(index)) else {
                 return;

@@ -79,10 +79,10 @@ fn served(devices: Vec<Device>) -> Served {
     Served {
         locks,
         registry: Registry::new(devices, [4; 16]).expect("devices"),
-        doors: vec![
-            ServedDoor { tag: tag("ssh"), number: 4, rule: AddressRule::Either },
-            ServedDoor { tag: tag("web"), number: 6, rule: AddressRule::Bound },
-        ],
+        doors: HashMap::from([
+            (tag("ssh"), ServedDoor { number: 4, rule: AddressRule::Either }),
+            (tag("web"), ServedDoor { number: 6, rule: AddressRule::Bound }),
+        ]),
         window: Window::default(),
         psks: Psks::Seed(Psk::new([7; 32])),
     }

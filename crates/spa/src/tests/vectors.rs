@@ -1,6 +1,6 @@
 //! The published vectors: `spec/vectors/spa`, one file a case, derived by another implementation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -141,9 +141,9 @@ fn device(key: PublicKey) -> Device {
     Device::new(key, "device".to_owned())
 }
 
-fn doors(names: &[&str]) -> Vec<ServedDoor> {
+fn doors(names: &[&str]) -> HashMap<DoorTag, ServedDoor> {
     let tagged = names.iter().filter_map(|name| DoorTag::of(name));
-    (0..).zip(tagged).map(|(number, tag)| ServedDoor { tag, number, rule: AddressRule::Either }).collect()
+    (0..).zip(tagged).map(|(number, tag)| (tag, ServedDoor { number, rule: AddressRule::Either })).collect()
 }
 
 /// The server of a case and its store; keys that no registry of ours takes are left out.

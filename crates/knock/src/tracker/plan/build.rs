@@ -52,6 +52,7 @@ impl Builder {
             timeout: nanos(pattern.timeout),
             cooldown: nanos(pattern.cooldown),
             since: *since,
+            end: None,
         };
         let plan = Plan {
             groups: Vec::new(),
@@ -79,6 +80,9 @@ impl Builder {
         }
         if let Some(node) = self.plan.nodes.get_mut(at(place)) {
             node.ends.push(number);
+        }
+        if let Some(timing) = self.plan.timings.get_mut(at(number)) {
+            timing.end = Some(place);
         }
     }
 
