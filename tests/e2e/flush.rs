@@ -173,6 +173,29 @@ fn r7_an_administrator_who_takes_one_element_out_is_not_fought() {
     assert!(!scene.daemon.said().contains("restored"), "{}", scene.daemon.said());
 }
 
+/// R7: the set is flushed under one lease alone: that looks as if it was taken out by hand, and the side of closing is taken.
+#[test]
+fn r7_the_only_lease_of_a_flushed_set_is_over() {
+    let Some(scene) = scene(SSH, "") else { return };
+    let _listener = scene.hosts.listen(2222);
+    scene.open_for(1);
+    scene.nft("flush set inet aldaba door_ssh_v4");
+    scene.daemon.wait_for("closed door=ssh address=10.9.5.1 why=removed");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(scene.left("inet aldaba door_ssh_v4"), []);
+    assert!(!scene.daemon.said().contains("restored"), "{}", scene.daemon.said());
+    let said = status(scene.dir.path());
+    assert_eq!((&said["leases"]["lost"], &said["leases"]["open"]), (&0.into(), &0.into()), "{said}");
+    // A knock opens it again; with its whole table gone, one lease comes back too.
+    scene.hosts.knock_from(IpAddr::V4(client(1)), &[7000, 8000, 9000]);
+    scene
+        .daemon
+        .wait_until("open again", |said| said.matches("opened door=ssh address=10.9.5.1 ").count() == 2);
+    scene.nft("delete table inet aldaba");
+    scene.daemon.wait_for("leases-restored leases=1 ");
+    assert_eq!(scene.left("inet aldaba door_ssh_v4").len(), 1);
+}
+
 /// R7: a set of the administrator's own: the leases come back with it, whenever that is.
 #[test]
 fn r7_leases_come_back_with_the_administrators_own_set() {

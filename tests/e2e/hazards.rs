@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "hazards/interfaces.rs"]
+mod interfaces;
 #[path = "hazards/leftovers.rs"]
 mod leftovers;
 
@@ -136,37 +138,6 @@ fn r3_a_reader_of_the_log_that_hangs_keeps_no_door_open() {
     reader.read_to_end(&mut text).expect_err("nothing more is there");
     let text = String::from_utf8(text).expect("text");
     assert!(text.starts_with("log-lines-lost lines="), "{text}");
-}
-
-/// R5: the interface is made anew a hundred times; a knock opens within a second of the link, and nothing grows.
-#[test]
-fn r5_a_hundred_new_interfaces() {
-    let Some(scene) = scene(|_| NATIVE.to_owned()) else { return };
-    let worker = scene.daemon.children()[0];
-    let sizes = || (size(scene.daemon.pid()), size(worker));
-    let (mut settled, mut slowest) = (None, Duration::ZERO);
-    for cycle in 0..100 {
-        scene.hosts.unplug();
-        scene.hosts.plug();
-        scene.hosts.wait_for_link();
-        let opened = until(Duration::from_secs(1), || {
-            let before = opened(&scene.daemon);
-            scene.hosts.knock(&[7000, 8000, 9000]);
-            until(Duration::from_millis(50), || opened(&scene.daemon) > before).is_some()
-        });
-        assert!(opened.is_some(), "no opening in cycle {cycle}:\n{}", scene.daemon.said());
-        slowest = slowest.max(opened.unwrap_or_default());
-        if cycle == 20 {
-            settled = Some(sizes());
-        }
-    }
-    println!("figure: R5 the slowest of 100 openings {} ms after the link", slowest.as_millis());
-    assert_eq!(scene.daemon.children()[0], worker, "the worker is the same one");
-    let (((fds, pages), (worker_fds, worker_pages)), (now, worker_now)) =
-        (settled.expect("twenty cycles"), sizes());
-    assert_eq!((now.0, worker_now.0), (fds, worker_fds), "descriptors");
-    let grown = now.1.saturating_sub(pages) + worker_now.1.saturating_sub(worker_pages);
-    assert!(grown < 64, "{grown} pages more after eighty cycles");
 }
 
 fn opened(daemon: &Program) -> usize {

@@ -126,9 +126,15 @@ impl Hosts {
 
     /// The classic knock from one of the client's addresses: one SYN each.
     pub fn knock_from(&self, source: IpAddr, ports: &[u16]) {
+        let to = if source.is_ipv4() { SERVER.into() } else { SERVER6.into() };
+        self.knock_at(source, to, ports);
+    }
+
+    /// The same at another address of the server's.
+    pub fn knock_at(&self, source: IpAddr, to: IpAddr, ports: &[u16]) {
         self.as_client(|| {
             for port in ports {
-                syn(source, *port);
+                syn(source, SocketAddr::new(to, *port));
                 std::thread::sleep(Duration::from_millis(3));
             }
         });
@@ -168,12 +174,9 @@ impl Drop for Hosts {
 }
 
 /// One SYN: a connection begun and given up.
-fn syn(source: IpAddr, port: u16) {
+fn syn(source: IpAddr, to: SocketAddr) {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
-    let (family, to): (_, SocketAddr) = match source {
-        IpAddr::V4(_) => (AddressFamily::INET, (SERVER, port).into()),
-        IpAddr::V6(_) => (AddressFamily::INET6, (SERVER6, port).into()),
-    };
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::STREAM, flags, None).unwrap();
     bind(&socket, &SocketAddr::new(source, 0)).unwrap();

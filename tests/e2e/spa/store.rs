@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use aldaba_tests::SmallDisk;
+use aldaba_tests::{SmallDisk, asked, text};
 use rustix::process::Signal;
 
 use super::*;
@@ -24,6 +24,14 @@ impl Scene {
     fn wait_for_refusals(&self, why: &str, count: usize) {
         let word = format!("why={why}");
         self.daemon.wait_until(&format!("{count} times {word}"), |said| said.matches(&word).count() == count);
+    }
+
+    /// Waits until `aldabad status --metrics` has these lines.
+    fn wait_for_metrics(&self, lines: &[&str]) {
+        let metrics = || text(&asked(self.dir.path(), &["status", "--metrics"]).stdout);
+        let has_all = |metrics: &str| lines.iter().all(|line| metrics.lines().any(|told| told == *line));
+        let told = until(Duration::from_secs(10), || has_all(&metrics()));
+        assert!(told.is_some(), "no {lines:?} in:\n{}", metrics());
     }
 }
 
@@ -52,6 +60,11 @@ fn r3_without_a_durable_mark_nobody_gets_in_and_it_works_again_without_a_restart
     scene.daemon.wait_for("degraded what=replay-store error=\"the replay store failed");
     let failing = aldaba_tests::degraded(scene.dir.path());
     assert!(failing.contains(&"replay-store".to_owned()), "{failing:?}");
+    scene.wait_for_metrics(&[
+        "aldaba_degraded{what=\"replay-store\"} 1",
+        "aldaba_replay_store_works 0",
+        "aldaba_datagrams_refused_total{reason=\"store\"} 1",
+    ]);
     std::fs::remove_file(filling).expect("removed");
     assert_eq!(scene.send(CLIENT.into(), &captured), None);
     scene.wait_for_refusals("repeated", 1);
@@ -61,6 +74,10 @@ fn r3_without_a_durable_mark_nobody_gets_in_and_it_works_again_without_a_restart
     scene.daemon.wait_for("replay-store-works");
     let works = until(Duration::from_secs(3), || aldaba_tests::degraded(scene.dir.path()).is_empty());
     assert!(works.is_some(), "{}", aldaba_tests::status(scene.dir.path()));
+    scene.wait_for_metrics(&[
+        "aldaba_replay_store_works 1",
+        "aldaba_datagrams_refused_total{reason=\"store\"} 1",
+    ]);
     assert_eq!(scene.send(CLIENT.into(), &captured), None);
     scene.wait_for_refusals("repeated", 2);
     assert_eq!(scene.daemon.said().matches("degraded").count(), 1, "said once:\n{}", scene.daemon.said());
