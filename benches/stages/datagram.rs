@@ -1,5 +1,6 @@
 //! Sealed datagrams: what opening one costs, and what refusing one does.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aldaba_spa::{
@@ -68,7 +69,7 @@ pub(crate) fn served(devices: u32) -> Served {
     Served {
         locks: locks(),
         registry: Registry::new(all, [4; 16]).expect("different keys"),
-        doors: vec![ServedDoor { tag: ssh(), number: 0, rule: aldaba_spa::AddressRule::Either }],
+        doors: HashMap::from([(ssh(), ServedDoor { number: 0, rule: aldaba_spa::AddressRule::Either })]),
         window: Window::default(),
         psks: Psks::Seed(seed()),
     }

@@ -1,8 +1,11 @@
-//! The daemon killed at every point of a lease's life (hazard R1), and a store that fails (R3): this very program, built with
-//! the points of `aldabad::fault`, starts itself as the daemon. What is released has none of them.
+//! The daemon killed at every point of a lease's life (hazard R1), a store that fails (R3) and a wall clock that is set (R4):
+//! this very program, built with the points of `aldabad::fault`, starts itself as the daemon. What is released has none of them.
 //!
 //! No test harness: the daemon starts its worker and closer from its own program, so this is all of them, and the tests.
 #![expect(clippy::disallowed_methods, reason = "starts itself as the daemon; real daemons take real time")]
+
+#[path = "faults/clock.rs"]
+mod clock;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,6 +39,11 @@ fn main() -> ExitCode {
         (
             "r7_without_notices_the_firewall_is_looked_at_again_and_again",
             r7_without_notices_the_firewall_is_looked_at_again_and_again,
+        ),
+        ("r4_a_step_of_the_clock_moves_no_deadline", clock::r4_a_step_of_the_clock_moves_no_deadline),
+        (
+            "a_lost_store_stays_closed_while_the_clock_may_be_wrong",
+            clock::a_lost_store_stays_closed_while_the_clock_may_be_wrong,
         ),
     ];
     let wanted =

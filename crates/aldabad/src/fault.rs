@@ -9,6 +9,10 @@ use aldaba_runner::Part;
 mod armed;
 
 #[cfg(feature = "faults")]
+pub use armed::clock::CLOCK;
+#[cfg(feature = "faults")]
+pub(crate) use armed::clock::{synchronised, wall, watch_steps};
+#[cfg(feature = "faults")]
 pub use armed::{SHORT_PAUSES, VARIABLE, arm, at, pass};
 #[cfg(feature = "faults")]
 pub(crate) use armed::{pause, wish, without_wish};
@@ -99,6 +103,24 @@ pub(crate) const fn pass(_: Point) {}
 #[cfg(not(feature = "faults"))]
 pub(crate) const fn pause(pause: std::time::Duration) -> std::time::Duration {
     pause
+}
+
+/// The wall clock, or that of a test.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn wall() -> std::time::Duration {
+    aldaba_sys::clock::wall()
+}
+
+/// Whether somebody vouches for it, where that can be asked.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn synchronised() -> Option<bool> {
+    aldaba_sys::clock::synchronised()
+}
+
+/// Its steps.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn watch_steps() -> std::io::Result<aldaba_sys::clock::StepWatch> {
+    aldaba_sys::clock::StepWatch::open()
 }
 
 /// What a worker is told of it, as its last argument: it begins without an environment.

@@ -32,6 +32,7 @@ use reporter::Reporter;
 
 use crate::control::About;
 use crate::counts::Counts;
+use crate::fault;
 use crate::ipc::{FromWorker, Seen, ToWorker};
 use crate::log::aside;
 use crate::source::LARGEST_POLICY;
@@ -97,7 +98,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
 
 /// For how many microseconds nothing is known to be new.
 fn guard_left(gate: &Gate) -> u64 {
-    let wall = u64::try_from(clock::wall().as_micros()).unwrap_or(u64::MAX);
+    let wall = u64::try_from(fault::wall().as_micros()).unwrap_or(u64::MAX);
     gate.guarded_until().map_or(0, |until| until.0.saturating_sub(wall))
 }
 

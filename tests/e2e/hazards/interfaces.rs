@@ -10,8 +10,11 @@ use super::*;
 const MOVED: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 99);
 const CYCLES: usize = 100;
 
-/// What happens, one after the other; where the server is reached afterwards.
-const CHANGES: [(&str, fn(&Hosts), Ipv4Addr); 6] = [
+/// Something that happens, and where the server is reached afterwards.
+type Change = (&'static str, fn(&Hosts), Ipv4Addr);
+
+/// One after the other.
+const CHANGES: [Change; 6] = [
     ("made anew", made_anew, SERVER),
     ("down and up", down_and_up, SERVER),
     ("renamed", |hosts| hosts.ip(&["link", "set", "srv0", "name", "lan7"]), SERVER),

@@ -1,9 +1,8 @@
-//! Replay records when the daemon is killed, the disk is full, the store is lost, the clock is doubtful.
+//! Replay records when the daemon is killed, the disk is full, the store is lost.
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use aldaba_tests::{SmallDisk, asked, text};
 use rustix::process::Signal;
@@ -196,36 +195,4 @@ fn a_lost_store_costs_as_long_as_a_clock_may_be_ahead() {
     std::thread::sleep(Duration::from_millis(3100));
     scene.knock(Operation::Hello);
     scene.daemon.wait_until("let in", |said| said.matches("hello device").count() == 2);
-}
-
-#[test]
-fn a_lost_store_stays_closed_while_the_clock_may_be_wrong() {
-    let Some(mut scene) = scene("") else { return };
-    scene.daemon.kill_everything();
-    std::fs::remove_file(scene.state("replay.redb")).expect("removed");
-    let config = scene.dir.path().join("aldaba.toml");
-    let trusting = std::fs::read_to_string(&config).expect("the configuration");
-    std::fs::write(&config, trusting.replace("trust-clock = true", "")).expect("written");
-    // Whether or not this machine has a hardware clock: this one's time is from before the key.
-    let key = File::options().write(true).open(scene.dir.path().join("server.key")).expect("the key");
-    key.set_modified(SystemTime::now() + Duration::from_secs(24 * 3600)).expect("set");
-    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
-    if aldaba_sys::clock::is_synchronised() {
-        // Nothing to doubt on this machine.
-        scene.daemon.wait_for("replay-store-new");
-        return;
-    }
-    scene.daemon.wait_for("nobody gets in by datagram until it is synchronised");
-    scene.knock(Operation::Hello);
-    scene.wait_for_refusals("store", 1);
-    scene.restart();
-    scene.daemon.wait_for("is new (it was lost before) and the clock may be wrong");
-    std::fs::write(&config, trusting).expect("written");
-    scene.daemon.signal(Signal::HUP);
-    scene.daemon.wait_for("replay-store-new why=\"it was lost before\" refusing-for=5s");
-    scene.knock(Operation::Hello);
-    scene.wait_for_refusals("guard", 1);
-    std::thread::sleep(Duration::from_millis(5100));
-    scene.knock(Operation::Hello);
-    scene.daemon.wait_for("hello device=alice/laptop");
 }

@@ -1,9 +1,11 @@
 //! What the points do in a program built for tests: what its environment wishes.
 //!
 //! `ALDABA_FAULT=POINT=ACTION[*TIMES][,...]`: `kill` and `hang` at that point, or `fail` there, always or so many times;
-//! `short-pauses` among them: a new worker is not waited for as long.
+//! `short-pauses` among them: a new worker is not waited for as long; `clock=FILE`: the wall clock is what that [file](clock) says.
 //! A worker begins without an environment and is told by its monitor. The closer heeds nothing:
 //! it is what is left when the others have died.
+
+pub(super) mod clock;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -11,7 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use aldaba_sys::clock;
+use aldaba_sys::clock::rest;
 use aldaba_sys::process::{self, Kill};
 
 use super::Point;
@@ -94,7 +96,7 @@ pub fn arm() {
     SHORTENED.store(armed.split(',').any(|word| word == SHORT_PAUSES), Ordering::Relaxed);
     let armed = armed
         .split(',')
-        .filter(|word| !word.is_empty() && *word != SHORT_PAUSES)
+        .filter(|word| !word.is_empty() && *word != SHORT_PAUSES && !clock::heeds(word))
         .map(|word| Armed::read(word).unwrap_or_else(|| panic!("{VARIABLE}: {word:?} is no fault")));
     ARMED.get_or_init(|| armed.collect());
 }
@@ -158,7 +160,7 @@ pub fn at(point: Point) -> io::Result<()> {
                 process::signal_pid(process::id(), Kill::Kill).ok();
             }
             loop {
-                clock::rest(Duration::from_secs(1));
+                rest(Duration::from_secs(1));
             }
         }
     }

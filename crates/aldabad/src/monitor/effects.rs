@@ -92,7 +92,7 @@ impl Monitor {
 
     /// Makes leases durable. Only those with a stop command need that: the kernel ends the others by itself.
     fn change_journal(&mut self, now: Duration, changes: &[Change]) {
-        let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
+        let at = Moment { now, boot: clock::boot_id(), wall: fault::wall() };
         let unwritten = match &mut self.keeper {
             Some(keeper) => keeper.change(changes, &at),
             None => return self.without_journal(now, changes),

@@ -8,7 +8,7 @@ use aldaba_gate::Needs;
 use aldaba_runner::Runner;
 use aldaba_runner::door::Style;
 use aldaba_sys::capture::BlankSocket;
-use aldaba_sys::clock::{self, StepWatch};
+use aldaba_sys::clock;
 use aldaba_sys::privileges::{self, Identity};
 use aldaba_sys::process;
 use aldaba_sys::reexec::Program;
@@ -36,6 +36,7 @@ use super::truth::Truth;
 use super::why::Questions;
 use super::workers::{PnetSocket, Workers};
 use crate::face::Face;
+use crate::fault;
 use crate::ipc::ToWorker;
 use crate::keeper::KeeperError;
 use crate::log::{Level, Log};
@@ -130,7 +131,7 @@ impl Monitor {
         let signals = Signals::block(&SIGNALS).map_err(kernel("cannot listen to signals"))?;
         process::adopt_orphans().map_err(kernel("cannot follow what commands leave behind"))?;
         let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
-        let clock = StepWatch::open().map_err(kernel("cannot watch the clock"))?;
+        let clock = fault::watch_steps().map_err(kernel("cannot watch the clock"))?;
         let policy =
             InForce::new(source, read, overrides).map_err(kernel("cannot take the configuration"))?;
         let daemon = &policy.current().policy.daemon;

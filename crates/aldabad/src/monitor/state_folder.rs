@@ -13,6 +13,7 @@ use aldaba_sys::{clock, random};
 
 use super::Monitor;
 use super::start::StartError;
+use crate::fault;
 use crate::keeper::{Keeper, KeeperError};
 use crate::log::Level;
 use crate::wording::quoted;
@@ -119,7 +120,7 @@ impl Monitor {
 
     /// Leases of an earlier run: closed now when overdue, else taken over.
     fn take_over(&mut self, now: Duration, entries: Vec<Entry>) {
-        let at = Moment { now, boot: clock::boot_id(), wall: clock::wall() };
+        let at = Moment { now, boot: clock::boot_id(), wall: fault::wall() };
         let recovered = record::recover(entries, &at);
         let needs_closer = recovered.iter().any(|lease| matches!(lease.record.held, Held::Command { .. }));
         self.recover(now, recovered);

@@ -7,7 +7,6 @@ use aldaba_config::Receive;
 use aldaba_gate::packet::Refused;
 use aldaba_gate::spa::{Refusal, Server};
 use aldaba_gate::{Counters, Dropped};
-use aldaba_sys::clock;
 
 use super::Monitor;
 use super::control::ClientId;
@@ -17,6 +16,7 @@ use crate::control::{
     Journal, JournalState, LeaseCounts, LeaseState, LogStatus, Numbers, Packets, Status, StoreState, Worker,
 };
 use crate::counts::{Counts, PAGE, PAGES};
+use crate::fault;
 use crate::ipc::ToWorker;
 use crate::watch::Link;
 use crate::wording::reason_name;
@@ -151,7 +151,7 @@ impl Monitor {
             store,
             // Whatever is left of a millisecond is still time to wait.
             guard_left_ms: counts.map_or(0, |counts| counts.guard_left.div_ceil(1000)),
-            clock_synchronised: clock::synchronised(),
+            clock_synchronised: fault::synchronised(),
             counted: counts.map(datagrams),
         })
     }

@@ -10,6 +10,7 @@ use aldaba_config::Spa;
 use aldaba_gate::spa::{Guard, Moment, Timestamp, Window};
 use aldaba_sys::{clock, files};
 
+use crate::fault;
 use crate::replay::{Raised, Replay, ReplayError};
 
 /// The store's name in the state folder.
@@ -66,9 +67,9 @@ impl Clock {
         let newest = spa.files.locks.iter().filter_map(|lock| made(&lock.server_key)).max();
         Self {
             trusted: spa.trust_clock,
-            synchronised: clock::synchronised(),
+            synchronised: fault::synchronised(),
             hardware: clock::has_hardware_clock(),
-            now: clock::wall(),
+            now: fault::wall(),
             identity: newest.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()),
         }
     }
@@ -188,7 +189,7 @@ fn this_boot() -> u64 {
 
 /// The wall clock as datagrams have it.
 pub(super) fn wall() -> Timestamp {
-    Timestamp(u64::try_from(clock::wall().as_micros()).unwrap_or_default())
+    Timestamp(u64::try_from(fault::wall().as_micros()).unwrap_or_default())
 }
 
 /// Whether this state folder has a replay store.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use aldaba_gate::Gate;
 use aldaba_gate::spa::{Moment, Timestamp};
-use aldaba_sys::clock;
 
 use super::reporter::Reporter;
+use crate::fault;
 use crate::ipc::FromWorker;
 use crate::replay::{KEPT, Replay};
 
@@ -107,5 +107,5 @@ impl Records {
 }
 
 fn wall() -> Option<Timestamp> {
-    u64::try_from(clock::wall().as_micros()).ok().map(Timestamp)
+    u64::try_from(fault::wall().as_micros()).ok().map(Timestamp)
 }

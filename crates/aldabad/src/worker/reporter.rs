@@ -9,13 +9,13 @@ use aldaba_gate::packet::{Segment, Transport};
 use aldaba_gate::spa::{DeviceId, KnockId, Refusal, Rejected, Store, Timestamp};
 use aldaba_gate::{By, DoorId, Events, Grant};
 use aldaba_sys::channel::{Channel, Sent};
-use aldaba_sys::clock;
 
 use super::recent::{Noted, Recent};
 use super::shortage::Shortage;
 use crate::budget::Budget;
 use crate::control::About;
 use crate::counts::{Counts, PAGES};
+use crate::fault;
 use crate::ipc::{FromWorker, Place, SIZE, Seen};
 use crate::replay::Replay;
 
@@ -105,7 +105,7 @@ impl Reporter {
     /// Time of the frames that follow. Both clocks are read once for all that were there.
     pub(super) fn set_now(&mut self, now: Duration) {
         self.now = now;
-        self.wall = u64::try_from(clock::wall().as_micros()).ok().map(Timestamp);
+        self.wall = u64::try_from(fault::wall().as_micros()).ok().map(Timestamp);
     }
 
     /// Whether something waits for room in the channel.

@@ -29,6 +29,7 @@ pub struct Step {
 #[derive(Debug)]
 pub struct StepWatch {
     timer: OwnedFd,
+    wall: fn() -> Duration,
     last: Reading,
 }
 
@@ -40,7 +41,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn take() -> Self {
+    fn take(wall: fn() -> Duration) -> Self {
         Self { now: boottime(), wall: wall() }
     }
 
@@ -61,14 +62,25 @@ impl StepWatch {
         let at = |seconds| Timespec { tv_sec: seconds, tv_nsec: 0 };
         let never = Itimerspec { it_interval: at(0), it_value: at(NEVER) };
         timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &never)?;
-        Ok(Self { timer, last: Reading::take() })
+        Ok(Self { timer, wall, last: Reading::take(wall) })
+    }
+
+    /// Watches another clock, of whose steps the kernel knows nothing: it is looked at so often.
+    pub fn of(wall: fn() -> Duration, every: Duration) -> io::Result<Self> {
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        let every = Timespec::try_from(every).map_err(io::Error::other)?;
+        let often = Itimerspec { it_interval: every, it_value: every };
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &often)?;
+        Ok(Self { timer, wall, last: Reading::take(wall) })
     }
 
     /// The step since it was last asked, if the clock was set.
     pub fn poll(&mut self) -> Option<Step> {
         match rustix::io::read(&self.timer, &mut [0; 8]) {
-            Err(Errno::CANCELED) => {
-                let now = Reading::take();
+            // The clock was set; or it is time to look.
+            Err(Errno::CANCELED) | Ok(_) => {
+                let now = Reading::take(self.wall);
                 let step = self.last.step_to(now);
                 self.last = now;
                 step
@@ -101,6 +113,24 @@ mod tests {
         assert_eq!(start.step_to(reading(6_000, 4_601_000)), Some(Step { forward: true, by: hour }));
         let back = Step { forward: false, by: Duration::from_secs(500) };
         assert_eq!(start.step_to(reading(6_000, 501_000)), Some(back));
+    }
+
+    #[test]
+    fn another_clock_is_looked_at() {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static AHEAD: AtomicU64 = AtomicU64::new(0);
+        let wall = || wall() + Duration::from_secs(AHEAD.load(Ordering::Relaxed));
+        let mut watch = StepWatch::of(wall, Duration::from_millis(1)).unwrap();
+        let mut look = || {
+            let interest = [(watch.as_fd(), crate::poll::Interest::READ)];
+            assert_eq!(crate::poll::wait(&interest, Some(Duration::from_secs(10))).unwrap(), [true]);
+            watch.poll()
+        };
+        assert_eq!(look(), None);
+        AHEAD.store(60, Ordering::Relaxed);
+        let step = look().unwrap();
+        assert!(step.forward && step.by.abs_diff(Duration::from_secs(60)) < LEAST, "{step:?}");
+        assert_eq!(look(), None);
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn gate() -> Gate {
     let served = aldaba_spa::Served {
         locks: Locks::new(vec![lock]).unwrap(),
         registry: Registry::new(Vec::new(), [1; 16]).unwrap(),
-        doors: Vec::new(),
+        doors: std::collections::HashMap::new(),
         window: Window::default(),
         psks: Psks::None,
     };
