@@ -113,10 +113,9 @@ fn served(window: Window) -> Served {
         bound: known.bound,
         ..Device::new(SecretKey::new(&known.secret).public(), "somebody".to_owned())
     });
-    let doors = DOORS.iter().map(|(name, number, bound)| ServedDoor {
-        tag: tag(name),
-        number: *number,
-        rule: if *bound { AddressRule::Bound } else { AddressRule::Either },
+    let doors = DOORS.iter().map(|(name, number, bound)| {
+        let rule = if *bound { AddressRule::Bound } else { AddressRule::Either };
+        (tag(name), ServedDoor { number: *number, rule })
     });
     Served {
         locks: Locks::new(locks.collect()).expect("locks"),
