@@ -34,8 +34,8 @@ pub(super) fn look(policy: &Policy) -> Vec<Finding> {
         for ipv6 in [false, true] {
             let own = &policy.daemon.table;
             let ports = ruleset.borders(range.first, range.last).into_iter();
-            let at = ports.map(|port| Port { ruleset: &ruleset, own, door, range, port, ipv6 });
-            findings.extend(of_range(&at.collect::<Vec<Port<'_>>>()));
+            let at = ports.map(|port| At { ruleset: &ruleset, own, door, range, port, ipv6 });
+            findings.extend(of_range(&at.collect::<Vec<At<'_>>>()));
         }
         findings.extend(listening(door, range));
     }
@@ -69,16 +69,16 @@ fn legacy() -> Vec<Finding> {
 }
 
 /// One family of a range: what is wrong at one of its ports is wrong.
-fn of_range(ports: &[Port<'_>]) -> Vec<Finding> {
-    let open = ports.iter().map(Port::closed).find(|closed| closed.grade == Grade::Bad);
-    let mut findings: Vec<Finding> = open.or_else(|| ports.first().map(Port::closed)).into_iter().collect();
-    findings.extend(ports.iter().find_map(Port::opens));
-    findings.extend(ports.iter().find_map(Port::around));
+fn of_range(ports: &[At<'_>]) -> Vec<Finding> {
+    let open = ports.iter().map(At::closed).find(|closed| closed.grade == Grade::Bad);
+    let mut findings: Vec<Finding> = open.or_else(|| ports.first().map(At::closed)).into_iter().collect();
+    findings.extend(ports.iter().find_map(At::opens));
+    findings.extend(ports.iter().find_map(At::around));
     findings
 }
 
 /// One family of one port.
-struct Port<'a> {
+struct At<'a> {
     ruleset: &'a Ruleset,
     own: &'a str,
     door: &'a str,
@@ -87,7 +87,7 @@ struct Port<'a> {
     ipv6: bool,
 }
 
-impl Port<'_> {
+impl At<'_> {
     fn probe(&self) -> Probe {
         Probe { ipv6: self.ipv6, udp: self.range.transport == Transport::Udp, port: self.port }
     }

@@ -77,20 +77,19 @@ impl Clock {
     /// A machine that comes up with the time of days ago would take captures of those days for new.
     fn doubt(&self) -> Option<&'static str> {
         let is_from_later = self.identity.is_some_and(|made| self.now < made);
-        match (self.synchronised, self.hardware) {
-            _ if self.trusted => None,
-            (Some(true), _) => None,
-            (Some(false), false) => Some("it is not synchronised, and there is no hardware clock"),
-            (Some(false), true) if is_from_later => {
+        match self.synchronised {
+            Some(true) => None,
+            _ if self.trusted || (self.hardware && !is_from_later) => None,
+            Some(false) if self.hardware => {
                 Some("it is not synchronised, and the server's key is from later")
             }
-            (None, false) => Some(
-                "the daemon may not ask whether it is synchronised, ProtectClock= of its unit, and there is no hardware clock",
-            ),
-            (None, true) if is_from_later => Some(
+            Some(false) => Some("it is not synchronised, and there is no hardware clock"),
+            None if self.hardware => Some(
                 "the daemon may not ask whether it is synchronised, ProtectClock= of its unit, and the server's key is from later",
             ),
-            (_, true) => None,
+            None => Some(
+                "the daemon may not ask whether it is synchronised, ProtectClock= of its unit, and there is no hardware clock",
+            ),
         }
     }
 }
