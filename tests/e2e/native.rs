@@ -22,13 +22,13 @@ lease = "2s"
 
 struct Scene {
     hosts: Hosts,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     daemon: Program,
 }
 
 fn scene(config: &str) -> Option<Scene> {
     let (hosts, dir, daemon) = serve(config)?;
-    Some(Scene { hosts, dir, daemon })
+    Some(Scene { hosts, _dir: dir, daemon })
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     }
     let words: Vec<String> =
         arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 8] = [
         ("r1_killed_at_any_point_of_a_command_lease", r1_killed_at_any_point_of_a_command_lease),
         (
             "r1_a_command_that_nobody_saw_begin_is_waited_for",
