@@ -142,8 +142,8 @@ fn stop_before_it_serves(daemon: &Program, last: Option<Pid>) -> (Pid, bool) {
     kill_process(worker, Signal::STOP).unwrap();
     let stopped = || {
         let pid = worker.as_raw_nonzero();
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.contains(") T ")
+        let fields = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        fields.contains(") T ")
     };
     assert!(until(SOON, stopped).is_some(), "it goes on");
     // The monitor has heard by then what the worker said before, or is about to.
