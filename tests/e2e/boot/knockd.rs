@@ -46,10 +46,10 @@ fn it_waits_for_an_interface_as_long_as_it_takes(machine: &Machine) {
     options("late0");
     machine.sh("systemctl daemon-reload && systemctl restart --no-block knockd");
     let tries = |machine: &Machine| machine.property("knockd", "NRestarts").parse::<u32>().unwrap();
-    let tried = until(Duration::from_secs(30), || tries(machine) > 6);
+    let came = until(Duration::from_secs(30), || tries(machine) > 6);
     assert!(
-        tried.is_some(),
-        "it is not tried more often than systemd has patience for: {}",
+        came.is_some(),
+        "it is not came more often than systemd has patience for: {}",
         machine.journal()
     );
     machine.sh("ip link add late0 type veth peer name late1 && ip link set late0 up");
