@@ -49,7 +49,7 @@ fn it_waits_for_an_interface_as_long_as_it_takes(machine: &Machine) {
     let came = until(Duration::from_secs(30), || tries(machine) > 6);
     assert!(
         came.is_some(),
-        "it is not came more often than systemd has patience for: {}",
+        "it is not tried more often than systemd has patience for: {}",
         machine.journal()
     );
     machine.sh("ip link add late0 type veth peer name late1 && ip link set late0 up");
