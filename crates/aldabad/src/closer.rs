@@ -69,7 +69,7 @@ impl CloserHandle {
     /// Says that the start command of this lease runs. What is not heard is closed at its deadline all the same.
     pub fn tell_start(&self, lease: LeaseId, pid: u32) {
         if let Ok(process) = process::pidfd(pid) {
-            self.channel.send(&starts::message(lease), &[process.as_fd()]).ok();
+            self.channel.send(&starts::message(lease, pid), &[process.as_fd()]).ok();
         }
     }
 
@@ -164,7 +164,11 @@ fn listen_to_the_end(channel: &Channel) -> Starts {
                 poll::wait(&[(channel.as_fd(), Interest::READ)], None).ok();
             }
             Ok(Received::Message { bytes, fds }) => starts.take(&bytes, fds),
-            Ok(Received::End) | Err(_) => return starts,
+            Ok(Received::End) | Err(_) => {
+                // Those that ended before were the monitor's.
+                starts.forget_ended();
+                return starts;
+            }
         }
     }
 }

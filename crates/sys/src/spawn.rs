@@ -1,7 +1,7 @@
 //! Starting the commands of doors, and ending them with everything they have started.
 //!
 //! A command has descriptors 0, 1 and 2 and no others, its own session, no signal blocked or ignored. No address space is copied
-//! for it ([`enter`]).
+//! for it (`spawn/enter.rs`).
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -41,7 +41,10 @@ pub enum Program {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conduct {
     /// Fixed environment, directory `/`, no input, output captured, limits of its own.
-    Confined,
+    Confined {
+        /// It is to end with all it has started, which bears its mark for that.
+        marked: bool,
+    },
     /// The daemon's environment (without what its service manager has set for it alone), directory, input and output.
     AsTheDaemon,
 }
@@ -53,7 +56,7 @@ pub struct Child {
     pub pid: u32,
     /// Where a confined command's output comes out; it never blocks.
     pub output: Option<OwnedFd>,
-    /// How to find what a confined command leaves behind.
+    /// What it and all it starts bear.
     pub mark: Option<Mark>,
 }
 
@@ -61,7 +64,10 @@ pub struct Child {
 /// status, though its note may be written.
 pub fn start(program: &Program, conduct: Conduct, note: Option<&Note<'_>>) -> io::Result<Child> {
     let (file, words) = words(program)?;
-    let is_confined = conduct == Conduct::Confined;
+    let (is_confined, is_marked) = match conduct {
+        Conduct::Confined { marked } => (true, marked),
+        Conduct::AsTheDaemon => (false, false),
+    };
     let output = is_confined.then(output).transpose()?;
     let inherited = if is_confined { Vec::new() } else { inherited() };
     let environment = if is_confined { pointers(&ENVIRONMENT) } else { pointers(&inherited) };
@@ -70,9 +76,10 @@ pub fn start(program: &Program, conduct: Conduct, note: Option<&Note<'_>>) -> io
         words: &pointers(&words),
         environment: &environment,
         output: output.as_ref().map(|(_, theirs)| theirs.as_raw_fd()),
+        is_marked,
         note: note.map(Note::raw),
     })?;
-    let mark = began.filter(|_| is_confined).and_then(|began| Mark::of(pid, began));
+    let mark = began.filter(|_| is_marked).and_then(|began| Mark::of(pid, began));
     Ok(Child { pid, output: output.map(|(ours, _)| ours), mark })
 }
 

@@ -117,6 +117,23 @@ fn r6_a_start_command_of_an_earlier_daemon_ends_with_all_it_has_left() {
     scene.daemon.wait_for("closed door=hangs");
 }
 
+/// The closer watches the time of a start command that the monitor has begun, though its lease lasts for longer.
+#[test]
+fn r6_the_closer_ends_a_start_command_at_its_limit() {
+    let config = |dir: &Path| {
+        let stop = format!("stop = [\"/usr/bin/touch\", \"{}/closed\"]\nlease = \"6s\"\n", dir.display());
+        leavers(dir, &stop)
+    };
+    let Some(mut scene) = scene(config) else { return };
+    let begun = scene.leave(&[1003, 1004], "hangs", ["54303", "54304"]);
+    scene.daemon.kill_alone();
+    let took = scene.gone(begun, ["54303", "54304"]);
+    let is_closed = || scene.dir.path().join("closed").exists();
+    assert!(!is_closed() || took > Duration::from_secs(6), "at its limit: {took:?}");
+    assert!(until(Duration::from_secs(6) + SLACK, is_closed).is_some(), "{}", scene.daemon.said());
+    assert!(scene.daemon.said().contains("command-over-time door=hangs"), "{}", scene.daemon.said());
+}
+
 /// The closer ends what its stop commands have left, though it has nothing else to do.
 #[test]
 fn r6_the_closer_ends_what_its_stop_commands_have_left() {

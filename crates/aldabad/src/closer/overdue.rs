@@ -24,7 +24,7 @@ use crate::log::{Level, Log};
 use crate::wording;
 
 /// How soon it is looked again at what others have begun, and at the latest while commands of ours run.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// How long after its time a command of ours is waited for whose time limit nobody watches any more.
 pub(super) const HUNG: Duration = Duration::from_secs(10);
 /// The longest pause before a stop command that failed is run again, and before a journal that failed is tried again.
@@ -168,7 +168,7 @@ impl Overdue {
     }
 
     fn turn_at(&mut self, now: &Moment) -> Turn {
-        let is_new = self.settle(now.now) | self.starts.forget_ended();
+        let is_new = self.settle(now.now) | self.starts.settle();
         if !is_new && now.now < self.look_again {
             return Turn::Later(self.look_again.saturating_sub(now.now));
         }
@@ -235,10 +235,14 @@ impl Overdue {
         if self.closed.contains_key(&opening(record)) {
             return self.forget(hold, opening(record), now);
         }
+        let watched = self.watch_start(record, now);
         match recovered.due {
             // The kernel ends it, and whoever reads the journal next forgets it.
             Due::At(_) if matches!(record.held, Held::Element(_)) => None,
-            Due::At(deadline) if !self.at_once => Some(deadline.saturating_sub(now)),
+            Due::At(deadline) if !self.at_once => {
+                let left = deadline.saturating_sub(now);
+                Some(watched.map_or(left, |watched| watched.min(left)))
+            }
             Due::Forget => {
                 if let Hold::Keeper(keeper) = hold {
                     keeper.remove(record.id).ok();
@@ -247,7 +251,7 @@ impl Overdue {
             }
             Due::Now | Due::At(_) | Due::OtherBoot | Due::Starting | Due::Stopping => {
                 if self.waits_for_start(record, now) {
-                    return Some(AGAIN);
+                    return Some(watched.map_or(AGAIN, |watched| watched.min(AGAIN)));
                 }
                 match self.others.of(&recovered, now) {
                     Other::Runs => Some(AGAIN),
@@ -261,9 +265,21 @@ impl Overdue {
         }
     }
 
-    /// What a stop command took back before it was there would stay.
+    /// Ends a start command over its time limit. How soon to look again.
+    fn watch_start(&mut self, record: &Record, now: Duration) -> Option<Duration> {
+        let (pause, signal) = self.starts.watch(record.id, time_limit(record)?, now)?;
+        if let Some(signal) = signal {
+            self.tell(record, What::TimeLimit { part: Part::Start, signal });
+        }
+        Some(pause)
+    }
+
+    /// What a stop command took back before it was there would stay. One of aldaba.toml that does not end even when it is killed is not
+    /// waited for without end.
     fn waits_for_start(&self, record: &Record, now: Duration) -> bool {
-        let is_hung = record.style == Style::Native && now > record.deadline.saturating_add(HUNG);
+        let over = time_limit(record).and_then(|limit| self.starts.end_of_time(record.id, limit));
+        let last = over.map_or(record.deadline, |over| over.max(record.deadline)).saturating_add(HUNG);
+        let is_hung = record.style == Style::Native && now > last;
         self.starts.is_running(record.id) && !is_hung
     }
 
@@ -379,6 +395,14 @@ impl Overdue {
             Some(line) => self.log.say(line.level, &line.text),
             None => {}
         }
+    }
+}
+
+/// How long a command of this lease may take.
+const fn time_limit(record: &Record) -> Option<Duration> {
+    match record.held {
+        Held::Command { time_limit, .. } => time_limit,
+        Held::Element(_) => None,
     }
 }
 

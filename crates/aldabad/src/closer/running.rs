@@ -19,7 +19,7 @@ use crate::monitor::Commands;
 /// So many at once.
 const MOST: usize = 16;
 /// From TERM to KILL.
-const KILL_AFTER: Duration = Duration::from_secs(2);
+pub(super) const KILL_AFTER: Duration = Duration::from_secs(2);
 
 /// Those under way.
 #[derive(Debug, Default)]

@@ -1,58 +1,128 @@
-//! Start commands under way, as the closer knows them: a stop command must not overtake one that outlives the monitor.
+//! Start commands under way, as the closer knows them: a stop command must not overtake one that outlives the monitor, and nobody else
+//! watches its time limit then.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
+use aldaba_runner::Signal;
 use aldaba_runner::lease::LeaseId;
 use aldaba_sys::poll::Interest;
-use aldaba_sys::process;
+use aldaba_sys::process::{self, Kill};
+use aldaba_sys::spawn::{self, Mark};
 
+use super::overdue::AGAIN;
+use super::running::KILL_AFTER;
 use crate::keeper::Survivor;
 
 /// More than ever run at once (spec/leases.md, "When it is full").
 const MOST: usize = 64;
 
-/// Leases whose start command has not ended, with a descriptor of its process.
+/// Those that have not ended.
 #[derive(Debug, Default)]
-pub(crate) struct Starts(Vec<(LeaseId, OwnedFd)>);
+pub(crate) struct Starts(Vec<Start>);
 
-/// What the monitor says of a start command; its process's descriptor goes beside it.
-pub(super) fn message(lease: LeaseId) -> [u8; 8] {
-    lease.0.to_le_bytes()
+#[derive(Debug)]
+struct Start {
+    lease: LeaseId,
+    process: OwnedFd,
+    /// What it and all it has started bear, if it is a confined one.
+    mark: Option<Mark>,
+    /// How it was signalled last.
+    signalled: Option<Signal>,
+}
+
+/// What the monitor says of a start command: lease and process number, each a u64; its process's descriptor goes beside it.
+pub(super) fn message(lease: LeaseId, pid: u32) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let (first, second) = bytes.split_at_mut(8);
+    first.copy_from_slice(&lease.0.to_le_bytes());
+    second.copy_from_slice(&u64::from(pid).to_le_bytes());
+    bytes
+}
+
+fn read(bytes: &[u8]) -> Option<(LeaseId, u32)> {
+    let ([lease, pid], []) = bytes.as_chunks::<8>() else { return None };
+    Some((LeaseId(u64::from_le_bytes(*lease)), u32::try_from(u64::from_le_bytes(*pid)).ok()?))
 }
 
 impl Starts {
     /// Takes what the monitor says. What is no such message is passed over.
     pub(super) fn take(&mut self, bytes: &[u8], mut fds: Vec<OwnedFd>) {
-        let (Ok(lease), Some(process)) = (bytes.try_into(), fds.pop()) else { return };
+        let (Some((lease, pid)), Some(process)) = (read(bytes), fds.pop()) else { return };
         self.forget_ended();
         if self.0.len() < MOST {
-            self.0.push((LeaseId(u64::from_le_bytes(lease)), process));
+            let began = process::start_time(pid).ok();
+            // While it lives, the number is its own.
+            let began = began.filter(|_| !process::has_ended(process.as_fd()));
+            let mark = began.and_then(|began| Mark::of(pid, began));
+            self.0.push(Start { lease, process, mark, signalled: None });
         }
     }
 
     /// Takes those noted on disk, as far as nobody has told of them.
     pub(super) fn join(&mut self, survivors: Vec<Survivor>) {
-        for Survivor { lease, process, .. } in survivors {
+        for Survivor { lease, process, mark, .. } in survivors {
             if self.0.len() < MOST && !self.is_running(lease) {
-                self.0.push((lease, process));
+                self.0.push(Start { lease, process, mark, signalled: None });
             }
         }
     }
 
-    /// Lets go of those that have ended. Whether one had.
-    pub(super) fn forget_ended(&mut self) -> bool {
+    /// Lets go of those that have ended.
+    pub(super) fn forget_ended(&mut self) {
+        self.0.retain(|start| !process::has_ended(start.process.as_fd()));
+    }
+
+    /// The same where nobody else looks after what they have left: that ends with them. Whether one had ended.
+    pub(super) fn settle(&mut self) -> bool {
         let before = self.0.len();
-        self.0.retain(|(_, process)| !process::has_ended(process.as_fd()));
+        for Start { mark, .. } in self.0.extract_if(.., |start| process::has_ended(start.process.as_fd())) {
+            if let Some(mark) = mark {
+                spawn::signal_marked(mark, Kill::Kill);
+            }
+        }
         self.0.len() < before
     }
 
     /// Whether the start command of this lease still runs.
     pub(super) fn is_running(&self, lease: LeaseId) -> bool {
-        self.0.iter().any(|(running, _)| *running == lease)
+        self.0.iter().any(|start| start.lease == lease)
+    }
+
+    /// When the time of this lease's start command is over, which may take so long.
+    pub(super) fn end_of_time(&self, lease: LeaseId, limit: Duration) -> Option<Duration> {
+        let start = self.0.iter().find(|start| start.lease == lease)?;
+        Some(start.mark?.began().saturating_add(limit))
+    }
+
+    /// Ends it when its time is over: TERM, and what comes later is KILL. How soon to look again, and how it is signalled now for the first
+    /// time.
+    pub(super) fn watch(
+        &mut self,
+        lease: LeaseId,
+        limit: Duration,
+        now: Duration,
+    ) -> Option<(Duration, Option<Signal>)> {
+        let over = self.end_of_time(lease, limit)?;
+        if now < over {
+            return Some((over.saturating_sub(now), None));
+        }
+        let start = self.0.iter_mut().find(|start| start.lease == lease)?;
+        let kill_at = over.saturating_add(KILL_AFTER);
+        let (signal, kill, pause) = if now < kill_at {
+            (Signal::Term, Kill::Terminate, kill_at.saturating_sub(now))
+        } else {
+            (Signal::Kill, Kill::Kill, AGAIN)
+        };
+        let is_new = start.signalled.replace(signal) != Some(signal);
+        if let Some(mark) = start.mark.filter(|_| is_new || kill == Kill::Kill) {
+            spawn::signal_marked(mark, kill);
+        }
+        Some((pause, is_new.then_some(signal)))
     }
 
     /// Readable as soon as one ends.
     pub(super) fn interests(&self) -> Vec<(BorrowedFd<'_>, Interest)> {
-        self.0.iter().map(|(_, process)| (process.as_fd(), Interest::READ)).collect()
+        self.0.iter().map(|start| (start.process.as_fd(), Interest::READ)).collect()
     }
 }

@@ -17,10 +17,12 @@ const KEPT: usize = 4096;
 /// Ended commands whose leftovers may live until their time limit; beyond this number the first ones end early.
 const LEFTOVERS: usize = 64;
 
-/// Starts a command by the rules of its door's file, with no more than these capabilities if any are named; it writes this note first.
+/// Starts a command by the rules of its door's file, with no more than these capabilities if any are named; it writes this note first. One
+/// of aldaba.toml with a time limit bears a mark.
 pub fn spawn_with(
     style: Style,
     command: &Rendered,
+    is_limited: bool,
     capabilities: Option<u64>,
     note: Option<&Note<'_>>,
 ) -> std::io::Result<Child> {
@@ -29,7 +31,7 @@ pub fn spawn_with(
         Rendered::Shell(line) => Program::Shell(line.into()),
     };
     let conduct = match style {
-        Style::Native => Conduct::Confined,
+        Style::Native => Conduct::Confined { marked: is_limited },
         Style::Knockd => Conduct::AsTheDaemon,
     };
     match capabilities {
@@ -91,7 +93,7 @@ impl Commands {
         note: Option<&Note<'_>>,
     ) -> std::io::Result<u32> {
         fault::at(Point::before(part))?;
-        let child = spawn_with(style, command, self.capabilities, note)?;
+        let child = spawn_with(style, command, limit.is_some(), self.capabilities, note)?;
         fault::pass(Point::after(part));
         let pid = child.pid;
         self.running.insert(job, Running { child, part, kept: Vec::new(), limit });

@@ -103,7 +103,7 @@ fn told(boot: [u8; 16]) -> String {
 
 /// Runs it like a command of a door: without a shell, without our environment.
 fn run(words: Vec<String>) -> Result<(), String> {
-    let child = crate::monitor::spawn_with(Style::Native, &Rendered::Argv(words), None, None)
+    let child = crate::monitor::spawn_with(Style::Native, &Rendered::Argv(words), true, None, None)
         .map_err(|error| error.to_string())?;
     let start = clock::boottime();
     while clock::boottime().saturating_sub(start) < LIMIT {

@@ -24,6 +24,7 @@ pub(super) struct Plan<'a> {
     pub(super) environment: &'a [*mut c_char],
     /// A confined command: its output goes there.
     pub(super) output: Option<RawFd>,
+    pub(super) is_marked: bool,
     pub(super) note: Option<note::Raw>,
 }
 
@@ -100,10 +101,13 @@ fn prepare(plan: &Plan<'_>, report: &Report) -> bool {
         note.write(began);
     }
     if let Some(output) = plan.output {
-        limits::confine(began);
+        limits::confine();
         if !redirect(output) {
             return false;
         }
+    }
+    if plan.is_marked {
+        limits::mark(began);
     }
     // SAFETY: a number. What stays open are 0, 1 and 2.
     unsafe { closefrom(3) };

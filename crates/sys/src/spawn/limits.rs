@@ -10,11 +10,15 @@ use super::note::own_pid;
 /// long where a container allows a thousand million.
 const DESCRIPTORS: libc::rlim_t = 1024;
 
-/// Limits this process as a confined command, which began then.
-pub(super) fn confine(began: u64) {
+/// Limits this process as a confined command.
+pub(super) fn confine() {
     // No core dump lies about in `/`, with what the command had in memory.
     lower(libc::RLIMIT_CORE, |_| 0);
     lower(libc::RLIMIT_NOFILE, |had| had.min(DESCRIPTORS));
+}
+
+/// Marks this process, which began then, and so all it starts.
+pub(super) fn mark(began: u64) {
     if let Some(mark) = Mark::of(own_pid(), began) {
         lower(super::mark::RESOURCE, |_| mark.value());
     }

@@ -5,6 +5,8 @@
 //! them, and they are shown to every user. The one that is used here is `RLIMIT_LOCKS`, which the kernel has not heeded since 2.4.25: its soft
 //! value bears the mark, and nothing else of a command changes with it.
 
+use std::time::Duration;
+
 /// The limit that bears the mark.
 pub(super) const RESOURCE: libc::__rlimit_resource_t = libc::RLIMIT_LOCKS;
 /// Its line in `/proc/PID/limits`.
@@ -34,6 +36,16 @@ impl Mark {
         (pid as u32, self.0 >> PID_BITS)
     }
 
+    /// When the command's own process began, on the clock that counts through suspend.
+    #[must_use]
+    pub fn began(self) -> Duration {
+        let (_, ticks) = self.first();
+        // SAFETY: a number.
+        let a_second = u32::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(0).max(1);
+        let (whole, rest) = (ticks / u64::from(a_second), ticks % u64::from(a_second));
+        Duration::from_secs(whole).saturating_add(Duration::from_secs(rest) / a_second)
+    }
+
     /// The one that this process bears, if any.
     pub(super) fn borne_by(pid: u32) -> Option<Self> {
         let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
@@ -58,6 +70,13 @@ mod tests {
         for (pid, began) in [(1, 0), (1 << PID_BITS, 1), (1, 1 << 42)] {
             assert_eq!(Mark::of(pid, began), None);
         }
+    }
+
+    #[test]
+    fn a_process_began_when_its_mark_says() {
+        let began = Mark::of(1, crate::process::start_time(crate::process::id()).unwrap()).unwrap().began();
+        let age = crate::clock::boottime().checked_sub(began).expect("in the past");
+        assert!(age < Duration::from_secs(600), "{age:?}");
     }
 
     #[test]

@@ -6,13 +6,20 @@ use super::*;
 use crate::poll::{self, Interest};
 use crate::process::Kill;
 
+const CONFINED: Conduct = Conduct::Confined { marked: true };
+
 fn shell(line: &str) -> Program {
     Program::Argv(["/bin/sh", "-c", line].map(OsString::from).into())
 }
 
 /// All it prints, and its status. Waits for this child only: other tests have theirs.
 fn run(program: &Program) -> (String, Option<i32>) {
-    let child = start(program, Conduct::Confined, None).unwrap();
+    run_as(program, CONFINED)
+}
+
+fn run_as(program: &Program, conduct: Conduct) -> (String, Option<i32>) {
+    let child = start(program, conduct, None).unwrap();
+    assert_eq!(child.mark.is_some(), conduct == CONFINED);
     let output = child.output.as_ref().unwrap();
     let mut text = Vec::new();
     let mut part = [0; 256];
@@ -52,14 +59,14 @@ fn no_signal_is_blocked_or_ignored() {
 fn a_program_that_is_not_there_is_an_error() {
     for name in ["/no/such/program", "no-such-program-anywhere"] {
         let program = Program::Argv(vec![name.into()]);
-        assert_eq!(start(&program, Conduct::Confined, None).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(start(&program, CONFINED, None).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
     assert_eq!(
-        start(&Program::Argv(vec![]), Conduct::Confined, None).unwrap_err().kind(),
+        start(&Program::Argv(vec![]), CONFINED, None).unwrap_err().kind(),
         io::ErrorKind::InvalidInput
     );
     let nul = Program::Argv(vec!["/bin/echo".into(), "a\0b".into()]);
-    assert_eq!(start(&nul, Conduct::Confined, None).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(start(&nul, CONFINED, None).unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -71,12 +78,9 @@ fn arguments_reach_the_program_untouched() {
 
 #[test]
 fn a_tree_dies_though_it_leaves_group_and_session() {
-    let child = start(
-        &shell("setsid sleep 600 & (setsid sh -c 'sleep 601 & wait' &) ; sleep 602"),
-        Conduct::Confined,
-        None,
-    )
-    .unwrap();
+    let child =
+        start(&shell("setsid sleep 600 & (setsid sh -c 'sleep 601 & wait' &) ; sleep 602"), CONFINED, None)
+            .unwrap();
     let mut seen = Vec::new();
     for _ in 0..200 {
         seen.clear();
@@ -105,7 +109,7 @@ fn a_tree_dies_though_it_leaves_group_and_session() {
 #[test]
 fn what_sheds_all_it_can_is_found_by_its_mark() {
     let line = "echo $$; (env -i setsid sh -c 'echo $$; exec sleep 603' &)";
-    let child = start(&shell(line), Conduct::Confined, None).unwrap();
+    let child = start(&shell(line), CONFINED, None).unwrap();
     let output = child.output.as_ref().unwrap();
     let mut text = String::new();
     while text.lines().count() < 2 {
@@ -150,6 +154,15 @@ fn a_confined_command_has_limits_and_may_raise_them() {
     assert_eq!(theirs.lines().collect::<Vec<_>>(), all.lines().filter(is_other).collect::<Vec<_>>());
 }
 
+/// One that may take as long as it likes may leave what it likes.
+#[test]
+fn a_command_without_a_time_limit_bears_no_mark() {
+    let program = shell("read never; grep 'file locks' /proc/self/limits");
+    let (text, _) = run_as(&program, Conduct::Confined { marked: false });
+    let ours = std::fs::read_to_string("/proc/self/limits").unwrap();
+    assert!(ours.contains(text.trim_end()) && text.contains("locks"), "{text}");
+}
+
 /// A line of knockd.conf has those of the daemon, all of them, and bears no mark.
 #[test]
 fn a_command_like_the_daemon_has_its_limits() {
@@ -171,7 +184,7 @@ fn a_command_notes_itself_before_it_begins() {
     use std::os::unix::fs::FileExt as _;
     let file = tempfile::tempfile().unwrap();
     let note = Note::new(file.as_fd(), 48, 4711);
-    let child = start(&shell("read never"), Conduct::Confined, Some(&note)).unwrap();
+    let child = start(&shell("read never"), CONFINED, Some(&note)).unwrap();
     let began = crate::process::start_time(child.pid).unwrap();
     let mut bytes = [0; 72];
     file.read_exact_at(&mut bytes, 0).unwrap();
@@ -192,7 +205,7 @@ fn many_are_started_beside_one_another() {
                     let text = format!("{round}");
                     assert_eq!(run(&Program::Argv(vec!["echo".into(), (&text).into()])).0, text + "\n");
                     let missing = Program::Argv(vec!["/no/such/program".into()]);
-                    let error = start(&missing, Conduct::Confined, None).unwrap_err();
+                    let error = start(&missing, CONFINED, None).unwrap_err();
                     assert_eq!(error.kind(), io::ErrorKind::NotFound);
                 }
             });
