@@ -124,6 +124,8 @@ pub struct Monitor {
     health: Health,
     /// Where leases are kept when the policy needs that.
     state_folder: PathBuf,
+    /// The policy in force is still to be written down there.
+    unwritten: bool,
     pid_file: Option<PidFile>,
     /// When to try again what did not work.
     retry: Option<Duration>,

@@ -81,6 +81,10 @@ fn r1_a_journal_that_can_be_had_only_later_closes_what_it_names_and_loses_nothin
     let opens = || scene.asked(&["open", "10.9.0.4", "web"]).status.success();
     assert!(until(LONG, opens).is_some(), "{}", scene.daemon.said());
     assert!(!degraded(scene.dir.path()).contains(&"state".to_owned()), "{}", scene.daemon.said());
+    let written =
+        || std::fs::read_to_string(scene.dir.path().join("state/in-force.toml")).unwrap_or_default();
+    let both = |text: String| text.contains("name = \"other\"") && text.contains("name = \"web\"");
+    assert!(until(LONG, || both(written())).is_some(), "the policy is written down too: {}", written());
     let said = scene.daemon.said();
     assert_eq!(said.matches("degraded what=state").count(), 1, "said once: {said}");
     // Everything dies again: what was opened before the journal came is in it too, and so is what came after.

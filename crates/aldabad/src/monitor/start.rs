@@ -171,6 +171,7 @@ impl Monitor {
             hands: Hands::default(),
             health: Health::new(clock::boottime()),
             state_folder,
+            unwritten: false,
             pid_file: None,
             retry: None,
             stopping: None,

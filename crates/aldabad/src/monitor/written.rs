@@ -1,8 +1,12 @@
 //! The policy in force as it is written down for a start that finds errors in the configuration (`crate::last_in_force`).
 
+use std::io;
+use std::time::Duration;
+
 use aldaba_sys::clock;
 
 use super::Monitor;
+use crate::keeper::Keeper;
 use crate::last_in_force;
 
 /// What it is called when that does not work.
@@ -11,36 +15,55 @@ const FAULT: &str = "in-force-file";
 impl Monitor {
     /// Writes down what has come into force: not what is on trial, and not what was read from there.
     pub(crate) fn write_down(&mut self) {
-        let current = self.policy.current();
-        if self.face.is_knockd() || self.trials.is_on() || current.stands_in_for.is_some() {
-            return;
-        }
-        // Nor where the state folder cannot be had, which is said until a reload finds it.
-        if self.health.is_noted("state") {
-            self.health.clear(FAULT);
-            return;
-        }
-        let config = self.policy.source().path();
-        match last_in_force::write(&self.state_folder, config, &current.policy) {
-            Ok(()) => self.health.clear(FAULT),
-            Err(error) => {
-                let (now, path) = (clock::boottime(), self.state_folder.join(last_in_force::NAME));
-                let error = format!("{}: {error}", path.display());
-                // Said once, however often it is tried.
-                if self.health.is_noted(FAULT) {
-                    self.try_again(now);
-                } else {
-                    self.degraded(now, FAULT, &error);
-                }
-                self.health.note(now, FAULT, &error);
-            }
+        let stands_in = self.policy.current().stands_in_for.is_some();
+        if !(self.face.is_knockd() || self.trials.is_on() || stands_in) {
+            self.unwritten = true;
+            self.write_down_again();
         }
     }
 
-    /// The same when it did not work the last time.
+    /// The same when that is still to be done.
     pub(super) fn write_down_again(&mut self) {
-        if self.health.is_noted(FAULT) {
-            self.write_down();
+        let now = clock::boottime();
+        if !self.unwritten {
+            return;
         }
+        if self.trials.is_on() {
+            // What is in force now is not what it is about.
+            return self.try_again(now);
+        }
+        if self.health.is_noted("state") {
+            // There is no place for it, which is said, and tried again before this is.
+            return self.health.clear(FAULT);
+        }
+        match self.write_into_folder() {
+            Ok(()) => {
+                self.unwritten = false;
+                self.health.clear(FAULT);
+            }
+            Err(error) => self.not_written(now, &error),
+        }
+    }
+
+    fn write_into_folder(&self) -> io::Result<()> {
+        // A policy without leases starts also beside the daemon that has the folder, whose policy stays.
+        if self.keeper.is_none() && Keeper::has_journal(&self.state_folder) {
+            return Err(io::Error::other(
+                "another daemon has this folder; give this one its own with --state-dir",
+            ));
+        }
+        let (source, policy) = (self.policy.source(), &self.policy.current().policy);
+        last_in_force::write(&self.state_folder, source.path(), policy)
+    }
+
+    /// Said once, however often it is tried.
+    fn not_written(&mut self, now: Duration, error: &io::Error) {
+        let error = format!("{}: {error}", self.state_folder.join(last_in_force::NAME).display());
+        if self.health.is_noted(FAULT) {
+            self.try_again(now);
+        } else {
+            self.degraded(now, FAULT, &error);
+        }
+        self.health.note(now, FAULT, &error);
     }
 }

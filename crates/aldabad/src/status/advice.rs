@@ -165,7 +165,7 @@ const STATES: [State; 38] = [
     state(
         "in-force-file",
         "a start with errors in the configuration would not take what is in force",
-        "see df and the mount of the state folder; it is tried again every two seconds",
+        "see the error, df and the mount of the state folder; it is tried again every two seconds",
     ),
     state("sandbox", "the worker has no sandbox", "start the daemon without --insecure-no-sandbox"),
     state(
