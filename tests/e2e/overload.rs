@@ -209,7 +209,7 @@ fn r9_a_flood_of_openings_is_bounded_and_leaves_other_doors_alone() {
     assert!(said.lines().filter(|line| line.starts_with("refused ")).count() < 100, "limited");
 }
 
-/// R9: one source completes the sequence of a door that is open for it 5,000 times.
+/// R9: one source completes the sequence of a door a thousand times in five seconds; from the first time on it is open.
 #[test]
 fn r9_who_renews_without_end_costs_few_lines() {
     let Some(scene) = scene() else { return };
@@ -219,28 +219,42 @@ fn r9_who_renews_without_end_costs_few_lines() {
         let sequence = u32::try_from(number % (1 << 31)).expect("small");
         Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN).sequence(sequence)
     };
-    let renewed = || status(scene.dir.path())["leases"]["renewed"].as_u64().expect("a number");
+    let completed =
+        || status(scene.dir.path())["packets"]["sequences"]["completed"].as_u64().unwrap_or_default();
     let begun = Instant::now();
-    let (_, (enough, other)) = scene.flooded(7500 / SLOWER, frame, || {
-        let enough = until(Duration::from_secs(30), || renewed() >= 5000);
-        (enough, scene.knock(&[7100, 8100, 9100], "web"))
+    let enough = 1000 / u64::from(SLOWER);
+    let (_, (enough, other)) = scene.flooded(600 / SLOWER, frame, || {
+        let enough = until(Duration::from_secs(40), || completed() >= enough);
+        // Where the daemon does not keep up, a knock waits behind the others, or is among what is lost.
+        let opens = || {
+            scene.knock(&[7100, 8100, 9100], "web").is_some() || scene.events("opened door=web address=") > 0
+        };
+        (enough, until(Duration::from_secs(15), opens))
     });
-    assert!(enough.is_some() && other.is_some(), "{} renewals:\n{}", renewed(), scene.daemon.said());
-    // The first line and the last are there, and what lies between them is written or counted. (A renewal in the same moment as the
-    // one before makes nothing longer, and is no event.)
+    assert!(enough.is_some() && other.is_some(), "{} completed:\n{}", completed(), scene.daemon.said());
     asked(scene.dir.path(), &["close", &source.to_string()]);
-    scene.daemon.wait_for(&format!("closed door=ssh address={source} why=asked"));
-    scene.daemon.wait_for(&format!("opened door=ssh address={source}"));
-    let told = || sum(&scene.daemon.said(), "repeats-left-out lines=");
-    let left_out = status(scene.dir.path())["log"]["left-out"]["repeats"].as_u64().expect("a number");
-    let counted = until(Duration::from_secs(10), || told() == left_out);
-    let lines = scene.events(&format!("renewed door=ssh address={source}")) as u64;
-    let (all, counts) = (renewed(), scene.events("repeats-left-out ") as u64);
+    // What was written, and what was left out, at a moment when the log has told all of it.
+    let mut seen = None;
+    until(Duration::from_secs(10), || {
+        let (said, status) = (scene.daemon.said(), status(scene.dir.path()));
+        let left_out = status["log"]["left-out"]["repeats"].as_u64().expect("a number");
+        seen = Some((said, left_out, status["leases"]["renewed"].as_u64().expect("a number")));
+        seen.as_ref().is_some_and(|(said, ..)| sum(said, "repeats-left-out lines=") == left_out)
+    });
+    let (said, left_out, all) = seen.expect("looked at");
+    let begins = |begin: &str| said.lines().filter(|line| line.starts_with(begin)).count() as u64;
+    let lines = begins(&format!("renewed door=ssh address={source} "));
+    let counts = begins("repeats-left-out ");
     println!("figure: R9 {all} renewals by one source: {lines} lines, {left_out} counted in {counts}");
-    assert!(counted.is_some(), "{} of {left_out} counted:\n{}", told(), scene.daemon.said());
-    assert!((500..=all).contains(&(lines + left_out)), "{lines} lines and {left_out} of {all}");
+    assert_eq!(sum(&said, "repeats-left-out lines="), left_out, "{said}");
     let seconds = begun.elapsed().as_secs() + 1;
     assert!(lines <= 50 + seconds && counts <= seconds, "{lines} lines, {counts} counts in {seconds} s");
+    // A renewal in the same moment as the one before makes nothing longer, and is no event.
+    assert!(lines > 0 && lines + left_out <= all, "{lines} lines and {left_out} of {all}");
+    // The first line and the last are not among what is left out.
+    for line in [format!("opened door=ssh address={source} "), format!("closed door=ssh address={source} ")] {
+        assert!(begins(&line) > 0, "{line} is not in\n{said}");
+    }
 }
 
 /// The sum of what follows this at the beginning of a line.
