@@ -5,6 +5,8 @@
 mod closer;
 #[path = "commands/journal.rs"]
 mod journal;
+#[path = "commands/restarts.rs"]
+mod restarts;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -213,70 +215,6 @@ fn r1_a_start_command_that_outlives_everything_of_ours_is_waited_for() {
             rustix::process::kill_process(pid, Signal::KILL).ok();
         }
     });
-}
-
-/// R1, rounds: killed at some moment of opening, each time another client's; closed after the restart.
-#[test]
-fn r1_fifty_rounds_of_kill_at_any_moment() {
-    let slow = |config: String| {
-        config.replace("[\"/usr/bin/touch\", \"", "[\"/bin/sh\", \"-c\", \"sleep 0.01; touch ")
-    };
-    let Some(mut scene) = scene_with(|dir| slow(config(dir, "1s", ""))) else { return };
-    let file = |round: u8| format!("open-10.9.4.{round}");
-    let mut opened = 0;
-    for round in 0..50_u8 {
-        let client = std::net::Ipv4Addr::new(10, 9, 4, round);
-        scene.hosts.add_client(client);
-        scene.hosts.knock_from(client.into(), &[7000, 8000, 9000]);
-        // Closely spaced at first, where the journal is written, and up to 0.15 s.
-        std::thread::sleep(Duration::from_micros(60) * u32::from(round).pow(2));
-        scene.daemon.kill_everything();
-        opened += u32::from(scene.dir.path().join(file(round)).exists());
-        scene.again();
-        // Longer ago than the lease is long.
-        if let Some(earlier) = round.checked_sub(15) {
-            let closed = until(Duration::from_secs(1), || !scene.dir.path().join(file(earlier)).exists());
-            assert!(closed.is_some(), "round {earlier} in round {round}:\n{}", scene.daemon.said());
-        }
-    }
-    let left = || (0..50).filter(|round| scene.dir.path().join(file(*round)).exists()).count();
-    assert!(
-        until(Duration::from_secs(2), || left() == 0).is_some(),
-        "{} left:\n{}",
-        left(),
-        scene.daemon.said()
-    );
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(left(), 0, "opened again:\n{}", scene.daemon.said());
-    assert!((1..50).contains(&opened), "{opened} of 50 were open when killed: not every moment was met");
-}
-
-/// R2: an upgrade with `on-exit = "keep"`, with two clients in.
-#[test]
-fn r2_leases_are_kept_over_a_restart() {
-    let Some(mut scene) = scene("3s", "on-exit = \"keep\"") else { return };
-    let second = std::net::Ipv4Addr::new(10, 9, 4, 1);
-    scene.hosts.add_client(second);
-    let files = ["open-10.9.0.2", "open-10.9.4.1"].map(|name| scene.dir.path().join(name));
-    let mut opened = vec![scene.open()];
-    scene.hosts.knock_from(second.into(), &[7000, 8000, 9000]);
-    assert!(until(Duration::from_secs(3), || files[1].exists()).is_some());
-    opened.push(Instant::now());
-    let gap = Instant::now();
-    let status = scene.daemon.stop();
-    assert!(status.success(), "{status}");
-    assert!(files.iter().all(|file| file.exists()), "kept");
-    scene.again();
-    let gap = gap.elapsed();
-    assert!(gap < Duration::from_secs(1), "nobody listened for {gap:?}");
-    assert!(files.iter().all(|file| file.exists()), "kept over the start");
-    scene.daemon.wait_until("both", |said| said.matches("taken-over door=web").count() == 2);
-    for (file, opened) in files.iter().zip(opened) {
-        assert!(until(Duration::from_secs(4), || !file.exists()).is_some(), "{}", scene.daemon.said());
-        let took = opened.elapsed();
-        assert!(took > Duration::from_millis(2500) && took < Duration::from_millis(3500), "{took:?}");
-    }
-    println!("figure: R2 {} leases kept over a restart of {} ms", files.len(), gap.as_millis());
 }
 
 #[test]

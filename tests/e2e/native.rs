@@ -22,6 +22,7 @@ lease = "2s"
 
 struct Scene {
     hosts: Hosts,
+    /// Goes with the scene.
     _dir: tempfile::TempDir,
     daemon: Program,
 }
@@ -116,18 +117,43 @@ fn a_second_knock_renews_the_lease() {
     assert!(until(Duration::from_secs(3), || !scene.hosts.reachable(2222)).is_some());
 }
 
+/// R1: within half a second of the deadline; on a busy machine, one time of three.
 #[test]
 fn the_kernel_closes_the_door_when_the_daemon_is_killed() {
-    let Some(mut scene) = scene(SSH) else { return };
+    let line = Duration::from_millis(500);
+    let mut late = None;
+    for _ in 0..3 {
+        let Some(took) = closed_by_the_kernel() else { return };
+        late = Some(took.saturating_sub(Duration::from_secs(2)));
+        assert!(took > Duration::from_millis(1500), "closed after {took:?}");
+        if late <= Some(line) {
+            break;
+        }
+    }
+    let late = late.expect("one time at least");
+    assert!(late <= line, "three times later than {line:?}: {late:?}");
+    println!("figure: R1 the daemon killed: the kernel closed {} ms after the deadline", late.as_millis());
+}
+
+/// How long after the knock the port was closed, with everything killed meanwhile.
+fn closed_by_the_kernel() -> Option<Duration> {
+    let mut scene = scene(SSH)?;
     let _listener = scene.hosts.listen(2222);
+    let knocked = Instant::now();
     scene.hosts.knock(&[7000, 8000, 9000]);
     scene.daemon.wait_for("opened door=ssh");
     scene.daemon.kill_everything();
-    assert!(scene.hosts.reachable(2222), "the lease lives on");
-    let closed = until(Duration::from_secs(3), || !scene.hosts.reachable(2222));
+    assert!(scene.hosts.reachable(2222) || knocked.elapsed() > Duration::from_secs(2), "the lease lives on");
+    // Where nothing answers a look takes its time, so what counts is when it began.
+    let mut look = Instant::now();
+    let closed = until(Duration::from_secs(8), || {
+        look = Instant::now();
+        !scene.hosts.reachable(2222)
+    });
     assert!(closed.is_some(), "and ends without anybody");
     let table = scene.hosts.on_server(&["nft", "list", "table", "inet", "aldaba"]);
     assert!(table.contains("drop"), "the table still guards the port: {table}");
+    Some(look.duration_since(knocked))
 }
 
 #[test]

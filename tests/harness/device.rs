@@ -85,12 +85,23 @@ impl Device {
     }
 }
 
+/// Sends a datagram from an address of the client's.
+pub fn post(hosts: &Hosts, from: IpAddr, port: u16, datagram: &[u8]) {
+    hosts.as_client(|| socket(from, port).send(datagram).expect("sent"));
+}
+
+/// On the client, for the server's port.
+fn socket(from: IpAddr, port: u16) -> UdpSocket {
+    let to: IpAddr = if from.is_ipv4() { SERVER.into() } else { SERVER6.into() };
+    let socket = UdpSocket::bind((from, 0)).expect("a socket");
+    socket.connect(SocketAddr::new(to, port)).expect("connected");
+    socket
+}
+
 /// Sends a datagram from an address of the client's, and expects silence.
 pub fn send(hosts: &Hosts, from: IpAddr, port: u16, datagram: &[u8]) {
-    let to: IpAddr = if from.is_ipv4() { SERVER.into() } else { SERVER6.into() };
     hosts.as_client(|| {
-        let socket = UdpSocket::bind((from, 0)).expect("a socket");
-        socket.connect(SocketAddr::new(to, port)).expect("connected");
+        let socket = socket(from, port);
         socket.set_read_timeout(Some(Duration::from_millis(30))).expect("set");
         socket.send(datagram).expect("sent");
         let heard = socket.recv(&mut [0; 2000]).expect_err("the server answers nobody");

@@ -106,7 +106,10 @@ impl Hosts {
 
     /// A listening socket on the server that lives as long as the value.
     pub fn listen(&self, port: u16) -> TcpListener {
-        self.as_server(|| TcpListener::bind(("::", port)).unwrap())
+        let listener = self.as_server(|| TcpListener::bind(("::", port)).unwrap());
+        // A test may look many times without accepting: a queue that is full would look like a closed door.
+        rustix::net::listen(&listener, 4096).unwrap();
+        listener
     }
 
     /// Whether the client gets a TCP connection to this port of the server within 300 ms.
