@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use aldaba_bench::{Gateway, Leases, Track};
+use aldaba_bench::{GROUP, Gateway, Leases, Track};
 use aldaba_knock::Mode;
 
 use crate::machine::cpu_time;
@@ -33,8 +33,8 @@ pub(crate) fn all() -> Vec<Curve> {
             time(|| leases.renew())
         }),
         curve("spoofed SYN to a knock port, by doors", |size| {
-            let mut gate = Gateway::spoofed(size, Mode::Compatible, 1 << 12);
-            time(|| gate.frame())
+            let mut gate = Gateway::flood(size);
+            time(|| gate.group()) / GROUP as f64
         }),
         curve("whole knock of one source, by sources in the table", |size| {
             let mut track = Track::new(1, Mode::Compatible, 1 << 18);

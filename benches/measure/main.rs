@@ -13,8 +13,11 @@
     reason = "it measures real programs in real time; figures of three digits"
 )]
 
+mod costs;
 mod curves;
 mod daemon;
+mod disk;
+mod document;
 mod flood;
 mod floor;
 mod goals;
@@ -22,6 +25,7 @@ mod knocker;
 mod machine;
 mod picture;
 mod results;
+mod side_by_side;
 mod steps;
 mod subject;
 
@@ -30,7 +34,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use flood::{Flood, Traffic};
-use results::Results;
+use results::{Results, Row};
 use steps::Bench;
 use subject::{Door, Subject, Way, Which};
 
@@ -38,6 +42,8 @@ const DOCUMENT: &str = "docs/performance.md";
 const PICTURE: &str = "docs/performance-curves.svg";
 /// So many doors, or users, for those who have many.
 const MANY: u32 = 1_000;
+/// Between one and many.
+const FEW: u32 = 100;
 /// So many users, for those who do not mind.
 const MOST: u32 = 100_000;
 /// Sources of a flood that are more than any table has room for.
@@ -47,16 +53,21 @@ const GENTLE: u32 = 5_000;
 /// Between the packets of those who knock slowly.
 const SLOW: Duration = Duration::from_millis(150);
 
+/// What takes longer than this is not measured again.
+const LONG: Duration = Duration::from_secs(10);
+
 /// How much is measured.
 struct Scale {
     runs: usize,
+    /// Knocks of a run at rest, and in a flood.
+    resting: u32,
     knocks: u32,
     packets: u32,
     sources: u32,
 }
 
-const FULL: Scale = Scale { runs: 3, knocks: 60, packets: 600_000, sources: MILLION };
-const QUICK: Scale = Scale { runs: 1, knocks: 12, packets: 100_000, sources: MILLION / 5 };
+const FULL: Scale = Scale { runs: 3, resting: 100, knocks: 60, packets: 400_000, sources: MILLION };
+const QUICK: Scale = Scale { runs: 1, resting: 12, knocks: 12, packets: 100_000, sources: MILLION / 5 };
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -85,10 +96,16 @@ fn main() -> ExitCode {
     let results = all(if has("--quick") { &QUICK } else { &FULL }, &only);
     let lines = root().join("target/performance.jsonl");
     results.write(&lines);
-    let table = goals::table(&results);
-    println!("\n{table}\n{} s; every row: {}", begun.elapsed().as_secs(), lines.display());
+    let tables = [
+        side_by_side::table(&results),
+        goals::table(&results),
+        costs::kernel(&results),
+        costs::disk(&results),
+    ];
+    let parts = [format!("{}\n\n{}", machine::kind(), tables.join("\n")), costs::attackers(&results)];
+    println!("\n{}\n{} s; every row: {}", parts.join("\n"), begun.elapsed().as_secs(), lines.display());
     if has("--write") {
-        goals::write(&root().join(DOCUMENT), &format!("{}\n\n{table}", machine::kind()));
+        document::write(&root().join(DOCUMENT), &parts);
     }
     ExitCode::SUCCESS
 }
@@ -98,72 +115,111 @@ fn root() -> PathBuf {
 }
 
 /// Measures all there is, or what is named.
-fn all(scale: &Scale, only: &[&String]) -> Results {
+fn all(scale: &'static Scale, only: &[&String]) -> Results {
     machine::go_first();
     machine::settle_on(machine::GENERATOR);
-    let mut bench = Bench::new(scale.knocks);
-    let mut results = Results::default();
-    for which in Which::ALL {
-        if !only.is_empty() && !only.iter().any(|word| which.name().contains(word.as_str())) {
-            continue;
-        }
+    let (mut bench, mut results) = (Bench::new(scale), Results::default());
+    let is_asked = |name: &str| only.is_empty() || only.iter().any(|word| name.contains(word.as_str()));
+    for which in Which::ALL.into_iter().filter(|which| is_asked(which.name())) {
         if !which.is_installed() {
             println!("{}: not installed", which.name());
             continue;
         }
         // In memory: how long a disk takes to make a record durable is not what is looked at here.
         let dir = tempfile::tempdir_in("/dev/shm").expect("a folder");
-        measure(&mut bench, &mut results, which, scale, dir.path());
+        Measured { bench: &mut bench, results: &mut results, scale, which, dir: dir.path() }.all();
+    }
+    if is_asked(disk::NAME) {
+        on_disk(&bench, &mut results, scale);
     }
     results
 }
 
-fn measure(bench: &mut Bench, results: &mut Results, which: Which, scale: &Scale, dir: &Path) {
-    let full = |traffic| Flood { traffic, packets: scale.packets, rate: None };
-    if which == Which::LargeTable {
-        let subject = which.prepare(dir, 1, Door::Tells);
-        let long = Flood { packets: scale.packets * 5, ..full(subject.attack()) };
-        results.add(&[bench.flood(&subject, "slow knocks", long, SLOW)]);
-        return;
-    }
-    if which == Which::Compatible {
-        for size in [1, MANY] {
-            let subject = which.prepare(dir, size, Door::Tells);
-            let runs = 0..scale.runs;
-            let rows: Vec<_> = runs
-                .map(|_| bench.flood(&subject, "elsewhere", full(Traffic::Elsewhere), Duration::ZERO))
-                .collect();
-            results.add(&rows);
+/// What waits for a disk: the one that this repository's results are on.
+fn on_disk(bench: &Bench, results: &mut Results, scale: &Scale) {
+    let dir = tempfile::tempdir_in(root().join("target")).expect("a folder");
+    results.add(&scale.runs(|| disk::commit(dir.path(), scale.resting)));
+    let subject = Which::Captured.prepare(dir.path(), 1, Door::Opens);
+    results.add(&scale.runs(|| bench.open(&subject, "open on disk")));
+    let subject = Which::Sequence.prepare(dir.path(), 1, Door::Tells);
+    results.add(&scale.runs(|| bench.idle(&subject, "idle on disk")));
+}
+
+impl Scale {
+    /// Measures so often.
+    fn runs(&self, mut measure: impl FnMut() -> Row) -> Vec<Row> {
+        let begun = Instant::now();
+        let mut rows = vec![measure()];
+        while rows.len() < self.runs && begun.elapsed() < LONG {
+            rows.push(measure());
         }
-        return;
-    }
-    for size in which.sizes() {
-        measure_size(bench, results, which, scale, &which.prepare(dir, *size, Door::Tells));
-    }
-    if which.opens() {
-        results.add(&[bench.open(&which.prepare(dir, 1, Door::Opens))]);
+        rows
     }
 }
 
-/// With so many doors or users.
-fn measure_size(bench: &mut Bench, results: &mut Results, which: Which, scale: &Scale, subject: &Subject) {
-    let full = |traffic| Flood { traffic, packets: scale.packets, rate: None };
-    let runs = 0..scale.runs;
-    let (attack, none) = (subject.attack(), Duration::ZERO);
-    results.add(&[bench.start(subject)]);
-    if subject.size == 1 {
-        results.add(&[bench.idle(subject)]);
-        let gentle = Flood { traffic: attack, packets: GENTLE / 2, rate: Some(GENTLE) };
-        results.add(&[bench.flood(subject, "gentle", gentle, none)]);
+/// One of those that are measured, in all ways that say something of it.
+struct Measured<'a> {
+    bench: &'a mut Bench,
+    results: &'a mut Results,
+    scale: &'static Scale,
+    which: Which,
+    dir: &'a Path,
+}
+
+impl Measured<'_> {
+    fn all(&mut self) {
+        match self.which {
+            Which::LargeTable => self.slow_knocks(),
+            Which::Compatible => [1, FEW, MANY].into_iter().for_each(|size| self.kernel(size)),
+            which => {
+                which.sizes().iter().for_each(|size| self.with(*size));
+                if which.opens() {
+                    let subject = which.prepare(self.dir, 1, Door::Opens);
+                    self.results.add(&self.scale.runs(|| self.bench.open(&subject, "open")));
+                }
+            }
+        }
     }
-    let rows: Vec<_> = runs.map(|_| bench.flood(subject, "flood", full(attack), none)).collect();
-    results.add(&rows);
-    if which.way() == Way::Sequence {
-        results.add(&[bench.flood(subject, "elsewhere", full(Traffic::Elsewhere), none)]);
+
+    /// With so many doors or users.
+    fn with(&mut self, size: u32) {
+        let subject = self.which.prepare(self.dir, size, Door::Tells);
+        self.results.add(&self.scale.runs(|| self.bench.start(&subject)));
+        let full = Flood { traffic: subject.attack(), packets: self.scale.packets, rate: None };
+        self.flood(&subject, "flood", full);
+        if size == 1 {
+            self.results.add(&self.scale.runs(|| self.bench.idle(&subject, "idle")));
+            self.flood(&subject, "gentle", Flood { packets: GENTLE / 2, rate: Some(GENTLE), ..full });
+            self.flood(&subject, "knocks", full);
+        } else if self.which.way() == Way::Sequence {
+            self.flood(&subject, "elsewhere", Flood { traffic: Traffic::Elsewhere, ..full });
+        }
+        if self.which == Which::Sequence {
+            self.results.add(&self.scale.runs(|| self.bench.start_again(&subject)));
+            let sources = Flood { packets: self.scale.sources, ..full };
+            self.results.add(&[self.bench.flood(&subject, "sources", sources, Duration::ZERO)]);
+        }
     }
-    if which == Which::Sequence {
-        results.add(&[bench.start_again(subject)]);
-        let many = Flood { packets: scale.sources, ..full(attack) };
-        results.add(&[bench.flood(subject, "sources", many, none)]);
+
+    /// Packets of no knock, by how many doors have ports of their own: what the kernel does with them.
+    fn kernel(&mut self, size: u32) {
+        let subject = self.which.prepare(self.dir, size, Door::Tells);
+        let full = |traffic| Flood { traffic, packets: self.scale.packets / 2, rate: None };
+        let floods =
+            [("elsewhere", full(Traffic::Elsewhere)), ("guarded", full(Traffic::Syn(subject::GUARDED)))];
+        for (what, flood) in floods {
+            self.flood(&subject, what, flood);
+        }
+    }
+
+    fn slow_knocks(&mut self) {
+        let subject = self.which.prepare(self.dir, 1, Door::Tells);
+        let long = Flood { traffic: subject.attack(), packets: self.scale.packets * 6, rate: None };
+        self.results.add(&self.scale.runs(|| self.bench.flood(&subject, "slow knocks", long, SLOW)));
+    }
+
+    fn flood(&mut self, subject: &Subject, what: &'static str, flood: Flood) {
+        let run = || self.bench.flood(subject, what, flood, Duration::ZERO);
+        self.results.add(&self.scale.runs(run));
     }
 }

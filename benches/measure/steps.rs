@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use aldaba_tests::Hosts;
 use aldaba_tests::hosts::inside;
 
+use crate::Scale;
 use crate::daemon::Daemon;
 use crate::flood::{self, Flood, Sent, Traffic};
 use crate::knocker::{Ears, Knocker};
-use crate::results::{Quantiles, Row};
+use crate::results::{KERNEL, Row, SEEN, SENT, WITH_SENDER};
 use crate::subject::{Door, PROBE, Subject};
 
 /// How long a knock may take before it counts as not honoured.
@@ -22,36 +23,43 @@ const SLOW_KNOCKS: u32 = 24;
 /// The two hosts, and how much is measured.
 pub(crate) struct Bench {
     hosts: Hosts,
-    /// Knocks of a measurement.
-    pub(crate) knocks: u32,
+    scale: &'static Scale,
     /// What the sender alone costs, by kind of traffic.
     alone: HashMap<String, Sent>,
 }
 
 impl Bench {
-    pub(crate) fn new(knocks: u32) -> Self {
+    pub(crate) fn new(scale: &'static Scale) -> Self {
         let hosts = Hosts::new();
         hosts.wait_for_link();
         for name in ["all", "default", aldaba_tests::hosts::IF] {
             hosts.on_server(&["sysctl", "-qw", &format!("net.ipv4.conf.{name}.rp_filter=0")]);
         }
-        Self { hosts, knocks, alone: HashMap::new() }
+        Self { hosts, scale, alone: HashMap::new() }
     }
 
     /// The firewall of a host that hides: whatever no rule lets in is dropped. Where a door opens it, only the probe's port
     /// is shut, by aldaba's own table or by this rule.
     fn shut(&self, subject: &Subject, door: Door) {
-        // Also what the daemon before has left: aldaba's table stays.
+        self.wall(if door == Door::Tells { "DROP" } else { "ACCEPT" });
+        let udp = |port: u16, verdict| {
+            let port = port.to_string();
+            self.iptables(&["-A", "INPUT", "-p", "udp", "--dport", &port, "-j", verdict]);
+        };
+        subject.datagrams_at().into_iter().for_each(|port| udp(port, "ACCEPT"));
+        if door == Door::Opens && !subject.guards() {
+            udp(PROBE, "DROP");
+        }
+    }
+
+    /// No rules, and this for every packet; not even what the daemon before has left: aldaba's table stays.
+    fn wall(&self, policy: &str) {
         self.hosts.on_server(&["nft", "flush", "ruleset"]);
-        let iptables = |words: &[&str]| self.hosts.on_server(&[&["iptables", "-w"], words].concat());
-        let policy = if door == Door::Tells { "DROP" } else { "ACCEPT" };
-        iptables(&["-P", "INPUT", policy]);
-        if let Some(port) = subject.datagrams_at() {
-            iptables(&["-A", "INPUT", "-p", "udp", "--dport", &port.to_string(), "-j", "ACCEPT"]);
-        }
-        if door == Door::Opens && subject.control().is_none() {
-            iptables(&["-A", "INPUT", "-p", "udp", "--dport", &PROBE.to_string(), "-j", "DROP"]);
-        }
+        self.iptables(&["-P", "INPUT", policy]);
+    }
+
+    fn iptables(&self, words: &[&str]) {
+        self.hosts.on_server(&[&["iptables", "-w"], words].concat());
     }
 
     /// From the start of the program to the first knock that is honoured, and what it holds then.
@@ -89,14 +97,14 @@ impl Bench {
     }
 
     /// At rest: from the last packet of a knock to the door's command running.
-    pub(crate) fn idle(&self, subject: &Subject) -> Row {
+    pub(crate) fn idle(&self, subject: &Subject, what: &'static str) -> Row {
         self.shut(subject, Door::Tells);
         let ears = Ears::new(&subject.ears());
         let daemon = Daemon::start_and_rest(&self.hosts, subject);
         let mut knocker = Knocker::new(&self.hosts, subject.knock.clone());
         let before = daemon.cost();
         let mut times = Vec::new();
-        for number in 0..self.knocks {
+        for number in 0..self.scale.resting {
             pause(number);
             let (from, sent) = knocker.knock();
             while let Some((who, at)) = ears.hear(sent + PATIENCE) {
@@ -106,13 +114,13 @@ impl Bench {
                 }
             }
         }
-        let cpu = daemon.cost().cpu.saturating_sub(before.cpu) / self.knocks.max(1);
+        let cpu = daemon.cost().cpu.saturating_sub(before.cpu) / self.scale.resting.max(1);
         daemon.stop();
-        Row::new(subject, "idle").knocks(self.knocks, &mut times).time("cpu", Some(cpu))
+        Row::new(subject, what).knocks(self.scale.resting, &times).time("cpu", Some(cpu))
     }
 
     /// At rest: from the last packet of a knock to a packet that gets through.
-    pub(crate) fn open(&self, subject: &Subject) -> Row {
+    pub(crate) fn open(&self, subject: &Subject, what: &'static str) -> Row {
         self.shut(subject, Door::Opens);
         let daemon = Daemon::start_and_rest(&self.hosts, subject);
         let listener = self.hosts.as_server(|| UdpSocket::bind(("0.0.0.0", PROBE)).expect("a port"));
@@ -120,7 +128,7 @@ impl Bench {
         let mut knocker = Knocker::new(&self.hosts, subject.knock.clone());
         let origin = Instant::now();
         let mut times = Vec::new();
-        for number in 0..self.knocks {
+        for number in 0..self.scale.resting {
             pause(number);
             let (from, sent) = knocker.knock();
             while sent.elapsed() < PATIENCE {
@@ -137,10 +145,10 @@ impl Bench {
             while listener.recv(&mut [0; 8]).is_ok() {}
         }
         daemon.stop();
-        Row::new(subject, "open").knocks(self.knocks, &mut times)
+        Row::new(subject, what).knocks(self.scale.resting, &times)
     }
 
-    /// A flood, and knocks meanwhile from those who may.
+    /// A flood, and where it is named for them knocks meanwhile from those who may.
     pub(crate) fn flood(
         &mut self,
         subject: &Subject,
@@ -148,22 +156,22 @@ impl Bench {
         flood: Flood,
         pause: Duration,
     ) -> Row {
-        self.shut(subject, Door::Tells);
         let alone = self.alone(flood.traffic);
+        self.shut(subject, Door::Tells);
         let ears = Ears::new(&subject.ears());
         let mut daemon = Daemon::start_and_rest(&self.hosts, subject);
         let mut knocker = Knocker::new(&self.hosts, subject.knock.clone());
         knocker.pause = pause;
         let knocks = match what {
-            "flood" => self.knocks,
-            "slow knocks" => self.knocks.min(SLOW_KNOCKS),
+            "knocks" => self.scale.knocks,
+            "slow knocks" => self.scale.knocks.min(SLOW_KNOCKS),
             _ => 0,
         };
         let (before, logged, lost) = (daemon.cost(), subject.logged(), self.lost_datagrams(subject));
         let rate = flood.rate.map_or(alone.per_second(), f64::from);
         let time = Duration::from_secs_f64(f64::from(flood.packets) / rate * 0.9);
         let flooding = flood::start(&self.hosts, flood);
-        let mut times = knock_for(time, knocks, &mut knocker, &ears);
+        let times = knock_for(time, knocks, &mut knocker, &ears);
         let sent = flooding.join().expect("the flood");
         daemon.settle(Duration::from_secs(5));
         let (after, captured) = (daemon.cost(), daemon.captured());
@@ -182,33 +190,31 @@ impl Bench {
             .number("sent per second", sent.per_second())
             .number("seen", seen as f64)
             .number("dropped %", 100.0 * drops as f64 / (seen + drops).max(1) as f64)
-            .number("cpu ns per packet seen", cpu / seen.max(1) as f64)
-            .number("cpu ns per packet sent", cpu / sent.packets.max(1) as f64)
+            .number(SEEN, cpu / seen.max(1) as f64)
+            .number(SENT, cpu / sent.packets.max(1) as f64)
             // What the kernel does with it, filter and all, is in the sender's time.
-            .number(
-                "ns per packet, with the sender's",
-                cpu / sent.packets.max(1) as f64 + sent.cpu_per_packet(),
-            )
-            .number("sender ns more per packet", sent.cpu_per_packet() - alone.cpu_per_packet())
+            .number(WITH_SENDER, cpu / sent.packets.max(1) as f64 + sent.cpu_per_packet())
+            .number(KERNEL, sent.cpu_per_packet() - alone.cpu_per_packet())
             .bytes("resident", after.resident)
             .number("grown KiB", (after.resident as f64 - before.resident as f64) / 1024.0)
             .number("grown KiB, written", (after.written as f64 - before.written as f64) / 1024.0)
             .number("log bytes per second", logged as f64 / sent.time.as_secs_f64());
-        if knocks > 0 { row.knocks(knocks, &mut times) } else { row }
+        row.knocks(knocks, &times)
     }
 
-    /// The same with nobody listening: what the wire costs.
+    /// The same with nobody listening and no rule but to drop it: what the wire costs.
     fn alone(&mut self, traffic: Traffic) -> Sent {
         // All ports cost the same.
         let kind = format!("{:?}", std::mem::discriminant(&traffic));
-        let hosts = &self.hosts;
-        *self.alone.entry(kind).or_insert_with(|| {
-            let flood = Flood { traffic, packets: 100_000, rate: None };
-            let sent = (0..3).map(|_| flood::start(hosts, flood).join().expect("the flood"));
-            let mut sent: Vec<Sent> = sent.collect();
-            sent.sort_unstable_by_key(|sent| sent.cpu);
-            sent[1]
-        })
+        if let Some(sent) = self.alone.get(&kind) {
+            return *sent;
+        }
+        self.wall("DROP");
+        let flood = Flood { traffic, packets: 100_000, rate: None };
+        let sent = (0..3).map(|_| flood::start(&self.hosts, flood).join().expect("the flood"));
+        let mut sent: Vec<Sent> = sent.collect();
+        sent.sort_unstable_by_key(|sent| sent.cpu);
+        *self.alone.entry(kind).or_insert(sent[1])
     }
 
     /// Datagrams that found the socket's buffer full.
@@ -226,8 +232,8 @@ impl Bench {
 }
 
 /// Irregular, so that nothing falls into step with a daemon's own rhythm.
-fn pause(number: u32) {
-    std::thread::sleep(Duration::from_micros(u64::from(30_000 + number * 7_919 % 40_000)));
+pub(crate) fn pause(number: u32) {
+    std::thread::sleep(Duration::from_micros(u64::from(10_000 + number * 7_919 % 20_000)));
 }
 
 /// Spreads knocks over a time; how long each that was honoured took.
@@ -251,11 +257,4 @@ fn knock_for(time: Duration, knocks: u32, knocker: &mut Knocker, ears: &Ears) ->
         note(&mut open, heard);
     }
     times
-}
-
-/// The middle one, and that which one of a hundred exceeds.
-pub(crate) fn quantiles(times: &mut [Duration]) -> Option<Quantiles> {
-    times.sort_unstable();
-    let last = times.len().checked_sub(1)?;
-    Some(Quantiles { middle: times[last / 2], worst: times[last * 99 / 100] })
 }

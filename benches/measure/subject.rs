@@ -1,14 +1,14 @@
 //! What is measured: aldaba in each of its ways, the floor, and the peers where they are installed. Each gets the least
 //! configuration that does the same.
 
+mod peers;
+
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use aldaba_tests::hosts::IF;
 use aldaba_tests::{Device, device, program};
-use data_encoding::BASE64;
 
 use crate::flood::Traffic;
 use crate::floor;
@@ -19,6 +19,8 @@ use crate::{MANY, MOST};
 const SPA_PORT: u16 = 62_201;
 /// What a door opens when it opens the firewall.
 pub(crate) const PROBE: u16 = 7_007;
+/// A port that the first door opens where doors open TCP ports.
+pub(crate) const GUARDED: u16 = 1;
 /// More knocks than one measurement has. A device may knock twice a second and has 40 in reserve.
 const KNOCKS: u32 = 120;
 const DEVICES: u32 = 4;
@@ -57,7 +59,7 @@ pub(crate) enum Which {
     Sequence,
     /// With the table for servers under attack.
     LargeTable,
-    /// Doors that look at the ports of their own sequences only.
+    /// Doors that look at the ports of their own sequences only, and open ports only.
     Compatible,
     Captured,
     Listening,
@@ -65,16 +67,19 @@ pub(crate) enum Which {
     FloorCaptured,
     FloorListening,
     Knockd,
+    /// aldaba by a knockd.conf.
+    InPlaceOfKnockd,
     Fwknopd,
 }
 
 impl Which {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Sequence,
         Self::LargeTable,
         Self::Compatible,
         Self::FloorSequence,
         Self::Knockd,
+        Self::InPlaceOfKnockd,
         Self::Captured,
         Self::FloorCaptured,
         Self::Listening,
@@ -93,6 +98,7 @@ impl Which {
             Self::FloorCaptured => "floor, datagram, captured",
             Self::FloorListening => "floor, datagram, by socket",
             Self::Knockd => "knockd",
+            Self::InPlaceOfKnockd => "aldaba, knockd.conf",
             Self::Fwknopd => "fwknopd (UDP server)",
         }
     }
@@ -109,10 +115,10 @@ impl Which {
 
     pub(crate) const fn way(self) -> Way {
         match self {
-            Self::Sequence | Self::LargeTable | Self::Compatible | Self::FloorSequence | Self::Knockd => {
-                Way::Sequence
+            Self::Captured | Self::Listening | Self::FloorCaptured | Self::FloorListening | Self::Fwknopd => {
+                Way::Datagram
             }
-            _ => Way::Datagram,
+            _ => Way::Sequence,
         }
     }
 
@@ -121,6 +127,7 @@ impl Which {
         match self {
             // As many as a registry may be expected to have.
             Self::Captured => &[1, MANY, MOST],
+            Self::InPlaceOfKnockd => &[1],
             _ if self.opens() => &[1, MANY],
             _ => &[1],
         }
@@ -144,8 +151,8 @@ impl Which {
                 aldaba(self, &dir, size, door)
             }
             Self::FloorSequence | Self::FloorCaptured | Self::FloorListening => the_floor(self, &dir),
-            Self::Knockd => knockd(&dir, size, door),
-            Self::Fwknopd => fwknopd(&dir, size, door),
+            Self::Knockd | Self::InPlaceOfKnockd => peers::knockd(self, &dir, size, door),
+            Self::Fwknopd => peers::fwknopd(&dir, size, door),
         };
         Subject { name: self.name(), way: self.way(), size, words, knock, dir, listens }
     }
@@ -159,6 +166,11 @@ impl Subject {
     /// Where aldaba can be asked.
     pub(crate) fn control(&self) -> Option<PathBuf> {
         self.words.iter().any(|word| word == "--control").then(|| self.dir.join("control.sock"))
+    }
+
+    /// Whether a table of its own shuts what its doors open.
+    pub(crate) fn guards(&self) -> bool {
+        self.control().is_some()
     }
 
     pub(crate) fn ears(&self) -> PathBuf {
@@ -255,7 +267,7 @@ fn aldaba(which: Which, dir: &Path, size: u32, door: Door) -> Prepared {
         } else {
             "spa = true".to_owned()
         };
-        let action = if number + 1 < doors {
+        let action = if number + 1 < doors || which == Which::Compatible {
             format!("ports = [\"{}/tcp\"]", number + 1)
         } else if door == Door::Opens {
             format!("ports = [\"{PROBE}/udp\"]")
@@ -322,110 +334,4 @@ fn the_floor(which: Which, dir: &Path) -> Prepared {
         _ => (words([&this, "floor", "socket", &port, &ears]), datagrams()),
     };
     (words, knock, "listening")
-}
-
-fn knockd(dir: &Path, size: u32, door: Door) -> Prepared {
-    let log = dir.join("door.log");
-    let command = if door == Door::Opens {
-        format!("/usr/sbin/iptables -I INPUT -s %IP% -p udp --dport {PROBE} -j ACCEPT")
-    } else {
-        format!("{} %IP%", teller(dir).join(" "))
-    };
-    let mut text = format!("[options]\n\tlogfile = {}\n", log.display());
-    for number in 0..size {
-        let [first, second, third] = ports(number);
-        write!(
-            text,
-            "\n[door{number}]\n\tsequence = {first},{second},{third}\n\tseq_timeout = 10\n\ttcpflags = syn\n\tcommand = {command}\n"
-        )
-        .expect("text");
-    }
-    write(&dir.join("knockd.conf"), &text);
-    let path = dir.join("knockd.conf").display().to_string();
-    // It says nothing when it listens; it does as soon as it rests.
-    (words(["/usr/sbin/knockd", "-i", IF, "-c", &path]), Knock::Ports(ports(size - 1)), "")
-}
-
-/// Keys of a user, in fwknop's lengths.
-fn fwknop_keys(user: u32) -> [String; 2] {
-    let mut random = fastrand::Rng::with_seed(user.into());
-    [32, 64].map(|length| {
-        BASE64.encode(&std::iter::repeat_with(|| random.u8(..)).take(length).collect::<Vec<u8>>())
-    })
-}
-
-fn fwknopd(dir: &Path, size: u32, door: Door) -> Prepared {
-    let mut access = String::new();
-    for user in 0..size {
-        let [key, hmac] = fwknop_keys(user);
-        write!(access, "SOURCE ANY\nKEY_BASE64 {key}\nHMAC_KEY_BASE64 {hmac}\nHMAC_DIGEST_TYPE SHA256\n")
-            .expect("text");
-        if door == Door::Opens {
-            write!(access, "OPEN_PORTS udp/{PROBE}\nFW_ACCESS_TIMEOUT 60\n\n").expect("text");
-        } else {
-            write!(access, "CMD_CYCLE_OPEN {} $SRC\nCMD_CYCLE_CLOSE NONE\n\n", teller(dir).join(" "))
-                .expect("text");
-        }
-    }
-    write(&dir.join("access.conf"), &access);
-    let folder = dir.display();
-    let text = format!(
-        "ENABLE_UDP_SERVER Y;\nUDPSERV_PORT {SPA_PORT};\nPCAP_INTF {IF};\nMAX_SPA_PACKET_AGE 900;\nFWKNOP_RUN_DIR {folder};\n"
-    );
-    write(&dir.join("fwknopd.conf"), &text);
-    let path = |name: &str| dir.join(name).display().to_string();
-    let (conf, users, cache, pid) =
-        (path("fwknopd.conf"), path("access.conf"), path("digest.cache"), path("fwknopd.pid"));
-    let run = folder.to_string();
-    let words = words([
-        "/usr/sbin/fwknopd",
-        "-f",
-        "-U",
-        "-i",
-        IF,
-        "-c",
-        &conf,
-        "-a",
-        &users,
-        "-d",
-        &cache,
-        "-p",
-        &pid,
-        "-r",
-        &run,
-    ]);
-    let datagrams = fwknop_datagrams(dir, size - 1, door);
-    (words, Knock::Datagrams(SPA_PORT, datagrams), "")
-}
-
-/// Datagrams of fwknop's own client, which saves them and sends nothing.
-fn fwknop_datagrams(dir: &Path, user: u32, door: Door) -> Vec<Vec<u8>> {
-    let [key, hmac] = fwknop_keys(user);
-    let file = dir.join("packets");
-    let _ = std::fs::remove_file(&file);
-    let access = if door == Door::Opens { format!("udp/{PROBE}") } else { "tcp/22".to_owned() };
-    for _ in 0..KNOCKS {
-        let made = Command::new("/usr/bin/fwknop")
-            .args([
-                "-T",
-                "-A",
-                &access,
-                "-a",
-                "0.0.0.0",
-                "-D",
-                "10.9.0.1",
-                "--no-rc-file",
-                "--no-home-dir",
-                "-E",
-                "/dev/null",
-            ])
-            .args(["--use-hmac", "--key-base64-rijndael", &key, "--key-base64-hmac", &hmac])
-            .args(["--save-packet-append", "--save-packet"])
-            .arg(&file)
-            .output()
-            .expect("fwknop runs");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
-    let text = std::fs::read_to_string(&file).expect("packets");
-    text.lines().map(|line| line.as_bytes().to_vec()).collect()
 }

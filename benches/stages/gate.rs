@@ -8,7 +8,7 @@ use aldaba_gate::{
     DoorId, DoorRule, Events, Gate, Grant, Interface, Knock, KnockAction, Rules, SequenceSource, SpaRules,
     Verdict,
 };
-use aldaba_knock::{FlagFilter, Mode};
+use aldaba_knock::{FlagFilter, Mode, Outcome};
 use aldaba_packet::build::Frame as Parts;
 use aldaba_packet::{Frame, Link};
 use aldaba_spa::{Store, Timestamp};
@@ -18,8 +18,16 @@ use crate::{DEFAULT_TABLE, HOST, noise, ports, sequence, source};
 
 const LINK: Link = Link::Network { ethertype: 0x0800 };
 const SPA_PORT: u16 = 42_731;
+/// When the first frame comes.
+const START: Duration = Duration::from_secs(100);
 /// As long as a client's.
 const DATAGRAM: usize = 160;
+/// Frames that the worker takes at once where there are many.
+pub const GROUP: usize = 16;
+/// Strangers of a flood: four for each attempt there is room for. None of them is known when it comes again.
+const STRANGERS: u32 = 1 << 18;
+/// Between two groups of it: a quarter of a million frames a second.
+const PACE: Duration = Duration::from_micros(64);
 
 /// Takes what the gate says, as the worker does when nobody debugs.
 struct Quiet(Forgetful);
@@ -42,6 +50,7 @@ pub struct Gateway {
     gate: Gate,
     frames: Vec<Vec<u8>>,
     next: usize,
+    now: Duration,
 }
 
 impl Gateway {
@@ -50,6 +59,17 @@ impl Gateway {
     pub fn spoofed(doors: u32, mode: Mode, frames: u32) -> Self {
         let frame = |number: u32| Parts::tcp(source(number), 40_000, HOST, ports(0)[0]).sequence(number);
         Self::new(doors, mode, 1, (0..frames).map(frame))
+    }
+
+    /// So many doors whose table is full of strangers, and more strangers than it has room for.
+    #[must_use]
+    pub fn flood(doors: u32) -> Self {
+        let mut flood = Self::spoofed(doors, Mode::Compatible, STRANGERS);
+        for _ in 0..flood.frames.len() / GROUP {
+            flood.group();
+        }
+        assert_eq!(flood.gate.attempts(), flood.gate.attempts_room(), "the table is full");
+        flood
     }
 
     /// So many devices, and noise on the port of datagrams.
@@ -68,15 +88,27 @@ impl Gateway {
         gate.set_interface(2, interface);
         let rules = SpaRules { port: Some(SPA_PORT), served: served(devices) };
         gate.serve(Duration::ZERO, Some(rules), [3; 16]);
-        Self { gate, frames: frames.map(|parts| parts.bytes(LINK)).collect(), next: 0 }
+        Self { gate, frames: frames.map(|parts| parts.bytes(LINK)).collect(), next: 0, now: START }
     }
 
     /// Looks at the next frame; behind the last one the first one again.
     pub fn frame(&mut self) -> Verdict {
         let bytes = &self.frames[self.next];
         self.next = (self.next + 1) % self.frames.len();
-        let now = Duration::from_secs(100);
-        self.gate.frame(now, 2, &Frame::whole(LINK, bytes), &mut Quiet(Forgetful))
+        self.gate.frame(self.now, 2, &Frame::whole(LINK, bytes), &mut Quiet(Forgetful))
+    }
+
+    /// Looks at the next group of a flood as the worker does. Each frame begins an attempt, in the place of another's.
+    pub fn group(&mut self) {
+        let frames = &self.frames[self.next..self.next + GROUP];
+        self.next = (self.next + GROUP) % self.frames.len();
+        self.now += PACE;
+        let frames: [Frame<'_>; GROUP] = std::array::from_fn(|number| Frame::whole(LINK, &frames[number]));
+        self.gate.read_ahead(self.now, &frames);
+        for frame in &frames {
+            let verdict = self.gate.frame(self.now, 2, frame, &mut Quiet(Forgetful));
+            assert_eq!(verdict, Verdict::Seen(Outcome::Started), "a stranger");
+        }
     }
 }
 

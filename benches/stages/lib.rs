@@ -14,7 +14,7 @@ mod track;
 
 pub use datagram::{Knocks, Sealed};
 pub use frames::{Captured, LINKS};
-pub use gate::Gateway;
+pub use gate::{GROUP, Gateway};
 pub use lease::Leases;
 pub use policy::Configuration;
 pub use track::{DEFAULT_TABLE, Track};
