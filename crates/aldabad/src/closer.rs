@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use aldaba_runner::lease::LeaseId;
 use aldaba_sys::channel::{Channel, Received};
+use aldaba_sys::memory;
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{Program, Role as Start, Started};
@@ -138,6 +139,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
     // What a command over its time limit has left behind is found among its own children.
     process::adopt_orphans().ok();
+    // Mostly it does no more than wait.
+    memory::give_back();
     let starts = listen_to_the_end(&channel);
     let overdue = Overdue::new(folder.clone(), target.knockd, target.open(), starts, Pace::Growing);
     let overdue = overdue.with_capabilities(capabilities);
