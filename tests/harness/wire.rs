@@ -73,7 +73,7 @@ impl Wire {
         let mut sent = 0_u64;
         while !stop.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(60) {
             let due = start.elapsed().as_micros() * u128::from(each_second) / 1_000_000;
-            while u128::from(sent) < due {
+            while u128::from(sent) < due && !stop.load(Ordering::Relaxed) {
                 self.send(&frame(sent));
                 sent += 1;
             }
