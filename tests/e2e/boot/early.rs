@@ -5,10 +5,11 @@ use aldaba_tests::{Machine, device};
 use super::installed::ANA;
 use super::{lines, soon};
 
-/// Whoever configures the network comes after network-pre.target: this one writes down what the firewall was then.
+/// Whoever configures the network comes after network-pre.target: this one writes down what the firewall was then. `nft` may fail while
+/// the daemon begins beside it; then it is asked again.
 const CABLE: &str = "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target local-fs.target\nWants=network-pre.target\nBefore=network.target\n\
                      [Service]\nType=oneshot\nRemainAfterExit=yes\n\
-                     ExecStart=/bin/sh -c 'nft list ruleset >/srv/before-network && exec ip link set srv0 up'\n\
+                     ExecStart=/bin/sh -c 'until nft list ruleset >/srv/before-network; do sleep 0.1; done; exec ip link set srv0 up'\n\
                      [Install]\nWantedBy=sysinit.target\n";
 
 /// With the server's key as a credential, which nobody has before the daemon runs.
