@@ -84,6 +84,13 @@ impl Pulse {
         }
     }
 
+    /// It said something else. Where it says much its answer comes late, and it lives.
+    pub(super) fn hear(&mut self, now: Duration) {
+        if self.answered {
+            self.open = self.open.map(|_| now);
+        }
+    }
+
     /// Whether a worker serves that has answered, and in time up to now.
     pub(super) fn is_alive(&self, now: Duration) -> bool {
         self.answered && self.open.is_none_or(|since| now < since.saturating_add(self.patience))
@@ -142,6 +149,20 @@ mod tests {
         assert!(!pulse.is_alive(at(26)));
         assert_eq!(pulse.beat(at(26)), Some(Beat::Silent));
         assert_eq!((pulse.beat(at(60)), pulse.poll_timeout()), (None, None), "that worker is gone");
+    }
+
+    #[test]
+    fn one_that_says_much_is_alive_before_its_answer_comes() {
+        let mut pulse = Pulse::new(None);
+        pulse.begin(at(1));
+        assert_eq!(pulse.beat(at(1)), Some(Beat::Ask(1)));
+        pulse.hear(at(9));
+        assert!(!pulse.is_alive(at(9)), "a new one has to answer once");
+        pulse.answer(1);
+        assert_eq!(pulse.beat(at(10)), Some(Beat::Ask(2)));
+        pulse.hear(at(28));
+        assert!(pulse.is_alive(at(47)));
+        assert_eq!((pulse.beat(at(47)), pulse.beat(at(48))), (None, Some(Beat::Silent)));
     }
 
     #[test]

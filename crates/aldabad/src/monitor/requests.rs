@@ -44,7 +44,10 @@ impl Monitor {
                 self.worker_refuses(now, generation);
             }
             FromWorker::Prepared { .. } | FromWorker::Unfit { .. } => self.end_worker(now),
-            FromWorker::Request { place, action, source } => self.handle_request(now, place, action, source),
+            FromWorker::Request { place, action, source } => {
+                self.pulse.hear(now);
+                self.handle_request(now, place, action, source);
+            }
             FromWorker::Stage { place, stage, source } => self.handle_step(now, place, stage, source, false),
             FromWorker::Expired { place, stage, source } => self.handle_step(now, place, stage, source, true),
             FromWorker::LeftOut { events } => self.speech.left_out(events),
