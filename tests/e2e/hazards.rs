@@ -9,6 +9,7 @@ mod leftovers;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -199,7 +200,7 @@ fn r6_a_bad_command_disturbs_nobody_and_its_tree_dies() {
 fn nineteenth_of_twenty(scene: &Scene, first: u8) -> Duration {
     let mut waits: Vec<Duration> = (first..first + 20)
         .map(|number| {
-            let source = std::net::Ipv4Addr::new(10, 9, 6, number);
+            let source = Ipv4Addr::new(10, 9, 6, number);
             scene.hosts.add_client(source);
             scene.hosts.knock_from(source.into(), &[7000, 8000, 9000]);
             let file = scene.dir.path().join(format!("open-{source}"));
@@ -236,6 +237,9 @@ sleep 12345
 #[test]
 fn r18_reloads_in_a_flood_lose_no_attempt() {
     let Some(mut scene) = scene(|_| NATIVE.to_owned()) else { return };
+    for client in CLIENTS {
+        scene.hosts.add_client(client);
+    }
     let stop = AtomicBool::new(false);
     let (sent, rounds) = std::thread::scope(|scope| {
         let flood = scope.spawn(|| {
@@ -258,6 +262,14 @@ fn r18_reloads_in_a_flood_lose_no_attempt() {
     assert!(scene.daemon.stop().success());
 }
 
+/// Who knocks in turn: of one source alone not every renewal would have its line.
+const CLIENTS: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(10, 9, 6, 1),
+    Ipv4Addr::new(10, 9, 6, 2),
+    Ipv4Addr::new(10, 9, 6, 3),
+    Ipv4Addr::new(10, 9, 6, 4),
+];
+
 /// A knock with a reload in its middle. Whether it has opened the door; where not, packets were lost on the way, or it is an
 /// error.
 fn reload_amid_an_attempt(scene: &Scene, round: usize) -> Result<bool, String> {
@@ -269,9 +281,10 @@ fn reload_amid_an_attempt(scene: &Scene, round: usize) -> Result<bool, String> {
     };
     std::fs::write(scene.dir.path().join("aldaba.toml"), text).expect("the configuration");
     let (before, lost) = (opened(&scene.daemon), lost_on_the_way(scene));
-    scene.hosts.knock(&[7000, 8000]);
+    let client = IpAddr::V4(CLIENTS[round % CLIENTS.len()]);
+    scene.hosts.knock_from(client, &[7000, 8000]);
     scene.daemon.signal(Signal::HUP);
-    scene.hosts.knock(&[9000]);
+    scene.hosts.knock_from(client, &[9000]);
     let is_in = until(Duration::from_secs(5), || opened(&scene.daemon) > before).is_some();
     let lost = lost_on_the_way(scene) - lost;
     if !is_in && lost == 0 {
