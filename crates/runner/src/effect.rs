@@ -66,6 +66,8 @@ pub struct ElementChange {
     /// Put it in, or give it this new timeout there: when the kernel drops it; never zero, which would mean "never" to the
     /// kernel. `None`: take it out; one that is not there counts as done.
     pub timeout: Option<Duration>,
+    /// The lease has just begun, and nothing of it has been put in yet.
+    pub is_new: bool,
 }
 
 /// One thing to do. See [`crate::Runner::poll_effect`] for the order that binds.

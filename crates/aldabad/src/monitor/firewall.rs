@@ -182,7 +182,7 @@ impl Firewall {
     }
 
     fn change_one(&mut self, change: &ElementChange) -> Result<(), String> {
-        let ElementChange { ref place, address, timeout, .. } = *change;
+        let ElementChange { ref place, address, timeout, is_new, .. } = *change;
         let set = match (self.name(place, address), timeout) {
             (Ok(set), _) => set,
             // A set of aldaba's own went with its door, and what was in it.
@@ -192,6 +192,7 @@ impl Firewall {
         before(timeout)?;
         let nft = self.nft()?;
         let done = match timeout {
+            Some(timeout) if is_new => nft.add_new_element(&set, address, timeout),
             Some(timeout) => nft.add_element(&set, address, timeout),
             None => nft.delete_element(&set, address),
         };

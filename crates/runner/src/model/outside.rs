@@ -20,7 +20,7 @@ impl World {
         }
     }
 
-    fn change_element(&mut self, ElementChange { lease, place, address, timeout }: ElementChange) {
+    fn change_element(&mut self, ElementChange { lease, place, address, timeout, .. }: ElementChange) {
         assert!(timeout != Some(Duration::ZERO), "a timeout of zero is for ever to the kernel");
         let of = (name(&place), address);
         if self.refused() || (timeout.is_some() && !self.has_set(&place)) {

@@ -85,9 +85,10 @@ impl Runner {
         let Held::Element(place) = lease.held.clone() else {
             return;
         };
+        let is_new = lease.state == State::Setting && lease.asked.is_empty();
         lease.asked.push_back(asked);
         let address = lease.address;
-        self.change_element(ElementChange { lease: id, place, address, timeout: Some(timeout) });
+        self.change_element(ElementChange { lease: id, place, address, timeout: Some(timeout), is_new });
     }
 
     pub(super) fn delete_element(&mut self, id: LeaseId) {
@@ -104,7 +105,7 @@ impl Runner {
         lease.state = State::Deleting { tries };
         let address = lease.address;
         self.table.set_timer(id, None);
-        self.change_element(ElementChange { lease: id, place, address, timeout: None });
+        self.change_element(ElementChange { lease: id, place, address, timeout: None, is_new: false });
     }
 
     /// The kernel did what it was asked for this lease.

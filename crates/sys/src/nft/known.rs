@@ -98,7 +98,7 @@ mod tests {
         let address = [192, 0, 2, last].into();
         let set = table.set_of("ssh", address).unwrap();
         let before = firewall.socket.next_sequence();
-        firewall.add_element(&set, address, Duration::from_secs(60)).unwrap();
+        firewall.add_new_element(&set, address, Duration::from_secs(60)).unwrap();
         assert!(firewall.members(&set).unwrap().contains(&address));
         // Those, and the question for the members.
         firewall.socket.next_sequence() - before - 2

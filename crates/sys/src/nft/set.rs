@@ -133,9 +133,6 @@ impl Nft {
     /// without an end was put there by somebody else, and stays as it is.
     pub fn add_element(&mut self, set: &SetName, address: IpAddr, timeout: Duration) -> Result<(), NftError> {
         let millis = millis(timeout);
-        if self.add_new(set, address, millis) {
-            return Ok(());
-        }
         let is_free = |standing: Option<Standing>| match standing {
             Some(Standing { ends: false }) => Err(NftError::StandsThere),
             _ => Ok(true),
@@ -154,6 +151,20 @@ impl Nft {
             }
             other => other,
         }
+    }
+
+    /// The same where nothing is likely to stand: then it is one message. Where something does stand it is dear: before the kernel takes
+    /// a transaction back it waits for all packets that are under way.
+    pub fn add_new_element(
+        &mut self,
+        set: &SetName,
+        address: IpAddr,
+        timeout: Duration,
+    ) -> Result<(), NftError> {
+        if self.add_new(set, address, millis(timeout)) {
+            return Ok(());
+        }
+        self.add_element(set, address, timeout)
     }
 
     /// Puts an address where nothing stands, without a look: while nobody has changed the ruleset since the last one, the set is what

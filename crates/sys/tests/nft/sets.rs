@@ -126,7 +126,7 @@ fn what_others_make_of_a_set_between_two_openings_is_seen() {
         let mut next = 0;
         let mut open = |firewall: &mut Nft| {
             next += 1;
-            firewall.add_element(&set, [192, 0, 2, next].into(), minute)
+            firewall.add_new_element(&set, [192, 0, 2, next].into(), minute)
         };
         let become_another = |what: &str| {
             nft("delete set ip filter door");
