@@ -92,7 +92,7 @@ mod tests {
         drop(reader);
         // A process that another test starts has it for a moment too.
         let broken = (0..1000).any(|_| {
-            crate::clock::rest(std::time::Duration::from_millis(10));
+            crate::clock::rest(Duration::from_millis(10));
             stream.write_at_once(b"x").is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
         });
         assert!(broken);
