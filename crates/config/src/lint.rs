@@ -3,6 +3,9 @@
 //! Each lint looks at a finished policy, so it is written once for both kinds of file; the places beside the policy
 //! say where to point. Loose files and the want of any door are pointed out at every start, the rest only by a check: an
 //! administrator who has decided to live with a warning need not see it in every log.
+//!
+//! One of them is an error: an `aldaba.toml` without any door. An editor that died, a full disk or a `conf.d` that is not
+//! mounted leaves an empty one, and it would take the guard away from every port.
 
 mod commands;
 mod files;
@@ -42,20 +45,27 @@ pub(crate) fn all(plan: &Plan, files: &mut dyn Files, options: &Options, finding
     interfaces::absent(plan, files, findings);
 }
 
-/// A file that was taken and in which nothing can be knocked at. One whose doors were refused has its errors.
+/// A file in which nothing can be knocked at. One whose doors were refused has its errors. `knockd.conf` guards nothing, so
+/// that it may stand empty, as it always could.
 fn no_doors(plan: &Plan, findings: &Findings) -> Option<Diagnostic> {
     if !plan.doors.is_empty() || findings.refused() {
         return None;
     }
     let (main, _) = findings.files.first()?;
-    let found =
-        Diagnostic::warning("no-doors", &main.whole(), "no door stands here, so that nobody can knock");
+    let whole = main.whole();
     Some(match plan.kind {
-        Kind::Toml => found
-            .help("add a [[door]] with a name, a sequence or spa = true, and what it opens: aldaba.toml(5)")
-            .help("doors may also stand in files of their own, beside this one: conf.d/NAME.toml"),
-        Kind::Knockd => found
-            .help("add a door: its name in brackets, below it Sequence and Start_Command: knockd.conf(5)"),
+        Kind::Toml => {
+            Diagnostic::error("no-doors", &whole, "no door stands here: every port would stand open")
+                .help(
+                    "add a [[door]] with a name, a sequence or spa = true, and what it opens: aldaba.toml(5)",
+                )
+                .help("doors may also stand in files of their own, beside this one: conf.d/NAME.toml")
+                .help("to do without any door: systemctl disable --now aldabad, then aldabad firewall remove")
+        }
+        Kind::Knockd => {
+            Diagnostic::warning("no-doors", &whole, "no door stands here, so that nobody can knock")
+                .help("add a door: its name in brackets, below it Sequence and Start_Command: knockd.conf(5)")
+        }
     })
 }
 

@@ -108,7 +108,21 @@ fn r16_a_start_with_errors_takes_the_policy_that_was_last_in_force() {
     assert_eq!(code, Some(0), "{said}");
     assert!(scene.degraded().is_empty() && scene.guards(2223), "{:?}", scene.degraded());
     assert!(scene.read("state/in-force.toml").contains("name = \"new\""));
+    a_file_without_a_door_opens_no_port(&scene);
     what_cannot_be_written_down_is_told_and_tried_again(&scene);
+}
+
+/// As a disk that was full when it was saved leaves it: it is refused, not carried out, and what is in force stays written down.
+fn a_file_without_a_door_opens_no_port(scene: &Scene) {
+    scene.write("aldaba.toml", "");
+    let (code, said) = scene.aldabad(&["reload"]).end();
+    assert!(code != Some(0) && said.contains("no door stands here"), "{code:?} {said}");
+    assert!(scene.guards(2223), "reloaded");
+    let (code, said) = scene.on_server(&["firewall", "apply"]);
+    assert!(code == Some(3) && said.contains("no door stands here") && scene.guards(2223), "{code:?} {said}");
+    assert!(scene.read("state/in-force.toml").contains("name = \"new\""));
+    scene.write("aldaba.toml", AFTER);
+    assert_eq!(scene.aldabad(&["reload"]).end().0, Some(0));
 }
 
 fn what_cannot_be_written_down_is_told_and_tried_again(scene: &Scene) {

@@ -13,10 +13,12 @@ use crate::last_in_force;
 const FAULT: &str = "in-force-file";
 
 impl Monitor {
-    /// Writes down what has come into force: not what is on trial, and not what was read from there.
+    /// Writes down what has come into force: not what is on trial, not what was read from there, and nothing without a door
+    /// (a knockd.conf may be empty): nobody could start with it.
     pub(crate) fn write_down(&mut self) {
-        let stands_in = self.policy.current().stands_in_for.is_some();
-        if !(self.face.is_knockd() || self.trials.is_on() || stands_in) {
+        let current = self.policy.current();
+        let of_use = current.stands_in_for.is_none() && !current.policy.gate.doors.is_empty();
+        if of_use && !(self.face.is_knockd() || self.trials.is_on()) {
             self.unwritten = true;
             self.write_down_again();
         }

@@ -348,7 +348,13 @@ fn files_without_a_door() {
             assert_eq!(codes(&found(Kind::Knockd, machine(text), strict)), ["file no-doors"], "{text:?}");
         }
         for text in ["", "ipv6 = false\n", "[log]\nsyslog = true\n"] {
-            assert_eq!(codes(&found(Kind::Toml, machine(text), strict)), ["file no-doors"], "{text:?}");
+            let options = Options { strict_check: strict, ..Options::default() };
+            let refused = load(Kind::Toml, Path::new("/a.toml"), &mut machine(text), &options).unwrap_err();
+            assert_eq!(
+                (codes(&refused.diagnostics), refused.errors()),
+                (vec!["file no-doors".to_owned()], 1),
+                "{text:?}"
+            );
         }
         let good = door("command=/opt/open\n");
         assert_eq!(codes(&found(Kind::Knockd, machine(&good), strict)), NOTHING);
