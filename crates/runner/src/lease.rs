@@ -45,12 +45,18 @@ impl Ask {
 /// Where a lease stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Opening: the start command waits for its turn. Nothing has happened outside yet.
-    Waiting,
+    /// Opening: the start command waits for its turn.
+    Waiting {
+        /// Opening anew: attempts to close that failed. The stop command is owed whatever becomes of this start command.
+        /// `None`: nothing has happened outside yet.
+        owed: Option<u32>,
+    },
     /// Opening: the start command runs.
     Starting {
         /// The command.
         job: JobId,
+        /// As while it waited: where it cannot be started, the stop command is owed all the same.
+        owed: Option<u32>,
     },
     /// Opening: the kernel was asked for the element.
     Setting,
@@ -89,12 +95,28 @@ pub enum State {
 pub(crate) const LOUD_AFTER: u32 = 5;
 
 impl State {
-    /// How often closing has failed, where that was so often that somebody has to look; also while it is tried once more.
+    /// How often closing has failed, where that was so often that somebody has to look; also while it is tried once more, or
+    /// opened anew.
     #[must_use]
     pub const fn stuck(self) -> Option<u32> {
         match self {
             Self::CannotClose { tries } => Some(tries),
-            Self::Due { tries } | Self::Stopping { tries, .. } if tries > LOUD_AFTER => Some(tries),
+            Self::Due { tries }
+            | Self::Stopping { tries, .. }
+            | Self::Waiting { owed: Some(tries) }
+            | Self::Starting { owed: Some(tries), .. }
+                if tries > LOUD_AFTER =>
+            {
+                Some(tries)
+            }
+            _ => None,
+        }
+    }
+
+    /// While a door that could not be closed is opened anew: how often closing has failed.
+    pub(crate) const fn owed(self) -> Option<u32> {
+        match self {
+            Self::Waiting { owed } | Self::Starting { owed, .. } => owed,
             _ => None,
         }
     }
@@ -293,7 +315,8 @@ impl Lease {
     /// Whether a command lease owes a stop command, now or at its deadline.
     #[must_use]
     pub fn owes_stop(&self) -> bool {
-        matches!(&self.held, Held::Command { stop: Some(_), .. }) && self.state != State::Waiting
+        matches!(&self.held, Held::Command { stop: Some(_), .. })
+            && self.state != State::Waiting { owed: None }
     }
 
     /// What the journal shall keep of it; `None` for a lease that has nothing to close later.
@@ -302,7 +325,7 @@ impl Lease {
             return None;
         }
         let phase = match self.state {
-            State::Waiting | State::Starting { .. } | State::Setting => Phase::Opening,
+            State::Waiting { owed: None } | State::Starting { .. } | State::Setting => Phase::Opening,
             State::Open => Phase::Open,
             _ => Phase::Closing,
         };

@@ -61,6 +61,8 @@ pub fn catalogue(variant: u8) -> Catalogue {
     }
     if variant & 2 == 2 {
         doors.retain(|door| door.name != "native");
+    }
+    if variant & 3 == 2 {
         doors.push(command_door("native", Style::Native, "changed", 60, Some(5)));
     }
     for door in &mut doors {

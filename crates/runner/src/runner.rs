@@ -3,6 +3,7 @@
 //! No clock, no process, no socket, no file: what happened comes in with its time, what is to be done goes out through
 //! [`Runner::poll_effect`], and [`Runner::poll_timeout`] says when it wants to be asked again.
 
+mod anew;
 mod close;
 mod commands;
 mod durations;
@@ -221,7 +222,7 @@ impl Runner {
         let old = std::mem::replace(&mut self.doors, doors);
         self.limits = limits;
         for id in self.table.ids() {
-            self.follow_reload(id, &old);
+            self.follow_reload(now, id, &old);
         }
         self.dispatch(now);
     }
@@ -355,7 +356,8 @@ impl Runner {
         }
     }
 
-    /// Takes the lease out of the table and asks for its record to be removed, where there is one.
+    /// Takes the lease out of the table and asks for its record to be removed, where there is one: nothing is left to close, or
+    /// the kernel closes it.
     fn drop_lease(&mut self, id: LeaseId) -> Option<Lease> {
         let lease = self.table.remove(id)?;
         if lease.record().is_some() {

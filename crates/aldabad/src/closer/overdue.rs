@@ -243,6 +243,7 @@ impl Overdue {
                 let left = deadline.saturating_sub(now);
                 Some(watched.map_or(left, |watched| watched.min(left)))
             }
+            // By element: over, whoever writes it down.
             Due::Forget => {
                 if let Hold::Keeper(keeper) = hold {
                     keeper.remove(record.id).ok();
@@ -288,6 +289,7 @@ impl Overdue {
     fn close(&mut self, hold: &mut Hold, recovered: Recovered, now: Duration) -> Option<Duration> {
         let record = recovered.record.clone();
         let Held::Command { stop: Some(stop), .. } = &record.held else {
+            // No such record is written: there would be nothing to close.
             self.closed.insert(opening(&record), None);
             return self.forget(hold, opening(&record), now);
         };

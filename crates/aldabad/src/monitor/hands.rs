@@ -205,7 +205,9 @@ fn hear_closing(
         event::What::CannotClose { after: Some(after), .. } => {
             Some(format!("it is tried again in {}", short(*after)))
         }
-        event::What::CannotClose { after: None, .. } => Some("nothing more is tried".to_owned()),
+        event::What::CannotClose { after: None, .. } => {
+            Some("it is left to the kernel, or a knock opens it anew".to_owned())
+        }
         _ => return false,
     };
     let (_, door) = waiting.swap_remove(at);

@@ -83,7 +83,7 @@ impl Monitor {
         }
         self.runner.recover(now, recovered);
         for survivor in starts {
-            if let Some(State::Starting { job }) = self.runner.lease(survivor.lease).map(Lease::state) {
+            if let Some(State::Starting { job, .. }) = self.runner.lease(survivor.lease).map(Lease::state) {
                 self.commands.survivors.starts.insert(job, survivor);
             } else {
                 self.keeper.iter_mut().for_each(|keeper| keeper.forget_start(survivor.pid));

@@ -235,10 +235,10 @@ fn datagrams(port: u16, seen: Option<&ipc::Seen>) -> Datagrams {
 
 pub(super) fn state_of(lease: &Lease) -> LeaseState {
     match lease.state() {
-        State::Waiting | State::Starting { .. } | State::Setting => LeaseState::Opening,
+        state if state.stuck().is_some() => LeaseState::CannotClose,
+        State::Waiting { .. } | State::Starting { .. } | State::Setting => LeaseState::Opening,
         State::Open if lease.is_lost() => LeaseState::Lost,
         State::Open => LeaseState::Open,
-        state if state.stuck().is_some() => LeaseState::CannotClose,
         State::Due { .. }
         | State::Stopping { .. }
         | State::Deleting { .. }

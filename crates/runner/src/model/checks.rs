@@ -25,14 +25,29 @@ impl World {
         }
     }
 
+    /// A record is about to go: nothing is left to close, or the kernel does.
+    pub(super) fn check_removal(&self, id: LeaseId) {
+        let seen = self.seen.get(&id);
+        assert!(
+            seen.is_none_or(|seen| seen.closed || !seen.owes_stop),
+            "{id:?} is open, and its record goes: {seen:?}"
+        );
+        let Some(record) = self.journal.get(&id).map(|entry| &entry.record) else { return };
+        let Some(place) = place(&record.held) else { return };
+        let of = (name(place), record.address);
+        let is_open = self.elements.contains_key(&of);
+        assert!(
+            !is_open || self.adrift.contains(&of) || self.is_held(&of),
+            "{of:?} is open, and its record goes"
+        );
+    }
+
     /// A stop command is about to run.
     pub(super) fn check_stop(&mut self, id: LeaseId) {
         let now = self.now;
         let reopening = self.runner.lease(id).is_some_and(|lease| lease.reopen.is_some());
-        let Some(seen) = self.seen.get_mut(&id) else {
-            assert!(self.journal.contains_key(&id), "{id:?} is stopped and was never started");
-            return;
-        };
+        assert!(self.seen.contains_key(&id), "{id:?} is stopped and was never started");
+        let Some(seen) = self.seen.get_mut(&id) else { return };
         assert!(seen.start_ended, "{id:?} is stopped while its start command runs");
         assert!(seen.owes_stop, "{id:?} has nothing to stop");
         assert!(!seen.closed, "{id:?} is stopped a second time");
@@ -57,8 +72,20 @@ impl World {
         }
         self.check_starts();
         self.check_leases();
+        self.check_owed();
         for of in self.elements.keys() {
             assert!(self.adrift.contains(of) || self.is_held(of), "{of:?} is open, and over");
+        }
+    }
+
+    /// What is open has a lease, so that somebody closes it; without the journal the leases of before are still to come.
+    fn check_owed(&self) {
+        for (id, seen) in &self.seen {
+            let is_known = self.blind.is_some() || self.runner.lease(*id).is_some();
+            assert!(
+                is_known || seen.closed || !seen.owes_stop,
+                "{id:?} is open, and nobody has it: {seen:?}"
+            );
         }
     }
 

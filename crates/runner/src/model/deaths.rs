@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::catalogue;
-use super::world::{Process, World};
+use super::world::{Process, Seen, World};
 use crate::effect::Part;
-use crate::lease::{Lease, LeaseId, State};
+use crate::lease::{Held, Lease, LeaseId, State};
 use crate::record::{Moment, Recovered, recover};
 use crate::runner::{Loss, OnShutdown, Runner};
 
@@ -47,11 +47,11 @@ impl World {
         // A new life may use the numbers of leases that are over.
         let journal = &self.journal;
         self.seen.retain(|id, seen| journal.contains_key(id) || (seen.owes_stop && !seen.closed));
-        for id in self.journal.keys() {
+        for (id, entry) in &self.journal {
             // Closed or never started, but its record is still there: its stop command runs (once more).
-            if let Some(seen) = self.seen.get_mut(id) {
-                seen.closed = false;
-                seen.owes_stop = true;
+            if matches!(entry.record.held, Held::Command { .. }) {
+                let seen = self.seen.entry(*id).or_insert_with(|| Seen::recovered(entry.record.style));
+                (seen.closed, seen.owes_stop) = (false, true);
             }
         }
         self.behind.clear();
@@ -82,7 +82,7 @@ impl World {
         recovered.iter_mut().filter(outlives).for_each(Recovered::start_runs);
         self.runner.recover(self.now, recovered);
         for lease in self.runner.leases().filter(|lease| running.contains(&lease.id())) {
-            if let State::Starting { job } = lease.state() {
+            if let State::Starting { job, .. } = lease.state() {
                 let process =
                     Process { lease: lease.id(), part: Part::Start, terminated: false, outlived: true };
                 self.processes.insert(job, process);

@@ -92,7 +92,10 @@ impl World {
                     let entry = Entry { boot: Some([self.boot; 16]), wall_deadline: 0, record };
                     self.journal.insert(id, entry);
                 }
-                Change::Remove(_) => drop(self.journal.remove(&id)),
+                Change::Remove(_) => {
+                    self.check_removal(id);
+                    self.journal.remove(&id);
+                }
             }
         }
     }
@@ -105,17 +108,12 @@ impl World {
             return;
         }
         let owes_stop = lease.is_some_and(|lease| lease.owes_stop());
-        let seen = Seen {
-            style,
-            not_before: self.now,
-            start_ended: false,
-            owes_stop,
-            stop_runs: false,
-            closed: false,
-            hurried: false,
-        };
-        let before = self.seen.insert(id, seen);
-        assert!(before.is_none(), "a start command ran twice for {id:?}");
+        let before = self.seen.get(&id).filter(|seen| seen.owes_stop && !seen.closed);
+        let opened_before = before.is_some();
+        assert!(before.is_none_or(Seen::has_failed_to_close), "{id:?} is opened twice: {before:?}");
+        let seen = Seen { owes_stop, opened_before, ..Seen::started(style, self.now) };
+        let over = self.seen.insert(id, seen);
+        assert!(over.is_none() || opened_before, "a start command ran twice for {id:?}");
     }
 
     /// A process that is told to end does, except one in three, which waits for the second signal.
@@ -154,7 +152,10 @@ impl World {
         let (now, lease) = (self.now, self.runner.lease(process.lease).cloned());
         if let Some(seen) = self.seen.get_mut(&process.lease) {
             match process.part {
-                Part::Start if !outcome.ran() => seen.owes_stop = false,
+                Part::Start if !outcome.ran() => {
+                    seen.owes_stop = seen.opened_before;
+                    seen.start_ended = true;
+                }
                 Part::Start => {
                     seen.start_ended = true;
                     seen.hurried |= seen.style == Style::Native && !outcome.is_success();
@@ -165,10 +166,9 @@ impl World {
                 }
                 Part::Stop => {
                     seen.stop_runs = false;
+                    seen.stop_failed = outcome.ran() && !outcome.is_success();
                     let content = seen.style == Style::Knockd || lease.as_ref().is_some_and(|l| l.lenient);
-                    let reopened =
-                        lease.as_ref().is_some_and(|lease| lease.reopen.is_some() && lease.renewable);
-                    seen.closed |= outcome.is_success() || (outcome.ran() && (content || reopened));
+                    seen.closed |= outcome.is_success() || (outcome.ran() && content);
                 }
             }
         }

@@ -16,7 +16,7 @@ use crate::runner::{DoorId, Loss, Outcome, Runner};
 pub(super) const OWN: &str = "own ";
 
 /// What the world has seen of a command lease.
-#[expect(clippy::struct_excessive_bools, reason = "five separate facts, most combinations of which occur")]
+#[expect(clippy::struct_excessive_bools, reason = "separate facts, most combinations of which occur")]
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) style: Style,
@@ -24,10 +24,41 @@ pub(super) struct Seen {
     pub(super) not_before: Duration,
     pub(super) start_ended: bool,
     pub(super) owes_stop: bool,
+    /// A start command of before is not closed: a stop is owed whatever becomes of the one that runs now.
+    pub(super) opened_before: bool,
     pub(super) stop_runs: bool,
+    /// The last one ran and did not close.
+    pub(super) stop_failed: bool,
     pub(super) closed: bool,
     /// Somebody asked for an early end.
     pub(super) hurried: bool,
+}
+
+impl Seen {
+    /// Of one whose start command runs from now on.
+    pub(super) const fn started(style: Style, now: Duration) -> Self {
+        Self {
+            style,
+            not_before: now,
+            start_ended: false,
+            owes_stop: false,
+            opened_before: false,
+            stop_runs: false,
+            stop_failed: false,
+            closed: false,
+            hurried: false,
+        }
+    }
+
+    /// Of a record whose start command never ran.
+    pub(super) const fn recovered(style: Style) -> Self {
+        Self { start_ended: true, owes_stop: true, hurried: true, ..Self::started(style, Duration::ZERO) }
+    }
+
+    /// Whether it may be opened anew although it is open.
+    pub(super) fn has_failed_to_close(&self) -> bool {
+        self.start_ended && self.stop_failed && !self.stop_runs
+    }
 }
 
 /// A process of the world.

@@ -26,7 +26,7 @@ impl Runner {
         lease.reopen = None;
         let by_command = matches!(lease.held, Held::Command { .. });
         match lease.state {
-            State::Waiting => self.withdraw(id),
+            State::Waiting { .. } => self.withdraw(id, why),
             State::Starting { .. } | State::Setting => lease.closing = Some(why),
             State::Open | State::Retry { .. } | State::CannotClose { .. } if !by_command => {
                 lease.closing = Some(why);
@@ -46,12 +46,19 @@ impl Runner {
         }
     }
 
-    /// Nothing has happened outside for this lease: there is nothing to close.
-    fn withdraw(&mut self, id: LeaseId) {
-        let Some(lease) = self.table.remove(id) else {
+    /// Its start command has not had its turn. Nothing has happened outside for this lease, then there is nothing to close; or
+    /// a stop command is owed.
+    fn withdraw(&mut self, id: LeaseId, why: Why) {
+        let Some(lease) = self.table.lease_mut(id) else {
             return;
         };
         self.starts.remove(&lease.door, id);
+        if let Some(tries) = lease.state.owed() {
+            lease.closing = Some(why);
+            lease.state = State::Retry { tries };
+            return self.make_due(id);
+        }
+        let Some(lease) = self.table.remove(id) else { return };
         self.effects.push_back(Effect::Log(event_of(&lease, What::Closed { why: Why::Withdrawn })));
     }
 
@@ -82,7 +89,7 @@ impl Runner {
     }
 
     /// After a reload: the door is still there and unchanged, or the lease goes on without it.
-    pub(super) fn follow_reload(&mut self, id: LeaseId, old: &[Arc<Known>]) {
+    pub(super) fn follow_reload(&mut self, now: Duration, id: LeaseId, old: &[Arc<Known>]) {
         let Some(lease) = self.table.lease(id) else { return };
         let new = self.door_named(&lease.door, lease.style);
         let same_as = |known: &&Arc<Known>| known.name == lease.door && known.door.style == lease.style;
@@ -91,11 +98,13 @@ impl Runner {
             (Some(before), Some(new)) => before.door.action == new.door.action,
             _ => false,
         };
-        if new.is_none() && lease.state == State::Waiting {
+        let (is_native, waits) = (lease.style == Style::Native, matches!(lease.state, State::Waiting { .. }));
+        if new.is_none() && waits {
             let door = Arc::clone(&lease.door);
             self.starts.remove(&door, id);
-            self.forget_waiting(id, Reason::NoSuchDoor);
-        } else if !unchanged && lease.style == Style::Native {
+            self.lose_turn(now, id, Reason::NoSuchDoor);
+        }
+        if !unchanged && is_native {
             self.detach(id);
         }
     }

@@ -53,7 +53,7 @@ impl Runner {
             return;
         };
         let job = self.jobs.add(now, id, &lease.door, Part::Start, time_limit);
-        lease.state = State::Starting { job };
+        lease.state = State::Starting { job, owed: lease.state.owed() };
         // Of a knockd.conf door's lease this is the earliest end there can be: it counts from the command's end.
         lease.deadline = now.saturating_add(lease.length);
         self.save(id);
@@ -96,32 +96,47 @@ impl Runner {
             return;
         };
         if !outcome.ran() {
-            // Nothing was opened, so there is nothing to close: a stop command could take another lease's rule.
-            self.counters.refuse(Reason::NotStarted);
-            self.drop_lease(id);
-            return;
+            return self.not_started(now, id);
         }
         let failed = !outcome.is_success();
         if matches!(lease.held, Held::Command { stop: None, .. }) {
+            // No record speaks of it, and nothing would close it.
             self.drop_lease(id);
             return;
         }
+        let anew = lease.state.owed().is_some();
         lease.state = State::Open;
         if lease.style == Style::Knockd {
             lease.deadline = now.saturating_add(lease.length);
         } else if failed {
             lease.closing = Some(Why::StartFailed);
         }
-        self.opened(now, id, failed);
+        self.opened(now, id, failed, anew);
     }
 
-    fn opened(&mut self, now: Duration, id: LeaseId, failed: bool) {
-        let Some(lease) = self.table.lease(id) else { return };
+    fn not_started(&mut self, now: Duration, id: LeaseId) {
+        self.counters.refuse(Reason::NotStarted);
+        if self.stays_owed(now, id) {
+            self.save(id);
+        } else {
+            // Nothing was opened, so there is nothing to close: a stop command could take another lease's rule.
+            self.drop_lease(id);
+        }
+    }
+
+    fn opened(&mut self, now: Duration, id: LeaseId, failed: bool, anew: bool) {
+        let Some(lease) = self.table.lease_mut(id) else { return };
         let deadline = lease.deadline;
         let at_once = lease.closing.is_some() || deadline <= now;
-        if !failed {
+        let for_ = deadline.saturating_sub(now);
+        if !failed && anew {
+            // It never closed: one opening, one closing.
+            lease.renewals = lease.renewals.saturating_add(1);
+            bump(&mut self.counters.renewed);
+            self.log_of(id, What::Renewed { for_ });
+        } else if !failed {
             bump(&mut self.counters.opened);
-            self.log_of(id, What::Opened { for_: deadline.saturating_sub(now) });
+            self.log_of(id, What::Opened { for_ });
         }
         if at_once && !self.keeps() {
             self.make_due(id);
@@ -161,17 +176,16 @@ impl Runner {
         }
         let tries = tries.saturating_add(1);
         bump(&mut self.counters.stops_failed);
-        // Its stop command then closes this one too: where that ran, and is the same.
-        if lease.reopen.is_some() && lease.renewable && outcome.ran() {
-            self.log_of(id, What::CannotClose { tries, after: None });
-            self.closed(now, id);
-        } else {
+        if !(outcome.ran() && self.open_anew(now, id, tries)) {
             self.stop_again(now, id, tries);
+        }
+        if tries == 1 {
+            self.save(id);
         }
     }
 
     /// A stop command has failed, and is run again in a while; for ever, since the door is open.
-    fn stop_again(&mut self, now: Duration, id: LeaseId, tries: u32) {
+    pub(super) fn stop_again(&mut self, now: Duration, id: LeaseId, tries: u32) {
         let after = back_off(tries);
         let (state, what) = if tries > LOUD_AFTER {
             (State::CannotClose { tries }, What::CannotClose { tries, after: Some(after) })
@@ -183,9 +197,6 @@ impl Runner {
         }
         self.table.set_timer(id, Some(now.saturating_add(after)));
         self.log_of(id, what);
-        if tries == 1 {
-            self.save(id);
-        }
     }
 
     /// Ends commands that have run too long.

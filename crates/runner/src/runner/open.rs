@@ -14,13 +14,13 @@ use crate::lease::{Ask, Held, Lease, LeaseId, State};
 use crate::template::{Rendered, Substitution};
 
 /// What a grant runs.
-struct Wanted {
-    start: Rendered,
-    stop: Option<Rendered>,
+pub(super) struct Wanted {
+    pub(super) start: Rendered,
+    pub(super) stop: Option<Rendered>,
 }
 
 /// Why it runs nothing.
-enum Unwanted {
+pub(super) enum Unwanted {
     Nothing,
     TooLong(Part),
 }
@@ -42,7 +42,7 @@ impl Runner {
             Ok(rendered) => rendered,
             Err(unwanted) => return self.unwanted(known, source, &unwanted),
         };
-        if let Err(reason) = self.room(known, source).and_then(|()| self.place_in_line(known)) {
+        if let Err(reason) = self.room(known, source).and_then(|()| self.place_in_line(now, known)) {
             return self.refuse(known, source, reason);
         }
         let held = Held::Command { stop: rendered.stop, time_limit: commands.time_limit };
@@ -71,7 +71,7 @@ impl Runner {
     ///
     /// When all places are taken, a door with a shorter line takes the last place of the door with the longest: whoever
     /// floods one door fills that door's line only.
-    fn place_in_line(&mut self, known: &Known) -> Result<(), Reason> {
+    pub(super) fn place_in_line(&mut self, now: Duration, known: &Known) -> Result<(), Reason> {
         let at_once = self.jobs.start_may_run(&known.name, &self.limits);
         if at_once || self.starts.len() < self.limits.waiting {
             return Ok(());
@@ -82,15 +82,18 @@ impl Runner {
             return Err(Reason::QueueFull);
         }
         let displaced = self.starts.pop_newest(&door).ok_or(Reason::QueueFull)?;
-        self.forget_waiting(displaced, Reason::Displaced);
+        self.lose_turn(now, displaced, Reason::Displaced);
         Ok(())
     }
 
-    /// Drops a lease whose start command has not had its turn; it is in no line any more.
-    pub(super) fn forget_waiting(&mut self, id: LeaseId, reason: Reason) {
+    /// A start command is not run; it is in no line any more.
+    pub(super) fn lose_turn(&mut self, now: Duration, id: LeaseId, reason: Reason) {
         self.log_of(id, What::Refused { reason });
         self.counters.refuse(reason);
-        self.table.remove(id);
+        if !self.stays_owed(now, id) {
+            // Nothing has happened outside for this lease, and no record speaks of it.
+            self.table.remove(id);
+        }
     }
 
     /// A further knock while there is a lease.
@@ -101,7 +104,7 @@ impl Runner {
             return Granted::Nothing;
         };
         match lease.state {
-            State::Waiting => lease.length = lease.length.max(length),
+            State::Waiting { .. } => lease.length = lease.length.max(length),
             State::Starting { .. } | State::Open if !lease.uncertain => {
                 lease.closing = None;
                 lease.deadline = extended(lease.deadline, now, length, &known.door);
@@ -162,7 +165,7 @@ pub(super) fn lease(
         owner: ask.owner,
         seconds: whole_seconds(length),
         held,
-        state: State::Waiting,
+        state: State::Waiting { owed: None },
         deadline: now.saturating_add(length),
         length,
         start: None,
@@ -178,7 +181,7 @@ pub(super) fn lease(
 }
 
 /// Renders both commands before either runs: nothing is opened that could not be closed.
-fn render(commands: &Commands, source: IpAddr, length: Duration) -> Result<Wanted, Unwanted> {
+pub(super) fn render(commands: &Commands, source: IpAddr, length: Duration) -> Result<Wanted, Unwanted> {
     let with = Substitution { address: source, seconds: whole_seconds(length) };
     let start = commands.start.of(source).ok_or(Unwanted::Nothing)?;
     let start = start.render(&with).map_err(|_| Unwanted::TooLong(Part::Start))?;

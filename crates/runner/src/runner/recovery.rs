@@ -30,6 +30,7 @@ impl Runner {
         for Recovered { record, due } in leases {
             self.next_lease = self.next_lease.max(record.id.0.saturating_add(1));
             let element = record.held.element(record.address);
+            // The kernel has ended it, or has it by a younger lease.
             if due == Due::Forget || element.is_some_and(|element| self.table.holder(&element).is_some()) {
                 self.change_journal(Change::Remove(record.id));
             } else {
@@ -80,7 +81,7 @@ impl Runner {
         let Held::Command { time_limit, .. } = lease.held else { return };
         let job = self.jobs.add(now, id, &lease.door, part, time_limit);
         lease.state = match part {
-            Part::Start => State::Starting { job },
+            Part::Start => State::Starting { job, owed: None },
             Part::Stop => State::Stopping { job, tries: 0 },
         };
     }
@@ -126,9 +127,9 @@ impl Runner {
     /// that the record covers; in any case it is tried again later.
     pub fn journal_failed(&mut self, now: Duration, id: LeaseId) {
         bump(&mut self.counters.journal_failed);
-        if self.withdraw_start(id) {
+        if self.withdraw_start(now, id) {
             // The record may have reached the disk all the same: take it away, or the next start would run a stop
-            // command without a start.
+            // command without a start. Where a stop is owed, it is written as it was.
             self.unsaved.insert(id, now.saturating_add(WRITE_AGAIN));
             self.dispatch(now);
             return;
@@ -140,8 +141,8 @@ impl Runner {
     }
 
     /// Takes back a start command that nobody has seen yet.
-    fn withdraw_start(&mut self, id: LeaseId) -> bool {
-        let Some(State::Starting { job }) = self.table.lease(id).map(Lease::state) else {
+    fn withdraw_start(&mut self, now: Duration, id: LeaseId) -> bool {
+        let Some(State::Starting { job, .. }) = self.table.lease(id).map(Lease::state) else {
             return false;
         };
         let before = self.effects.len();
@@ -155,7 +156,7 @@ impl Runner {
         };
         self.effects.retain(|effect| !announces(effect));
         self.jobs.remove(job);
-        self.forget_waiting(id, Reason::NotDurable);
+        self.lose_turn(now, id, Reason::NotDurable);
         true
     }
 
@@ -167,6 +168,7 @@ impl Runner {
             self.unsaved.remove(&id);
             match self.table.lease(id).and_then(Lease::record) {
                 Some(record) => self.change_journal(Change::Put(record)),
+                // Closed, or its start command was never run.
                 None => self.change_journal(Change::Remove(id)),
             }
         }

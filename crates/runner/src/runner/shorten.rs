@@ -56,7 +56,7 @@ impl Runner {
 fn lasts(lease: &Lease, now: Duration) -> Duration {
     let latest = lease.asked.back().map_or(lease.deadline, |asked| asked.deadline);
     let waits = match lease.state {
-        State::Waiting => Some(lease.length),
+        State::Waiting { .. } => Some(lease.length),
         State::Starting { .. } if lease.style == Style::Knockd => Some(lease.length),
         _ => None,
     };

@@ -42,12 +42,12 @@ impl Runner {
             return;
         };
         lease.reopen = None;
-        if lease.state == State::Waiting {
+        if matches!(lease.state, State::Waiting { .. }) {
             let door = lease.door.clone();
             self.starts.remove(&door, id);
-            self.forget_waiting(id, Reason::ShuttingDown);
-            return;
+            self.lose_turn(now, id, Reason::ShuttingDown);
         }
+        let Some(lease) = self.table.lease(id) else { return };
         let soon = lease.state == State::Open && lease.deadline <= now.saturating_add(SOON);
         if how != OnShutdown::Keep && !soon {
             self.close_one(now, id, Why::Shutdown);

@@ -1,5 +1,6 @@
 //! The state machine, step by step: a driver that performs every effect on paper, and one file per topic.
 
+mod anew;
 mod commands;
 mod elements;
 mod knockd;

@@ -20,7 +20,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
     let grant = |door| Operation::Grant { door, source: 0, wanted: 0 };
     let ended = |outcome| Operation::Finish { job: 0, outcome };
-    let (good, bad, end) = (ended(0), ended(1), Operation::PassToTimeout);
+    let (good, bad, unstarted, end) = (ended(0), ended(200), ended(255), Operation::PassToTimeout);
     for door in 0..8 {
         let close = Operation::Close { door, source: 0 };
         let lives = [
@@ -30,6 +30,14 @@ fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
             vec![grant(door), close, good, good],
             vec![grant(door), good, close, bad, end, grant(door), good, good, end, good],
             vec![grant(door), good, Operation::Reload(3), end, good],
+            // Opened anew, since it could not be closed.
+            vec![grant(door), good, end, grant(door), bad, good, end, good],
+            vec![grant(door), good, end, grant(door), bad, bad, bad, end, good],
+            vec![grant(door), good, end, grant(door), bad, unstarted, grant(door), bad, unstarted],
+            vec![grant(door), good, end, grant(door), bad, close, unstarted, end],
+            vec![grant(door), good, end, grant(door), Operation::FailJournal(3), bad, end, good],
+            vec![grant(door), good, end, grant(door), bad, Operation::Reload(2), good, end, good],
+            vec![grant(door), good, end, grant(door), Operation::Shorten(3), bad, good, end, good],
             vec![Operation::FailJournal(1), grant(door), good, grant(door), good, end, good],
             vec![Operation::RefuseElements(1), grant(door), grant(door), Operation::Reassert, close, end],
         ];
@@ -39,6 +47,32 @@ fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
                 let crash = Operation::Crash { after, reboot, starts_live, blind: false };
                 model::run_operations(std::iter::once(crash).chain(life.iter().copied()));
             }
+        }
+    }
+}
+
+/// A door that could not be closed is to be opened anew, and there is no place for its start command, or no longer.
+#[test]
+fn r1_a_start_command_without_a_place_leaves_nothing_open() {
+    let grant = |door, source| Operation::Grant { door, source, wanted: 0 };
+    let ended = |job, outcome| Operation::Finish { job, outcome };
+    let (native, end) = (0, Operation::PassToTimeout);
+    // Four start commands that hang.
+    let hang = [(1, 1), (1, 2), (4, 1), (4, 2)];
+    // Full, so that it gets no place; or it is the newest of the longest line when another door wants one.
+    let lines = [([(1, 3), (4, 3), (5, 1)].as_slice(), None), (&[(native, 1), (native, 2)], Some((5, 1)))];
+    for ((line, later), reload) in lines.into_iter().flat_map(|line| [(line, false), (line, true)]) {
+        let before = [grant(native, 0), ended(0, 0)].into_iter();
+        let full = hang.iter().chain(line).map(|(door, source)| grant(*door, *source));
+        // The stop command is the last that runs.
+        let anew = [end, grant(native, 0), ended(4, 200)];
+        let later = later.map(|(door, source)| grant(door, source));
+        let reload = reload.then_some(Operation::Reload(3));
+        let life: Vec<Operation> =
+            before.chain(full).chain(anew).chain(later).chain(reload).chain([end]).collect();
+        for after in 0..60 {
+            let crash = Operation::Crash { after, reboot: false, starts_live: after % 2 == 0, blind: false };
+            model::run_operations(std::iter::once(crash).chain(life.iter().copied()));
         }
     }
 }

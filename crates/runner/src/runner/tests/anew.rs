@@ -1,0 +1,217 @@
+//! A door that could not be closed is opened anew: its stop is owed until the new start command has run.
+
+use super::*;
+use crate::Reason;
+
+/// The stop command of lease 1 runs, as job 2, and its client has knocked once more.
+fn asked_anew(doors: Vec<Door>, wanted: Option<Duration>) -> Runner {
+    let mut runner = runner(doors);
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    timeout(&mut runner, s(30));
+    let ask = Ask { wanted, ..Ask::by_sequence(client(1)) };
+    assert_eq!(runner.grant(s(30), SSH, &ask), Granted::Renewed(LeaseId(1)));
+    effects(&mut runner);
+    runner
+}
+
+const ANEW: [&str; 6] = [
+    "log failed Stop",
+    "log cannot close 1",
+    "put 1 Closing till 30",
+    "+ put 1 Opening till 60",
+    "log running Start",
+    "run 3: open 192.0.2.1 30",
+];
+
+#[test]
+fn it_goes_on_under_its_number_and_closes_once() {
+    let mut runner = asked_anew(doors(), None);
+    assert_eq!(ended(&mut runner, s(30), 2, 1), ANEW);
+    assert_eq!(ended(&mut runner, s(31), 3, 0), ["log renewed 29", "put 1 Open till 60"]);
+    assert_eq!(timeout(&mut runner, s(60)), ["log running Stop", "run 4: close 192.0.2.1"]);
+    assert_eq!(ended(&mut runner, s(60), 4, 0), ["remove 1", "log closed Expired"]);
+    let counted = runner.counters();
+    assert_eq!((counted.opened, counted.renewed, counted.closed), (1, 1, 1));
+    assert_eq!(runner.leases().count(), 0);
+}
+
+#[test]
+fn a_start_command_that_fails_is_undone_at_once_as_ever() {
+    let mut runner = asked_anew(doors(), None);
+    ended(&mut runner, s(30), 2, 1);
+    let after = ended(&mut runner, s(31), 3, 1);
+    assert_eq!(after, ["log failed Start", "log running Stop", "run 4: close 192.0.2.1"]);
+    assert_eq!(ended(&mut runner, s(31), 4, 0).last().unwrap(), "log closed StartFailed");
+}
+
+#[test]
+fn r1_a_start_command_that_cannot_be_started_leaves_the_stop_owed() {
+    let mut runner = asked_anew(doors(), None);
+    ended(&mut runner, s(30), 2, 1);
+    runner.command_finished(s(30), JobId(3), Outcome::NotStarted(11));
+    // Whoever comes next closes it at once.
+    assert_eq!(effects(&mut runner), ["log failed Start", "log retry 1 after 1", "put 1 Closing till 60"]);
+    assert_eq!(timeout(&mut runner, s(31)).last().unwrap(), "run 4: close 192.0.2.1");
+    assert_eq!(ended(&mut runner, s(31), 4, 1)[1], "log retry 2 after 2", "and so on");
+    assert_eq!(runner.counters().refused.get(&Reason::NotStarted), Some(&1));
+}
+
+#[test]
+fn r1_a_record_that_is_not_durable_leaves_the_stop_owed() {
+    let mut runner = asked_anew(doors(), None);
+    runner.command_finished(s(30), JobId(2), Outcome::Exited(1));
+    let lines: Vec<String> = (0..3).flat_map(|_| lines(&runner.poll_effect().unwrap())).collect();
+    assert_eq!(lines, ANEW[..4]);
+    for _ in 0..2 {
+        runner.journal_failed(s(30), LeaseId(1));
+    }
+    assert_eq!(effects(&mut runner)[..2], ["log refused NotDurable", "log retry 1 after 1"]);
+    assert_eq!((runner.running(), state(&runner, 1)), (0, Some(State::Retry { tries: 1 })));
+    assert_eq!(timeout(&mut runner, s(31)), ["log running Stop", "run 4: close 192.0.2.1"]);
+    assert_eq!(timeout(&mut runner, s(35)), ["put 1 Closing till 60"], "the disk may have the other one");
+    assert_eq!(ended(&mut runner, s(36), 4, 0), ["remove 1", "log closed Expired"]);
+}
+
+/// Two start commands run, and two wait at doors of their own, so that there is no place in line.
+#[test]
+fn r1_a_full_line_leaves_the_stop_owed() {
+    let slow = |name: &str| Door { name: name.to_owned(), ..knockd("slow %IP%", Some("close %IP%"), 10) };
+    let limits = Limits { running: 2, running_per_door: 1, waiting: 2, ..Limits::default() };
+    let doors = vec![native(), slow("a"), slow("b")];
+    let mut runner = Runner::new(Catalogue { doors, limits });
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    for (door, last) in [(1, 2), (2, 3), (1, 4), (2, 5)] {
+        runner.grant(s(0), DoorId(door), &Ask::by_sequence(client(last)));
+    }
+    timeout(&mut runner, s(30));
+    runner.grant(s(30), SSH, &Ask::by_sequence(client(1)));
+    let said = ended(&mut runner, s(30), 4, 1);
+    let owed = ["log failed Stop", "log refused QueueFull", "log retry 1 after 1", "put 1 Closing till 30"];
+    assert_eq!(said, owed);
+    // The knock was refused: once closed, it stays closed.
+    timeout(&mut runner, s(31));
+    assert_eq!(ended(&mut runner, s(31), 5, 0), ["remove 1", "log closed Expired"]);
+}
+
+/// While the start command waits for its turn: all that takes the turn away.
+#[test]
+fn r1_a_start_command_that_loses_its_turn_leaves_the_stop_owed() {
+    let limits = Limits { running: 1, running_per_door: 1, waiting: 1, ..Limits::default() };
+    let slow = knockd("slow %IP%", Some("close %IP%"), 10);
+    let waiting = || {
+        let mut runner = Runner::new(Catalogue { doors: vec![native(), slow.clone()], limits });
+        runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+        effects(&mut runner);
+        ended(&mut runner, s(0), 1, 0);
+        runner.grant(s(0), OLD, &Ask::by_sequence(client(2)));
+        timeout(&mut runner, s(30));
+        runner.grant(s(30), SSH, &Ask::by_sequence(client(1)));
+        ended(&mut runner, s(30), 3, 1);
+        assert_eq!(state(&runner, 1), Some(State::Waiting { owed: Some(1) }));
+        assert!(runner.lease(LeaseId(1)).is_some_and(Lease::owes_stop));
+        runner
+    };
+    let retried = ["log retry 1 after 1".to_owned()];
+    let mut closed = waiting();
+    assert_eq!(closed.close(s(30), SSH, client(1)), 1);
+    assert_eq!(commands(&mut closed), ["run 4: close 192.0.2.1"]);
+    assert_eq!(ended(&mut closed, s(30), 4, 0).last().unwrap(), "log closed Asked");
+
+    let mut without = waiting();
+    without.reload(s(30), Catalogue { doors: vec![slow.clone()], limits });
+    assert_eq!(effects(&mut without)[1..], retried);
+    assert_eq!(commands_at(&mut without, s(31)), ["run 4: close 192.0.2.1"]);
+
+    let mut ending = waiting();
+    ending.shutdown(s(30), crate::OnShutdown::Close { grace: s(5) });
+    assert_eq!(commands(&mut ending), ["run 4: close 192.0.2.1"]);
+    let mut kept = waiting();
+    kept.shutdown(s(30), crate::OnShutdown::Keep);
+    assert_eq!(commands(&mut kept), Vec::<String>::new());
+    assert!(kept.lease(LeaseId(1)).is_some_and(Lease::owes_stop));
+}
+
+fn commands_at(runner: &mut Runner, now: Duration) -> Vec<String> {
+    runner.handle_timeout(now);
+    commands(runner)
+}
+
+/// Another door takes the newest place of the longest line.
+#[test]
+fn r1_a_start_command_that_is_displaced_leaves_the_stop_owed() {
+    let limits = Limits { running: 1, running_per_door: 1, waiting: 2, ..Limits::default() };
+    let slow = |name: &str| Door { name: name.to_owned(), ..knockd("slow %IP%", Some("close %IP%"), 10) };
+    let mut runner = Runner::new(Catalogue { doors: vec![native(), slow("a"), slow("b")], limits });
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    runner.grant(s(0), DoorId(1), &Ask::by_sequence(client(2)));
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(3)));
+    timeout(&mut runner, s(30));
+    runner.grant(s(30), SSH, &Ask::by_sequence(client(1)));
+    ended(&mut runner, s(30), 3, 1);
+    assert_eq!(runner.waiting(), 2);
+    assert_eq!(runner.grant(s(30), DoorId(2), &Ask::by_sequence(client(4))), Granted::Opening(LeaseId(4)));
+    assert_eq!(effects(&mut runner), ["log refused Displaced", "log retry 1 after 1"]);
+    assert_eq!(commands_at(&mut runner, s(31)), ["run 4: close 192.0.2.1"]);
+}
+
+#[test]
+fn it_stays_loud_until_it_is_open_anew() {
+    let mut runner = asked_anew(doors(), None);
+    for job in 2..=6 {
+        runner.command_finished(s(30), JobId(job), Outcome::NotStarted(2));
+        assert!(runner.close_lease(s(30), LeaseId(1)));
+    }
+    runner.grant(s(30), SSH, &Ask::by_sequence(client(1)));
+    runner.command_finished(s(30), JobId(7), Outcome::Exited(1));
+    let stuck = |runner: &Runner| state(runner, 1).and_then(State::stuck);
+    assert!(matches!(state(&runner, 1), Some(State::Starting { owed: Some(6), .. })));
+    assert_eq!(stuck(&runner), Some(6));
+    effects(&mut runner);
+    ended(&mut runner, s(30), 8, 0);
+    assert_eq!(stuck(&runner), None);
+}
+
+/// Its stop command has the length in it: the next one would close something else.
+#[test]
+fn another_length_waits_where_the_stop_command_has_it() {
+    let mut door = native();
+    if let Action::Command(commands) = &mut door.action {
+        commands.stop = both(argv(&["close", "{ip}", "{seconds}"]));
+    }
+    let mut runner = asked_anew(vec![door.clone()], Some(s(20)));
+    assert_eq!(ended(&mut runner, s(30), 2, 1)[1], "log retry 1 after 1");
+    timeout(&mut runner, s(31));
+    assert_eq!(ended(&mut runner, s(31), 3, 0).last().unwrap(), "run 4: open 192.0.2.1 20");
+    let mut runner = asked_anew(vec![door], Some(s(30)));
+    assert_eq!(ended(&mut runner, s(30), 2, 1), ANEW);
+}
+
+#[test]
+fn it_lasts_for_no_longer_than_its_device_may_hold_it() {
+    let mut runner = runner(doors());
+    let device = Ask { owner: Some(Owner([1; 32])), ..Ask::by_sequence(client(1)) };
+    runner.grant(s(0), SSH, &device);
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    timeout(&mut runner, s(30));
+    runner.grant(s(30), SSH, &device);
+    runner.shorten(s(30), |_| Some(s(7)));
+    assert_eq!(ended(&mut runner, s(30), 2, 1).last().unwrap(), "run 3: open 192.0.2.1 7");
+    // While its start command runs, too.
+    runner.shorten(s(31), |_| Some(s(3)));
+    ended(&mut runner, s(32), 3, 0);
+    assert_eq!(deadline(&runner, 1), Some(s(34)));
+    // And what it may not hold at all is closed, also where the start command cannot be started.
+    timeout(&mut runner, s(34));
+    runner.grant(s(34), SSH, &device);
+    ended(&mut runner, s(34), 4, 1);
+    assert_eq!(runner.close_unless(s(34), |_, _| false), 1);
+    runner.command_finished(s(34), JobId(5), Outcome::NotStarted(11));
+    assert_eq!(commands(&mut runner), ["run 6: close 192.0.2.1"]);
+}
