@@ -195,3 +195,56 @@ fn two_ambient_capabilities_are_enough() {
     assert_eq!(set(&command, "CapEff"), FIREWALL, "{command}");
     daemon.wait_for("opened door=n address=10.9.0.2");
 }
+
+/// Two doors, whose start and stop commands write down what they may.
+fn two_doors(dir: &Path, capabilities: &str) -> String {
+    let command = |name: &str, part: &str| {
+        let file = dir.join(format!("{name}-{part}"));
+        format!("{part} = [\"/bin/cp\", \"/proc/self/status\", \"{}\"]\n", file.display())
+    };
+    let door = |name: &str, ports: &str| {
+        let commands = command(name, "start") + &command(name, "stop");
+        format!("[[door]]\nname = \"{name}\"\nsequence = \"{ports}\"\nlease = \"1h\"\n{commands}")
+    };
+    let doors = door("old", "7000,8000,9000") + &door("new", "7100,8100,9100");
+    format!("interfaces = [\"srv0\"]\ncapabilities = [{capabilities}]\n{doors}")
+}
+
+/// What a command of `two_doors` may, as soon as it has run.
+fn may(dir: &Path, file: &str) -> u64 {
+    let whole = || std::fs::read_to_string(dir.join(file)).is_ok_and(|text| text.contains("CapAmb"));
+    assert!(until(Duration::from_secs(20), whole).is_some(), "{file}: the command has not run");
+    set(&std::fs::read_to_string(dir.join(file)).expect("what it may"), "CapEff")
+}
+
+/// R1: the policy of the next start, or of a reload, lets commands do less than the one before.
+#[test]
+fn r1_what_an_earlier_policy_opened_is_closed_with_what_it_let_commands_do() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let dir = dir.path();
+    let mut daemon = Program::aldabad_with(&hosts, dir, &two_doors(dir, "\"chown\""), &["--keep"]);
+    hosts.knock(&KNOCK);
+    daemon.wait_for("opened door=old");
+    assert!(daemon.stop().success());
+    let daemon = Program::aldabad_with(&hosts, dir, &two_doors(dir, "\"net_admin\""), &["--keep"]);
+    assert_eq!(set(&status(daemon.pid()), "CapPrm"), MONITOR | 1, "{}", daemon.said());
+    hosts.knock(&[7100, 8100, 9100]);
+    daemon.wait_for("opened door=new");
+    assert_eq!(may(dir, "new-start"), 0x1000, "what it opens itself goes by its own policy");
+    let control = dir.join("control.sock");
+    std::fs::write(dir.join("aldaba.toml"), two_doors(dir, "\"chown\"")).expect("written");
+    asks_too_much(control.to_str().expect("plain"), &["reload"]);
+    assert!(asked(dir, &["close", "10.9.0.2", "old"]).status.success(), "{}", daemon.said());
+    assert_eq!(may(dir, "old-stop"), 0x1001);
+    let is_less =
+        || ["CapPrm", "CapEff", "CapBnd"].iter().all(|name| set(&status(daemon.pid()), name) == MONITOR);
+    assert!(until(Duration::from_secs(20), is_less).is_some(), "{}", status(daemon.pid()));
+    std::fs::write(dir.join("aldaba.toml"), two_doors(dir, "\"net_raw\"")).expect("written");
+    assert!(asked(dir, &["reload"]).status.success(), "{}", daemon.said());
+    assert!(asked(dir, &["close", "10.9.0.2", "new"]).status.success(), "{}", daemon.said());
+    assert_eq!(may(dir, "new-stop"), FIREWALL);
+    assert_eq!(degraded(dir), Vec::<String>::new(), "{}", daemon.said());
+}

@@ -10,6 +10,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aldaba_config::Capabilities;
 use aldaba_runner::journal::{Journal, JournalError};
 use aldaba_runner::lease::LeaseId;
 use aldaba_runner::record::{Entry, Moment};
@@ -168,6 +169,16 @@ impl Keeper {
         }
     }
 
+    /// What stop commands of leases in this folder may need, for who has not opened it yet: all where that is not noted.
+    #[must_use]
+    pub fn owed(folder: &Path) -> Capabilities {
+        if !folder.join(journals::NAMES[0]).exists() {
+            return Capabilities::NONE;
+        }
+        let noted = Allowed::open_read_only(&folder.join(ALLOWED)).ok().and_then(|allowed| allowed.read());
+        noted.map_or(Capabilities::ALL, Capabilities)
+    }
+
     /// Whether an earlier run has left a journal in this folder.
     #[must_use]
     pub fn has_journal(folder: &Path) -> bool {
@@ -242,6 +253,12 @@ impl Keeper {
     /// Notes what commands may from now on; `None`: all that the daemon may.
     pub fn allow(&self, capabilities: Option<u64>) {
         self.allowed.note(capabilities);
+    }
+
+    /// The same as a set: all where it is not noted.
+    #[must_use]
+    pub fn noted(&self) -> Capabilities {
+        self.allowed().map_or(Capabilities::ALL, Capabilities)
     }
 
     /// What commands may, if that is noted and not all.

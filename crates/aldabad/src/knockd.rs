@@ -14,6 +14,7 @@ use aldaba_sys::files::PidFile;
 use jiff::ZonedDateTime;
 
 use crate::face::{Face, Knockd};
+use crate::keeper::Keeper;
 use crate::log::{Form, Log, aloud, aside, show};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::rights::Rights;
@@ -79,12 +80,14 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     let verbose = options.verbose && !options.daemon;
     let face = Knockd { verbose, debug: options.debug, lookup: options.lookup };
     let control = read.loaded.policy.daemon.control.clone();
-    let rights = Rights::reduce(&read.loaded.policy).map_err(|error| fail(&error))?;
+    let state_folder = knockd_folder(&base, source.path(), &interface);
+    let rights =
+        Rights::reduce(&read.loaded.policy, Keeper::owed(&state_folder)).map_err(|error| fail(&error))?;
     let setup = Setup {
         service: Service::of(surroundings),
         rights,
         control,
-        state_folder: knockd_folder(&base, source.path(), &interface),
+        state_folder,
         face: Face::Knockd(face),
         overrides: Overrides {
             interfaces: vec![interface.clone()],

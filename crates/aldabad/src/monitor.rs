@@ -15,6 +15,7 @@ mod hands;
 mod health;
 mod history;
 mod limits;
+mod older;
 mod owed;
 mod policy;
 mod programs;
@@ -43,6 +44,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aldaba_config::Capabilities;
 use aldaba_runner::{JobId, Runner};
 use aldaba_sys::clock::{self, Step, StepWatch};
 use aldaba_sys::files::PidFile;
@@ -73,6 +75,7 @@ use firewall::Firewall;
 use hands::Hands;
 use health::Health;
 use history::History;
+use older::Older;
 use policy::InForce;
 use programs::MissingProgram;
 use pulse::Pulse;
@@ -108,6 +111,10 @@ pub struct Monitor {
     pulse: Pulse,
     service: Service,
     rights: Rights,
+    /// What commands may under the policy in force.
+    may: Capabilities,
+    /// Leases from before it.
+    older: Older,
     links: LinkWatch,
     clock: StepWatch,
     standby: Standby,

@@ -14,6 +14,10 @@ const FIRST_FREE_PORT: u16 = 1024;
 #[derive(Debug, Clone, Copy)]
 pub struct Rights {
     kept: Kept,
+    /// What the policy of the start needs.
+    own: u64,
+    /// What stop commands of leases from before it may need; given up when those are closed.
+    owed: Capabilities,
     /// What commands may have at most, whatever a later policy says.
     commands: Capabilities,
 }
@@ -26,28 +30,46 @@ fn wanted(policy: &Policy) -> u64 {
 }
 
 impl Rights {
-    /// Gives up what this policy does not need.
-    pub fn reduce(policy: &Policy) -> Result<Self, PrivilegeError> {
-        let kept = privileges::keep(wanted(policy))?;
+    /// Gives up what this policy does not need, nor these stop commands of leases from before it.
+    pub fn reduce(policy: &Policy, owed: Capabilities) -> Result<Self, PrivilegeError> {
+        let own = wanted(policy);
+        let kept = privileges::keep(own | owed.0)?;
         let commands = Capabilities(policy.command_capabilities().0 | Capabilities::FIREWALL.0);
-        Ok(Self { kept, commands })
+        Ok(Self { kept, own, owed, commands })
     }
 
-    /// What commands of this policy may have; `None`: all that the daemon has.
+    /// Whether it has kept more than its policy needs.
     #[must_use]
-    pub fn of_commands(policy: &Policy) -> Option<u64> {
-        Some(policy.command_capabilities()).filter(|set| *set != Capabilities::ALL).map(|set| set.0)
+    pub const fn has_more_for_leases(&self) -> bool {
+        self.owed.0 & !self.own != 0
     }
 
-    /// The most that any policy of this daemon lets commands have; `None`: all.
+    /// Leases from before the policy are closed: gives up what was kept for them alone.
+    pub fn settle(&mut self) -> Result<(), PrivilegeError> {
+        if self.has_more_for_leases() {
+            self.owed = Capabilities::NONE;
+            let kept = privileges::keep(self.own)?;
+            self.kept = Kept { given_up: self.kept.given_up | kept.given_up, held: kept.held };
+        }
+        Ok(())
+    }
+
+    /// The set as a limit; `None`: all that the daemon has.
+    #[must_use]
+    pub fn limit(set: Capabilities) -> Option<u64> {
+        (set != Capabilities::ALL).then_some(set.0)
+    }
+
+    /// The most that any policy of this daemon lets commands have, and leases from before may need; `None`: all.
     #[must_use]
     pub fn of_commands_at_most(&self) -> Option<u64> {
-        (self.commands != Capabilities::ALL).then_some(self.commands.0)
+        Self::limit(Capabilities(self.commands.0 | self.owed.0))
     }
 
-    /// Whether this policy can come into force without a restart.
+    /// Whether this policy can come into force without a restart. What is kept for leases alone is as good as given up.
     pub fn allow(&self, policy: &Policy) -> Result<(), String> {
-        let missing = Capabilities(wanted(policy) & self.kept.given_up);
+        let for_leases = self.kept.held & self.owed.0 & !self.own;
+        let missing = Capabilities(wanted(policy) & (self.kept.given_up | for_leases));
         if missing == Capabilities::NONE {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use crate::candidate;
 use crate::cli::RunArgs;
 use crate::control;
 use crate::face::Face;
+use crate::keeper::Keeper;
 use crate::last_in_force::LastInForce;
 use crate::log::{Form, Level, Log, aside};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
@@ -48,7 +49,8 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     for warning in &read.loaded.warnings {
         aside(&format!("{}\n", warning.render(paint())));
     }
-    let rights = Rights::reduce(&read.loaded.policy).map_err(|error| failed(&error))?;
+    let rights =
+        Rights::reduce(&read.loaded.policy, Keeper::owed(&state_folder)).map_err(|error| failed(&error))?;
     let daemon = &read.loaded.policy.daemon;
     let mut log = Log::new(Form::Native { journal: surroundings.journal });
     open_log(&mut log, &daemon.log);

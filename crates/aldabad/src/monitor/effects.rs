@@ -21,6 +21,7 @@ impl Monitor {
         while let Some(effect) = self.runner.poll_effect() {
             self.perform_one(now, effect);
         }
+        self.settle_older(now);
     }
 
     fn perform_one(&mut self, now: Duration, effect: Effect) {
@@ -70,6 +71,7 @@ impl Monitor {
         command: &Rendered,
         limit: Option<Duration>,
     ) -> std::io::Result<()> {
+        self.limit_command(part, lease);
         let owes_stop = self.runner.lease(lease).is_some_and(Lease::owes_stop);
         let keeper = self.keeper.as_mut().filter(|_| part == Part::Stop || owes_stop);
         let Some(keeper) = keeper else {

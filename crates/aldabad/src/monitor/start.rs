@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aldaba_config::Capabilities;
 use aldaba_gate::Needs;
 use aldaba_runner::Runner;
 use aldaba_runner::door::Style;
@@ -23,6 +24,7 @@ use super::firewall::Firewall;
 use super::hands::Hands;
 use super::health::Health;
 use super::history::History;
+use super::older::Older;
 use super::policy::{InForce, Overrides};
 use super::pulse::Pulse;
 use super::reload::watch;
@@ -157,6 +159,8 @@ impl Monitor {
             pulse: Pulse::new(service.watchdog()),
             service,
             rights,
+            may: Capabilities::NONE,
+            older: Older::default(),
             links,
             clock,
             standby: Standby::new(),
@@ -186,8 +190,8 @@ impl Monitor {
     fn open_everything(&mut self) -> Result<(), StartError> {
         let now = clock::boottime();
         self.limit_commands();
-        self.say_unreadable(now);
         self.open_keeper_at_start(now)?;
+        self.say_unreadable(now);
         // It locks itself in while the firewall is made and the kernel makes the rings. Only what pnet reads it has to have at birth.
         let is_first = !self.captures.are_bound_by_worker();
         if is_first {
@@ -275,15 +279,8 @@ impl Monitor {
         self.say_worker_started();
     }
 
-    /// What commands may follows the policy in force.
-    pub(super) fn limit_commands(&mut self) {
-        let capabilities = Rights::of_commands(&self.policy.current().policy);
-        self.commands.set_capabilities(capabilities);
-        self.keeper.iter().for_each(|keeper| keeper.allow(capabilities));
-    }
-
     /// Without root's capabilities a reload reads what root owns, or everybody may read.
-    fn say_unreadable(&mut self, now: Duration) {
+    pub(super) fn say_unreadable(&mut self, now: Duration) {
         let unreadable = self.rights.unreadable(self.policy.source().path(), &self.policy.current().policy);
         let errors = unreadable.into_iter().map(|path| {
             format!(

@@ -110,6 +110,8 @@ impl Monitor {
             let line = format!("degraded what=journal-damaged error={}", quoted(error));
             self.speech.tell(Level::Error, line);
         }
+        // Before the note of what commands may is another one.
+        self.owe_to(&entries, keeper.noted());
         self.keeper = Some(keeper);
         self.limit_commands();
         self.take_over(now, entries);

@@ -15,8 +15,8 @@ pub struct Kept {
     pub held: u64,
 }
 
-/// Gives up all capabilities but the wanted ones, in every set. Of the calling thread: to be called before any other is
-/// started. All wanted: nothing is touched.
+/// Gives up all capabilities but the wanted ones, in every set; again later to give up more. Of the calling thread: to be called
+/// before any other is started. All wanted: nothing is touched.
 ///
 /// `CAP_SETPCAP` stays where it is there: with nothing beyond the bounding set it can only take away, and takes from what
 /// this process starts.
