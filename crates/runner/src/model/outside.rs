@@ -109,9 +109,9 @@ impl World {
         }
         let owes_stop = lease.is_some_and(|lease| lease.owes_stop());
         let before = self.seen.get(&id).filter(|seen| seen.owes_stop && !seen.closed);
-        let opened_before = before.is_some();
+        let (opened_before, beneath) = (before.is_some(), before.map_or(0, |seen| seen.beneath));
         assert!(before.is_none_or(Seen::has_failed_to_close), "{id:?} is opened twice: {before:?}");
-        let seen = Seen { owes_stop, opened_before, ..Seen::started(style, self.now) };
+        let seen = Seen { owes_stop, opened_before, beneath, ..Seen::started(style, self.now) };
         let over = self.seen.insert(id, seen);
         assert!(over.is_none() || opened_before, "a start command ran twice for {id:?}");
     }
@@ -158,6 +158,7 @@ impl World {
                 }
                 Part::Start => {
                     seen.start_ended = true;
+                    seen.beneath = seen.beneath.saturating_add(u32::from(seen.opened_before));
                     seen.hurried |= seen.style == Style::Native && !outcome.is_success();
                     if seen.style == Style::Knockd {
                         let length = lease.as_ref().map_or(Duration::ZERO, |lease| lease.length);
@@ -168,7 +169,11 @@ impl World {
                     seen.stop_runs = false;
                     seen.stop_failed = outcome.ran() && !outcome.is_success();
                     let content = seen.style == Style::Knockd || lease.as_ref().is_some_and(|l| l.lenient);
-                    seen.closed |= outcome.is_success() || (outcome.ran() && content);
+                    if outcome.is_success() && seen.beneath > 0 {
+                        seen.beneath = seen.beneath.saturating_sub(1);
+                    } else {
+                        seen.closed |= outcome.is_success() || (outcome.ran() && content);
+                    }
                 }
             }
         }

@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub(super) owes_stop: bool,
     /// A start command of before is not closed: a stop is owed whatever becomes of the one that runs now.
     pub(super) opened_before: bool,
+    /// How many there are of these, each of which gets a stop command, until one finds nothing.
+    pub(super) beneath: u32,
     pub(super) stop_runs: bool,
     /// The last one ran and did not close.
     pub(super) stop_failed: bool,
@@ -43,6 +45,7 @@ impl Seen {
             start_ended: false,
             owes_stop: false,
             opened_before: false,
+            beneath: 0,
             stop_runs: false,
             stop_failed: false,
             closed: false,

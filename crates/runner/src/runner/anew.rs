@@ -63,6 +63,18 @@ impl Runner {
         }
     }
 
+    /// A stop command has closed what the last start command opened. What one before it did, if it is still there, gets a stop
+    /// command too.
+    pub(super) fn close_beneath(&mut self, id: LeaseId) -> bool {
+        let Some(lease) = self.table.lease_mut(id) else { return false };
+        let Some(beneath) = lease.beneath.checked_sub(1) else { return false };
+        lease.beneath = beneath;
+        (lease.lenient, lease.uncertain) = (true, true);
+        lease.state = State::Retry { tries: 0 };
+        self.make_due(id);
+        true
+    }
+
     /// The start command is not run after all: whether a stop command is owed, which is then tried again; at once where somebody
     /// has asked for the end meanwhile.
     pub(super) fn stays_owed(&mut self, now: Duration, id: LeaseId) -> bool {

@@ -105,6 +105,7 @@ impl Runner {
             return;
         }
         let anew = lease.state.owed().is_some();
+        lease.beneath = lease.beneath.saturating_add(u32::from(anew));
         lease.state = State::Open;
         if lease.style == Style::Knockd {
             lease.deadline = now.saturating_add(lease.length);
@@ -130,7 +131,7 @@ impl Runner {
         let at_once = lease.closing.is_some() || deadline <= now;
         let for_ = deadline.saturating_sub(now);
         if !failed && anew {
-            // It never closed: one opening, one closing.
+            // It never closed: one opening, one closing. What the start command before this one did may still be there.
             lease.renewals = lease.renewals.saturating_add(1);
             bump(&mut self.counters.renewed);
             self.log_of(id, What::Renewed { for_ });
@@ -168,8 +169,11 @@ impl Runner {
         let State::Stopping { tries, .. } = lease.state else {
             return;
         };
-        // knockd runs a stop command once, whatever comes of it; so does a rule that went with another boot.
+        // knockd runs a stop command once, whatever comes of it. So it is where there may be nothing left to close.
         let content = lease.style == Style::Knockd || lease.lenient;
+        if outcome.is_success() && self.close_beneath(id) {
+            return;
+        }
         if outcome.is_success() || (content && outcome.ran()) {
             self.closed(now, id);
             return;

@@ -173,6 +173,7 @@ pub(super) fn lease(
         closing: None,
         reopen: None,
         lenient: false,
+        beneath: 0,
         uncertain: false,
         asked: VecDeque::new(),
         lost: false,

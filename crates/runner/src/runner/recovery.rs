@@ -193,6 +193,7 @@ fn recovered(record: Record, due: Due, left: Duration) -> Lease {
         closing: None,
         reopen: None,
         lenient,
+        beneath: 0,
         uncertain: lenient || matches!(due, Due::Starting | Due::Stopping) || record.phase != Phase::Open,
         asked: VecDeque::new(),
         lost: false,

@@ -26,15 +26,41 @@ const ANEW: [&str; 6] = [
 ];
 
 #[test]
-fn it_goes_on_under_its_number_and_closes_once() {
+fn it_goes_on_under_its_number_and_each_start_command_gets_its_stop() {
     let mut runner = asked_anew(doors(), None);
     assert_eq!(ended(&mut runner, s(30), 2, 1), ANEW);
     assert_eq!(ended(&mut runner, s(31), 3, 0), ["log renewed 29", "put 1 Open till 60"]);
     assert_eq!(timeout(&mut runner, s(60)), ["log running Stop", "run 4: close 192.0.2.1"]);
-    assert_eq!(ended(&mut runner, s(60), 4, 0), ["remove 1", "log closed Expired"]);
+    // What the first start command did may still be there: a second rule, say.
+    assert_eq!(ended(&mut runner, s(60), 4, 0), ["log running Stop", "run 5: close 192.0.2.1"]);
+    assert_eq!(ended(&mut runner, s(61), 5, 0), ["remove 1", "log closed Expired"]);
     let counted = runner.counters();
     assert_eq!((counted.opened, counted.renewed, counted.closed), (1, 1, 1));
     assert_eq!(runner.leases().count(), 0);
+}
+
+/// The one that failed has closed the door all the same, or others have.
+#[test]
+fn nothing_left_beneath_is_nothing_to_be_loud_about() {
+    let mut runner = asked_anew(doors(), None);
+    ended(&mut runner, s(30), 2, 1);
+    ended(&mut runner, s(31), 3, 0);
+    timeout(&mut runner, s(60));
+    ended(&mut runner, s(60), 4, 0);
+    // A knock that comes now opens as a new lease, whatever this one finds.
+    runner.grant(s(60), SSH, &Ask::by_sequence(client(1)));
+    let said = ended(&mut runner, s(61), 5, 1);
+    let closed = ["log failed Stop", "remove 1", "+ put 2 Opening till 91", "log closed Expired"];
+    assert_eq!(said[..4], closed);
+    assert_eq!(said.last().unwrap(), "run 6: open 192.0.2.1 30");
+    // One that could not even be started has found nothing out.
+    let mut runner = asked_anew(doors(), None);
+    ended(&mut runner, s(30), 2, 1);
+    ended(&mut runner, s(31), 3, 0);
+    timeout(&mut runner, s(60));
+    ended(&mut runner, s(60), 4, 0);
+    runner.command_finished(s(60), JobId(5), Outcome::NotStarted(11));
+    assert_eq!(effects(&mut runner)[1], "log retry 1 after 1");
 }
 
 #[test]
@@ -43,7 +69,8 @@ fn a_start_command_that_fails_is_undone_at_once_as_ever() {
     ended(&mut runner, s(30), 2, 1);
     let after = ended(&mut runner, s(31), 3, 1);
     assert_eq!(after, ["log failed Start", "log running Stop", "run 4: close 192.0.2.1"]);
-    assert_eq!(ended(&mut runner, s(31), 4, 0).last().unwrap(), "log closed StartFailed");
+    ended(&mut runner, s(31), 4, 0);
+    assert_eq!(ended(&mut runner, s(31), 5, 0).last().unwrap(), "log closed StartFailed");
 }
 
 #[test]
