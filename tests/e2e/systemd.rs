@@ -240,34 +240,46 @@ fn r23_no_unit_is_given_up_however_often_it_ends() {
     }
 }
 
+/// All there are.
+fn units() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd");
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut units: Vec<String> = names.filter(|name| name.ends_with(".service")).collect();
+    units.sort();
+    units
+}
+
 /// R23: what the whole daemon could do if it were somebody else's.
 #[test]
-fn r23_the_unit_is_hardened_and_all_units_are_sound() {
+fn r23_every_unit_is_sound_and_all_but_knockds_are_hardened() {
     if cannot_analyze() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    let units = ["aldabad.service", "aldabad-firewall.service", "knockd.service"];
-    for unit in units {
+    let units = units();
+    for unit in &units {
         // Installed elsewhere, the programs are not where the unit has them.
         let programs = binary("aldabad").canonicalize().unwrap();
         let text = packaged(unit).replace("/usr/sbin", programs.parent().unwrap().to_str().unwrap());
         std::fs::write(path(unit), text).unwrap();
     }
-    for unit in units {
+    for unit in &units {
         let (sound, said) = analyze(&["verify", "--man=no", &path(unit)]);
         assert!(sound && !said.contains(unit), "{said}");
     }
+    // That one runs whatever a knockd.conf has, with what the unit of old left it; docs/install.md says so.
+    let hardened: Vec<&String> = units.iter().filter(|unit| *unit != "knockd.service").collect();
+    assert_eq!(hardened, ["aldabad-firewall.service", "aldabad.service"]);
     let score = |unit: &str| {
         let (_, said) = analyze(&["security", "--offline=true", "--no-pager", &path(unit)]);
         let score = said.split("exposure level for ").nth(1).and_then(|rest| rest.split_whitespace().nth(1));
         score.and_then(|score| score.parse::<f32>().ok()).unwrap_or_else(|| panic!("{said}"))
     };
-    let exposure = score("aldabad.service");
+    let exposure = hardened.iter().map(|unit| score(unit)).fold(0.0, f32::max);
     println!("figure: R23 systemd-analyze security {exposure}");
     assert!(exposure <= 2.5, "{exposure}");
-    assert!(score("aldabad-firewall.service") <= 2.5);
 }
 
 /// The capabilities, the view of processes and the files that the unit leaves: everything still works.

@@ -5,16 +5,24 @@ use aldaba_tests::{Machine, device};
 use super::installed::ANA;
 use super::{lines, soon};
 
-/// Whoever configures the network comes after network-pre.target: this one writes down what the firewall was then. `nft` may fail while
-/// the daemon begins beside it; then it is asked again.
-const CABLE: &str = "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target local-fs.target\nWants=network-pre.target\nBefore=network.target\n\
-                     [Service]\nType=oneshot\nRemainAfterExit=yes\n\
-                     ExecStart=/bin/sh -c 'until nft list ruleset >/srv/before-network; do sleep 0.1; done; exec ip link set srv0 up'\n\
+/// Whoever configures the network comes after network-pre.target: this one writes down what the firewall was then.
+const CABLE: &str = "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target local-fs.target\nWants=network-pre.target\n\
+                     Before=network.target systemd-tmpfiles-setup.service\n\
+                     [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStartPre=/bin/mount -o remount,rw /tmp\n\
+                     ExecStart=/bin/sh -c 'nft list ruleset >/srv/before-network && exec ip link set srv0 up'\n\
                      [Install]\nWantedBy=sysinit.target\n";
+
+/// So early nobody can rely on /tmp: systemd-tmpfiles empties it at the same time, whatever is mounted below it. Here nothing can be made
+/// there at all, every time and not one time in fifty.
+const NO_TMP: &str = "[Unit]\nDefaultDependencies=no\nAfter=local-fs.target\nBefore=aldabad-firewall.service\n\
+                      [Service]\nType=oneshot\nExecStart=/bin/mount -o remount,ro /tmp\n\
+                      [Install]\nWantedBy=sysinit.target\n";
 
 /// With the server's key as a credential, which nobody has before the daemon runs.
 pub(crate) fn r1_the_ports_are_guarded_before_the_network_comes(machine: &mut Machine) {
-    std::fs::write(machine.path("/etc/systemd/system/cable.service"), CABLE).unwrap();
+    for (name, unit) in [("cable", CABLE), ("no-tmp", NO_TMP)] {
+        std::fs::write(machine.path(&format!("/etc/systemd/system/{name}.service")), unit).unwrap();
+    }
     let document = lines::file("docs/install.md");
     let unit_line = "LoadCredential=server.key:/etc/credstore/server.key";
     let key_line = "server-key = \"/run/credentials/aldabad.service/server.key\"";
@@ -25,7 +33,7 @@ pub(crate) fn r1_the_ports_are_guarded_before_the_network_comes(machine: &mut Ma
     let config = std::fs::read_to_string(machine.path("/etc/aldaba/aldaba.toml")).unwrap();
     let config = config.replacen("[spa]\n", &format!("[spa]\n{key_line}\n"), 1);
     std::fs::write(machine.path("/etc/aldaba/aldaba.toml"), &config).unwrap();
-    machine.sh("systemctl enable cable");
+    machine.sh("systemctl enable cable no-tmp");
     restart_guarded(machine);
     machine.wait_for("taken-over door=file");
     // What the document says of commands beside a daemon that runs.
@@ -65,8 +73,9 @@ pub(crate) fn r16_a_boot_with_errors_guards_the_ports_and_opens_to_who_knocks(ma
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, config.replacen("[spa]\n", "[spa]\nregistri = \"x\"\n", 1)).unwrap();
     restart_guarded(machine);
-    let early = ["ActiveState", "ExecMainStatus"].map(|name| machine.property("aldabad-firewall", name));
-    assert_eq!(early, ["failed", "3"], "{}", machine.journal());
+    let early = ["ActiveState", "ExecMainStatus", "NRestarts"];
+    let early = early.map(|name| machine.property("aldabad-firewall", name));
+    assert_eq!(early, ["failed", "3", "0"], "{}", machine.journal());
     let journal = machine.journal();
     assert_eq!(journal.matches("did you mean registry?").count(), 2, "{journal}");
     assert!(journal.contains("last-in-force config=/etc/aldaba/aldaba.toml errors=1"), "{journal}");
@@ -79,4 +88,19 @@ pub(crate) fn r16_a_boot_with_errors_guards_the_ports_and_opens_to_who_knocks(ma
     let state = machine.property("aldabad", "StatusText");
     assert!(!state.contains("ERRORS"), "{state}");
     assert_eq!(machine.property("aldabad-firewall", "ActiveState"), "active");
+    the_early_unit_tries_again(machine);
+}
+
+/// Once it cannot even be started: the ports do not wait for the daemon.
+fn the_early_unit_tries_again(machine: &Machine) {
+    let folder = machine.path("/run/systemd/system/aldabad-firewall.service.d");
+    std::fs::create_dir_all(&folder).unwrap();
+    let once = "[Service]\nReadWritePaths=/srv\n\
+                ExecStartPre=/bin/sh -c 'test -e /srv/tried || { touch /srv/tried; exit 1; }'\n";
+    std::fs::write(folder.join("once.conf"), once).unwrap();
+    machine.sh("systemctl daemon-reload; ! systemctl restart aldabad-firewall");
+    soon(machine, "it is tried again", || machine.property("aldabad-firewall", "ActiveState") == "active");
+    assert_eq!(machine.property("aldabad-firewall", "NRestarts"), "1");
+    std::fs::remove_file(folder.join("once.conf")).unwrap();
+    machine.sh("systemctl daemon-reload");
 }
