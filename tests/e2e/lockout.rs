@@ -275,6 +275,14 @@ fn r27_what_cannot_be_tried_changes_nothing() {
     refused(&["apply", &broken, "--confirm", "60s"], 2, "aldaba.toml.new:14:1");
     refused(&["apply", &broken], 2, "did you mean lease?");
     refused(&["apply", "--confirm", "60s"], 1, "there is nothing to try");
+    // Who has asked was told; the daemon and the disk are as they were.
+    assert_eq!(degraded(scene.dir.path()), [""; 0]);
+    scene.write("aldaba.toml", &AFTER.replace("lease", "leese"));
+    refused(&["apply", "--confirm", "60s"], 2, "aldaba.toml:14:1");
+    assert_eq!(degraded(scene.dir.path()), ["reload-refused"], "the next start would find it");
+    scene.write("aldaba.toml", BEFORE);
+    refused(&["reload"], 0, "in force");
+    assert_eq!(degraded(scene.dir.path()), [""; 0]);
     refused(&["apply", "--confirm", "4s"], 2, "a trial takes 5 s to 3600 s");
     refused(&["apply", "--roll-back"], 1, "no configuration is on trial");
     let good = scene.write("good.toml.new", AFTER).to_str().expect("plain").to_owned();

@@ -131,6 +131,12 @@ impl Candidate {
         Ok(Self { target: path.clone(), bytes, file: path.clone(), stands: Stands::InPlace(old) })
     }
 
+    /// Whether the next start would find it as it is.
+    #[must_use]
+    pub const fn is_in_place(&self) -> bool {
+        matches!(self.stands, Stands::InPlace(_))
+    }
+
     /// The configuration as it would be.
     #[must_use]
     pub fn files(&self, own_uid: u32) -> Instead<'_> {

@@ -67,6 +67,14 @@ impl Monitor {
         if self.stopping.is_some() {
             return Err(ReloadRefused { errors: 0, report: "the daemon is about to end\n".to_owned() });
         }
+        let taken = self.take_from_disk(now);
+        if let Err(refused) = &taken {
+            self.note_refused(refused);
+        }
+        taken
+    }
+
+    fn take_from_disk(&mut self, now: Duration) -> Result<Offered, ReloadRefused> {
         self.service.say_reloading();
         if self.face.is_knockd() {
             self.say_rereading();
@@ -120,11 +128,16 @@ impl Monitor {
         }
     }
 
-    pub(super) fn reload_refused(&mut self, errors: usize, report: String) -> ReloadRefused {
-        self.speech.tell(Level::Error, format!("reload-refused errors={errors}"));
+    /// The configuration on the disk is not the one in force, until it is read again. Of what stands elsewhere only who has asked is told.
+    pub(super) fn note_refused(&mut self, refused: &ReloadRefused) {
+        let errors = refused.errors;
         let error =
             format!("the configuration as it stands now has errors ({errors}): an older one is in force");
         self.health.note(clock::boottime(), "reload-refused", &error);
+    }
+
+    pub(super) fn reload_refused(&mut self, errors: usize, report: String) -> ReloadRefused {
+        self.speech.tell(Level::Error, format!("reload-refused errors={errors}"));
         for line in report.lines().filter(|line| !line.is_empty()) {
             self.speech.tell(Level::Error, format!("  {line}"));
         }
@@ -217,7 +230,9 @@ impl Monitor {
         }
         self.policy.refuse(generation);
         let refused = self.reload_refused(1, report);
-        self.trial_refused(now, generation, &refused);
+        if !self.trial_refused(now, generation, &refused) {
+            self.note_refused(&refused);
+        }
         let answer = Answer::ReloadRefused(refused);
         for waiting in self.reloading.extract_if(.., |waiting| waiting.generation <= generation) {
             self.control.answer(now, waiting.client, &answer);

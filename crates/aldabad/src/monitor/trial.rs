@@ -180,7 +180,8 @@ impl Monitor {
         let candidate = candidate.map_err(|text| Box::new(not_done(text)))?;
         let read = source.read_with(&mut candidate.files(source.own_uid()), true).map_err(|report| {
             let text = candidate.reported(&report.render(Paint::Plain));
-            Box::new(Answer::ReloadRefused(self.reload_refused(report.errors(), text)))
+            let refused = self.reload_refused(report.errors(), text);
+            self.cannot_try(&candidate, refused)
         })?;
         if let Confirmation::Door(door) = &apply.by
             && !read.loaded.policy.gate.doors.iter().any(|known| known.name == *door)
@@ -189,8 +190,8 @@ impl Monitor {
         }
         let report = |warning: &aldaba_config::Diagnostic| candidate.reported(&warning.render(Paint::Plain));
         let warnings = read.loaded.warnings.iter().map(report).collect();
-        let refused = |refused| Box::new(Answer::ReloadRefused(refused));
-        let generation = self.propose(read, InForce::propose_on_trial).map_err(refused)?;
+        let proposed = self.propose(read, InForce::propose_on_trial);
+        let generation = proposed.map_err(|refused| self.cannot_try(&candidate, refused))?;
         // Last of all: nothing is written for what cannot be tried.
         let waiting = candidate.stage().map_err(|text| {
             self.policy.refuse(generation);
@@ -210,6 +211,14 @@ impl Monitor {
             confirmed: None,
         });
         Ok(())
+    }
+
+    /// It was refused before it was staged.
+    fn cannot_try(&mut self, candidate: &Candidate, refused: ReloadRefused) -> Box<Answer> {
+        if candidate.is_in_place() {
+            self.note_refused(&refused);
+        }
+        Box::new(Answer::ReloadRefused(refused))
     }
 
     /// A client asks how a trial stands, or ends it.
@@ -377,15 +386,18 @@ impl Monitor {
         }
     }
 
-    /// The worker cannot build it: what was in force has never gone.
-    pub(super) fn trial_refused(&mut self, now: Duration, generation: u32, refused: &ReloadRefused) {
-        let Some(trial) = self.trials.now.take_if(|trial| trial.generation == generation) else { return };
+    /// The worker cannot build it: what was in force has never gone, and is on the disk. Whether this one was on trial.
+    pub(super) fn trial_refused(&mut self, now: Duration, generation: u32, refused: &ReloadRefused) -> bool {
+        let Some(trial) = self.trials.now.take_if(|trial| trial.generation == generation) else {
+            return false;
+        };
         self.policy.forget_fallback();
         if let Some(client) = trial.client {
             self.control.answer(now, client, &Answer::ReloadRefused(refused.clone()));
         }
         drop(trial.waiting);
         self.reload_that_waited(now);
+        true
     }
 
     /// What is due.
