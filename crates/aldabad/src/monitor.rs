@@ -35,6 +35,7 @@ mod store;
 mod survivors;
 mod trial;
 mod truth;
+mod user;
 mod why;
 mod workers;
 mod written;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use aldaba_tests::program::binary;
-use aldaba_tests::{Program, asked, degraded, text, until};
+use aldaba_tests::{Program, asked, degraded, status, text, until};
 use rustix::process::Signal;
 
 use super::{AFTER, BEFORE, Scene};
@@ -46,6 +46,20 @@ impl Scene {
 
     fn degraded(&self) -> Vec<String> {
         degraded(self.dir.path())
+    }
+
+    fn reload(&self, config: &str) {
+        self.write("aldaba.toml", config);
+        let (code, said) = self.aldabad(&["reload"]).end();
+        assert_eq!(code, Some(0), "{said}");
+    }
+
+    /// As whom packets are looked at; root's number while there is no worker.
+    fn worker_uid(&self) -> u32 {
+        let pid = status(self.dir.path())["worker"]["pid"].as_u64().unwrap_or_default();
+        let about = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = about.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+        line.split_whitespace().next().map_or(0, |uid| uid.parse().expect("a number"))
     }
 
     fn knocks_open(&self) {
@@ -211,4 +225,25 @@ fn r16_a_trial_of_the_mended_file_goes_back_to_what_was_last_in_force() {
     assert_eq!(code, Some(0), "{said}");
     assert_eq!((scene.read("aldaba.toml"), scene.read("aldaba.toml.before")), (AFTER.to_owned(), broken()));
     assert!(scene.degraded().is_empty() && scene.read("state/in-force.toml").contains("name = \"new\""));
+}
+
+/// R16: a name that was mistyped, or whose user went with its package, is no reason to leave everybody outside.
+#[test]
+fn r16_a_user_that_does_not_exist_keeps_nobody_out() {
+    let named = |name: &str| BEFORE.replacen('\n', &format!("\nuser = \"{name}\"\n"), 1);
+    let Some(scene) = Scene::with(&named("nobody-of-ours")) else { return };
+    scene.hosts.wait_for_link();
+    let said = scene.daemon.said();
+    assert!(said.contains("degraded what=user") && said.contains("does not exist"), "{said}");
+    assert_eq!(scene.degraded(), ["user"]);
+    scene.knocks_open();
+    let first = scene.worker_uid();
+    assert_ne!(first, 0);
+    // Still missing, it is no reason for another worker.
+    scene.reload(&named("nobody-of-ours-either"));
+    assert_eq!((scene.degraded(), scene.worker_uid()), (vec!["user".to_owned()], first));
+    scene.reload(&named("nobody"));
+    let serves = || scene.worker_uid() == 65_534 && scene.degraded().is_empty();
+    assert!(until(Duration::from_secs(10), serves).is_some(), "{}", scene.daemon.said());
+    scene.knocks_open();
 }

@@ -261,6 +261,7 @@ impl Monitor {
         self.hand_over_spa(now);
         self.hold_to_registry(now);
         self.prepare_firewall(now);
+        self.follow_user(now);
         if !self.face.is_knockd() {
             self.speech.tell(Level::Notice, format!("reloaded doors={doors}"));
         }

@@ -10,7 +10,6 @@ use aldaba_runner::Runner;
 use aldaba_runner::door::Style;
 use aldaba_sys::capture::BlankSocket;
 use aldaba_sys::clock;
-use aldaba_sys::privileges::{self, Identity};
 use aldaba_sys::process;
 use aldaba_sys::reexec::Program;
 use aldaba_sys::route::LinkWatch;
@@ -35,6 +34,7 @@ use super::standby::Standby;
 use super::status::Surveys;
 use super::trial::Trials;
 use super::truth::Truth;
+use super::user::WorkerUser;
 use super::why::Questions;
 use super::workers::{PnetSocket, Workers};
 use crate::face::Face;
@@ -46,9 +46,6 @@ use crate::rights::Rights;
 use crate::source::{Read, Source};
 use crate::watch::Link;
 use crate::worker::Confined;
-
-/// The worker's user, where the policy names none and this one exists.
-const DEFAULT_USER: &str = "aldaba";
 
 /// What it takes from a descriptor and not as an interruption.
 const SIGNALS: [Signal; 6] =
@@ -88,14 +85,6 @@ pub enum StartError {
     /// Leases of an earlier run could not be read.
     #[error("{0}")]
     Journal(#[from] aldaba_runner::journal::JournalError),
-    /// The worker's user.
-    #[error(
-        "user {name:?} of the configuration does not exist\n  help: useradd --system --no-create-home {name}"
-    )]
-    NoSuchUser {
-        /// Which.
-        name: String,
-    },
     /// Something the kernel refuses.
     #[error("{what}: {source}{help}")]
     Kernel {
@@ -137,7 +126,8 @@ impl Monitor {
         let policy =
             InForce::new(source, read, overrides).map_err(kernel("cannot take the configuration"))?;
         let daemon = &policy.current().policy.daemon;
-        let identity = identity(daemon.user.as_deref())?;
+        let user = WorkerUser::find(daemon.user.as_deref())
+            .map_err(kernel("cannot find a free user id for the worker"))?;
         let watch = watch(&daemon.interfaces, &policy.overrides().interfaces);
         let needs = Needs::of(&policy.current().rules());
         let captures = Captures::new(watch, daemon.capture, &needs, blank);
@@ -153,7 +143,7 @@ impl Monitor {
             firewall,
             truth: Truth::default(),
             missing_programs: BTreeSet::new(),
-            workers: Workers::new(program, identity, sandbox),
+            workers: Workers::new(program, user, sandbox),
             captures,
             spa_hold: SpaHold::default(),
             pulse: Pulse::new(service.watchdog()),
@@ -190,6 +180,7 @@ impl Monitor {
     fn open_everything(&mut self) -> Result<(), StartError> {
         let now = clock::boottime();
         self.limit_commands();
+        self.say_user(now);
         self.open_keeper_at_start(now)?;
         self.say_unreadable(now);
         // It locks itself in while the firewall is made and the kernel makes the rings. Only what pnet reads it has to have at birth.
@@ -377,16 +368,5 @@ impl Monitor {
         if self.policy.switch_now() {
             self.put_into_force(now);
         }
-    }
-}
-
-/// The worker's user. Where it may not be changed at all, the worker says so itself.
-fn identity(user: Option<&str>) -> Result<Identity, StartError> {
-    let found = privileges::lookup_user(user.unwrap_or(DEFAULT_USER))
-        .map_err(kernel("cannot look up the worker's user"))?;
-    match (found, user) {
-        (Some(identity), _) => Ok(identity),
-        (None, Some(name)) => Err(StartError::NoSuchUser { name: name.to_owned() }),
-        (None, None) => privileges::free_uid().map_err(kernel("cannot find a free user id for the worker")),
     }
 }

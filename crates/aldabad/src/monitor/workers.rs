@@ -6,12 +6,12 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use aldaba_sys::channel::{Channel, Received, Sent};
-use aldaba_sys::privileges::Identity;
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{self, Program, Started, Surroundings};
 
 use super::back_off::BackOff;
 use super::owed::Owed;
+use super::user::WorkerUser;
 use crate::control;
 use crate::fault;
 use crate::ipc::{FromWorker, SIZE, ToWorker};
@@ -25,7 +25,7 @@ const WAITING: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Workers {
     program: Program,
-    identity: Identity,
+    user: WorkerUser,
     sandbox: bool,
     living: Option<Living>,
     /// How many were started.
@@ -67,8 +67,18 @@ pub(super) enum Heard {
 
 impl Workers {
     /// Starts none yet.
-    pub(super) const fn new(program: Program, identity: Identity, sandbox: bool) -> Self {
-        Self { program, identity, sandbox, living: None, started: 0, back_off: BackOff::new(), due: None }
+    pub(super) const fn new(program: Program, user: WorkerUser, sandbox: bool) -> Self {
+        Self { program, user, sandbox, living: None, started: 0, back_off: BackOff::new(), due: None }
+    }
+
+    /// As whom they are started.
+    pub(super) const fn user(&self) -> &WorkerUser {
+        &self.user
+    }
+
+    /// As whom the next ones are.
+    pub(super) fn set_user(&mut self, user: WorkerUser) {
+        self.user = user;
     }
 
     /// The program workers are started from.
@@ -81,7 +91,8 @@ impl Workers {
         self.due = None;
         let (ours, theirs) = Channel::pair()?;
         let sockets = pnet.iter().map(|(link, index, _)| (*link, *index)).collect();
-        let confinement = Confinement { identity: self.identity, sandbox: self.sandbox, pnet: sockets };
+        let confinement =
+            Confinement { identity: self.user.identity(), sandbox: self.sandbox, pnet: sockets };
         let mut arguments = confinement.arguments();
         arguments.extend(fault::wish());
         let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();

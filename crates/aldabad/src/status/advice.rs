@@ -21,7 +21,7 @@ const fn state(what: &'static str, meaning: &'static str, next: &'static str) ->
 }
 
 /// All there are, in the order of the specification.
-const STATES: [State; 38] = [
+const STATES: [State; 39] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
@@ -166,6 +166,11 @@ const STATES: [State; 38] = [
         "in-force-file",
         "a start with errors in the configuration would not take what is in force",
         "see the error, df and the mount of the state folder; it is tried again every two seconds",
+    ),
+    state(
+        "user",
+        "the worker has not the user it was to have",
+        "useradd --system --no-create-home NAME, or take user = NAME out of the configuration; then aldabad reload",
     ),
     state("sandbox", "the worker has no sandbox", "start the daemon without --insecure-no-sandbox"),
     state(
