@@ -326,10 +326,27 @@ fn r28_what_leads_around_the_table_is_named() {
 }
 
 #[test]
+fn r28_a_daemon_that_should_run_and_does_not_is_named() {
+    let Some(mut scene) = Scene::new() else { return };
+    let _listener = scene.hosts.listen(2222);
+    let written = scene.dir.path().join("state/in-force.toml");
+    scene.daemon.wait_until("its policy is written down", |_| written.exists());
+    scene.daemon.kill_everything();
+    scene.finds("daemon", &["control.sock, and one was killed that did", "aldabad run --config"]);
+    std::fs::remove_file(scene.dir.path().join("control.sock")).expect("it was left");
+    let state = scene.dir.path().join("state");
+    let config = format!("state-dir = {state:?}\n{CONFIG}");
+    std::fs::write(scene.dir.path().join("aldaba.toml"), config).expect("written");
+    scene.finds("daemon", &["although one has run with this configuration"]);
+}
+
+#[test]
 fn r28_a_port_that_stands_open_is_named() {
     let Some(mut scene) = Scene::new() else { return };
     let _listener = scene.hosts.listen(2222);
     scene.daemon.kill_everything();
+    // As before the first start: nothing tells the doctor of one.
+    std::fs::remove_file(scene.dir.path().join("control.sock")).expect("it was left");
     let (code, said) = scene.doctor(&[]);
     assert!(
         code == Some(0) && said.contains("doubtful  daemon: no daemon answers"),

@@ -1,10 +1,13 @@
 //! The running daemon: what it says of itself, what its captures have seen, how its worker is confined.
 
-use aldaba_config::Policy;
-use aldaba_config::Receive;
+use std::path::Path;
+
+use aldaba_config::{Policy, Receive};
 
 use super::{DoctorArgs, Finding, Grade, process, unit};
 use crate::control::{self, Answer, ControlError, Interface, Request, Status};
+use crate::last_in_force::LastInForce;
+use crate::run::state_folder;
 use crate::site::command;
 use crate::surroundings::Surroundings;
 
@@ -24,16 +27,62 @@ pub(super) fn look(args: &DoctorArgs, policy: &Policy, surroundings: &Surroundin
             findings
         }
         Ok(_) => vec![Finding::doubtful("daemon", "the daemon answered something else", "look at its log")],
-        Err(ControlError::NoDaemon { .. }) => vec![Finding::doubtful(
-            "daemon",
-            format!("no daemon answers at {}: nobody who knocks gets in", socket.display()),
-            format!("start it: {}", command(&args.ask.config, "run")),
-        )],
+        Err(ControlError::NoDaemon { .. }) => vec![none(args, &socket, policy, surroundings)],
         Err(error) => {
             let text = error.to_string();
             let (seen, help) = text.split_once("\n  help: ").unwrap_or((&text, "look at its log"));
             vec![Finding::doubtful("daemon", seen, help)]
         }
+    }
+}
+
+/// Nobody answers. Before the first start that is as it should be.
+fn none(args: &DoctorArgs, socket: &Path, policy: &Policy, surroundings: &Surroundings) -> Finding {
+    let seen = format!("no daemon answers at {}", socket.display());
+    let start = format!("start it: {}", command(&args.ask.config, "run"));
+    let Some(why) = why_expected(args, socket, policy, surroundings) else {
+        return Finding::doubtful("daemon", format!("{seen}: nobody who knocks gets in yet"), start);
+    };
+    let help = match why {
+        Expected::AtBoot => "journalctl -u aldabad says why; then systemctl start aldabad".to_owned(),
+        Expected::Killed | Expected::HasRun => format!("its log says why; {start}"),
+    };
+    Finding::bad("daemon", format!("{seen}, {}: nobody who knocks gets in", why.words()), help)
+}
+
+/// What says that a daemon should run with this configuration.
+#[derive(Debug, Clone, Copy)]
+enum Expected {
+    AtBoot,
+    Killed,
+    HasRun,
+}
+
+impl Expected {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::AtBoot => "although aldabad.service is enabled",
+            Self::Killed => "and one was killed that did",
+            Self::HasRun => "although one has run with this configuration",
+        }
+    }
+}
+
+fn why_expected(
+    args: &DoctorArgs,
+    socket: &Path,
+    policy: &Policy,
+    surroundings: &Surroundings,
+) -> Option<Expected> {
+    let config = std::path::absolute(&args.ask.config).ok()?;
+    let configured = policy.daemon.state_dir.as_deref();
+    let folder = state_folder(None, surroundings.state_directory.as_deref(), configured);
+    if unit::starts_at_boot(&config) {
+        Some(Expected::AtBoot)
+    } else if socket.symlink_metadata().is_ok() {
+        Some(Expected::Killed)
+    } else {
+        LastInForce::find(&folder, &config, surroundings.uid).is_ok().then_some(Expected::HasRun)
     }
 }
 

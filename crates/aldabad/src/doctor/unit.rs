@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Finding;
+use crate::cli::DEFAULT_CONFIG;
 
 /// Where units stand; the first that has one counts.
 const FOLDERS: [&str; 5] = [
@@ -13,14 +14,18 @@ const FOLDERS: [&str; 5] = [
     "lib/systemd/system",
 ];
 
+/// The one the packages bring.
+const UNIT: &str = "aldabad.service";
+/// Is there where systemd runs, as `sd_booted` has it.
+const BOOTED: &str = "run/systemd/system";
+
 /// `None`: systemd does not run here.
 pub(super) fn look(pid: u32) -> Option<Finding> {
     look_in(Path::new("/"), pid)
 }
 
 fn look_in(root: &Path, pid: u32) -> Option<Finding> {
-    // As sd_booted(3) has it.
-    if !root.join("run/systemd/system").is_dir() {
+    if !root.join(BOOTED).is_dir() {
         return None;
     }
     let group = std::fs::read_to_string(root.join(format!("proc/{pid}/cgroup"))).unwrap_or_default();
@@ -31,6 +36,30 @@ fn look_in(root: &Path, pid: u32) -> Option<Finding> {
             "docs/install.md has the units: systemctl enable --now aldabad",
         )
     }))
+}
+
+/// Whether `aldabad.service` starts a daemon with this configuration at boot.
+pub(super) fn starts_at_boot(config: &Path) -> bool {
+    starts_at_boot_in(Path::new("/"), config)
+}
+
+fn starts_at_boot_in(root: &Path, config: &Path) -> bool {
+    let text = unit_text(root, UNIT).unwrap_or_default();
+    let starts = setting(&text, "ExecStart").unwrap_or_default();
+    root.join(BOOTED).is_dir()
+        && is_enabled(root, UNIT)
+        && Path::new(configuration(starts).unwrap_or(DEFAULT_CONFIG)) == config
+}
+
+/// Which one a command line names.
+fn configuration(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    words
+        .find_map(|word| match word {
+            "-c" | "--config" => Some(None),
+            _ => word.strip_prefix("--config=").map(Some),
+        })?
+        .or_else(|| words.next())
 }
 
 /// The service whose control group a process is in.
@@ -142,7 +171,20 @@ mod tests {
         let unit = unit.replace("run", "run --or-last-in-force");
         write(root, "usr/lib/systemd/system/aldabad.service", &unit);
         assert_eq!(said().map(|(grade, _)| grade), Some(Grade::Good));
+        assert!(starts_at_boot_in(root, Path::new(DEFAULT_CONFIG)));
+        assert!(!starts_at_boot_in(root, Path::new("/srv/aldaba.toml")), "that is another daemon's");
         write(root, "etc/systemd/system/aldabad.service.d/never.conf", "[Service]\nRestart=no\n");
         doubtful("no Restart=");
+    }
+
+    #[test]
+    fn a_command_line_names_its_configuration() {
+        assert_eq!(configuration("/usr/sbin/aldabad run --keep"), None);
+        for line in
+            ["aldabad run -c /srv/a --keep", "aldabad run --config /srv/a", "aldabad run --config=/srv/a"]
+        {
+            assert_eq!(configuration(line), Some("/srv/a"), "{line}");
+        }
+        assert_eq!(configuration("aldabad run -c"), None);
     }
 }
