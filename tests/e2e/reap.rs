@@ -196,6 +196,8 @@ fn r2_reap_leaves_the_leases_of_a_daemon_alone() {
     let output = scene.reap_with_timer();
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("has these leases"), "{}", said(&output));
+    let output = scene.reap(&["--quiet", "--timer", "/bin/false"]);
+    assert!(output.status.success() && said(&output).is_empty(), "{}", said(&output));
     assert!(scene.path("web").exists() && scene.armed().is_none());
 }
 

@@ -55,6 +55,9 @@ pub struct ReapArgs {
     /// Close everything now that commands hold open, in place of at its deadline: before the program is removed
     #[arg(long)]
     now: bool,
+    /// Say only what went wrong: as what a service manager runs whenever the daemon has ended
+    #[arg(long)]
+    quiet: bool,
     /// The program that arms a timer, with the options of `systemd-run`
     #[arg(long, value_name = "PROGRAM", default_value = "systemd-run", conflicts_with = "wait")]
     timer: PathBuf,
@@ -148,6 +151,8 @@ struct Folder {
     /// When it is looked at again; `None`: it is done with.
     due: Option<Duration>,
     trouble: Option<String>,
+    /// That a daemon has its leases is not worth a line.
+    quiet: bool,
 }
 
 impl Folder {
@@ -161,6 +166,7 @@ impl Folder {
             overdue: overdue.in_boot(args.boot).at_once(args.now),
             due: Some(Duration::ZERO),
             trouble: None,
+            quiet: args.quiet,
         }
     }
 
@@ -180,8 +186,7 @@ impl Folder {
                 Turn::Later(pause) => return Some(pause),
                 Turn::Held(holder) => {
                     if clock::boottime().saturating_sub(start) > patience(holder) {
-                        let who = holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-                        aside(&format!("{}: a daemon{who} has these leases", self.path.display()));
+                        self.say_held(holder);
                         return None;
                     }
                 }
@@ -191,6 +196,13 @@ impl Folder {
                 }
             }
             clock::rest(LOOK);
+        }
+    }
+
+    fn say_held(&self, holder: Option<u32>) {
+        if !self.quiet {
+            let who = holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+            aside(&format!("{}: a daemon{who} has these leases", self.path.display()));
         }
     }
 
