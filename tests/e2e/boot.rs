@@ -26,7 +26,7 @@ mod trouble;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Machine, cannot_run, until};
+use aldaba_tests::{Machine, cannot_run, device, hosts, until};
 
 type Test = fn(&mut Machine);
 
@@ -104,6 +104,14 @@ fn open(machine: &Machine) -> Instant {
     machine.hosts.knock(&[7100, 8100]);
     soon(machine, "both doors open", || machine.hosts.reachable(4000) && let_in(machine));
     start
+}
+
+/// Sends what opens door `ssh` by its key.
+fn knock_with_key(machine: &Machine) {
+    let config = std::fs::read_to_string(machine.path("/etc/aldaba/aldaba.toml")).unwrap();
+    let port = config.lines().find_map(|line| line.strip_prefix("port = ")).unwrap().parse().unwrap();
+    let (datagram, _) = installed::ANA.seal(device::open("ssh", None));
+    device::send(&machine.hosts, hosts::CLIENT.into(), port, &datagram);
 }
 
 /// Waits until both have closed by themselves, and holds the time against their lease.

@@ -1,9 +1,8 @@
 //! A restart of the machine: what is there before the network, and what has become of the doors that were open.
 
-use aldaba_tests::{Machine, device};
+use aldaba_tests::Machine;
 
-use super::installed::ANA;
-use super::{lines, soon};
+use super::{knock_with_key, lines, soon};
 
 /// Whoever configures the network comes after network-pre.target: this one writes down what the firewall was then.
 const CABLE: &str = "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target local-fs.target\nWants=network-pre.target\n\
@@ -24,12 +23,12 @@ pub(crate) fn r1_the_ports_are_guarded_before_the_network_comes(machine: &mut Ma
         std::fs::write(machine.path(&format!("/etc/systemd/system/{name}.service")), unit).unwrap();
     }
     let document = lines::file("docs/install.md");
+    let [plain, _] = &lines::of("Secrets as credentials")[..] else { panic!("two blocks") };
     let unit_line = "LoadCredential=server.key:/etc/credstore/server.key";
     let key_line = "server-key = \"/run/credentials/aldabad.service/server.key\"";
     assert!(document.contains(unit_line) && document.contains(key_line));
-    machine.sh(&lines::of("Secrets as credentials").concat());
-    let drop_in = format!("[Service]\n{unit_line}\n");
-    std::fs::write(machine.path("/etc/systemd/system/aldabad.service.d/credentials.conf"), drop_in).unwrap();
+    machine.sh(plain);
+    write_drop_in(machine, unit_line);
     let config = std::fs::read_to_string(machine.path("/etc/aldaba/aldaba.toml")).unwrap();
     let config = config.replacen("[spa]\n", &format!("[spa]\n{key_line}\n"), 1);
     std::fs::write(machine.path("/etc/aldaba/aldaba.toml"), &config).unwrap();
@@ -38,7 +37,22 @@ pub(crate) fn r1_the_ports_are_guarded_before_the_network_comes(machine: &mut Ma
     machine.wait_for("taken-over door=file");
     // What the document says of commands beside a daemon that runs.
     machine.sh("aldabad check && aldabad user list");
-    the_key_opens(machine, &config);
+    the_key_opens(machine);
+}
+
+fn write_drop_in(machine: &Machine, line: &str) {
+    let path = machine.path("/etc/systemd/system/aldabad.service.d/credentials.conf");
+    std::fs::write(path, format!("[Service]\n{line}\n")).unwrap();
+}
+
+/// From now on it lies on the disk encrypted, with the key that systemd makes for the machine.
+fn encrypt_the_credential(machine: &Machine) {
+    let [_, encrypt] = &lines::of("Secrets as credentials")[..] else { panic!("two blocks") };
+    let unit_line = "LoadCredentialEncrypted=server.key:/etc/credstore.encrypted/server.key";
+    assert!(lines::file("docs/install.md").contains(unit_line));
+    machine.sh(encrypt);
+    assert!(!machine.path("/etc/credstore/server.key").exists());
+    write_drop_in(machine, unit_line);
 }
 
 /// Starts the machine again. What comes after network-pre.target finds the table, and the daemon works.
@@ -56,19 +70,19 @@ fn restart_guarded(machine: &mut Machine) {
     assert_eq!(machine.property("aldabad", "ActiveState"), "active", "{}", machine.journal());
 }
 
-fn the_key_opens(machine: &Machine, config: &str) {
+fn the_key_opens(machine: &mut Machine) {
     machine.hosts.wait_for_link();
     let _listener = machine.hosts.listen(22);
     assert!(!machine.hosts.reachable(22));
-    let port = config.lines().find_map(|line| line.strip_prefix("port = ")).unwrap().parse().unwrap();
-    let (datagram, _) = ANA.seal(device::open("ssh", None));
-    device::send(&machine.hosts, aldaba_tests::hosts::CLIENT.into(), port, &datagram);
+    knock_with_key(machine);
     soon(machine, "the key from the credential opens", || machine.hosts.reachable(22));
 }
 
-/// Somebody makes a mistake in the configuration and loads it never; then the machine restarts.
+/// Somebody makes a mistake in the configuration and loads it never; then the machine restarts. The server's key is an encrypted credential
+/// by now.
 pub(crate) fn r16_a_boot_with_errors_guards_the_ports_and_opens_to_who_knocks(machine: &mut Machine) {
     machine.sh("aldabad close 10.9.0.2 ssh");
+    encrypt_the_credential(machine);
     let path = machine.path("/etc/aldaba/aldaba.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, config.replacen("[spa]\n", "[spa]\nregistri = \"x\"\n", 1)).unwrap();
@@ -81,7 +95,7 @@ pub(crate) fn r16_a_boot_with_errors_guards_the_ports_and_opens_to_who_knocks(ma
     assert!(journal.contains("last-in-force config=/etc/aldaba/aldaba.toml errors=1"), "{journal}");
     let state = machine.property("aldabad", "StatusText");
     assert!(state.contains("ERRORS IN THE CONFIGURATION"), "{state}");
-    the_key_opens(machine, &config);
+    the_key_opens(machine);
     // Mended, it is as it was; so is the early unit.
     std::fs::write(machine.path("/etc/aldaba/aldaba.toml"), config).unwrap();
     machine.sh("systemctl reload aldabad && systemctl restart aldabad-firewall");

@@ -23,7 +23,7 @@ pub(super) fn look(args: &DoctorArgs, policy: &Policy, surroundings: &Surroundin
             findings.extend(worker(&status));
             let trusted = policy.spa.as_ref().is_some_and(|spa| spa.trust_clock);
             findings.extend(clock(&status, trusted || !aldaba_sys::clock::is_synchronised()));
-            findings.extend(unit::look(status.pid));
+            findings.extend(unit::look(status.pid, listens(policy)));
             findings
         }
         Ok(_) => vec![Finding::doubtful("daemon", "the daemon answered something else", "look at its log")],
@@ -119,9 +119,8 @@ fn clock(status: &Status, settled: bool) -> Option<Finding> {
 fn packets(status: &Status, policy: &Policy) -> Vec<Finding> {
     let mut findings: Vec<Finding> = status.interfaces.iter().filter_map(seen_on).collect();
     let handed_over: u64 = status.interfaces.iter().map(handed_over).sum();
-    let listens = policy.spa.as_ref().is_some_and(|spa| spa.receive == Receive::Listen);
     // The kernel counts from the daemon's start, the worker from its own.
-    let comparable = status.worker.restarts == 0 && !listens;
+    let comparable = status.worker.restarts == 0 && !listens(policy);
     if let Some(packets) = status.packets.as_ref().filter(|_| comparable)
         && packets.frames == 0
         && handed_over >= BEFORE_THE_WORKER
@@ -131,6 +130,11 @@ fn packets(status: &Status, policy: &Policy) -> Vec<Finding> {
         findings.push(Finding::bad("packets", seen, "restart the daemon; open doors stay as `on-exit` says"));
     }
     findings
+}
+
+/// Whether datagrams come by a socket of the port's.
+fn listens(policy: &Policy) -> bool {
+    policy.spa.as_ref().is_some_and(|spa| spa.receive == Receive::Listen)
 }
 
 const fn handed_over(interface: &Interface) -> u64 {

@@ -19,17 +19,17 @@ const UNIT: &str = "aldabad.service";
 /// Is there where systemd runs, as `sd_booted` has it.
 const BOOTED: &str = "run/systemd/system";
 
-/// `None`: systemd does not run here.
-pub(super) fn look(pid: u32) -> Option<Finding> {
-    look_in(Path::new("/"), pid)
+/// `None`: systemd does not run here. `listens`: datagrams come by a socket, and not by a capture.
+pub(super) fn look(pid: u32, listens: bool) -> Option<Finding> {
+    look_in(Path::new("/"), pid, listens)
 }
 
-fn look_in(root: &Path, pid: u32) -> Option<Finding> {
+fn look_in(root: &Path, pid: u32, listens: bool) -> Option<Finding> {
     if !root.join(BOOTED).is_dir() {
         return None;
     }
     let group = std::fs::read_to_string(root.join(format!("proc/{pid}/cgroup"))).unwrap_or_default();
-    Some(service(&group).and_then(|name| of_unit(root, name)).unwrap_or_else(|| {
+    Some(service(&group).and_then(|name| of_unit(root, name, listens)).unwrap_or_else(|| {
         Finding::doubtful(
             "unit",
             "systemd runs here, and the daemon is no service of its own: nobody starts it again when it dies, nor at the next boot",
@@ -73,11 +73,21 @@ fn service(group: &str) -> Option<&str> {
 }
 
 /// What its unit says; `None`: the unit is somebody else's, as that of the sshd whose session the daemon was started from.
-fn of_unit(root: &Path, name: &str) -> Option<Finding> {
+fn of_unit(root: &Path, name: &str, listens: bool) -> Option<Finding> {
     let text = unit_text(root, name)?;
     let starts = setting(&text, "ExecStart")?;
     if !(starts.contains("aldabad") || starts.contains("knockd")) {
         return None;
+    }
+    // Captures see a packet before this does.
+    if listens && setting(&text, "IPAddressDeny") == Some("any") && setting(&text, "IPAddressAllow").is_none()
+    {
+        let seen =
+            format!("{name} lets no datagram in (IPAddressDeny=any), and receive = \"listen\" hears nobody");
+        let help = format!(
+            "systemctl edit {name}: IPAddressAllow=any in [Service], then systemctl restart {name}; or receive = \"capture\""
+        );
+        return Some(Finding::bad("unit", seen, help));
     }
     if !is_enabled(root, name) {
         let seen = format!("{name} is not enabled: after the next boot nobody who knocks gets in");
@@ -147,7 +157,7 @@ mod tests {
     fn who_starts_it_again_is_read_from_what_systemd_shows() {
         let dir = tempfile::tempdir().expect("a folder");
         let root = dir.path();
-        let said = || look_in(root, 7).map(|finding| (finding.grade, finding.seen));
+        let said = || look_in(root, 7, false).map(|finding| (finding.grade, finding.seen));
         assert_eq!(said(), None, "systemd does not run");
         std::fs::create_dir_all(root.join("run/systemd/system")).expect("made");
         let doubtful = |part: &str| {
@@ -171,6 +181,11 @@ mod tests {
         let unit = unit.replace("run", "run --or-last-in-force");
         write(root, "usr/lib/systemd/system/aldabad.service", &unit);
         assert_eq!(said().map(|(grade, _)| grade), Some(Grade::Good));
+        write(root, "etc/systemd/system/aldabad.service.d/deny.conf", "[Service]\nIPAddressDeny=any\n");
+        let listens = |listens| look_in(root, 7, listens).map(|finding| finding.grade);
+        assert_eq!((listens(true), listens(false)), (Some(Grade::Bad), Some(Grade::Good)));
+        write(root, "etc/systemd/system/aldabad.service.d/listen.conf", "[Service]\nIPAddressAllow=any\n");
+        assert_eq!(listens(true), Some(Grade::Good));
         assert!(starts_at_boot_in(root, Path::new(DEFAULT_CONFIG)));
         assert!(!starts_at_boot_in(root, Path::new("/srv/aldaba.toml")), "that is another daemon's");
         write(root, "etc/systemd/system/aldabad.service.d/never.conf", "[Service]\nRestart=no\n");
