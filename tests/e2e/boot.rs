@@ -106,6 +106,12 @@ fn open(machine: &Machine) -> Instant {
     start
 }
 
+/// Both are open; or their time is over by now, on a machine that is busy.
+fn are_still_open(machine: &Machine, opened: Instant) {
+    let both = machine.hosts.reachable(4000) && let_in(machine);
+    assert!(both || opened.elapsed() >= installed::LEASE, "{}", machine.journal());
+}
+
 /// Sends what opens door `ssh` by its key.
 fn knock_with_key(machine: &Machine) {
     let config = std::fs::read_to_string(machine.path("/etc/aldaba/aldaba.toml")).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aldaba_tests::Machine;
 
 use super::installed::write_doors;
-use super::{closes_in_time, let_in, lines, open, soon};
+use super::{are_still_open, closes_in_time, lines, open, soon};
 
 /// R2: the same deadlines, whatever happens to the process.
 pub(crate) fn r2_leases_stay_over_a_restart_of_the_service(machine: &mut Machine) {
@@ -14,7 +14,7 @@ pub(crate) fn r2_leases_stay_over_a_restart_of_the_service(machine: &mut Machine
     let before = machine.property("aldabad", "MainPID");
     machine.sh("systemctl restart aldabad");
     assert_ne!(machine.property("aldabad", "MainPID"), before);
-    assert!(machine.hosts.reachable(4000) && let_in(machine), "{}", machine.journal());
+    are_still_open(machine, opened);
     closes_in_time(machine, opened, "over systemctl restart");
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn r1_stopped_for_good_a_timer_closes_each_door(machine: &mut Machine
     let name = timers.split_whitespace().find(|word| word.contains(".timer")).unwrap();
     assert!(machine.path(&format!("/run/systemd/transient/{name}")).exists(), "{timers}");
     assert!(machine.sh("pgrep -c aldabad || true").starts_with('0'), "nobody is left");
-    assert!(let_in(machine) && machine.hosts.reachable(4000), "the doors are as they were");
+    are_still_open(machine, opened);
     closes_in_time(machine, opened, "by a timer, the service stopped");
     // What docs/install.md says of it, and what is kept afterwards.
     assert!(lines::file("docs/install.md").contains("arms a timer `aldaba-reap-*` for the rest"));
