@@ -263,6 +263,19 @@ fn r27_a_daemon_that_is_killed_or_stopped_in_a_trial_comes_back_with_what_was_be
     assert_ne!(applied.end().0, Some(0));
 }
 
+/// R23: nobody who has taken the worker over keeps a policy, and the devices that it does not name any more, in force.
+#[test]
+fn r23_a_worker_that_holds_a_trial_up_is_replaced() {
+    let Some(scene) = Scene::new() else { return };
+    let worker = *scene.daemon.roles().first().expect("a worker");
+    kill_process(worker, Signal::STOP).expect("stopped");
+    let new = scene.write("aldaba.toml.new", AFTER);
+    let (code, said) = scene.aldabad(&["apply", new.to_str().expect("plain")]).end();
+    assert!(code == Some(0) && scene.guards(2223) && !scene.guards(2222), "{code:?} {said}");
+    assert_eq!(scene.read("aldaba.toml"), AFTER);
+    assert!(scene.daemon.said().contains("worker-ended why=slow"), "{}", scene.daemon.said());
+}
+
 #[test]
 fn r27_what_cannot_be_tried_changes_nothing() {
     let Some(scene) = Scene::new() else { return };

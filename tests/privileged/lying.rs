@@ -5,7 +5,7 @@
 //! No test harness: the monitor starts its worker from its own program, so this is both, and the test.
 #![expect(clippy::disallowed_methods, reason = "asks a real daemon")]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -177,7 +177,21 @@ fn lies() -> Vec<(FromWorker, &'static str)> {
         (request(1, 99, 0, KnockAction::Open), "no-such-door"),
         (request(9, ATTIC, 0, KnockAction::Open), "no-such-door"),
     ];
-    admissions.into_iter().map(|(admission, why)| (admission.message(), why)).chain(requests).collect()
+    let of_nobody = [
+        v4(0, 0, 0, 0),
+        v4(127, 0, 0, 1),
+        v4(224, 0, 0, 1),
+        v4(255, 255, 255, 255),
+        IpAddr::V4(SERVER),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+        IpAddr::V6(SERVER.to_ipv6_mapped()),
+    ];
+    let of_nobody = of_nobody.map(|source| {
+        let place = Place { generation: 1, door: DoorId(ATTIC), knock: 0 };
+        (FromWorker::Request { place, action: KnockAction::Open, source }, "no-client")
+    });
+    let admissions = admissions.into_iter().map(|(admission, why)| (admission.message(), why));
+    admissions.chain(requests).chain(of_nobody).collect()
 }
 
 /// What may be, for the end: nine addresses of Alice's for as long as a message can ask, of which eight are allowed and

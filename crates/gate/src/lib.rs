@@ -31,4 +31,4 @@ pub use needs::Needs;
 pub use rules::{By, DoorId, DoorRule, Grant, Knock, KnockAction, Rules, SequenceSource};
 pub use scopes::Interface;
 pub use spa_path::SpaRules;
-pub use watch::{Events, Gate, Verdict};
+pub use watch::{Events, Gate, Verdict, can_knock};

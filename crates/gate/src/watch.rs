@@ -382,7 +382,8 @@ fn concern<'a>(
 }
 
 /// No door opens for an address nobody can answer from, nor for loopback addresses that came over a wire.
-fn can_knock(source: IpAddr, on_loopback: bool) -> bool {
+#[must_use]
+pub fn can_knock(source: IpAddr, on_loopback: bool) -> bool {
     let broadcast = matches!(source, IpAddr::V4(v4) if v4.is_broadcast());
     let loopback = match source {
         IpAddr::V4(v4) => v4.is_loopback(),

@@ -118,6 +118,11 @@ impl Captures {
         !self.rings.is_empty() || !self.prepared.is_empty()
     }
 
+    /// Whether packets on loopback count, whose sources no wire has to have led here.
+    pub(super) fn has_loopback(&self) -> bool {
+        self.views.values().any(|view| view.loopback)
+    }
+
     /// Captures elsewhere from the next look on.
     pub(super) fn set_watch(&mut self, watch: Watch) {
         if self.watch != watch {

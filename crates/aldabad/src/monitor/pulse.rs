@@ -21,11 +21,19 @@ pub(super) struct Pulse {
     serves_by: Option<Duration>,
     /// When the next question is due; `None`: no worker serves.
     next: Option<Duration>,
-    /// The last question's number, and since when it is unanswered.
+    /// The last question's number.
     asked: u32,
-    open: Option<Duration>,
+    open: Option<Open>,
     /// The worker that serves has answered once: it has taken all it was given before.
     answered: bool,
+}
+
+/// A question that is not answered yet.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    asked_at: Duration,
+    /// When the worker was last heard to say something else, or was asked.
+    heard_at: Duration,
 }
 
 /// What is due.
@@ -84,27 +92,33 @@ impl Pulse {
         }
     }
 
-    /// It said something else. Where it says much its answer comes late, and it lives.
+    /// It said something else that made sense. Where it says much its answer comes late, and it lives; but that gives it as long
+    /// again and no more, so that one which only talks is ended too.
     pub(super) fn hear(&mut self, now: Duration) {
-        if self.answered {
-            self.open = self.open.map(|_| now);
+        if self.answered
+            && let Some(open) = &mut self.open
+        {
+            open.heard_at = now.min(open.asked_at.saturating_add(self.patience));
         }
     }
 
     /// Whether a worker serves that has answered, and in time up to now.
     pub(super) fn is_alive(&self, now: Duration) -> bool {
-        self.answered && self.open.is_none_or(|since| now < since.saturating_add(self.patience))
+        self.answered && self.answers_by().is_none_or(|until| now < until)
     }
 
     /// For how long the last question has been open.
     pub(super) fn silent_for(&self, now: Duration) -> Option<Duration> {
-        self.open.map(|since| now.saturating_sub(since))
+        self.open.map(|open| now.saturating_sub(open.heard_at))
+    }
+
+    fn answers_by(&self) -> Option<Duration> {
+        self.open.map(|open| open.heard_at.saturating_add(self.patience))
     }
 
     /// When [`Pulse::beat`] has something to say.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        let answers_by = self.open.map(|since| since.saturating_add(self.patience));
-        self.serves_by.or(answers_by).or(self.next)
+        self.serves_by.or(self.answers_by()).or(self.next)
     }
 
     /// What is due now.
@@ -117,7 +131,7 @@ impl Pulse {
             return Some(Beat::Silent);
         }
         self.asked = self.asked.wrapping_add(1);
-        self.open = Some(now);
+        self.open = Some(Open { asked_at: now, heard_at: now });
         self.next = Some(now.saturating_add(self.every));
         Some(Beat::Ask(self.asked))
     }
@@ -163,6 +177,20 @@ mod tests {
         pulse.hear(at(28));
         assert!(pulse.is_alive(at(47)));
         assert_eq!((pulse.beat(at(47)), pulse.beat(at(48))), (None, Some(Beat::Silent)));
+    }
+
+    #[test]
+    fn one_that_only_talks_is_ended() {
+        let mut pulse = Pulse::new(None);
+        pulse.begin(at(1));
+        assert_eq!(pulse.beat(at(1)), Some(Beat::Ask(1)));
+        pulse.answer(1);
+        assert_eq!(pulse.beat(at(6)), Some(Beat::Ask(2)));
+        for second in 7..46 {
+            pulse.hear(at(second));
+            assert_eq!(pulse.beat(at(second)), None, "{second}");
+        }
+        assert_eq!(pulse.beat(at(46)), Some(Beat::Silent));
     }
 
     #[test]

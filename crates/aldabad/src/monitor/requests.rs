@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aldaba_gate::{DoorId, KnockAction};
+use aldaba_gate::{DoorId, KnockAction, can_knock};
 use aldaba_runner::Ask;
 
 use super::Monitor;
@@ -44,10 +44,7 @@ impl Monitor {
                 self.worker_refuses(now, generation);
             }
             FromWorker::Prepared { .. } | FromWorker::Unfit { .. } => self.end_worker(now),
-            FromWorker::Request { place, action, source } => {
-                self.pulse.hear(now);
-                self.handle_request(now, place, action, source);
-            }
+            FromWorker::Request { place, action, source } => self.handle_request(now, place, action, source),
             FromWorker::Stage { place, stage, source } => self.handle_step(now, place, stage, source, false),
             FromWorker::Expired { place, stage, source } => self.handle_step(now, place, stage, source, true),
             FromWorker::LeftOut { events } => self.speech.left_out(events),
@@ -131,6 +128,12 @@ impl Monitor {
             self.speech.tell_limited(now, Kind::Refusals, line);
             return;
         }
+        if !self.may_be_a_client(source) {
+            let line = wording::request_refused(self.policy.name(door), source, "no-client");
+            self.speech.tell_limited(now, Kind::Refusals, line);
+            return;
+        }
+        self.pulse.hear(now);
         let what = SeenWhat::Sequence {
             door: self.policy.name(door).to_owned(),
             close: action == KnockAction::Close,
@@ -149,6 +152,14 @@ impl Monitor {
             }
             KnockAction::Close => drop(self.runner.close(now, door, source)),
         }
+    }
+
+    /// Whether the worker may name this address: one that a packet could come from, and not this host's, but where knocks on
+    /// loopback count.
+    fn may_be_a_client(&self, source: IpAddr) -> bool {
+        let on_loopback = self.captures.has_loopback();
+        let own = || self.links.known().iter().flat_map(|link| &link.addresses).any(|own| own.ip == source);
+        source == source.to_canonical() && can_knock(source, on_loopback) && (on_loopback || !own())
     }
 
     fn knock_action(&self, door: DoorId, knock: u8) -> Option<KnockAction> {

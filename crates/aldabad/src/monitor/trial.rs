@@ -31,7 +31,7 @@ use crate::ipc::ToWorker;
 use crate::log::Level;
 use crate::wording::{self, quoted};
 
-/// How long the worker may take to build a policy of a trial.
+/// How long the worker may take to build a policy of a trial, and a new one after it.
 const TO_BUILD: Duration = Duration::from_secs(10);
 /// How long it may take to build the one before again, until it is replaced.
 const TO_GO_BACK: Duration = Duration::from_secs(2);
@@ -72,6 +72,8 @@ struct OnTrial {
 enum Stage {
     /// The worker builds it until then.
     Offered { until: Duration },
+    /// The one that was offered it was too slow, or did not want to: a new one builds it until then.
+    OfferedAnew { until: Duration },
     /// It is in force, on trial until then.
     InForce { until: Duration },
     /// The one before comes back under this number; until then the worker may build it.
@@ -83,7 +85,10 @@ impl Trials {
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         self.now.as_ref().map(|trial| match trial.stage {
             _ if trial.confirmed.is_some() => Duration::ZERO,
-            Stage::Offered { until } | Stage::InForce { until } | Stage::RollingBack { until, .. } => until,
+            Stage::Offered { until }
+            | Stage::OfferedAnew { until }
+            | Stage::InForce { until }
+            | Stage::RollingBack { until, .. } => until,
         })
     }
 
@@ -237,8 +242,10 @@ impl Monitor {
         let doors = self.policy.current().policy.catalogue.doors.len();
         let state = match &self.trials.now {
             Some(trial) => {
-                let (Stage::Offered { until } | Stage::InForce { until } | Stage::RollingBack { until, .. }) =
-                    trial.stage;
+                let (Stage::Offered { until }
+                | Stage::OfferedAnew { until }
+                | Stage::InForce { until }
+                | Stage::RollingBack { until, .. }) = trial.stage;
                 Trial::Running(trial.running(now, until, doors))
             }
             None => self.trials.last.clone().unwrap_or(Trial::None),
@@ -252,7 +259,7 @@ impl Monitor {
         let (generation, doors) = (current.generation, current.policy.catalogue.doors.len());
         let Some(trial) = &mut self.trials.now else { return };
         match trial.stage {
-            Stage::Offered { .. } if trial.generation == generation => {}
+            Stage::Offered { .. } | Stage::OfferedAnew { .. } if trial.generation == generation => {}
             Stage::RollingBack { generation: back, why, .. } if back == generation => {
                 return self.rolled_back(now, why);
             }
@@ -407,7 +414,8 @@ impl Monitor {
             return self.keep(now);
         }
         match trial.stage {
-            Stage::Offered { until } if until <= now => {
+            Stage::Offered { until } if until <= now => self.offer_anew(now),
+            Stage::OfferedAnew { until } if until <= now => {
                 let generation = trial.generation;
                 self.policy.refuse(generation);
                 let refused =
@@ -417,6 +425,17 @@ impl Monitor {
             Stage::InForce { until } if until <= now => self.roll_back(now, WhyBack::NotConfirmed),
             Stage::RollingBack { until, .. } if until <= now => self.force_roll_back(now),
             _ => {}
+        }
+    }
+
+    /// Somebody may have taken the worker over, who likes the old policy better: one that has seen no packet has the last word.
+    fn offer_anew(&mut self, now: Duration) {
+        if let Some(trial) = &mut self.trials.now {
+            trial.stage = Stage::OfferedAnew { until: now.saturating_add(TO_BUILD) };
+        }
+        if self.workers.is_serving() {
+            self.workers.replace(now);
+            self.say_worker_ended(now, "why=slow");
         }
     }
 
