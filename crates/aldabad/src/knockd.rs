@@ -68,7 +68,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     if options.debug {
         debug("config: ", aldaba_config::explain(&read.loaded.policy).lines());
     }
-    let device = Device::find(&interface).map_err(|error| fail(&error))?;
+    let (device, blank) = Device::find(&interface).map_err(|error| fail(&error))?;
     if options.debug {
         debug("", device.describe());
     }
@@ -98,6 +98,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
         read,
         log,
         sandbox: true,
+        blank: Some(blank),
     };
     let mut monitor = Monitor::start(setup).map_err(|error| fail(&error))?;
     if verbose {

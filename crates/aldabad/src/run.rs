@@ -79,6 +79,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
         rights,
         sandbox: !args.insecure_no_sandbox,
         control: Some(control),
+        blank: None,
     };
     let mut monitor = Monitor::start(setup).map_err(|error| failed(&error))?;
     monitor.say_started(&args.config, args.insecure_no_sandbox);

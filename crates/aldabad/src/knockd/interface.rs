@@ -20,12 +20,12 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Looks the interface up; an error is the line knockd says of it.
-    pub(super) fn find(name: &str) -> Result<Self, String> {
-        BlankSocket::open().map_err(|error| may_not(name, &error))?;
+    /// Looks the interface up, and opens what will capture there; an error is the line knockd says of it.
+    pub(super) fn find(name: &str) -> Result<(Self, BlankSocket), String> {
+        let blank = BlankSocket::open().map_err(|error| may_not(name, &error))?;
         let mut watch = LinkWatch::open().map_err(|error| cannot(name, &error))?;
         let interfaces = watch.poll().map_err(|error| cannot(name, &error))?;
-        Self::among(name, interfaces)
+        Ok((Self::among(name, interfaces)?, blank))
     }
 
     fn among(name: &str, interfaces: &[Interface]) -> Result<Self, String> {

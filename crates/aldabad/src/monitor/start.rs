@@ -74,6 +74,8 @@ pub struct Setup {
     pub control: Option<PathBuf>,
     /// Who is told that it works.
     pub service: Service,
+    /// A socket to capture with, where one was opened to see whether that is allowed.
+    pub blank: Option<BlankSocket>,
 }
 
 /// Why a daemon does not start.
@@ -114,10 +116,10 @@ fn kernel(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
 impl Monitor {
     /// Opens everything and waits until the worker serves.
     pub fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { face, source, read, overrides, log, state_folder, rights, sandbox, control, service } =
-            setup;
+        let Setup { face, source, read, overrides, log, state_folder, rights, sandbox, .. } = setup;
+        let Setup { control, service, blank, .. } = setup;
         // Without it no later moment would be better: a daemon that runs and hears nothing helps nobody.
-        let blank = BlankSocket::open().map_err(kernel("cannot capture packets"))?;
+        let blank = blank.map_or_else(BlankSocket::open, Ok).map_err(kernel("cannot capture packets"))?;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
         let signals = Signals::block(&SIGNALS).map_err(kernel("cannot listen to signals"))?;
         process::adopt_orphans().map_err(kernel("cannot follow what commands leave behind"))?;
