@@ -26,6 +26,11 @@ fn id(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
+/// A place's part of a list that all places share.
+fn part<'l, T>(list: &'l [T], range: &Range<u32>) -> &'l [T] {
+    list.get(at(range.start)..at(range.end)).unwrap_or_default()
+}
+
 /// A step as a number: 17 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StepKey(u32);
@@ -95,16 +100,16 @@ struct Node {
     stage: u8,
     /// Its part of [`Plan::edges`].
     children: Range<u32>,
-    /// Patterns that are complete here, in order.
-    ends: Vec<u32>,
-    /// Patterns that pass through here and go on, in order.
-    onward: Vec<u32>,
+    /// Patterns that are complete here, in order: its part of [`Plan::patterns`].
+    ends: Range<u32>,
+    /// Patterns that pass through here and go on, in order: another part of it.
+    onward: Range<u32>,
     /// Attempts that some pattern ending here or going on still counts.
     reach: Reach,
     /// Attempts that some pattern going on still counts.
     onward_reach: Reach,
-    /// The different time limits of those that go on.
-    timeouts: Vec<Nanos>,
+    /// The different time limits of those that go on: its part of [`Plan::timeouts`].
+    timeouts: Range<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +144,8 @@ pub(super) struct Plan {
     nodes: Vec<Node>,
     /// Sorted by parent, then by step.
     edges: Vec<Edge>,
+    patterns: Vec<u32>,
+    timeouts: Vec<Nanos>,
     timings: Vec<Timing>,
     scopes: Vec<Listening>,
     /// Steps of any compatible pattern: most packets end here.
@@ -214,8 +221,7 @@ impl Plan {
     }
 
     pub(super) fn child(&self, node: NodeId, step: StepKey) -> Option<NodeId> {
-        let children = self.node(node)?.children.clone();
-        let edges = self.edges.get(at(children.start)..at(children.end))?;
+        let edges = part(&self.edges, &self.node(node)?.children);
         let found = edges.binary_search_by_key(&step, |edge| edge.step).ok()?;
         edges.get(found).map(|edge| edge.child)
     }
@@ -240,11 +246,11 @@ impl Plan {
     }
 
     pub(super) fn ends(&self, node: NodeId) -> &[u32] {
-        self.node(node).map_or(&[], |node| &node.ends)
+        self.node(node).map_or(&[], |node| part(&self.patterns, &node.ends))
     }
 
     pub(super) fn onward(&self, node: NodeId) -> &[u32] {
-        self.node(node).map_or(&[], |node| &node.onward)
+        self.node(node).map_or(&[], |node| part(&self.patterns, &node.onward))
     }
 
     pub(super) fn counts(&self, pattern: u32, age: Age) -> bool {
@@ -255,7 +261,8 @@ impl Plan {
 
     /// Whether a time limit of some pattern that goes on lies in this range.
     pub(super) fn runs_out(&self, node: NodeId, limits: &RangeInclusive<Nanos>) -> bool {
-        self.node(node).is_some_and(|node| node.timeouts.iter().any(|timeout| limits.contains(timeout)))
+        let timeouts = self.node(node).map_or(&[][..], |node| part(&self.timeouts, &node.timeouts));
+        timeouts.iter().any(|timeout| limits.contains(timeout))
     }
 
     /// The patterns that counted an attempt begun at `started` until a limit in this range, in order.
@@ -304,7 +311,7 @@ impl Plan {
             let Some(node) = self.nodes.get_mut(at(index)) else {
                 return;
             };
-            node.measure(&self.timings);
+            node.measure(&self.timings, &self.patterns);
             next = (node.stage > 0).then_some(node.parent);
         }
     }
@@ -328,13 +335,14 @@ impl Plan {
 
 impl Node {
     /// Takes its reach from the timings of its patterns anew; allocates nothing when no time limit is new.
-    fn measure(&mut self, timings: &[Timing]) {
+    fn measure(&mut self, timings: &[Timing], patterns: &[u32]) {
+        let timings_of = |range| part(patterns, range).iter().filter_map(|pattern| timings.get(at(*pattern)));
         self.onward_reach.clear();
-        for timing in self.onward.iter().filter_map(|pattern| timings.get(at(*pattern))) {
+        for timing in timings_of(&self.onward) {
             self.onward_reach.add(timing.timeout, timing.since);
         }
         self.reach.clone_from(&self.onward_reach);
-        for timing in self.ends.iter().filter_map(|pattern| timings.get(at(*pattern))) {
+        for timing in timings_of(&self.ends) {
             self.reach.add(timing.timeout, timing.since);
         }
     }

@@ -4,8 +4,14 @@ use super::plan::{Age, Nanos};
 
 /// For each pattern, attempts that began at `since` or later count until they are `timeout` old. Steps that another
 /// step covers are left out, so with equal time limits or equal `since` one is left, whatever the number of patterns.
+/// Most have one step or none, which allocates nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Reach(Vec<Stair>);
+pub(super) struct Reach {
+    /// The one with the longest time limit.
+    first: Option<Stair>,
+    /// The others, longest first.
+    more: Vec<Stair>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stair {
@@ -13,29 +19,59 @@ struct Stair {
     since: Nanos,
 }
 
+impl Stair {
+    /// Whether it counts all that the other counts.
+    const fn covers(&self, other: &Self) -> bool {
+        self.timeout >= other.timeout && self.since <= other.since
+    }
+
+    const fn counts(&self, age: Age) -> bool {
+        let in_time = match age.elapsed {
+            Some(elapsed) => elapsed < self.timeout,
+            None => true,
+        };
+        in_time && self.since <= age.started
+    }
+}
+
 impl Reach {
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.first = None;
+        self.more.clear();
     }
 
     pub(super) fn clone_from(&mut self, other: &Self) {
-        self.0.clone_from(&other.0);
+        self.first = other.first;
+        self.more.clone_from(&other.more);
     }
 
     /// Adds a pattern. Sorted by time limit, longest first; a shorter one stays only where it counts older attempts.
     pub(super) fn add(&mut self, timeout: Nanos, since: Nanos) {
-        if self.0.iter().any(|stair| stair.timeout >= timeout && stair.since <= since) {
+        let new = Stair { timeout, since };
+        if self.stairs().any(|stair| stair.covers(&new)) {
             return;
         }
-        self.0.retain(|stair| stair.timeout > timeout || stair.since < since);
-        let place = self.0.partition_point(|stair| stair.timeout > timeout);
-        self.0.insert(place, Stair { timeout, since });
+        self.more.retain(|stair| !new.covers(stair));
+        match self.first {
+            Some(first) if first.timeout > timeout => {
+                let place = self.more.partition_point(|stair| stair.timeout > timeout);
+                self.more.insert(place, new);
+            }
+            Some(first) if !new.covers(&first) => {
+                self.more.insert(0, first);
+                self.first = Some(new);
+            }
+            _ => self.first = Some(new),
+        }
     }
 
     /// Whether some pattern counts an attempt of this age.
     pub(super) fn covers(&self, age: Age) -> bool {
-        let in_time = |stair: &&Stair| age.elapsed.is_none_or(|elapsed| elapsed < stair.timeout);
-        self.0.iter().take_while(in_time).any(|stair| stair.since <= age.started)
+        self.stairs().any(|stair| stair.counts(age))
+    }
+
+    fn stairs(&self) -> impl Iterator<Item = &Stair> {
+        self.first.iter().chain(&self.more)
     }
 }
 
@@ -49,7 +85,7 @@ mod tests {
         for timeout in [5, 9, 3, 9] {
             reach.add(timeout, 0);
         }
-        assert_eq!(reach.0, [Stair { timeout: 9, since: 0 }]);
+        assert_eq!(reach, Reach { first: Some(Stair { timeout: 9, since: 0 }), more: Vec::new() });
     }
 
     #[test]

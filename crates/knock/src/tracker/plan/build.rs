@@ -1,6 +1,7 @@
 //! From the list of patterns to groups and trees.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 use super::{
     Edge, Group, GroupId, GroupKey, Listening, Nanos, Node, NodeId, Plan, Reach, StepKey, StepSet, Timing,
@@ -40,8 +41,19 @@ impl Plan {
     }
 }
 
+/// What a place gathers while patterns are added.
+#[derive(Default)]
+struct Lists {
+    ends: Vec<u32>,
+    onward: Vec<u32>,
+    /// Sorted.
+    timeouts: Vec<Nanos>,
+}
+
 struct Builder {
     plan: Plan,
+    /// One for each place.
+    lists: Vec<Lists>,
     numbers: HashMap<GroupKey, GroupId>,
     children: BTreeMap<(NodeId, StepKey), NodeId>,
 }
@@ -58,12 +70,15 @@ impl Builder {
             groups: Vec::new(),
             nodes: Vec::new(),
             edges: Vec::new(),
+            patterns: Vec::new(),
+            timeouts: Vec::new(),
             timings: patterns.iter().zip(since).map(timing).collect(),
             scopes: Vec::new(),
             compatible_steps: StepSet::empty(),
             ignored: StepSet::empty(),
         };
-        Self { plan, numbers: group_numbers(patterns, old), children: BTreeMap::new() }
+        let numbers = group_numbers(patterns, old);
+        Self { plan, lists: Vec::new(), numbers, children: BTreeMap::new() }
     }
 
     fn add(&mut self, pattern: &Pattern, number: u32) {
@@ -78,8 +93,8 @@ impl Builder {
             self.note_step(group, *step);
             place = self.child(place, StepKey::from(*step));
         }
-        if let Some(node) = self.plan.nodes.get_mut(at(place)) {
-            node.ends.push(number);
+        if let Some(lists) = self.lists.get_mut(at(place)) {
+            lists.ends.push(number);
         }
         if let Some(timing) = self.plan.timings.get_mut(at(number)) {
             timing.end = Some(place);
@@ -116,13 +131,13 @@ impl Builder {
     }
 
     fn note_onward(&mut self, place: NodeId, number: u32) {
-        let Some(node) = self.plan.nodes.get_mut(at(place)) else {
+        let Some(lists) = self.lists.get_mut(at(place)) else {
             return;
         };
-        node.onward.push(number);
+        lists.onward.push(number);
         let timeout = self.plan.timings.get(at(number)).map_or(0, |timing| timing.timeout);
-        if let Err(sorted) = node.timeouts.binary_search(&timeout) {
-            node.timeouts.insert(sorted, timeout);
+        if let Err(sorted) = lists.timeouts.binary_search(&timeout) {
+            lists.timeouts.insert(sorted, timeout);
         }
     }
 
@@ -156,6 +171,7 @@ impl Builder {
 
     fn push(&mut self, node: Node) -> NodeId {
         self.plan.nodes.push(node);
+        self.lists.push(Lists::default());
         id(self.plan.nodes.len().saturating_sub(1))
     }
 
@@ -173,9 +189,17 @@ impl Builder {
             group.steps.sort_unstable();
             group.steps.dedup();
         }
-        for node in &mut self.plan.nodes {
-            node.measure(&self.plan.timings);
+        for (node, lists) in self.plan.nodes.iter_mut().zip(self.lists) {
+            node.ends = append(&mut self.plan.patterns, &lists.ends);
+            node.onward = append(&mut self.plan.patterns, &lists.onward);
+            node.timeouts = append(&mut self.plan.timeouts, &lists.timeouts);
+            node.measure(&self.plan.timings, &self.plan.patterns);
         }
+        // It stays as it is until the next policy.
+        self.plan.nodes.shrink_to_fit();
+        self.plan.edges.shrink_to_fit();
+        self.plan.patterns.shrink_to_fit();
+        self.plan.timeouts.shrink_to_fit();
         for step in ignore {
             self.plan.ignored.insert(StepKey::from(*step));
         }
@@ -194,13 +218,20 @@ impl Node {
             step,
             stage,
             children: 0..0,
-            ends: Vec::new(),
-            onward: Vec::new(),
+            ends: 0..0,
+            onward: 0..0,
             reach: Reach::default(),
             onward_reach: Reach::default(),
-            timeouts: Vec::new(),
+            timeouts: 0..0,
         }
     }
+}
+
+/// Adds these to a list that all places share; where they are there.
+fn append<T: Copy>(list: &mut Vec<T>, more: &[T]) -> Range<u32> {
+    let start = id(list.len());
+    list.extend_from_slice(more);
+    start..id(list.len())
 }
 
 /// A number for each combination of scope, mode and filter: the old one where there is one, else the lowest free.
