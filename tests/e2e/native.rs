@@ -311,6 +311,47 @@ fn fifty_hosts_knock_interleaved_and_all_get_in() {
     println!("figure: R22 {} hosts knocked interleaved, twice, and are in each time", sources.len());
 }
 
+/// With many doors the table comes to be in steps: all ports are shut at once, and a door that is knocked on need not wait for the others.
+#[test]
+fn a_table_of_many_doors_ends_as_one_that_was_made_whole() {
+    const DOORS: usize = 400;
+    let mut config = SSH.replace("2s", "60s");
+    for number in 0..DOORS {
+        let (port, first) = (3_000 + number, 10_000 + 2 * number);
+        config += &format!(
+            "[[door]]\nname = \"d{number}\"\nsequence = \"{first},{}\"\nports = [\"{port}/tcp\"]\n",
+            first + 1
+        );
+    }
+    // Two that share a port.
+    config += "[[door]]\nname = \"x\"\nsequence = \"9001,9002\"\nports = [\"3000-3001/tcp\"]\n";
+    let Some(scene) = scene(&config) else { return };
+    let _listeners = [2222, 3000, 3399].map(|port| scene.hosts.listen(port));
+    assert!(![2222, 3000, 3399].iter().any(|port| scene.hosts.reachable(*port)), "all are shut");
+    scene.hosts.knock(&[10_798, 10_799]);
+    scene.daemon.wait_for("opened door=d399 address=10.9.0.2");
+    assert!(scene.hosts.reachable(3399) && !scene.hosts.reachable(2222));
+    let table = || {
+        let text = scene.hosts.on_server(&["nft", "-s", "list", "table", "inet", "aldaba"]);
+        // But for the time a lease has left, and their order.
+        let lines = text.lines().filter(|line| !line.contains("elements = "));
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let sets = || table().iter().filter(|line| line.contains("set door_")).count();
+    assert!(until(Duration::from_secs(20), || sets() == 2 * (DOORS + 2)).is_some(), "{} sets", sets());
+    let in_steps = table();
+    scene.hosts.on_server(&["nft", "delete", "table", "inet", "aldaba"]);
+    scene.daemon.wait_for("table-restored");
+    scene.daemon.wait_for("leases-restored leases=1");
+    assert!(table() == in_steps, "made whole it is another");
+    assert!(!scene.daemon.said().contains("degraded"), "{}", scene.daemon.said());
+    scene.hosts.knock(&[9001, 9002]);
+    scene.daemon.wait_for("opened door=x");
+    assert!(scene.hosts.reachable(3000), "a door that shares its port");
+}
+
 /// The ring is there before its reader is: a knock that comes while the daemon starts waits in it.
 #[test]
 fn a_knock_while_the_daemon_starts_opens_when_it_serves() {

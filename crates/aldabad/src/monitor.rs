@@ -252,6 +252,7 @@ impl Monitor {
             self.hands.poll_timeout(),
             self.captures.poll_timeout(),
             self.captures.reopen_timeout(),
+            self.firewall.is_begun().then_some(Duration::ZERO),
             self.trials.poll_timeout(),
             self.retry,
         ];
@@ -273,6 +274,7 @@ impl Monitor {
         }
         self.handle_control_timeout(now);
         self.handle_truth_timeout(now);
+        self.add_doors(now);
         self.feel_pulse(now);
         self.handle_trial_timeout(now);
         self.handle_standby_timeout(now);

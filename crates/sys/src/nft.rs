@@ -12,6 +12,7 @@ mod ports;
 mod ruleset;
 mod set;
 mod silence;
+mod steps;
 mod table;
 mod watch;
 

@@ -122,6 +122,36 @@ fn the_table_of_a_thousand_doors_is_made_whole() {
 }
 
 #[test]
+fn a_table_made_in_steps_is_shut_from_the_first_and_the_same_after_the_last() {
+    in_namespace(|| {
+        let mut spec = spec();
+        spec.doors.push(DoorSpec::new("web", [(false, 80, 80), (false, 8000, 8010), (true, 443, 443)]));
+        spec.doors.push(DoorSpec::new("db", [(false, 5432, 5432)]).cutting(true));
+        spec.doors.push(DoorSpec::new("game", [(true, 40_000, 40_009), (true, 8000, 8000)]));
+        let mut firewall = Nft::open().unwrap();
+        let left = firewall.begin_own_table(&spec).unwrap();
+        // The first two share a port.
+        assert_eq!(left, [2, 3, 4]);
+        assert!(!firewall.own_table(&spec).unwrap().unwrap().is(&spec));
+        let ruleset = firewall.ruleset().unwrap();
+        let fate = |(udp, port)| ruleset.judge(Probe { ipv6: false, udp, port }, "none of ours").fate;
+        for guarded in [(false, 22), (false, 80), (false, 8005), (true, 443), (false, 5432), (true, 40_003)] {
+            assert_eq!(fate(guarded), Fate::Dropped, "{guarded:?} in {}", nft("list ruleset"));
+        }
+        assert_eq!(fate((false, 8011)), Fate::Accepted);
+        let standing = spec.set_of("ssh", [192, 0, 2, 7].into()).unwrap();
+        firewall.add_element(&standing, [192, 0, 2, 7].into(), Duration::from_secs(60)).unwrap();
+        firewall.add_doors(&spec, &[4]).unwrap();
+        firewall.add_doors(&spec, &[2, 3]).unwrap();
+        assert!(firewall.own_table(&spec).unwrap().unwrap().is(&spec), "{}", nft("list ruleset"));
+        assert_eq!(firewall.members(&standing).unwrap(), [[192, 0, 2, 7].into()].into());
+        // Where somebody has taken the table away meanwhile, what is left cannot be added.
+        firewall.remove_own_table(&spec.name).unwrap();
+        assert!(matches!(firewall.add_doors(&spec, &[2]), Err(NftError::Missing)));
+    });
+}
+
+#[test]
 fn doors_that_cut_connections_come_before_those_that_keep_them() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();

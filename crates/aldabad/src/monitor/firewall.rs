@@ -1,5 +1,7 @@
 //! The native action: elements in nftables sets, and aldaba's own table.
 
+mod steps;
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use aldaba_runner::ElementChange;
 use aldaba_runner::door::{Action, Catalogue, Established, NftAction, NftFamily, NftSet, Transport};
 use aldaba_runner::lease::Place;
 use aldaba_sys::nft::{DoorSpec, Nft, NftError, Ours, SetName, SpaPort, TableId, TableSpec};
+
+use steps::Left;
 
 use super::Monitor;
 use crate::fault::{self, Point};
@@ -23,6 +27,8 @@ pub(super) struct Firewall {
     nft: Option<Nft>,
     /// The table that has been made, and is kept as the policy wants it.
     made: Option<TableId>,
+    /// The doors that are still to be added to it.
+    left: Left,
     /// Doors of the policy need it.
     wanted: bool,
     /// The policy wants it and it is not there: what it is to guard stands open.
@@ -46,7 +52,16 @@ impl Firewall {
     /// Nothing is opened or made yet.
     pub(super) fn new(table: &str) -> Self {
         let table = TableSpec { name: table.to_owned(), doors: Vec::new(), spa: None };
-        Self { table, nft: None, made: None, wanted: false, open: false, ours: None, unfit: None }
+        Self {
+            table,
+            nft: None,
+            made: None,
+            left: Left::default(),
+            wanted: false,
+            open: false,
+            ours: None,
+            unfit: None,
+        }
     }
 
     /// Whether doors stand open because the table cannot be made.
@@ -54,9 +69,10 @@ impl Firewall {
         self.open
     }
 
-    /// Makes aldaba's own table what the policy wants it to be; elements of doors that stay do too. Whether somebody else
-    /// had changed it.
-    pub(super) fn prepare(&mut self, policy: &Policy) -> Result<bool, NotPrepared> {
+    /// Makes aldaba's own table what the policy wants it to be; elements of doors that stay do too. Where it is not there yet and no
+    /// lease needs it, it may be made in steps. Whether somebody else had changed it.
+    pub(super) fn prepare(&mut self, policy: &Policy, leases: bool) -> Result<bool, NotPrepared> {
+        self.add_all();
         let (doors, wanted) = own_doors(&policy.catalogue);
         let name = self.table.name.clone();
         let table = TableSpec { name, doors, spa: policy.spa.as_ref().map(silent) };
@@ -67,7 +83,7 @@ impl Firewall {
         if !wanted && !own && self.made.is_none() {
             return Ok(false);
         }
-        match self.ensure(own) {
+        match self.ensure(own, leases) {
             Err(NftError::NoNftables) if !wanted => Err(NotPrepared::Silence),
             result => {
                 let changed = result.map_err(|error| NotPrepared::Doors(error.to_string()))?;
@@ -77,8 +93,9 @@ impl Firewall {
     }
 
     /// Whether it had to be made again.
-    fn ensure(&mut self, own: bool) -> Result<bool, NftError> {
+    fn ensure(&mut self, own: bool, leases: bool) -> Result<bool, NftError> {
         let (table, made) = (self.table.clone(), self.made);
+        let mut left = std::mem::take(&mut self.left);
         let nft = self.open()?;
         // One that was made stays, without rules when nothing needs them any more.
         if !own && made.is_none() {
@@ -88,6 +105,11 @@ impl Firewall {
         let is_another = found.as_ref().is_some_and(|found| made.is_some_and(|made| made != found.id()));
         if !is_another && found.as_ref().is_some_and(|found| found.is(&table)) {
             self.made = found.map(|found| found.id());
+            return Ok(false);
+        }
+        if found.is_none() && made.is_none() && !leases && left.begin(nft, &table)? {
+            self.made = nft.own_table_id(&table.name)?;
+            self.left = left;
             return Ok(false);
         }
         // What others have made anew is a copy from somewhere, with elements whose time is long over: nothing of it stays. Nor
@@ -143,6 +165,7 @@ impl Firewall {
     /// Makes these changes; what became of each, in their order. Those of one set are one transaction where that can be, else each
     /// is made by itself.
     pub(super) fn change(&mut self, changes: &[ElementChange]) -> Vec<Result<(), String>> {
+        self.add_doors_of(changes);
         changes.chunks(Nft::MOST_TOGETHER).flat_map(|some| self.change_some(some)).collect()
     }
 
@@ -300,7 +323,8 @@ impl Monitor {
         self.watch_firewall(now);
         self.look_for_sets(now);
         self.look_for_programs(now);
-        if self.firewall.is_used() {
+        // While it is made in steps there are no leases, and behind the last step there is a look.
+        if self.firewall.is_used() && !self.firewall.is_begun() {
             self.look_at_leases(now);
         }
     }
@@ -323,7 +347,8 @@ impl Monitor {
     }
 
     fn make_table(&mut self, now: Duration) {
-        let prepared = self.firewall.prepare(&self.policy.current().policy);
+        let leases = self.runner.leases().next().is_some();
+        let prepared = self.firewall.prepare(&self.policy.current().policy, leases);
         self.firewall.open = matches!(prepared, Err(NotPrepared::Doors(_)));
         if prepared.is_ok() {
             self.health.clear("firewall");

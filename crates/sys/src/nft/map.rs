@@ -60,6 +60,11 @@ impl<'d> Map<'d> {
         self.pieces.last().is_some_and(|piece| piece.last >= port)
     }
 
+    /// The doors of each of its pieces.
+    pub(super) fn doors(&self) -> impl Iterator<Item = &[&'d DoorSpec]> {
+        self.pieces.iter().map(|piece| &*piece.doors)
+    }
+
     /// The chains it leads to.
     pub(super) fn chains(&self) -> Vec<String> {
         self.pieces.iter().map(Piece::chain).collect()
@@ -99,7 +104,7 @@ impl<'d> Map<'d> {
         rules.add(chain, |rule| rule.destination_port_leads(self.udp, NAME, self.id()));
         for piece in &self.pieces {
             let chain = piece.chain();
-            for door in &piece.doors {
+            for door in piece.doors.iter().filter(|door| !door.later) {
                 for ipv6 in [false, true] {
                     rules.add(&chain, |rule| rule.source_in(&door.set(ipv6), ipv6).accept());
                 }

@@ -77,12 +77,15 @@ pub struct DoorSpec {
     pub(super) ports: Vec<(bool, u16, u16)>,
     /// Whether the end of a lease is the end of connections.
     pub(super) cuts: bool,
+    /// It is only shut so far ([`super::steps`]).
+    pub(super) later: bool,
 }
 
 impl DoorSpec {
     /// A door of this name for these ports: whether UDP, first, last.
     pub fn new(name: &str, ports: impl IntoIterator<Item = (bool, u16, u16)>) -> Self {
-        Self { name: name.to_owned(), set: set_name(name), ports: ports.into_iter().collect(), cuts: false }
+        let (name, set, ports) = (name.to_owned(), set_name(name), ports.into_iter().collect());
+        Self { name, set, ports, cuts: false, later: false }
     }
 
     /// The same, and whether the end of a lease is the end of connections.
@@ -94,6 +97,11 @@ impl DoorSpec {
 
     pub(super) fn set(&self, ipv6: bool) -> String {
         format!("{}_{}", self.set, if ipv6 { "v6" } else { "v4" })
+    }
+
+    /// Its sets' names, and what their elements are.
+    pub(super) fn sets(&self) -> [(String, u32); 2] {
+        [(self.set(false), TYPE_IPV4), (self.set(true), TYPE_IPV6)]
     }
 }
 
@@ -109,10 +117,16 @@ pub struct TableSpec {
 }
 
 impl TableSpec {
+    /// A door's place in the list.
+    #[must_use]
+    pub fn number_of(&self, door: &str) -> Option<usize> {
+        self.doors.iter().position(|spec| spec.name == door)
+    }
+
     /// The set a door's elements of this address's family go into.
     #[must_use]
     pub fn set_of(&self, door: &str, address: IpAddr) -> Option<SetName> {
-        let door = self.doors.iter().find(|spec| spec.name == door)?;
+        let door = self.doors.get(self.number_of(door)?)?;
         Some(SetName { family: Family::Inet, table: self.name.clone(), set: door.set(address.is_ipv6()) })
     }
 
@@ -131,8 +145,7 @@ impl TableSpec {
 
     /// The sets' names, and what their elements are.
     pub(super) fn sets(&self) -> Vec<(String, u32)> {
-        let of = |door: &DoorSpec| [(door.set(false), TYPE_IPV4), (door.set(true), TYPE_IPV6)];
-        self.doors.iter().flat_map(of).collect()
+        self.doors.iter().filter(|door| !door.later).flat_map(DoorSpec::sets).collect()
     }
 
     /// Those of these chains that belong to ports nobody guards any more.
@@ -185,7 +198,7 @@ impl TableSpec {
             batch.builder.put_text(2, set);
         }
         for (set, kind) in self.sets() {
-            self.write_set(batch, &set, kind, if kind == TYPE_IPV4 { 4 } else { 16 });
+            self.write_set(batch, &set, kind);
         }
         for map in self.maps() {
             map.write(batch, &self.name);
@@ -217,13 +230,13 @@ impl TableSpec {
         batch.builder.put_text(7, "filter");
     }
 
-    fn write_set(&self, batch: &mut Batch, name: &str, kind: u32, length: u32) {
+    pub(super) fn write_set(&self, batch: &mut Batch, name: &str, kind: u32) {
         batch.message(NEW_SET, CREATE, Family::Inet);
         batch.builder.put_text(1, &self.name);
         batch.builder.put_text(2, name);
         batch.builder.put_be32(3, SET_TIMEOUT);
         batch.builder.put_be32(4, kind);
-        batch.builder.put_be32(5, length);
+        batch.builder.put_be32(5, if kind == TYPE_IPV4 { 4 } else { 16 });
         // An identity within the transaction; the kernel wants one for every new set.
         let id = batch.sequence;
         batch.builder.put_be32(10, id);
