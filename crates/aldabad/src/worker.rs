@@ -21,7 +21,7 @@ use aldaba_gate::knock::Keep;
 use aldaba_gate::{Gate, Interface, Rules};
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::poll::{self, Interest};
-use aldaba_sys::{clock, inherited, memfd, memory, random};
+use aldaba_sys::{capture, clock, inherited, memfd, memory, random};
 
 use zeroize::Zeroizing;
 
@@ -290,8 +290,11 @@ impl Worker {
         self.reporter.set_devices(devices);
         self.records.begin_anew(&mut self.reporter);
         self.use_store(now);
-        // What reads a configuration is not needed before the next one.
-        memory::give_back();
+        // What reads a configuration is not needed before the next one; what reads frames is.
+        memory::give_back_code();
+        self.reporter.in_silence(|reporter| aldaba_gate::rehearse(now, reporter));
+        capture::rehearse();
+        memory::give_back_heap();
         Ok(())
     }
 

@@ -21,6 +21,7 @@ pub use aldaba_spa as spa;
 
 mod counters;
 mod needs;
+mod rehearsal;
 mod rules;
 mod scopes;
 mod spa_path;
@@ -28,6 +29,7 @@ mod watch;
 
 pub use counters::{Counters, Dropped};
 pub use needs::Needs;
+pub use rehearsal::rehearse;
 pub use rules::{By, DoorId, DoorRule, Grant, Knock, KnockAction, Rules, SequenceSource};
 pub use scopes::Interface;
 pub use spa_path::SpaRules;

@@ -20,12 +20,22 @@ const PAGE: usize = 4096;
 /// Gives back what was needed to get ready and is not now. To be called when a process has come to rest: all of it is a matter of how
 /// much is resident, never of what a program does.
 pub fn give_back() {
+    give_back_code();
+    give_back_heap();
+}
+
+/// The pages of the program and its libraries alone.
+pub fn give_back_code() {
     for segment in unwritten_segments() {
         let (start, length) = (std::ptr::with_exposed_provenance_mut(segment.start), segment.len());
         // SAFETY: these pages are mapped from files, and nothing has written to them: what is read there next is the same.
         // What the kernel refuses stays as it is.
         let _ = unsafe { rustix::mm::madvise(start, length, Advice::LinuxDontNeed) };
     }
+}
+
+/// Free heap alone.
+pub fn give_back_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it may be called at any time; what is in use stays where it is.
     unsafe {

@@ -118,6 +118,13 @@ impl Reporter {
         [self.budget.poll_timeout(), self.shortage.poll_timeout()].into_iter().flatten().min()
     }
 
+    /// Does something with it of which nothing is said: all lines are left out, and not even counted.
+    pub(super) fn in_silence(&mut self, act: impl FnOnce(&mut Self)) {
+        let budget = std::mem::replace(&mut self.budget, Budget::new(0, 0));
+        act(self);
+        self.budget = budget;
+    }
+
     /// Says what waited, as far as there is room, and what was left out.
     pub(super) fn flush(&mut self) {
         while let Some(message) = self.waiting.front() {
@@ -179,11 +186,9 @@ impl Reporter {
         self.channel.send(&message.encode(), &[]) != Ok(Sent::Full)
     }
 
-    fn mention(&mut self, message: FromWorker) {
-        if !self.budget.take(self.now) {
-            return;
-        }
-        if !self.say(message) {
+    /// Says it if there is room for another line. What is left out is not even put together: in a flood that is nearly all.
+    fn mention(&mut self, message: impl FnOnce() -> FromWorker) {
+        if self.budget.take(self.now) && !self.say(message()) {
             self.budget.leave_out(1);
         }
     }
@@ -199,11 +204,13 @@ impl Events for Reporter {
     }
 
     fn stage(&mut self, source: IpAddr, door: DoorId, knock: u8, stage: u8) {
-        self.mention(FromWorker::Stage { place: self.place(door, knock), stage, source });
+        let place = self.place(door, knock);
+        self.mention(|| FromWorker::Stage { place, stage, source });
     }
 
     fn expired(&mut self, source: IpAddr, door: DoorId, knock: u8, stage: u8) {
-        self.mention(FromWorker::Expired { place: self.place(door, knock), stage, source });
+        let place = self.place(door, knock);
+        self.mention(|| FromWorker::Expired { place, stage, source });
     }
 
     fn grant(&mut self, grant: Grant) {
@@ -239,7 +246,7 @@ impl Events for Reporter {
         }
         let device = rejected.device.and_then(|device| self.key_of(device));
         self.recent.note(Noted { id, at: self.now, from, refusal: rejected.refusal, device, again: 0 });
-        self.mention(FromWorker::Rejected { from, refusal: rejected.refusal, id, device });
+        self.mention(|| FromWorker::Rejected { from, refusal: rejected.refusal, id, device });
     }
 
     fn foreign(&mut self, from: IpAddr) {
@@ -251,11 +258,13 @@ impl Events for Reporter {
     }
 
     fn hit(&mut self, segment: &Segment<'_>, outcome: Outcome) {
-        let (protocol, from, to) = match &segment.transport {
-            Transport::Tcp(tcp) => (Protocol::Tcp, tcp.source_port, tcp.destination_port),
-            Transport::Udp(udp) => (Protocol::Udp, udp.source_port, udp.destination_port),
-        };
-        let (source, destination) = ((segment.source, from), (segment.destination, to));
-        self.mention(FromWorker::Hit { source, protocol, destination, outcome });
+        self.mention(|| {
+            let (protocol, from, to) = match &segment.transport {
+                Transport::Tcp(tcp) => (Protocol::Tcp, tcp.source_port, tcp.destination_port),
+                Transport::Udp(udp) => (Protocol::Udp, udp.source_port, udp.destination_port),
+            };
+            let (source, destination) = ((segment.source, from), (segment.destination, to));
+            FromWorker::Hit { source, protocol, destination, outcome }
+        });
     }
 }

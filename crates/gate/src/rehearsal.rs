@@ -1,0 +1,126 @@
+//! The way of a frame, gone once with made-up ones, so that its code is there before the first real one comes.
+//!
+//! A program's pages are mapped when they are first run, and a daemon at rest has run none of this. Whoever knocks first would wait for
+//! that, and in the first flood the process would grow. No real gate sees these frames, no sequence is completed and no datagram is
+//! among them; what the sink is told of stages means nothing.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use aldaba_knock::{FlagFilter, Mode};
+use aldaba_packet::{Checksum, Frame, Link};
+
+use crate::{DoorRule, Events, Gate, Interface, Knock, KnockAction, Rules, SequenceSource};
+
+/// More sources than the smallest table has room for: some have to make room for others.
+const SOURCES: u8 = 40;
+/// As many as are read at a time.
+const TOGETHER: usize = 16;
+/// The ports of two sequences, of one kind each; the last one is that of neither.
+const PORTS: [u16; 5] = [1, 2, 11, 12, 21];
+const HOST: [u8; 4] = [192, 0, 2, 1];
+/// An IPv4 header and a TCP header.
+const LENGTH: usize = 40;
+
+/// Shows made-up frames to a gate of their own, with this sink.
+pub fn rehearse(now: Duration, events: &mut impl Events) {
+    let Some(mut gate) = gate() else { return };
+    let syns: Vec<[u8; LENGTH]> =
+        PORTS.iter().flat_map(|port| (1..=SOURCES).map(|source| syn(source, *port))).collect();
+    // Their sum is wrong, which is found first; then it is not looked at.
+    for checksum in [Checksum::Verify, Checksum::Trusted] {
+        let frames: Vec<Frame<'_>> =
+            syns.iter().map(|bytes| Frame { checksum, ..Frame::whole(Link::Ip, bytes) }).collect();
+        for some in frames.chunks(TOGETHER) {
+            gate.read_ahead(now, some);
+            for frame in some {
+                std::hint::black_box(gate.frame(now, 1, frame, events));
+            }
+        }
+    }
+}
+
+fn gate() -> Option<Gate> {
+    let knock = |sequence: &str, mode| {
+        let source = SequenceSource::Fixed(sequence.parse().ok()?);
+        let (action, flags, timeout) = (KnockAction::Open, FlagFilter::INITIAL_SYN, Duration::from_secs(60));
+        Some(Knock { action, source, flags, timeout, mode, cooldown: Duration::ZERO })
+    };
+    let door = DoorRule {
+        name: String::new(),
+        interfaces: Vec::new(),
+        target: None,
+        knocks: vec![knock("1,2,3", Mode::Strict)?, knock("11,12,13", Mode::Compatible)?],
+        spa: None,
+        for_gateway: false,
+    };
+    let rules = Rules { doors: vec![door], ignore: Vec::new(), attempts: 0, ipv6: true, spa_port: None };
+    let mut gate = Gate::new(&rules, [0; 16]).ok()?;
+    let addresses = [IpAddr::V4(Ipv4Addr::from(HOST))].into();
+    gate.set_interface(1, Interface { name: String::new(), loopback: false, addresses });
+    Some(gate)
+}
+
+/// A SYN from one of the sources to this port.
+fn syn(source: u8, port: u16) -> [u8; LENGTH] {
+    let [high, low] = port.to_be_bytes();
+    let [a, b, c, d] = HOST;
+    // The header's sum with the other end of the same network as its source: the rest goes up as this goes down.
+    let [sum_high, sum_low] = 0x8e9b_u16.wrapping_sub(u16::from(source)).to_be_bytes();
+    [
+        0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, sum_high, sum_low, 198, 51, 100, source, a, b, c, d, // IPv4
+        0x9c, 0x40, high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 4, 0, 0, 0, 0, 0, // TCP
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use aldaba_knock::Outcome;
+
+    use super::*;
+    use crate::{DoorId, Grant, Verdict};
+
+    #[derive(Debug, Default)]
+    struct Heard {
+        stages: usize,
+        expired: usize,
+        grants: usize,
+    }
+
+    impl Events for Heard {
+        fn wants_stages(&self) -> bool {
+            true
+        }
+        fn stage(&mut self, _: IpAddr, _: DoorId, _: u8, _: u8) {
+            self.stages += 1;
+        }
+        fn expired(&mut self, _: IpAddr, _: DoorId, _: u8, _: u8) {
+            self.expired += 1;
+        }
+        fn grant(&mut self, _: Grant) {
+            self.grants += 1;
+        }
+    }
+
+    #[test]
+    fn it_goes_the_whole_way_but_for_a_grant() {
+        let mut heard = Heard::default();
+        rehearse(Duration::from_secs(5), &mut heard);
+        assert!(heard.stages > 40, "{heard:?}");
+        assert_eq!((heard.expired, heard.grants), (0, 0));
+    }
+
+    #[test]
+    fn its_frames_are_sound() {
+        let mut gate = gate().unwrap();
+        let mut verdict = |source, port, checksum| {
+            let bytes = syn(source, port);
+            let frame = Frame { checksum, ..Frame::whole(Link::Ip, &bytes) };
+            gate.frame(Duration::from_secs(5), 1, &frame, &mut Heard::default())
+        };
+        for source in [1, 77, SOURCES] {
+            assert_eq!(verdict(source, 1, Checksum::Trusted), Verdict::Seen(Outcome::Started), "{source}");
+            assert!(matches!(verdict(source, 1, Checksum::Verify), Verdict::Refused(_)));
+        }
+    }
+}
