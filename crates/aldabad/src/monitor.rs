@@ -252,7 +252,7 @@ impl Monitor {
             self.hands.poll_timeout(),
             self.captures.poll_timeout(),
             self.captures.reopen_timeout(),
-            self.firewall.is_begun().then_some(Duration::ZERO),
+            self.has_doors_left().then_some(Duration::ZERO),
             self.trials.poll_timeout(),
             self.retry,
         ];

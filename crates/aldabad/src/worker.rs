@@ -57,6 +57,8 @@ struct Worker {
     interfaces: BTreeMap<u32, Interface>,
     /// What is to be done with the replay store beside using it.
     records: Records,
+    /// It has just got a policy, and what comes with it.
+    unsettled: bool,
 }
 
 /// Why the worker ends.
@@ -85,6 +87,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
         naming: None,
         interfaces: BTreeMap::new(),
         records: Records::default(),
+        unsettled: false,
     };
     worker.reporter.insist(FromWorker::Ready(confined));
     loop {
@@ -123,6 +126,7 @@ impl Worker {
         self.reporter.set_now(now);
         if told {
             self.receive(now)?;
+            self.settle(now);
         }
         if let Some(gate) = &mut self.gate {
             self.records.handle_timeout(now, gate, &mut self.reporter);
@@ -290,12 +294,19 @@ impl Worker {
         self.reporter.set_devices(devices);
         self.records.begin_anew(&mut self.reporter);
         self.use_store(now);
-        // What reads a configuration is not needed before the next one; what reads frames is.
-        memory::give_back_code();
-        self.reporter.in_silence(|reporter| aldaba_gate::rehearse(now, reporter));
-        capture::rehearse();
-        memory::give_back_heap();
+        self.unsettled = true;
         Ok(())
+    }
+
+    /// What came with a policy is done: what reads it, and opens the first captures, is not needed before the next one. What reads
+    /// frames is.
+    fn settle(&mut self, now: Duration) {
+        if std::mem::take(&mut self.unsettled) {
+            memory::give_back_code();
+            self.reporter.in_silence(|reporter| aldaba_gate::rehearse(now, reporter));
+            capture::rehearse();
+            memory::give_back_heap();
+        }
     }
 
     fn first_gate(&self, rules: &Rules) -> Result<Gate, End> {

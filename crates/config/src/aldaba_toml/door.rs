@@ -97,6 +97,8 @@ pub(super) fn read(
     table.finish(findings);
     let (name, action) = (name?, action?);
     knocks.whole.then_some(())?;
+    // They stay for as long as the policy does.
+    knocks.list.shrink_to_fit();
     let rule = DoorRule { name: name.clone(), interfaces, target, knocks: knocks.list, spa, for_gateway };
     let told = BundleDoor { name: name.clone(), ports: service_ports(service.as_deref(), &action) };
     let door = Door { name, style: defaults.style, lease, max_lease, action };

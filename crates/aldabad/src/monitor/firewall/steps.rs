@@ -87,9 +87,14 @@ impl Firewall {
 }
 
 impl Monitor {
+    /// Whether doors are to be added at each turn. A worker that is on its way goes first: before it serves, nobody knocks.
+    pub(in crate::monitor) fn has_doors_left(&self) -> bool {
+        self.firewall.is_begun() && self.workers.is_serving()
+    }
+
     /// A turn's share of the doors that are left. Behind the last one the table is looked at as after every other change of it.
     pub(in crate::monitor) fn add_doors(&mut self, now: Duration) {
-        if !self.firewall.is_begun() {
+        if !self.has_doors_left() {
             return;
         }
         if self.firewall.add_some().is_err() {
