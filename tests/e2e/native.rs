@@ -315,16 +315,16 @@ fn fifty_hosts_knock_interleaved_and_all_get_in() {
 #[test]
 fn a_table_of_many_doors_ends_as_one_that_was_made_whole() {
     const DOORS: usize = 400;
-    let mut config = SSH.replace("2s", "60s");
-    for number in 0..DOORS {
-        let (port, first) = (3_000 + number, 10_000 + 2 * number);
-        config += &format!(
-            "[[door]]\nname = \"d{number}\"\nsequence = \"{first},{}\"\nports = [\"{port}/tcp\"]\n",
-            first + 1
-        );
-    }
-    // Two that share a port.
-    config += "[[door]]\nname = \"x\"\nsequence = \"9001,9002\"\nports = [\"3000-3001/tcp\"]\n";
+    let door = |number| {
+        let (port, first, second) = (3_000 + number, 10_000 + 2 * number, 10_001 + 2 * number);
+        format!("[[door]]\nname = \"d{number}\"\nsequence = \"{first},{second}\"\nports = [\"{port}/tcp\"]\n")
+    };
+    // The last one shares its ports with two others.
+    let config = [SSH.replace("2s", "60s")]
+        .into_iter()
+        .chain((0..DOORS).map(door))
+        .chain(["[[door]]\nname = \"x\"\nsequence = \"9001,9002\"\nports = [\"3000-3001/tcp\"]\n".to_owned()])
+        .collect::<String>();
     let Some(scene) = scene(&config) else { return };
     let _listeners = [2222, 3000, 3399].map(|port| scene.hosts.listen(port));
     assert!(![2222, 3000, 3399].iter().any(|port| scene.hosts.reachable(*port)), "all are shut");
