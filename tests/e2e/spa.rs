@@ -18,8 +18,9 @@ use aldaba_spa::{
 };
 use aldaba_tests::device::{now, open, write_server};
 use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER, SERVER6};
-use aldaba_tests::{Hosts, Program, serve_prepared, until};
+use aldaba_tests::{Hosts, Program, asked, degraded, serve_prepared, status, text, until};
 use aldabad::monitor::make_store;
+use rustix::process::{Pid, Signal, kill_process};
 
 const PORT: u16 = 42731;
 const CONFIG: &str = r#"
@@ -113,7 +114,7 @@ impl Scene {
     fn register(&self, lines: &str) {
         std::fs::write(self.dir.path().join("authorized_keys"), lines).expect("written");
         let before = self.daemon.said().matches("reloaded doors=2").count();
-        self.daemon.signal(rustix::process::Signal::HUP);
+        self.daemon.signal(Signal::HUP);
         self.daemon.wait_until("reloaded", |said| said.matches("reloaded doors=2").count() > before);
     }
 
@@ -139,6 +140,48 @@ fn a_datagram_opens_a_door_for_its_sender_and_the_kernel_closes_it() {
         assert!(scene.hosts.reachable(2222), "open after it");
         assert!(until(Duration::from_secs(4), || !scene.hosts.reachable(2222)).is_some(), "closed again");
     }
+}
+
+/// Hazard R12: what the kernel drops at the socket. Datagrams of no datagram's length are refused, and nothing is lost by that.
+#[test]
+fn r12_datagrams_the_kernel_drops_are_counted_and_refused_ones_are_not() {
+    const REFUSED: u64 = 300;
+    const FLOOD: u64 = 40_000;
+    let Some(scene) = scene("receive = \"listen\"") else { return };
+    let flood = |count: u64, length: usize| {
+        scene.hosts.as_client(|| {
+            let socket = UdpSocket::bind((CLIENT, 0)).expect("a socket");
+            let datagram = vec![0x5a; length];
+            for _ in 0..count {
+                socket.send_to(&datagram, (SERVER, PORT)).expect("sent");
+            }
+        });
+    };
+    let told = || status(scene.dir.path())["datagrams"].clone();
+    flood(REFUSED, 100);
+    let all = until(Duration::from_secs(10), || told()["kernel-refused"] == REFUSED);
+    assert!(all.is_some() && told()["drops"] == 0, "{}", told());
+    assert!(degraded(scene.dir.path()).is_empty(), "{}", scene.daemon.said());
+    let worker = status(scene.dir.path())["worker"]["pid"].as_i64();
+    let worker = worker.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).expect("a worker");
+    kill_process(worker, Signal::STOP).expect("stopped");
+    flood(FLOOD, 160);
+    kill_process(worker, Signal::CONT).expect("it goes on");
+    let counted = || told()["counted"]["arrived"].as_u64();
+    // Those that found room are read, and what did not find any is all that is missing, but for what the cable lost.
+    assert!(until(Duration::from_secs(20), || counted() > Some(1000)).is_some(), "{}", told());
+    let drops = told()["drops"].as_u64().expect("a number");
+    assert!(drops > 0 && drops + counted().unwrap_or_default() <= FLOOD, "{}", told());
+    assert_eq!(told()["kernel-refused"], REFUSED, "{}", told());
+    let said = until(Duration::from_secs(10), || degraded(scene.dir.path()) == ["packets-dropped"]);
+    assert!(said.is_some(), "{:?}: {}", degraded(scene.dir.path()), scene.daemon.said());
+    let metrics = text(&asked(scene.dir.path(), &["status", "--metrics"]).stdout);
+    let line = format!("\naldaba_datagram_drops_total {drops}\n");
+    assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    let words = text(&asked(scene.dir.path(), &["status"]).stdout);
+    let line = format!(", {drops} dropped by the kernel, {REFUSED} refused by it for length or checksum\n");
+    assert!(words.contains(&line), "{line} is not in\n{words}");
+    println!("figure: R12 {drops} drops of {FLOOD} datagrams exported, {REFUSED} refused ones apart");
 }
 
 #[test]
@@ -234,7 +277,7 @@ fn a_device_taken_from_the_registry_loses_what_it_holds() {
     scene.daemon.wait_for("opened door=web");
     assert!(scene.hosts.reachable(8080));
     std::fs::write(scene.dir.path().join("authorized_keys"), "# nobody\n").expect("written");
-    scene.daemon.signal(rustix::process::Signal::HUP);
+    scene.daemon.signal(Signal::HUP);
     scene.daemon.wait_for("closed door=web address=10.9.0.2 why=asked");
     scene.knock(open("web", Some(CLIENT.into())));
     // The worker may not have heard yet: then it is the monitor who says no.
@@ -412,11 +455,7 @@ fn a_large_registry_is_served_from_the_start_and_after_a_reload() {
     let one = until(Duration::from_secs(5), || scene.daemon.children().len() == 1);
     assert!(one.is_some(), "one child: {:?}. It said:\n{}", scene.daemon.children(), scene.daemon.said());
     let worker = scene.daemon.children()[0];
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(worker.cast_signed()).expect("a number"),
-        rustix::process::Signal::KILL,
-    )
-    .expect("killed");
+    kill_process(Pid::from_raw(worker.cast_signed()).expect("a number"), Signal::KILL).expect("killed");
     scene.daemon.wait_until("a new worker", |said| said.matches("worker-started").count() > before);
     scene.knock(Operation::Hello);
     scene.daemon.wait_for("hello device=alice/laptop");

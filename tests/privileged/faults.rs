@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     }
     let words: Vec<String> =
         arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         ("r1_killed_at_any_point_of_a_command_lease", r1_killed_at_any_point_of_a_command_lease),
         (
             "r1_a_command_that_nobody_saw_begin_is_waited_for",
@@ -39,6 +39,10 @@ fn main() -> ExitCode {
         (
             "r7_without_notices_the_firewall_is_looked_at_again_and_again",
             r7_without_notices_the_firewall_is_looked_at_again_and_again,
+        ),
+        (
+            "r12_a_socket_that_cannot_be_read_is_left_alone_for_a_while",
+            r12_a_socket_that_cannot_be_read_is_left_alone_for_a_while,
         ),
         ("r4_a_step_of_the_clock_moves_no_deadline", clock::r4_a_step_of_the_clock_moves_no_deadline),
         (
@@ -328,6 +332,27 @@ fn r7_without_notices_the_firewall_is_looked_at_again_and_again() {
     assert!(until(Duration::from_secs(10), guarded).is_some(), "{}", scene.daemon.said());
     scene.becomes(&[]);
     assert_eq!(scene.daemon.said().matches("degraded what=firewall-watch").count(), 1, "said once");
+}
+
+/// The worker gives it up after 16 errors in a row, twice; then it waits a second, and 8 more are none of anybody's business.
+fn r12_a_socket_that_cannot_be_read_is_left_alone_for_a_while() {
+    const LISTEN: &str = "interfaces = [\"srv0\"]\n[spa]\nport = 42731\ntrust-clock = true\nreceive = \"listen\"\n\
+        [[door]]\nname = \"ssh\"\nspa = true\nports = [\"2222/tcp\"]\nlease = \"2s\"\n";
+    let alice = Device::new(1);
+    let prepare = |dir: &Path| {
+        device::write_server(dir, &alice.line("", "alice"));
+        aldabad::monitor::make_store(&dir.join("state")).expect("as init makes it");
+        LISTEN.to_owned()
+    };
+    let scene = Scene::new(prepare, &format!("{}=fail*40", Point::BeforeReceive.name()));
+    scene.daemon.wait_for(
+        "degraded what=spa-port error=\"UDP port 42731: reading it has stopped 2 times; read again in 1s\"",
+    );
+    scene.becomes(&[]);
+    let (datagram, _) = alice.seal(device::open("ssh", None));
+    device::send(&scene.hosts, aldaba_tests::hosts::CLIENT.into(), 42731, &datagram);
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
+    assert_eq!(scene.daemon.said().matches("degraded what=").count(), 1, "{}", scene.daemon.said());
 }
 
 /// Before the replay record is durable, and when it is but the store says it is not.

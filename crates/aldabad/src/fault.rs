@@ -17,7 +17,8 @@ pub use armed::{SHORT_PAUSES, VARIABLE, arm, at, pass};
 #[cfg(feature = "faults")]
 pub(crate) use armed::{pause, wish, without_wish};
 
-/// A point, named after what it stands beside. The monitor passes them, and the worker the two of the replay store.
+/// A point, named after what it stands beside. The monitor passes them, and the worker the two of the replay store and the
+/// one of its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
     /// A lease is about to be made durable.
@@ -56,6 +57,8 @@ pub enum Point {
     BeforeLogWrite,
     /// The kernel's notices of changes to the firewall are about to be asked for.
     BeforeWatch,
+    /// Datagrams are about to be read from their socket.
+    BeforeReceive,
 }
 
 impl Point {

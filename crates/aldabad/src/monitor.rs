@@ -18,6 +18,7 @@ mod limits;
 mod older;
 mod owed;
 mod policy;
+mod port;
 mod programs;
 mod pulse;
 mod recovery;
@@ -253,6 +254,7 @@ impl Monitor {
             self.captures.poll_timeout(),
             self.captures.reopen_timeout(),
             self.has_doors_left().then_some(Duration::ZERO),
+            self.spa_hold.port.poll_timeout(),
             self.trials.poll_timeout(),
             self.retry,
         ];
@@ -272,6 +274,7 @@ impl Monitor {
         if self.captures.handle_reopen_timeout(now) {
             self.follow_links(now);
         }
+        self.handle_port_timeout(now);
         self.handle_control_timeout(now);
         self.handle_truth_timeout(now);
         self.add_doors(now);

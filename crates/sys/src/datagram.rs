@@ -1,9 +1,11 @@
 //! UDP sockets on the port of single packet authorization.
 //!
 //! A port without a socket is answered by the kernel (ICMP port unreachable). [`silent`] keeps it quiet while datagrams
-//! are captured; one that [`listen`]s is read through an [`Inbox`].
+//! are captured; one that [`listen`]s is read through an [`Inbox`], and what the kernel does not queue there is counted
+//! ([`LossCounter`]).
 
 mod inbox;
+mod losses;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -13,6 +15,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 
 pub use inbox::{AT_ONCE, Inbox};
+pub use losses::{LossCounter, Losses};
 
 use crate::capture::attach_program;
 use crate::filter::Insn;

@@ -163,7 +163,7 @@ fn the_port_is_kept_silent_for_doors_with_commands_too() {
     let commands = text.replace("ports = [\"2222/tcp\"]", "start = [\"/bin/true\"]\nstop = [\"/bin/true\"]");
     let commands = commands.replace("ports = [\"8080/tcp\"]", "log-only = true");
     std::fs::write(&config, commands).expect("written");
-    scene.daemon.signal(rustix::process::Signal::HUP);
+    scene.daemon.signal(Signal::HUP);
     scene.daemon.wait_for("reloaded doors=2");
     let table = scene.hosts.on_server(&["nft", "list table inet aldaba"]);
     assert!(table.contains("udp dport 42731 counter") && table.contains("chain silence"), "{table}");

@@ -57,7 +57,7 @@ fn r3_without_a_durable_mark_nobody_gets_in_and_it_works_again_without_a_restart
     assert_eq!(scene.send(CLIENT.into(), &captured), None);
     scene.wait_for_refusals("store", 1);
     scene.daemon.wait_for("degraded what=replay-store error=\"the replay store failed");
-    let failing = aldaba_tests::degraded(scene.dir.path());
+    let failing = degraded(scene.dir.path());
     assert!(failing.contains(&"replay-store".to_owned()), "{failing:?}");
     scene.wait_for_metrics(&[
         "aldaba_degraded{what=\"replay-store\"} 1",
@@ -71,8 +71,8 @@ fn r3_without_a_durable_mark_nobody_gets_in_and_it_works_again_without_a_restart
     scene.knock(open("ssh", None));
     scene.daemon.wait_for("opened door=ssh address=10.9.0.2");
     scene.daemon.wait_for("replay-store-works");
-    let works = until(Duration::from_secs(3), || aldaba_tests::degraded(scene.dir.path()).is_empty());
-    assert!(works.is_some(), "{}", aldaba_tests::status(scene.dir.path()));
+    let works = until(Duration::from_secs(3), || degraded(scene.dir.path()).is_empty());
+    assert!(works.is_some(), "{}", status(scene.dir.path()));
     scene.wait_for_metrics(&[
         "aldaba_replay_store_works 1",
         "aldaba_datagrams_refused_total{reason=\"store\"} 1",

@@ -198,6 +198,12 @@ pub struct DatagramStatus {
     /// Whether the kernel says that the wall clock is right; absent where the daemon may not ask and nobody else says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_synchronised: Option<bool>,
+    /// Those the kernel found no room for; absent where they are captured, and where the kernel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drops: Option<u64>,
+    /// Those the kernel refused for their length or checksum, before anybody saw them; absent likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_refused: Option<u64>,
     /// What the worker has counted of them; absent where it did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<DatagramCounts>,

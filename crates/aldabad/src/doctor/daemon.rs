@@ -118,6 +118,7 @@ fn clock(status: &Status, settled: bool) -> Option<Finding> {
 /// Whether packets arrive where they are looked for.
 fn packets(status: &Status, policy: &Policy) -> Vec<Finding> {
     let mut findings: Vec<Finding> = status.interfaces.iter().filter_map(seen_on).collect();
+    findings.extend(dropped_datagrams(status));
     let handed_over: u64 = status.interfaces.iter().map(handed_over).sum();
     // The kernel counts from the daemon's start, the worker from its own.
     let comparable = status.worker.restarts == 0 && !listens(policy);
@@ -162,6 +163,16 @@ fn seen_on(interface: &Interface) -> Option<Finding> {
         return Some(Finding { help: Some(help.to_owned()), ..Finding::good("packets", seen) });
     }
     Some(Finding::good("packets", format!("{name}: {packets} packets passed the filter, none was dropped")))
+}
+
+/// Of a socket; what is captured is among the packets of its interface.
+fn dropped_datagrams(status: &Status) -> Option<Finding> {
+    let datagrams = status.datagrams.as_ref()?;
+    let drops = datagrams.drops.filter(|drops| *drops > 0)?;
+    let port = datagrams.port;
+    let seen =
+        format!("UDP port {port}: the kernel dropped {drops} datagrams, because the worker did not keep up");
+    Some(Finding::doubtful("packets", seen, "a flood: who was shut out knocks again; aldabad status"))
 }
 
 /// Whether what looks at packets can do nothing else.
@@ -214,6 +225,20 @@ mod tests {
         assert!(told.grade == Grade::Doubtful && told.seen.contains("may not ask"), "{told:?}");
         assert_eq!(clock(&status(""), true), None, "trusted, or not synchronised at all");
         assert_eq!(clock(&status(r#","clock-synchronised":false"#), false), None);
+    }
+
+    #[test]
+    fn datagrams_that_were_dropped_are_told() {
+        let told = |counted: &str| {
+            let datagrams = format!(
+                r#"{{"datagrams":{{"port":42731,"receive":"listen","store":"working","guard-left-ms":0{counted}}},"#
+            );
+            let text = include_str!("../status/fine.json").replacen('{', &datagrams, 1);
+            dropped_datagrams(&serde_json::from_str(&text).expect("a status"))
+        };
+        assert_eq!((told(""), told(r#","drops":0,"kernel-refused":9"#)), (None, None));
+        let lost = told(r#","drops":12,"kernel-refused":9"#).expect("a finding");
+        assert!(lost.grade == Grade::Doubtful && lost.seen.contains("dropped 12 datagrams"), "{lost:?}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ enum Action {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BeforePut,
         Self::AfterPut,
         Self::BeforeRemove,
@@ -65,6 +65,7 @@ impl Point {
         Self::AfterCommit,
         Self::BeforeLogWrite,
         Self::BeforeWatch,
+        Self::BeforeReceive,
     ];
 
     /// As the variable has it: `before-put`.

@@ -68,6 +68,8 @@ pub enum FromWorker {
         /// Its number.
         capture: u32,
     },
+    /// The socket on the port of datagrams cannot be read, and was closed.
+    ListenFailed,
     /// A device's request was admitted: please act.
     Admitted {
         /// The door, under the policy of this number; the sequence is 0.
@@ -226,6 +228,7 @@ impl FromWorker {
             Self::Counted { query, page, values } => {
                 values.into_iter().fold(Writer::new(19).u32(query).u8(page), Writer::u64)
             }
+            Self::ListenFailed => Writer::new(20),
         };
         writer.bytes
     }
@@ -280,6 +283,7 @@ impl FromWorker {
             17 => Self::ShutOut { generation: r.u32()?, lock: r.u8()?, refused: r.u64()? },
             18 => Self::Pong { number: r.u32()? },
             19 => Self::Counted { query: r.u32()?, page: r.page()?, values: r.values()? },
+            20 => Self::ListenFailed,
             _ => return Err(Malformed),
         };
         r.end(message)

@@ -27,6 +27,7 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::LeftOut { events: u64::MAX },
         FromWorker::Overrun { requests: 1 },
         FromWorker::CaptureFailed { capture: 4 },
+        FromWorker::ListenFailed,
         FromWorker::Admitted {
             place: place(),
             action: KnockAction::Open,

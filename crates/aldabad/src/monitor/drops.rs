@@ -25,10 +25,30 @@ struct Counted {
     past: Statistics,
     /// By the one there is.
     now: Statistics,
-    /// Drops that were known a minute ago.
+    lately: Lately,
+}
+
+/// How much of a number that only grows is of late.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Lately {
+    /// What it was a minute ago.
     before: u64,
-    /// Drops in the minute before that.
-    lately: u64,
+    /// What came in the minute before that.
+    last: u64,
+}
+
+impl Lately {
+    /// What came within the last minute or two.
+    pub(super) const fn of(self, number: u64) -> u64 {
+        self.last.saturating_add(number.saturating_sub(self.before))
+    }
+
+    /// A minute is over: what came in it.
+    pub(super) const fn pulse(&mut self, number: u64) -> u64 {
+        self.last = number.saturating_sub(self.before);
+        self.before = number;
+        self.last
+    }
 }
 
 impl Counted {
@@ -66,8 +86,7 @@ impl Drops {
 
     /// Packets the kernel has dropped there within the last minute or two.
     pub(super) fn lately(&self, name: &str) -> u64 {
-        let new = |counted: &Counted| counted.total().drops.saturating_sub(counted.before);
-        self.of.get(name).map_or(0, |counted| counted.lately.saturating_add(new(counted)))
+        self.of.get(name).map_or(0, |counted| counted.lately.of(counted.total().drops))
     }
 
     /// When [`Drops::pulse`] is to be called.
@@ -81,11 +100,9 @@ impl Drops {
         self.of.retain(|name, _| is_wanted(name));
         let mut dropped = Vec::new();
         for (name, counted) in &mut self.of {
-            let drops = counted.total().drops;
-            counted.lately = drops.saturating_sub(counted.before);
-            counted.before = drops;
-            if counted.lately > 0 {
-                dropped.push((name.clone(), counted.lately));
+            let drops = counted.lately.pulse(counted.total().drops);
+            if drops > 0 {
+                dropped.push((name.clone(), drops));
             }
         }
         dropped

@@ -79,6 +79,7 @@ impl Monitor {
                 self.handle_spa(now, &message);
             }
             FromWorker::CaptureFailed { capture } => self.capture_failed(now, capture),
+            FromWorker::ListenFailed => self.listen_failed(now),
         }
     }
 

@@ -1,21 +1,21 @@
-//! The monitor's part of single packet authorization: the replay store and the socket it hands to the worker, and the
-//! worker's requests on their way to the runner (spec/spa.md, section 8, steps 17 and 18; what is allowed: `admission.rs`).
+//! The monitor's part of single packet authorization: the replay store it hands to the worker, and the worker's
+//! requests on their way to the runner (spec/spa.md, section 8, steps 17 and 18; what is allowed: `admission.rs`).
 
 use std::net::IpAddr;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use aldaba_config::{Receive, Spa};
-use aldaba_gate::spa::{DoorTag, KnockId, MAX_LEN, MIN_LEN, Refusal};
+use aldaba_gate::spa::{DoorTag, KnockId, Refusal};
 use aldaba_gate::{DoorId, KnockAction};
 use aldaba_runner::{Ask, Granted, Lease, Owner};
-use aldaba_sys::datagram;
 use aldaba_sys::route::Gateways;
 
 use super::Monitor;
 use super::admission::{Allowed, Judge, Told};
 use super::history::{Seen, SeenWhat};
 use super::limits::Kind;
+use super::port::Port;
 use super::store::{Opened, StoreHold, wall};
 use crate::ipc::{FromWorker, ToWorker};
 use crate::keeper::Keeper;
@@ -33,8 +33,8 @@ pub(super) struct SpaHold {
     said: [Option<String>; 3],
     /// When it was last said that the store fails, if nothing has worked since.
     failing: Option<Duration>,
-    /// The socket on the port, and what it was made for.
-    socket: Option<(u16, Receive, OwnedFd)>,
+    /// The socket on the port.
+    pub(super) port: Port,
     /// For whom no door opens unless it says so.
     gateways: Option<Gateways>,
 }
@@ -74,23 +74,11 @@ impl SpaHold {
         let failing = self.failing.map(|_| (Part::Store.name(), true, failing.to_owned()));
         let parts =
             [(Part::Store, true), (Part::Port, true), (Part::Gateways, false)].into_iter().zip(&self.said);
+        let stopped = self.port.stopped().map(|error| (Part::Port.name(), true, error.to_owned()));
         failing
             .into_iter()
+            .chain(stopped)
             .chain(parts.filter_map(|((part, grave), said)| Some((part.name(), grave, said.clone()?))))
-    }
-}
-
-/// A socket on the port, in either case: a port without one is answered by the kernel. One that is there already only learns
-/// what it is to take.
-fn socket(kept: Option<(u16, Receive, OwnedFd)>, port: u16, receive: Receive) -> std::io::Result<OwnedFd> {
-    match (kept, receive) {
-        (Some((_, as_before, socket)), _) if as_before == receive => Ok(socket),
-        (Some((_, _, socket)), Receive::Capture) => datagram::make_silent(socket.as_fd()).map(|()| socket),
-        (Some((_, _, socket)), Receive::Listen) => {
-            datagram::make_listen(socket.as_fd(), MIN_LEN, MAX_LEN).map(|()| socket)
-        }
-        (None, Receive::Capture) => datagram::silent(port),
-        (None, Receive::Listen) => datagram::listen(port, MIN_LEN, MAX_LEN),
     }
 }
 
@@ -98,7 +86,7 @@ impl Monitor {
     /// Gives a new worker, or one with a new policy, what it needs for datagrams.
     pub(super) fn hand_over_spa(&mut self, now: Duration) {
         let Some((port, receive)) = self.spa().map(|spa| (spa.port, spa.receive)) else {
-            self.spa_hold.socket = None;
+            self.spa_hold.port.close();
             self.tell_socket();
             return;
         };
@@ -110,7 +98,7 @@ impl Monitor {
     /// Tries again what did not work.
     pub(super) fn retry_spa(&mut self, now: Duration) {
         let hold = &self.spa_hold;
-        let lacks = hold.store.ready().is_none() || hold.socket.is_none() || hold.gateways.is_none();
+        let lacks = hold.store.ready().is_none() || !hold.port.is_open() || hold.gateways.is_none();
         if self.spa().is_some() && lacks {
             self.hand_over_spa(now);
         }
@@ -182,27 +170,11 @@ impl Monitor {
     }
 
     fn hand_over_socket(&mut self, now: Duration, port: u16, receive: Receive) {
-        // One on another port goes before the new one comes.
-        let kept = self.spa_hold.socket.take().filter(|(on, _, _)| *on == port);
-        match socket(kept, port, receive) {
-            Ok(socket) => {
-                self.spa_hold.said[Part::Port as usize] = None;
-                self.spa_hold.socket = Some((port, receive, socket));
-            }
-            Err(error) => {
-                self.degraded_spa(now, Part::Port, &format!("UDP port {port}: {error}"));
-            }
+        match self.spa_hold.port.open(port, receive) {
+            Ok(()) => self.spa_hold.said[Part::Port as usize] = None,
+            Err(error) => self.degraded_spa(now, Part::Port, &format!("UDP port {port}: {error}")),
         }
         self.tell_socket();
-    }
-
-    /// The worker reads this socket and no other: one it kept would hold its port for ever.
-    fn tell_socket(&mut self) {
-        let listening = match &self.spa_hold.socket {
-            Some((_, Receive::Listen, socket)) => vec![socket.as_fd()],
-            _ => Vec::new(),
-        };
-        self.workers.tell(&ToWorker::Listen, &listening);
     }
 
     fn spa(&self) -> Option<&Spa> {

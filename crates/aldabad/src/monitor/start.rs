@@ -345,6 +345,7 @@ impl Monitor {
                 format!("packets-dropped interface={} packets={packets}", crate::wording::quoted(&name));
             self.speech.tell(Level::Warning, line);
         }
+        self.look_for_lost_datagrams();
     }
 
     fn say_changes(&mut self, now: Duration, changes: Changes) {

@@ -134,7 +134,8 @@ impl Monitor {
         }
     }
 
-    fn datagram_status(&self, counts: Option<&Counts>) -> Option<DatagramStatus> {
+    fn datagram_status(&mut self, counts: Option<&Counts>) -> Option<DatagramStatus> {
+        let losses = self.spa_hold.port.losses();
         let spa = self.policy.current().policy.spa.as_ref()?;
         let store = match (self.spa_hold.is_failing(), self.spa_hold.has_store()) {
             (true, _) => StoreState::Failing,
@@ -152,6 +153,8 @@ impl Monitor {
             // Whatever is left of a millisecond is still time to wait.
             guard_left_ms: counts.map_or(0, |counts| counts.guard_left.div_ceil(1000)),
             clock_synchronised: fault::synchronised(),
+            drops: losses.map(|losses| losses.drops),
+            kernel_refused: losses.map(|losses| losses.refused),
             counted: counts.map(datagrams),
         })
     }

@@ -126,8 +126,8 @@ const STATES: [State; 39] = [
     ),
     state(
         "spa-port",
-        "the port of datagrams cannot be had",
-        "ss -ulpn shows who has it; else change `port` in [spa]",
+        "the port of datagrams cannot be had, or not be read",
+        "see the error; where another program has it, ss -ulpn shows which: else change `port` in [spa]",
     ),
     state(
         "gateways",

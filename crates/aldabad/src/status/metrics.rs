@@ -88,6 +88,11 @@ fn counted(text: &mut Text, status: &Status) {
     let Some(datagrams) = &status.datagrams else { return };
     let works = u64::from(datagrams.store == StoreState::Working);
     text.one("replay_store_works", "Whether the replay store is used.", works);
+    if let (Some(drops), Some(refused)) = (datagrams.drops, datagrams.kernel_refused) {
+        text.one("datagram_drops_total", "Datagrams the kernel had no room for.", drops);
+        let help = "Datagrams the kernel refused for length or checksum.";
+        text.one("datagrams_refused_by_kernel_total", help, refused);
+    }
     if let Some(counted) = &datagrams.counted {
         text.one("datagrams_total", "Datagrams to the port.", counted.arrived);
         text.one("datagrams_admitted_total", "Admitted ones.", counted.admitted);

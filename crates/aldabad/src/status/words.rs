@@ -128,12 +128,16 @@ fn datagrams(status: &Status) -> Option<String> {
         Some(false) => "not synchronised",
         None => "not known to be synchronised",
     };
-    let counted = of.counted.as_ref().map(|counted| {
+    let dropped = of.drops.map(|drops| format!(", {drops} dropped by the kernel"));
+    let unseen =
+        counted(of.kernel_refused.unwrap_or_default(), ", ", " refused by it for length or checksum");
+    let seen = of.counted.as_ref().map(|counted| {
         let refused = listed(&counted.refused);
         format!(", {} came, {} admitted{refused}", counted.arrived, counted.admitted)
     });
-    let counted = counted.unwrap_or_default();
-    Some(format!("UDP port {} ({}), store {store}, clock {clock}{counted}", of.port, of.receive))
+    let (dropped, seen) = (dropped.unwrap_or_default(), seen.unwrap_or_default());
+    let head = format!("UDP port {} ({}), store {store}, clock {clock}", of.port, of.receive);
+    Some([head, seen, dropped, unseen].concat())
 }
 
 fn leases(status: &Status) -> String {

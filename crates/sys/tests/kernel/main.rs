@@ -8,6 +8,8 @@ mod capture;
 #[cfg(test)]
 mod child;
 #[cfg(test)]
+mod datagram;
+#[cfg(test)]
 mod net;
 #[cfg(test)]
 mod pnet;

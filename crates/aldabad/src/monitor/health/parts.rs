@@ -163,13 +163,18 @@ impl Monitor {
         Some(Degraded { for_ms: Some(millis(now.saturating_sub(since))), ..of("requests-lost", error) })
     }
 
-    fn datagram_faults(&self, now: Duration, guard_left: Option<Duration>) -> Vec<Degraded> {
+    fn datagram_faults(&mut self, now: Duration, guard_left: Option<Duration>) -> Vec<Degraded> {
         if self.policy.current().policy.spa.is_none() {
             return Vec::new();
         }
+        let lately = self.spa_hold.port.dropped_lately();
         let faults = self.spa_hold.faults();
         let mut faults: Vec<Degraded> =
             faults.map(|(what, grave, error)| Degraded { grave, ..of(what, error) }).collect();
+        if lately > 0 {
+            let error = format!("the kernel had no room for {lately} datagrams within the last two minutes");
+            faults.push(of("packets-dropped", error));
+        }
         if let Some(left) = guard_left.filter(|left| !left.is_zero()) {
             let error = format!(
                 "the store of used datagrams was lost: nobody gets in by datagram for {}",
