@@ -13,6 +13,7 @@ mod reporter;
 mod shortage;
 
 use std::collections::{BTreeMap, HashSet};
+use std::iter;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use aldaba_gate::knock::Keep;
 use aldaba_gate::{Gate, Interface, Rules};
 use aldaba_sys::channel::{Channel, Received};
-use aldaba_sys::poll::{self, Interest};
+use aldaba_sys::poll::{Interest, Waiter};
 use aldaba_sys::{capture, clock, inherited, memfd, memory, random};
 
 use zeroize::Zeroizing;
@@ -49,6 +50,7 @@ struct Candidate {
 struct Worker {
     reporter: Reporter,
     eyes: Eyes,
+    waiter: Waiter,
     gate: Option<Gate>,
     candidate: Option<Candidate>,
     /// An interface whose addresses are still coming.
@@ -79,16 +81,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let mut worker = Worker {
-        reporter: Reporter::new(channel),
-        eyes,
-        gate: None,
-        candidate: None,
-        naming: None,
-        interfaces: BTreeMap::new(),
-        records: Records::default(),
-        unsettled: false,
-    };
+    let mut worker = Worker::new(channel, eyes);
     worker.reporter.insist(FromWorker::Ready(confined));
     loop {
         match worker.turn() {
@@ -119,6 +112,20 @@ fn enter(confinement: &Confinement) -> Result<(Channel, Eyes, Confined), String>
 }
 
 impl Worker {
+    fn new(channel: Channel, eyes: Eyes) -> Self {
+        Self {
+            reporter: Reporter::new(channel),
+            eyes,
+            waiter: Waiter::default(),
+            gate: None,
+            candidate: None,
+            naming: None,
+            interfaces: BTreeMap::new(),
+            records: Records::default(),
+            unsettled: false,
+        }
+    }
+
     /// Waits for something to happen and does it.
     fn turn(&mut self) -> Result<(), End> {
         let told = self.wait()?;
@@ -143,10 +150,12 @@ impl Worker {
             due.map(|at| at.saturating_sub(clock::boottime()))
         });
         let channel = Interest { read: true, write: self.reporter.has_waiting() };
-        let mut interests = vec![(self.reporter.channel().as_fd(), channel)];
-        self.eyes.interests(&mut interests);
-        let ready = poll::wait(&interests, timeout).map_err(|_| End::Broken)?;
-        Ok(ready.first().is_some_and(|channel| *channel))
+        let channel = iter::once((self.reporter.channel().as_fd(), channel));
+        self.waiter.wait(channel.chain(self.eyes.interests()), timeout).map_err(|_| End::Broken)?;
+        let mut ready = self.waiter.ready();
+        let told = ready.next().is_some_and(|channel| channel);
+        self.eyes.woken(ready);
+        Ok(told)
     }
 
     fn receive(&mut self, now: Duration) -> Result<(), End> {
@@ -318,3 +327,6 @@ impl Worker {
         Ok(gate)
     }
 }
+
+#[cfg(test)]
+mod tests;

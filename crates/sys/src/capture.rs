@@ -17,6 +17,8 @@
 //! interface that comes up again captures again by itself; that of a deleted one never does. A socket bound to
 //! [`Target::Any`] does not notice.
 
+#[cfg(any(test, feature = "build"))]
+pub mod build;
 mod option;
 mod pace;
 mod ring;

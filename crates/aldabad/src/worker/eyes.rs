@@ -1,9 +1,9 @@
 //! What the worker sees with: the rings of the captures, the pnet channel where the policy wants that, and its
 //! [`Ears`]; and when it rests.
 
-use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
+use std::{io, iter};
 
 use aldaba_gate::Gate;
 use aldaba_gate::packet::{Checksum, Frame, Link, VlanTag};
@@ -17,6 +17,8 @@ use crate::ipc::{CaptureOn, FromWorker};
 
 /// Frames read from one capture before the others, and the channel, have their turn.
 const BATCH: usize = 1024;
+/// While it is hot nobody is told of faults by the kernel: they are looked for this often.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// All captures.
 #[derive(Debug, Default)]
@@ -29,6 +31,8 @@ pub(super) struct Eyes {
     /// How long to let frames gather before the next look.
     rest: Option<Duration>,
     pace: Pace,
+    /// When faults were last looked for on all captures.
+    looked: Duration,
 }
 
 #[derive(Debug)]
@@ -36,19 +40,22 @@ struct RingEye {
     capture: u32,
     on: CaptureOn,
     ring: Ring,
+    /// The kernel says that there is something: a frame or a fault.
+    ready: bool,
 }
 
 #[derive(Debug)]
 struct PnetEye {
     capture: u32,
     channel: PnetCapture,
+    ready: bool,
 }
 
 impl Eyes {
     /// Begins to read a capture's ring.
     pub(super) fn open(&mut self, capture: u32, on: CaptureOn, socket: OwnedFd, ring: u64) -> io::Result<()> {
         let size = RingSize::from_bytes(usize::try_from(ring).map_err(io::Error::other)?);
-        self.rings.push(RingEye { capture, on, ring: Ring::map(socket, size)? });
+        self.rings.push(RingEye { capture, on, ring: Ring::map(socket, size)?, ready: false });
         Ok(())
     }
 
@@ -61,7 +68,7 @@ impl Eyes {
         index: u32,
     ) -> io::Result<()> {
         let channel = PnetCapture::open(socket, link, index)?;
-        self.pnet.push(PnetEye { capture, channel });
+        self.pnet.push(PnetEye { capture, channel, ready: false });
         Ok(())
     }
 
@@ -76,12 +83,19 @@ impl Eyes {
     }
 
     /// What to wait for.
-    pub(super) fn interests<'a>(&'a self, interests: &mut Vec<(BorrowedFd<'a>, Interest)>) {
+    pub(super) fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Interest)> {
+        let rings = self.rings.iter().map(|eye| eye.ring.as_fd());
+        let all = rings.chain(self.pnet.iter().map(|eye| eye.channel.as_fd())).chain(self.ears.socket());
         // While frames gather, their readiness must not end the rest.
-        if self.rest.is_none() {
-            interests.extend(self.rings.iter().map(|eye| (eye.ring.as_fd(), Interest::READ)));
-            interests.extend(self.pnet.iter().map(|eye| (eye.channel.as_fd(), Interest::READ)));
-            interests.extend(self.ears.socket().map(|socket| (socket, Interest::READ)));
+        all.filter(|_| self.rest.is_none()).map(|fd| (fd, Interest::READ))
+    }
+
+    /// What of it is ready; nothing of what was not waited for.
+    pub(super) fn woken(&mut self, ready: impl Iterator<Item = bool>) {
+        let rings = self.rings.iter_mut().map(|eye| &mut eye.ready);
+        let eyes = rings.chain(self.pnet.iter_mut().map(|eye| &mut eye.ready));
+        for (eye, ready) in eyes.zip(ready.chain(iter::repeat(false))) {
+            *eye = ready;
         }
     }
 
@@ -94,6 +108,10 @@ impl Eyes {
     pub(super) fn read(&mut self, now: Duration, gate: &mut Gate, reporter: &mut Reporter) {
         let mut frames = 0;
         self.more = false;
+        let all = now.saturating_sub(self.looked) >= LOOK;
+        if all {
+            self.looked = now;
+        }
         for eye in &mut self.rings {
             let batch = eye.ring.poll_groups(BATCH, |views| {
                 let mut frames = [Frame::whole(Link::Ip, &[]); GROUP];
@@ -108,7 +126,7 @@ impl Eyes {
             });
             frames += batch.frames;
             self.more |= batch.more;
-            if batch.frames == 0 {
+            if batch.frames == 0 && (eye.ready || all) {
                 report_fault(eye.capture, eye.ring.take_fault(), reporter);
             }
         }
@@ -121,7 +139,7 @@ impl Eyes {
             });
             frames += seen;
             self.more |= seen == BATCH;
-            if seen == 0 {
+            if seen == 0 && (eye.ready || all) {
                 report_fault(eye.capture, eye.channel.take_fault(), reporter);
             }
         }

@@ -15,7 +15,7 @@ use rustix::net::RecvFlags;
 use super::size::{RingSize, SLOT};
 
 /// Where the sender's address, and in it the interface, stands in a slot.
-const ADDRESS: usize = size_of::<libc::tpacket2_hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
+pub(super) const ADDRESS: usize = size_of::<libc::tpacket2_hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
 
 /// A VLAN tag the kernel has taken off the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::capture::build::RingMemory;
 
 /// A slot as the kernel might fill it, without its status word.
 fn slot(net: u16, captured: u32, length: u32) -> Vec<u8> {
@@ -55,4 +56,34 @@ fn checksum_states_are_told_apart() {
     let slot = slot(80, 40, 40);
     assert!(view(&slot, libc::TP_STATUS_CSUMNOTREADY).checksum_not_ready);
     assert!(view(&slot, libc::TP_STATUS_CSUM_VALID).checksum_valid);
+}
+
+#[test]
+fn a_ring_is_walked_around_and_allocates_nothing() {
+    let memory = RingMemory::new(RingSize::from_bytes(0)).expect("memory");
+    let frames = RingSize::from_bytes(0).frames();
+    let mut ring = Ring::map(memory.try_clone().expect("another"), RingSize::from_bytes(0)).expect("mapped");
+    let mut next = 0;
+    for many in [1, GROUP - 1, GROUP, GROUP + 1, frames, frames - 1, 0] {
+        for number in next..next + many {
+            let frame = u32::try_from(number).expect("small").to_be_bytes();
+            memory.put(number, 0x0800, &frame).expect("put");
+        }
+        let (mut seen, mut groups) = ([0; 128], 0);
+        let cost = allocation_counter::measure(|| {
+            let mut place = seen.iter_mut();
+            let batch = ring.poll_groups(usize::MAX, |views| {
+                groups += 1;
+                for view in views {
+                    assert_eq!((view.ethertype, view.wire_len), (0x0800, 4));
+                    *place.next().expect("room") = u32::from_be_bytes(view.bytes.try_into().expect("four"));
+                }
+            });
+            assert_eq!((batch.frames, batch.more, batch.losing), (many, false, false));
+        });
+        let wanted: Vec<u32> =
+            (next..next + many).map(|number| u32::try_from(number).expect("small")).collect();
+        assert_eq!((&seen[..many], groups, cost.count_total), (&wanted[..], many.div_ceil(GROUP), 0));
+        next += many;
+    }
 }

@@ -1,0 +1,148 @@
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::OwnedFd;
+
+use aldaba_gate::spa::{
+    Audience, LockKeys, Locks, MAX_LEN, MIN_LEN, Psk, Psks, Registry, SecretKey, Served, Window,
+};
+use aldaba_gate::{DoorRule, Knock, KnockAction, SequenceSource, SpaRules};
+use aldaba_packet::Link;
+use aldaba_packet::build::Frame;
+use aldaba_sys::capture::RingSize;
+use aldaba_sys::capture::build::RingMemory;
+use aldaba_sys::datagram;
+
+use super::*;
+use crate::ipc::CaptureOn;
+
+const HOST: [u8; 4] = [10, 0, 0, 1];
+const SPA_PORT: u16 = 42_731;
+const ETHERTYPE: u16 = 0x0800;
+const SIZE: RingSize = RingSize::DEFAULT;
+
+/// A worker with a door and datagrams, captured ones and those of a socket; the other end of its channel.
+fn worker(socket: Option<OwnedFd>) -> (Worker, Channel) {
+    let (monitor, channel) = Channel::pair().expect("a channel");
+    let mut worker = Worker::new(channel, Eyes::default());
+    let interface =
+        Interface { name: "eth0".into(), loopback: false, addresses: HashSet::from([IpAddr::from(HOST)]) };
+    worker.set_interface(2, interface);
+    let mut gate = worker.first_gate(&rules()).unwrap_or_else(|_| panic!("a gate"));
+    gate.serve(Duration::ZERO, Some(SpaRules { port: Some(SPA_PORT), served: served() }), [3; 16]);
+    worker.gate = Some(gate);
+    worker.reporter.set_policy(1, true, false);
+    worker.eyes.listen(socket);
+    (worker, monitor)
+}
+
+fn rules() -> Rules {
+    let knock = Knock {
+        action: KnockAction::Open,
+        source: SequenceSource::Fixed("7000,8000,9000".parse().expect("a sequence")),
+        flags: aldaba_gate::knock::FlagFilter::INITIAL_SYN,
+        timeout: Duration::from_secs(5),
+        mode: aldaba_gate::knock::Mode::Strict,
+        cooldown: Duration::ZERO,
+    };
+    let door = DoorRule {
+        name: "ssh".into(),
+        interfaces: Vec::new(),
+        target: None,
+        knocks: vec![knock],
+        spa: None,
+        for_gateway: false,
+    };
+    Rules { doors: vec![door], ignore: Vec::new(), attempts: 1 << 10, ipv6: true, spa_port: Some(SPA_PORT) }
+}
+
+fn served() -> Served {
+    let lock = LockKeys {
+        secret: SecretKey::new(&[9; 32]),
+        gate_psk: Psk::new([8; 32]),
+        audience: Audience::default(),
+        not_before: None,
+        not_after: None,
+    };
+    Served {
+        doors: std::collections::HashMap::new(),
+        locks: Locks::new(vec![lock]).expect("a lock"),
+        registry: Registry::new(Vec::new(), [1; 16]).expect("nobody"),
+        window: Window::default(),
+        psks: Psks::None,
+    }
+}
+
+/// Noise of every kind: SYNs of ever new sources to ports of the door and others, one who gets all the way now and then,
+/// datagrams of nobody's, broken frames.
+fn noise(number: usize) -> Vec<u8> {
+    let [.., a, b, c] = number.to_be_bytes();
+    let source = [11, a, b, c];
+    let frame = match number % 16 {
+        0..8 => Frame::tcp(source, 40_000, HOST, 7000),
+        step @ 8..11 => Frame::tcp([12, a, b, 0], 40_000, HOST, [7000, 8000, 9000][step - 8]),
+        11 => Frame::tcp(source, 40_000, HOST, 22),
+        12 => Frame::tcp(source, 40_000, HOST, 7000).checksum(1),
+        13 => Frame::udp(source, 40_000, HOST, SPA_PORT).payload(&[0xa5; 300]),
+        14 => Frame::udp(source, 40_000, HOST, SPA_PORT).payload(&[0xa5; 1000]),
+        _ => Frame::udp(source, 40_000, HOST, SPA_PORT).payload(b"short"),
+    };
+    frame.bytes(Link::Network { ethertype: ETHERTYPE })
+}
+
+fn looked_at(worker: &Worker) -> (u64, u64) {
+    let counters = worker.gate.as_ref().expect("a gate").counters();
+    (counters.frames, counters.datagrams)
+}
+
+#[test]
+fn no_turn_allocates_for_what_anybody_can_send() {
+    let socket = datagram::listen(0, MIN_LEN, MAX_LEN).expect("a socket");
+    let here = UdpSocket::from(socket.try_clone().expect("another"));
+    let port = here.local_addr().expect("its address").port();
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a client");
+    let memory = RingMemory::new(SIZE).expect("memory");
+    let (mut worker, _monitor) = worker(Some(socket));
+    let ring = memory.try_clone().expect("another");
+    let bytes = u64::try_from(SIZE.bytes()).expect("small");
+    worker.eyes.open(7, CaptureOn::Interface(2), ring, bytes).expect("mapped");
+    let (frames, datagrams) = (SIZE.frames(), 100);
+    for round in 0..2 {
+        for slot in 0..frames {
+            memory.put(slot, ETHERTYPE, &noise(round * frames + slot)).expect("put");
+        }
+        for _ in 0..datagrams {
+            client.send_to(&[0x5a; 160], ("127.0.0.1", port)).expect("sent");
+        }
+        let before = looked_at(&worker);
+        let cost = allocation_counter::measure(|| {
+            // More than it takes, so that also a turn without a frame is among them: those are bounded by its rest.
+            while looked_at(&worker).0 < before.0 + frames as u64 || worker.eyes.rest().is_some() {
+                assert!(worker.turn().is_ok());
+            }
+        });
+        let after = looked_at(&worker);
+        let captured = frames as u64 * 3 / 16;
+        assert_eq!((after.0 - before.0, after.1 - before.1), (frames as u64, captured + datagrams));
+        // The list of what to wait for is made once.
+        assert!(round == 0 || cost.count_total == 0, "{cost:?}");
+    }
+    let counters = worker.gate.as_ref().expect("a gate").counters();
+    assert!(counters.completed > 100 && counters.refused > 100 && counters.foreign > 100, "{counters:?}");
+}
+
+#[test]
+fn a_socket_that_cannot_be_read_is_given_up_and_said() {
+    // Reading from no socket at all fails, as often as one likes.
+    let broken = memfd::sealed("broken", b"").expect("a file");
+    let (mut worker, monitor) = worker(Some(broken));
+    let mut turns = 0;
+    while worker.eyes.interests().count() > 0 {
+        assert!(worker.turn().is_ok());
+        turns += 1;
+        assert!(turns < 100, "it spins");
+    }
+    let mut said = Vec::new();
+    while let Ok(Received::Message { bytes, .. }) = monitor.receive() {
+        said.push(FromWorker::decode(&bytes).expect("a message"));
+    }
+    assert_eq!((said, worker.eyes.rest()), (vec![FromWorker::ListenFailed], None));
+}
