@@ -84,7 +84,8 @@ fn stands_in_the_bytes(frame: &Frame<'_>, segment: &Segment<'_>) {
             assert_eq!(protocol, 17);
             assert_eq!([udp.source_port, udp.destination_port], ports);
             assert!(ip[at + 8..].starts_with(udp.payload));
-            assert!(end.is_none_or(|end| at + 8 + udp.payload.len() <= end));
+            assert!(udp.payload.len() <= udp.payload_len && at + 8 + udp.payload_len <= frame.wire_len);
+            assert!(end.is_none_or(|end| at + 8 + udp.payload_len <= end));
             let said = usize::from(u16::from_be_bytes(array(ip, at + 4)));
             assert!(said == 0 && source.is_ipv6() || udp.payload.len() + 8 <= said);
         }

@@ -202,6 +202,20 @@ fn both_families_and_both_ways_meet_in_one_lease() {
     assert!(until(Duration::from_secs(1), || !scene.hosts.reachable(8080)).is_some());
 }
 
+/// A slot of the ring has 432 bytes, headers included.
+#[test]
+fn what_a_capture_has_no_room_for_is_refused_for_its_length() {
+    let Some(scene) = scene("") else { return };
+    for (from, most) in [(CLIENT.into(), 404), (CLIENT6.into(), 384)] {
+        for length in [most, most + 1] {
+            assert_eq!(scene.send(from, &vec![0x5a; length]), None);
+        }
+    }
+    let refused = || status(scene.dir.path())["datagrams"]["counted"]["refused"].clone();
+    let told = until(Duration::from_secs(10), || refused()["tag"] == 2 && refused()["length"] == 2);
+    assert!(told.is_some(), "{}", refused());
+}
+
 #[test]
 fn a_captured_datagram_is_never_used_twice() {
     let Some(mut scene) = scene("") else { return };

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aldaba_knock::{
     Hit, Keep, Limits, Outcome, Pattern, PatternId, Protocol, Sequence, Sink, TcpFlags, Tracker, TrackerError,
 };
-use aldaba_packet::{Frame, Refused, Segment, Transport};
-use aldaba_spa::{DeviceId, KnockId, Moment, Rejected, Server, Store, Timestamp};
+use aldaba_packet::{Frame, Refused, Segment, Transport, Udp};
+use aldaba_spa::{DeviceId, KnockId, Moment, Refusal, Rejected, Server, Store, Timestamp};
 
 use crate::counters::bump;
 use crate::needs::current;
@@ -172,8 +172,12 @@ impl Gate {
                 return Verdict::Dropped(dropped);
             }
         };
-        if let Some(payload) = self.datagram_of(found, segment) {
-            self.datagram(now, segment.source, payload, events);
+        if let Some(udp) = self.datagram_of(found, segment) {
+            if udp.payload.len() < udp.payload_len {
+                self.cut_datagram(segment.source, events);
+            } else {
+                self.datagram(now, segment.source, udp.payload, events);
+            }
             return Verdict::Datagram;
         }
         let hit = hit_of(segment);
@@ -198,13 +202,22 @@ impl Gate {
         concern(&self.scopes, self.ipv6, index, segment).map(drop)
     }
 
-    /// The payload of a datagram for single packet authorization.
-    fn datagram_of<'s>(&self, found: Found<'_>, segment: &Segment<'s>) -> Option<&'s [u8]> {
+    /// A datagram for single packet authorization.
+    fn datagram_of<'s>(&self, found: Found<'_>, segment: &'s Segment<'_>) -> Option<&'s Udp<'s>> {
         let Transport::Udp(udp) = &segment.transport else { return None };
         let port = self.spa.as_ref()?.port()?;
         // Of a fragment there is only a part.
         let whole = udp.destination_port == port && !segment.first_fragment;
-        (whole && found.here).then_some(udp.payload)
+        (whole && found.here).then_some(udp)
+    }
+
+    /// A datagram that is longer than the capture has room for: refused for its length, whatever its beginning says.
+    fn cut_datagram(&mut self, from: IpAddr, events: &mut impl Events) {
+        let counters = &mut self.counters;
+        counters.datagrams = counters.datagrams.saturating_add(1);
+        counters.foreign = counters.foreign.saturating_add(1);
+        bump(&mut counters.rejected_by, Refusal::Length.index());
+        events.foreign(from);
     }
 
     /// Serves single packet authorization by these rules, or no longer. What was seen and recorded before stays.

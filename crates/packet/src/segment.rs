@@ -52,4 +52,6 @@ pub struct Udp<'a> {
     pub destination_port: u16,
     /// What it carries, as far as it was captured.
     pub payload: &'a [u8],
+    /// How many bytes that is on the wire, captured or not; of a first fragment those in it.
+    pub payload_len: usize,
 }

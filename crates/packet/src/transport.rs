@@ -69,10 +69,12 @@ fn udp<'a>(datagram: &Datagram<'a>, checksum: Checksum) -> Result<Udp<'a>, Refus
         }
         _ => {}
     }
+    let payload = rest.after(UDP_HEADER);
     Ok(Udp {
         source_port: view.get_source(),
         destination_port: view.get_destination(),
-        payload: rest.after(UDP_HEADER).bytes(),
+        payload: payload.bytes(),
+        payload_len: payload.len(),
     })
 }
 

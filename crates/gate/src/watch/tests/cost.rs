@@ -129,3 +129,22 @@ fn no_frame_costs_an_allocation() {
     assert!(events.grants > 1000 && events.foreign > 1000, "{} {}", events.grants, events.foreign);
     assert_eq!(cost.count_total, 0);
 }
+
+#[test]
+fn a_datagram_that_was_cut_is_refused_for_its_length_and_not_looked_into() {
+    let (mut gate, mut events) = (gate(), Silent::default());
+    for (length, refusal) in [(405, Refusal::Length), (404, Refusal::Tag), (1232, Refusal::Length)] {
+        let before = *gate.counters();
+        let link = Link::Network { ethertype: 0x0800 };
+        let bytes = build::Frame::udp(ALICE, 4000, HOST, PORT).payload(&vec![0xa5; length]).bytes(link);
+        let frame = Frame { wire_len: bytes.len(), ..Frame::whole(link, &bytes[..432]) };
+        assert_eq!(gate.frame(Duration::from_secs(1), 2, &frame, &mut events), Verdict::Datagram);
+        let mut wanted = before;
+        wanted.frames += 1;
+        wanted.datagrams += 1;
+        wanted.foreign += 1;
+        wanted.rejected_by[refusal.index()] += 1;
+        assert_eq!(gate.counters(), &wanted, "{length}");
+    }
+    assert_eq!(events.foreign, 3);
+}
