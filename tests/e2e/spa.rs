@@ -138,6 +138,8 @@ fn a_datagram_opens_a_door_for_its_sender_and_the_kernel_closes_it() {
         scene.daemon.wait_for("admitted door=ssh address=10.9.0.2 device=alice/laptop from=10.9.0.2 id=");
         scene.daemon.wait_for("opened door=ssh address=10.9.0.2 lease=2s");
         assert!(scene.hosts.reachable(2222), "open after it");
+        let said = scene.daemon.said();
+        assert!(said.find("admitted door") < said.find("opened door"), "in their order:\n{said}");
         assert!(until(Duration::from_secs(4), || !scene.hosts.reachable(2222)).is_some(), "closed again");
     }
 }

@@ -1,7 +1,7 @@
 //! The closer: runs stop commands at their time when the monitor is gone and no other has taken over
 //! (docs/architecture.md, "Processes").
 //!
-//! It is the monitor's child, started with the first lease that has a stop command, and does nothing while its channel
+//! It is the monitor's child, started before the first lease that has a stop command, and does nothing while its channel
 //! lives but note which start commands run. Then it reads the journal, and at each deadline takes its lock to begin stop commands
 //! and to take out what they have closed. Where somebody else has the lock it waits, and ends only when nothing is left to
 //! close, or when a daemon has the lock that has started a closer of its own.

@@ -181,6 +181,8 @@ impl Monitor {
                 Woken::Worker => {
                     self.workers.flush();
                     self.hear_worker(now);
+                    // Before everything else: somebody stands at the door.
+                    self.perform(now);
                 }
                 Woken::Links => self.follow_links(now),
                 Woken::Firewall => self.hear_of_firewall(now),

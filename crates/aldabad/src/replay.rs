@@ -1,12 +1,14 @@
 //! The replay store: each device's replay record on disk (spec/spa.md, section 9).
 //!
-//! One redb file, opened by the monitor, kept by the worker, which may do nothing else with files. Every commit is durable
-//! when it returns. After an error the store is opened anew before the next commit is believed.
+//! One file, opened by the monitor, kept by the worker, which may do nothing else with files: a front of marks (`replay/front.rs`), and
+//! behind it a redb database that takes them over. Every commit is durable when it returns. After an error the store is opened anew
+//! before the next commit is believed.
 //!
 //! A store is made once, beside the identity, and says so in itself: a file without that word, an empty one or none at all is
 //! a *lost* store, and so is a damaged one. Whoever makes a new one in its place puts up a guard in the same commit.
 
 mod forget;
+mod front;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,11 +16,12 @@ use std::time::Duration;
 
 use aldaba_gate::spa::{Guard, PublicKey, Record, Store, StoreFailed, Timestamp};
 use aldaba_runner::journal::Storage;
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, StorageBackend as _, TableDefinition};
 
 use crate::fault::{self, Point};
 
 pub use forget::KEPT;
+use front::{Behind, Front};
 
 const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("records");
 /// Devices that have a record and are in the registry no more, and since when.
@@ -29,6 +32,8 @@ const SCHEMA: &str = "schema";
 const GUARD: &str = "guard";
 const GUARD_START: &str = "guard-start";
 const GUARD_BOOT: &str = "guard-boot";
+/// The number of the last mark that the records hold.
+const MARKS: &str = "marks";
 /// The layout this program writes.
 const VERSION: u64 = 1;
 /// Records are small and read one by one.
@@ -68,12 +73,18 @@ pub struct Raised {
 pub struct Replay {
     storage: Option<Storage>,
     /// Closed after an error, since redb then refuses everything until it is opened again.
-    database: Option<Database>,
+    open: Option<Open>,
+}
+
+/// An open store.
+struct Open {
+    front: Front,
+    database: Database,
 }
 
 impl std::fmt::Debug for Replay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replay").field("open", &self.database.is_some()).finish_non_exhaustive()
+        f.debug_struct("Replay").field("open", &self.open.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -86,7 +97,7 @@ impl Replay {
     }
 
     const fn in_storage(storage: Storage) -> Self {
-        Self { storage: Some(storage), database: None }
+        Self { storage: Some(storage), open: None }
     }
 
     /// Whether there is a file behind it.
@@ -98,7 +109,7 @@ impl Replay {
     /// Opens a store that was made before.
     pub fn open(file: File) -> Result<Self, ReplayError> {
         let mut store = Self::in_file(file);
-        store.database = Some(store.opened()?);
+        store.open = Some(store.opened()?);
         Ok(store)
     }
 
@@ -109,8 +120,8 @@ impl Replay {
 
     fn make_in(storage: Storage, raised: Option<&Raised>) -> Result<Self, ReplayError> {
         let made = storage.clone();
-        let database = caught(move || {
-            let database = database(made)?;
+        let open = caught(move || {
+            let database = database(made.clone())?;
             let transaction = database.begin_write().map_err(failed)?;
             let mut meta = transaction.open_table(META).map_err(failed)?;
             meta.insert(SCHEMA, VERSION).map_err(failed)?;
@@ -119,14 +130,16 @@ impl Replay {
             transaction.open_table(RECORDS).map_err(failed)?;
             transaction.open_table(GONE).map_err(failed)?;
             transaction.commit().map_err(failed)?;
-            Ok(database)
+            // Last: until then there is nothing there, which is a front without marks as well.
+            Front::make(&made).map_err(|error| failed(redb::Error::Io(error)))?;
+            Ok(Open { front: front(made, &database)?, database })
         })?;
-        Ok(Self { storage: Some(storage), database: Some(database) })
+        Ok(Self { storage: Some(storage), open: Some(open) })
     }
 
     /// Puts up a guard, or takes it away.
     pub fn set_guard(&mut self, raised: Option<&Raised>) -> Result<(), StoreFailed> {
-        self.with(|database| {
+        self.with(|Open { database, .. }| {
             let transaction = database.begin_write().map_err(failed)?;
             write_guard(&mut transaction.open_table(META).map_err(failed)?, raised)?;
             transaction.commit().map_err(failed)
@@ -135,7 +148,7 @@ impl Replay {
 
     /// The guard, if an older store was lost lately.
     pub fn guard(&mut self) -> Result<Option<Raised>, StoreFailed> {
-        self.with(|database| {
+        self.with(|Open { database, .. }| {
             let table = database.begin_read().map_err(failed)?.open_table(META).map_err(failed)?;
             let read = |key| Ok(table.get(key).map_err(failed)?.map(|value| value.value()));
             let Some(until) = read(GUARD)? else { return Ok(None) };
@@ -145,57 +158,67 @@ impl Replay {
         })
     }
 
-    /// Makes these records durable, all or none.
+    /// Makes these records durable in the database, all or none.
+    #[cfg(test)]
     pub(crate) fn commit_all<'r>(
         &mut self,
         records: impl IntoIterator<Item = (&'r PublicKey, &'r Record)>,
     ) -> Result<(), StoreFailed> {
-        self.with(|database| {
-            let transaction = database.begin_write().map_err(failed)?;
-            let mut table = transaction.open_table(RECORDS).map_err(failed)?;
-            for (device, record) in records {
-                table.insert(device.as_bytes(), record.encode().as_slice()).map_err(failed)?;
-            }
-            drop(table);
-            transaction.commit().map_err(failed)
-        })
+        let records = records.into_iter().map(|(device, record)| (device.as_bytes(), record));
+        self.with(|Open { database, .. }| write_records(database, records, None))
+    }
+
+    /// Lets the database take over what has gathered in front of it, if that is much: to be called when nobody waits.
+    pub fn tidy(&mut self) -> Result<(), StoreFailed> {
+        match &self.open {
+            Some(open) if open.front.has_many() => self.with(Open::take_over),
+            _ => Ok(()),
+        }
     }
 
     fn with<T>(
         &mut self,
-        access: impl FnOnce(&Database) -> Result<T, ReplayError>,
+        access: impl FnOnce(&mut Open) -> Result<T, ReplayError>,
     ) -> Result<T, StoreFailed> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => self.opened().map_err(|_| StoreFailed)?,
+        let (mut open, is_new) = match self.open.take() {
+            Some(open) => (open, false),
+            None => (self.opened().map_err(|_| StoreFailed)?, true),
         };
-        match catch_unwind(AssertUnwindSafe(|| access(&database))) {
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            if is_new {
+                // Of the last mark before a failure nobody knows whether the disk has it.
+                open.take_over()?;
+            }
+            access(&mut open)
+        }));
+        match done {
             Ok(Ok(value)) => {
-                self.database = Some(database);
+                self.open = Some(open);
                 Ok(value)
             }
             Ok(Err(_)) => {
                 // What was committed is durable: closing only tidies up, and may fail.
-                catch_unwind(AssertUnwindSafe(move || drop(database))).ok();
+                catch_unwind(AssertUnwindSafe(move || drop(open))).ok();
                 Err(StoreFailed)
             }
             Err(_) => {
                 // Closing what has just lost its footing could do so again.
-                std::mem::forget(database);
+                std::mem::forget(open);
                 Err(StoreFailed)
             }
         }
     }
 
-    fn opened(&self) -> Result<Database, ReplayError> {
+    fn opened(&self) -> Result<Open, ReplayError> {
         let storage = self.storage.clone().ok_or(ReplayError::Empty)?;
         caught(move || {
-            if storage.is_empty().map_err(|error| ReplayError::Io(error.to_string()))? {
-                return Err(ReplayError::Empty);
+            let length = storage.len().map_err(|error| ReplayError::Io(error.to_string()))?;
+            if length <= front::LENGTH {
+                return Err(if length == 0 { ReplayError::Empty } else { cut_off() });
             }
-            let database = database(storage)?;
+            let database = database(storage.clone())?;
             match schema(&database)? {
-                Some(VERSION) => Ok(database),
+                Some(VERSION) => Ok(Open { front: front(storage, &database)?, database }),
                 Some(found) => Err(ReplayError::Newer { found }),
                 None => Err(ReplayError::Empty),
             }
@@ -205,30 +228,78 @@ impl Replay {
 
 impl Drop for Replay {
     fn drop(&mut self) {
-        if let Some(database) = self.database.take() {
-            catch_unwind(AssertUnwindSafe(move || drop(database))).ok();
+        if let Some(open) = self.open.take() {
+            catch_unwind(AssertUnwindSafe(move || drop(open))).ok();
         }
     }
 }
 
 impl Store for Replay {
     fn load(&mut self, device: &PublicKey) -> Result<Option<Record>, StoreFailed> {
-        let bytes = self.with(|database| {
+        self.with(|Open { front, database }| {
+            if let Some(record) = front.record(device) {
+                return Ok(Some(record));
+            }
             let table = database.begin_read().map_err(failed)?.open_table(RECORDS).map_err(failed)?;
-            Ok(table.get(device.as_bytes()).map_err(failed)?.map(|bytes| bytes.value().to_vec()))
-        })?;
-        bytes.map(|bytes| Record::decode(&bytes).map_err(|_| StoreFailed)).transpose()
+            let bytes = table.get(device.as_bytes()).map_err(failed)?;
+            let record = bytes.map(|bytes| Record::decode(bytes.value()));
+            record.transpose().map_err(|error| ReplayError::Damaged(error.to_string()))
+        })
     }
 
     fn commit(&mut self, device: &PublicKey, record: &Record) -> Result<(), StoreFailed> {
         fault::at(Point::BeforeCommit).map_err(|_| StoreFailed)?;
-        self.commit_all([(device, record)])?;
+        self.with(|open| {
+            if open.front.is_full() {
+                open.take_over()?;
+            }
+            open.front.add(device, record).map_err(|error| failed(redb::Error::Io(error)))
+        })?;
         fault::at(Point::AfterCommit).map_err(|_| StoreFailed)
     }
 }
 
+impl Open {
+    /// The database has everything afterwards, and the front nothing.
+    fn take_over(&mut self) -> Result<(), ReplayError> {
+        if self.front.is_empty() {
+            return Ok(());
+        }
+        let (last, records) = self.front.records();
+        write_records(&self.database, records, Some(last))?;
+        self.front.taken_over();
+        Ok(())
+    }
+}
+
+/// Writes records, and up to which mark these are, in one commit.
+fn write_records<'r>(
+    database: &Database,
+    records: impl Iterator<Item = (&'r [u8; 32], &'r Record)>,
+    last: Option<u64>,
+) -> Result<(), ReplayError> {
+    let transaction = database.begin_write().map_err(failed)?;
+    let mut table = transaction.open_table(RECORDS).map_err(failed)?;
+    for (device, record) in records {
+        table.insert(device, record.encode().as_slice()).map_err(failed)?;
+    }
+    drop(table);
+    if let Some(last) = last {
+        transaction.open_table(META).map_err(failed)?.insert(MARKS, last).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
 fn database(storage: Storage) -> Result<Database, ReplayError> {
-    Database::builder().set_cache_size(CACHE).create_with_backend(storage).map_err(failed)
+    Database::builder().set_cache_size(CACHE).create_with_backend(Behind(storage)).map_err(failed)
+}
+
+/// The marks in front of a database.
+fn front(storage: Storage, database: &Database) -> Result<Front, ReplayError> {
+    let meta = database.begin_read().map_err(failed)?.open_table(META).map_err(failed)?;
+    let taken = meta.get(MARKS).map_err(failed)?.map_or(0, |last| last.value());
+    let front = Front::read(storage, taken).map_err(|error| failed(redb::Error::Io(error)))?;
+    front.ok_or_else(|| ReplayError::Damaged("its marks contradict each other".to_owned()))
 }
 
 /// The layout written in the file; `None` where its making was cut off.
@@ -249,6 +320,11 @@ fn write_guard(meta: &mut redb::Table<'_, &str, u64>, raised: Option<&Raised>) -
         meta.insert(key, value).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Its making was, or it has been.
+fn cut_off() -> ReplayError {
+    ReplayError::Damaged("it is cut off".to_owned())
 }
 
 /// Damage that the store's own checks do not foresee must not take the process down.

@@ -140,6 +140,7 @@ impl Worker {
             self.eyes.read(now, gate, &mut self.reporter);
         }
         self.reporter.flush();
+        self.reporter.tidy();
         Ok(())
     }
 

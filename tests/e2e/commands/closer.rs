@@ -206,6 +206,16 @@ fn r3_a_state_folder_that_cannot_be_written_keeps_no_door_open() {
     assert_eq!(std::fs::read_to_string(scene.path("stops")).unwrap().lines().count(), 2, "once for each");
 }
 
+/// R1: no lease waits for its closer, and none begins without one.
+#[test]
+fn r1_a_closer_stands_by_before_the_first_lease() {
+    let Some(scene) = scene("60s", "rm $D/open-$1") else { return };
+    assert!(until(Duration::from_secs(10), || scene.closers() == 1).is_some(), "{}", scene.daemon.said());
+    assert_eq!(scene.open_doors(), 0);
+    scene.open(1);
+    assert_eq!(scene.closers(), 1);
+}
+
 /// R1: a closer that ends again and again is started again, later and later, and told of.
 #[test]
 fn r1_a_closer_that_ends_again_and_again_is_told_of() {

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use aldaba_tests::{SmallDisk, asked, text};
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::Signal;
 
 use super::*;
@@ -50,8 +51,13 @@ fn r3_a_full_disk_does_not_shut_the_administrator_out() {
 #[test]
 fn r3_without_a_durable_mark_nobody_gets_in_and_it_works_again_without_a_restart() {
     let mut disk = None;
-    // Too small for the room that is taken in advance, so that the disk can be full for the store.
+    // Too small for the room that is taken in advance, so that the disk can be full for the store, whose front was there before.
     let Some(scene) = scene_in("", |state| disk = Some(SmallDisk::mount(state, 3))) else { return };
+    let written = until(Duration::from_secs(10), || scene.state("in-force.toml").exists());
+    assert!(written.is_some(), "{}", scene.daemon.said());
+    let front = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    let store = File::options().write(true).open(scene.state("replay.redb")).expect("the store");
+    fallocate(&store, front, 0, 64 * 4096).expect("taken away");
     let filling = disk.as_ref().expect("mounted").fill();
     let captured = scene.seal(open("ssh", None));
     assert_eq!(scene.send(CLIENT.into(), &captured), None);

@@ -21,6 +21,7 @@ impl Monitor {
         while let Some(effect) = self.runner.poll_effect() {
             self.perform_one(now, effect);
         }
+        self.speech.say_held();
         self.settle_older(now);
     }
 

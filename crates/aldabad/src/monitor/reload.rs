@@ -258,6 +258,7 @@ impl Monitor {
         self.follow_links(now);
         self.reopen_log(&daemon.log);
         self.open_keeper_if_needed(now);
+        self.plan_standby(now);
         self.hand_over_spa(now);
         self.hold_to_registry(now);
         self.prepare_firewall(now);

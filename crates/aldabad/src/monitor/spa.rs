@@ -276,7 +276,8 @@ impl Monitor {
         self.history.note(seen(SeenWhat::Admitted { door: door_name, close, address, offset }));
         let door_name = quoted(self.policy.name(door));
         let line = format!("{verb} door={door_name} address={address} device={name} from={from} id={id}");
-        self.speech.tell_limited(now, Kind::Requests, wording::Line::new(Level::Notice, line));
+        // The door first.
+        self.speech.hold_limited(now, Kind::Requests, wording::Line::new(Level::Notice, line));
         let door = aldaba_runner::DoorId(door.0);
         match action {
             KnockAction::Open => {

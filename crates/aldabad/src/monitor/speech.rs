@@ -30,12 +30,15 @@ pub(super) struct Speech {
     waiting: VecDeque<(Line, Option<IpAddr>)>,
     /// When the first of them has waited long enough.
     patience: Option<Duration>,
+    /// Lines that are written when what they tell of has been done.
+    held: Vec<Line>,
 }
 
 impl Speech {
     /// A voice in this log; `style` chooses the words.
     pub(super) fn new(log: Log, style: Style) -> Self {
-        Self { log, style, limits: Limits::default(), names: None, waiting: VecDeque::new(), patience: None }
+        let (limits, waiting) = (Limits::default(), VecDeque::new());
+        Self { log, style, limits, names: None, waiting, patience: None, held: Vec::new() }
     }
 
     /// Writes names beside addresses from now on (`knockd -l`).
@@ -56,6 +59,11 @@ impl Speech {
 
     /// Says a line.
     pub(super) fn say(&mut self, line: Line) {
+        self.say_held();
+        self.say_now(line);
+    }
+
+    fn say_now(&mut self, line: Line) {
         if self.waiting.is_empty() {
             self.write(&line);
         } else {
@@ -65,6 +73,7 @@ impl Speech {
 
     /// Says a line that begins with this address, and with its name if names are wanted.
     fn say_of(&mut self, address: IpAddr, line: Line) {
+        self.say_held();
         if self.names.is_none() {
             return self.say(line);
         }
@@ -104,6 +113,7 @@ impl Speech {
 
     /// Says everything that waits, without names: the end has come.
     pub(super) fn say_rest(&mut self) {
+        self.say_held();
         while let Some((line, _)) = self.waiting.pop_front() {
             self.write(&line);
         }
@@ -136,6 +146,20 @@ impl Speech {
     pub(super) fn tell_limited(&mut self, now: Duration, kind: Kind, line: Line) {
         if self.limits.take(now, kind) {
             self.say(line);
+        }
+    }
+
+    /// The same for a line that nothing should wait for: it is written before the next one, or by [`Speech::say_held`].
+    pub(super) fn hold_limited(&mut self, now: Duration, kind: Kind, line: Line) {
+        if self.limits.take(now, kind) {
+            self.held.push(line);
+        }
+    }
+
+    /// Says what was held back.
+    pub(super) fn say_held(&mut self) {
+        for line in std::mem::take(&mut self.held) {
+            self.say_now(line);
         }
     }
 

@@ -1,5 +1,5 @@
-//! The closer's life, seen from the monitor: started with the first lease that has a stop command, and when it ends while it is
-//! needed, again after a pause that grows like that of workers.
+//! The closer's life, seen from the monitor: started soon after a policy with stop commands has come into force, and no later than
+//! with the first lease that has one; when it ends while it is needed, again after a pause that grows like that of workers.
 
 use std::time::Duration;
 
@@ -8,10 +8,15 @@ use aldaba_sys::clock;
 
 use super::Monitor;
 use super::back_off::BackOff;
+use super::state_folder::Need;
 use crate::closer::{CloserHandle, LogTarget};
 use crate::fault;
 use crate::log::Level;
 use crate::wording;
+
+/// How long after a policy has come into force a closer is started ahead of its first lease, which then need not wait for that. The
+/// first knock has a worker by then.
+const AHEAD: Duration = Duration::from_millis(50);
 
 /// The closer there is, and when the next one is due.
 #[derive(Debug)]
@@ -19,11 +24,13 @@ pub(super) struct Standby {
     living: Option<(CloserHandle, Duration)>,
     back_off: BackOff,
     due: Option<Duration>,
+    /// When the first one is started if no lease comes before.
+    ahead: Option<Duration>,
 }
 
 impl Standby {
     pub(super) const fn new() -> Self {
-        Self { living: None, back_off: BackOff::new(), due: None }
+        Self { living: None, back_off: BackOff::new(), due: None, ahead: None }
     }
 
     /// The one that stands by.
@@ -37,8 +44,8 @@ impl Standby {
     }
 
     /// When the next one is started.
-    pub(super) const fn poll_timeout(&self) -> Option<Duration> {
-        self.due
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        [self.due, self.ahead].into_iter().flatten().min()
     }
 
     /// Whether this ended process was the closer; the next one is due after a pause.
@@ -62,8 +69,16 @@ impl Standby {
 }
 
 impl Monitor {
+    /// A policy has come into force: where it has stop commands, a closer stands by before the first lease.
+    pub(super) fn plan_standby(&mut self, now: Duration) {
+        if Need::of_doors(&self.policy.current().policy) == Need::Durable {
+            self.standby.ahead = Some(now.saturating_add(AHEAD));
+        }
+    }
+
     /// From the first lease with a stop command on, a closer stands by.
     pub(super) fn guard_leases(&mut self) {
+        self.standby.ahead = None;
         let Some(keeper) = &self.keeper else { return };
         if self.standby.living.is_some() || self.standby.due.is_some() || self.stopping.is_some() {
             return;
@@ -105,8 +120,11 @@ impl Monitor {
         true
     }
 
-    /// Starts the next closer when its time has come, if there is still something to close.
+    /// Starts the first closer when its time has come, and the next one if there is still something to close.
     pub(super) fn handle_standby_timeout(&mut self, now: Duration) {
+        if self.standby.ahead.is_some_and(|ahead| ahead <= now) {
+            self.guard_leases();
+        }
         if self.standby.due.take_if(|due| *due <= now).is_none() {
             return;
         }

@@ -269,6 +269,7 @@ impl Monitor {
         self.say_changes(now, changes);
         self.workers.set_serving();
         self.pulse.begin(now);
+        self.plan_standby(now);
         self.say_worker_started();
     }
 

@@ -23,7 +23,7 @@ const NUMBERS: u64 = 1 << 62;
 
 /// What a policy wants of a state folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
+pub(super) enum Need {
     /// Nothing: no door is ever closed by us.
     None,
     /// It would be useful after a restart.
@@ -35,9 +35,11 @@ enum Need {
 impl Need {
     fn of(policy: &Policy) -> Self {
         // Replay records must outlive the daemon.
-        if policy.spa.is_some() {
-            return Self::Durable;
-        }
+        if policy.spa.is_some() { Self::Durable } else { Self::of_doors(policy) }
+    }
+
+    /// For the doors alone.
+    pub(super) fn of_doors(policy: &Policy) -> Self {
         let of = |action: &Action| match action {
             Action::LogOnly => Self::None,
             Action::Command(commands) if commands.never_stop => Self::None,

@@ -52,7 +52,7 @@ fn name(state: &Path, at: Duration, random: u32) -> String {
 }
 
 fn prefix(state: &Path) -> String {
-    format!("aldaba-reap-{:016x}-", crate::state::checksum(&state.to_string_lossy()))
+    format!("aldaba-reap-{:016x}-", crate::state::checksum(state.to_string_lossy().as_bytes()))
 }
 
 /// When a timer of this name comes to this folder.

@@ -33,7 +33,9 @@ impl Replay {
         is_registered: impl Fn(&Key) -> bool,
         now: Timestamp,
     ) -> Result<bool, StoreFailed> {
-        self.with(|database| {
+        self.with(|open| {
+            open.take_over()?;
+            let database = &open.database;
             let changes = changes(database, is_registered, now)?;
             let Changes { left, back, dropped, waiting } = &changes;
             if [left, back, dropped].iter().any(|keys| !keys.is_empty()) {

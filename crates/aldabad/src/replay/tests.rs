@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use aldaba_gate::spa::{SecretKey, Window};
 use aldaba_runner::journal::Store as Bytes;
 
+mod marks;
+
 use super::forget::KEPT;
 use super::*;
 
@@ -64,8 +66,8 @@ fn what_takes_the_place_of_a_lost_store_never_stands_without_its_guard() {
         }
         let mut store = Replay::in_storage(Storage::over(cut));
         match store.opened() {
-            Ok(database) => {
-                store.database = Some(database);
+            Ok(open) => {
+                store.open = Some(open);
                 assert_eq!(store.guard(), Ok(Some(raised)), "after {end} writes");
                 guarded += 1;
             }
@@ -124,7 +126,7 @@ fn copy_from_start(file: &File) -> File {
 fn a_store_of_a_later_layout_is_left_alone() {
     let file = file();
     let store = made(&file);
-    let database = store.database.as_ref().expect("open");
+    let database = &store.open.as_ref().expect("open").database;
     let transaction = database.begin_write().expect("begun");
     transaction.open_table(META).expect("a table").insert(SCHEMA, 2).expect("written");
     transaction.commit().expect("durable");
@@ -140,7 +142,7 @@ fn r3_a_store_that_failed_is_opened_anew_before_it_is_believed() {
     store.commit(&key(1), &record(1_000_000)).expect("durable");
     paper.fails.store(true, Ordering::Relaxed);
     assert_eq!(store.commit(&key(1), &record(2_000_000)), Err(StoreFailed));
-    assert!(store.database.is_none());
+    assert!(store.open.is_none());
     assert_eq!(store.commit(&key(1), &record(3_000_000)), Err(StoreFailed), "and as often as it is asked");
     paper.fails.store(false, Ordering::Relaxed);
     assert_eq!(store.load(&key(1)), Ok(Some(record(1_000_000))), "what was durable is there");
@@ -178,6 +180,8 @@ fn records_of_removed_devices_are_kept_for_a_day_and_then_dropped() {
 struct Paper {
     bytes: Mutex<Vec<u8>>,
     writes: Mutex<Vec<(u64, Vec<u8>)>>,
+    /// After how many writes the disk was waited for.
+    syncs: Mutex<Vec<usize>>,
     fails: AtomicBool,
 }
 
@@ -219,7 +223,9 @@ impl Bytes for Paper {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.works()
+        self.works()?;
+        self.syncs.lock().expect("no panic").push(self.writes.lock().expect("no panic").len());
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -11,7 +11,7 @@ use crate::fault::{self, Point};
 use crate::ipc::FromWorker;
 
 /// Calls in a row that each bring as many datagrams as one can, before everything else has its turn.
-const CALLS: usize = 16;
+const CALLS: usize = 4;
 /// An error is the network's answer to something, and there may be more behind it. So many without a datagram between them
 /// are a socket that cannot be read: it is given up before it takes a processor for nothing.
 const ERRORS: u32 = 16;

@@ -15,8 +15,11 @@ use super::ears::Ears;
 use super::reporter::Reporter;
 use crate::ipc::{CaptureOn, FromWorker};
 
-/// Frames read from one capture before the others, and the channel, have their turn.
-const BATCH: usize = 1024;
+/// Frames read from one capture before the others, and the channel, have their turn: what takes a fraction of a millisecond.
+const BATCH: usize = 256;
+/// How long to let the monitor have the processor, which may be this one, when there is more to read and it has been asked to open a
+/// door. The ring has room for far longer.
+const HAND_OVER: Duration = Duration::from_micros(100);
 /// While it is hot nobody is told of faults by the kernel: they are looked for this often.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -101,7 +104,10 @@ impl Eyes {
 
     /// How long to wait at most because of what was seen last; `None`: no matter.
     pub(super) const fn rest(&self) -> Option<Duration> {
-        if self.more { Some(Duration::ZERO) } else { self.rest }
+        match self.rest {
+            None if self.more => Some(Duration::ZERO),
+            rest => rest,
+        }
     }
 
     /// Shows all frames and datagrams there are, within bounds, to the gate.
@@ -146,7 +152,12 @@ impl Eyes {
         let (datagrams, more) = self.ears.read(now, gate, reporter);
         frames += datagrams;
         self.more |= more;
-        self.rest = if frames > 0 && !self.more { self.pace.woken(now) } else { None };
+        let asked = reporter.has_asked();
+        self.rest = match (frames, self.more) {
+            (0, _) => None,
+            (_, true) => asked.then_some(HAND_OVER),
+            (_, false) => self.pace.woken(now),
+        };
     }
 }
 

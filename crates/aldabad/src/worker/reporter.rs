@@ -28,6 +28,8 @@ pub(super) struct Reporter {
     channel: Channel,
     waiting: VecDeque<[u8; SIZE]>,
     lost: u64,
+    /// A door was asked for.
+    asked: bool,
     stages: bool,
     hits: bool,
     budget: Budget,
@@ -51,6 +53,7 @@ impl Reporter {
             channel,
             waiting: VecDeque::with_capacity(WAITING),
             lost: 0,
+            asked: false,
             stages: false,
             hits: false,
             budget: Budget::default(),
@@ -91,6 +94,17 @@ impl Reporter {
     /// A store whose guard is up, or the empty one, which refuses everything; the one before comes back.
     pub(super) const fn set_store(&mut self, store: Replay) -> Replay {
         std::mem::replace(&mut self.store, store)
+    }
+
+    /// Whether a door was asked for since the last time.
+    pub(super) const fn has_asked(&mut self) -> bool {
+        std::mem::replace(&mut self.asked, false)
+    }
+
+    /// What can wait until everything has been said.
+    pub(super) fn tidy(&mut self) {
+        // Where it fails, so does the next request, which says so.
+        let _ = self.store.tidy();
     }
 
     fn key_of(&self, device: DeviceId) -> Option<[u8; 32]> {
@@ -224,6 +238,7 @@ impl Events for Reporter {
             }
         };
         self.insist(message);
+        self.asked = true;
     }
 
     fn spa(&mut self) -> Option<(Timestamp, &mut dyn Store)> {

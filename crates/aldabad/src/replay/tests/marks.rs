@@ -1,0 +1,152 @@
+//! Marks in front of the database: what they cost, and what is left of them when everything ends.
+
+use super::*;
+use crate::replay::front::{LENGTH, PAGES};
+
+fn on(paper: &Arc<Paper>) -> Replay {
+    Replay::in_storage(Storage::over(paper.clone()))
+}
+
+/// Three devices in turn.
+fn device(number: u64) -> PublicKey {
+    key(u8::try_from(number % 3 + 1).expect("small"))
+}
+
+fn commits(store: &mut Replay, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        store.commit(&device(number), &record(1_000 + number)).expect("durable");
+    }
+}
+
+#[test]
+fn a_record_costs_one_page_and_one_wait_for_the_disk() {
+    let paper = Arc::new(Paper::default());
+    let mut store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    let count =
+        || (paper.writes.lock().expect("no panic").len(), paper.syncs.lock().expect("no panic").len());
+    for number in 0..PAGES {
+        let (writes, syncs) = count();
+        commits(&mut store, number..number + 1);
+        assert_eq!(count(), (writes + 1, syncs + 1), "{number}");
+        let (offset, data) = paper.writes.lock().expect("no panic").last().expect("written").clone();
+        assert!(offset % 4096 + data.len() as u64 <= 4096 && offset < LENGTH, "one page, in front");
+    }
+    // Full: the database takes them over first.
+    let (writes, _) = count();
+    commits(&mut store, PAGES..PAGES + 1);
+    assert!(count().0 > writes + 1);
+}
+
+#[test]
+fn what_has_gathered_is_handed_over_when_nobody_waits() {
+    let paper = Arc::new(Paper::default());
+    let mut store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    let writes = || paper.writes.lock().expect("no panic").len();
+    commits(&mut store, 0..10);
+    let before = writes();
+    store.tidy().expect("nothing to do");
+    assert_eq!(writes(), before, "not for a few");
+    commits(&mut store, 10..60);
+    store.tidy().expect("done");
+    assert!(store.open.as_ref().expect("open").front.is_empty());
+    let before = writes();
+    commits(&mut store, 60..60 + PAGES);
+    assert_eq!(writes() - before, usize::try_from(PAGES).expect("small"), "there is room for as many again");
+}
+
+/// The process dies between any two writes, or the power goes and takes any one write since the last wait with it: what was
+/// said to be durable is there, and nothing older in its place.
+#[test]
+fn r3_what_was_durable_is_there_wherever_everything_ends() {
+    let paper = Arc::new(Paper::default());
+    let mut store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    let made = paper.writes.lock().expect("no panic").len();
+    // After how many writes which commit was durable; twice the room, so that pages are used again.
+    let mut durable = Vec::new();
+    for number in 0..2 * PAGES + 5 {
+        commits(&mut store, number..number + 1);
+        durable.push(paper.writes.lock().expect("no panic").len());
+    }
+    let writes = paper.writes.lock().expect("no panic").clone();
+    let syncs = paper.syncs.lock().expect("no panic").clone();
+    let mut disk = Vec::new();
+    for (end, write) in writes.iter().enumerate() {
+        if end >= made {
+            let acknowledged = durable.iter().filter(|written| **written <= end).count() as u64;
+            check(&disk, acknowledged);
+        }
+        let synced = syncs.iter().rev().find(|synced| **synced <= end).copied().unwrap_or_default();
+        for lost in synced.max(made)..end {
+            // All since the last wait but this one, which the disk never had.
+            let mut without = after(&writes[..lost]);
+            writes[lost + 1..end].iter().for_each(|write| put(&mut without, write));
+            check(&without, durable.iter().filter(|written| **written <= lost).count() as u64);
+        }
+        put(&mut disk, write);
+    }
+    check(&disk, durable.len() as u64);
+}
+
+fn after(writes: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut disk = Vec::new();
+    for write in writes {
+        put(&mut disk, write);
+    }
+    disk
+}
+
+fn put(disk: &mut Vec<u8>, (offset, data): &(u64, Vec<u8>)) {
+    let offset = usize::try_from(*offset).expect("small");
+    disk.resize(disk.len().max(offset + data.len()), 0);
+    disk[offset..offset + data.len()].copy_from_slice(data);
+}
+
+/// So many commits were said to be durable: each device has its last one of these, or the next.
+fn check(disk: &[u8], acknowledged: u64) {
+    let paper = Arc::new(Paper::default());
+    paper.bytes.lock().expect("no panic").extend_from_slice(disk);
+    let mut store = on(&paper);
+    for device_number in 0..3_u64 {
+        let last = (0..acknowledged).rev().find(|number| number % 3 == device_number);
+        let found = store.load(&device(device_number)).expect("a store");
+        let newest = found.map(|record| record.newest().0);
+        let last = last.map(|number| 1_000 + number);
+        assert!(
+            newest == last || newest == Some(1_000 + acknowledged),
+            "{acknowledged}: {newest:?}, {last:?}"
+        );
+    }
+}
+
+#[test]
+fn a_mark_that_is_missing_before_another_is_damage() {
+    let paper = Arc::new(Paper::default());
+    let mut store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    commits(&mut store, 0..5);
+    std::mem::forget(store);
+    // The last one is not whole: it was being written. Any other is needed.
+    for (number, is_whole) in [(5, true), (4, false), (1, false)] {
+        let copy = Arc::new(Paper::default());
+        copy.put(0, &paper.bytes.lock().expect("no panic"));
+        copy.put(number * 4096 + 60, &[0xaa]);
+        match on(&copy).opened() {
+            Ok(open) => assert!(is_whole && open.front.record(&device(3)) == Some(record(1_003))),
+            Err(error) => assert!(!is_whole && matches!(error, ReplayError::Damaged(_)), "{number}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn marks_of_a_store_that_failed_are_made_sure_of_before_it_is_believed() {
+    let paper = Arc::new(Paper::default());
+    let mut store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    commits(&mut store, 0..3);
+    paper.fails.store(true, Ordering::Relaxed);
+    assert_eq!(store.commit(&device(3), &record(1_003)), Err(StoreFailed));
+    paper.fails.store(false, Ordering::Relaxed);
+    assert_eq!(store.load(&device(2)), Ok(Some(record(1_002))));
+    assert!(store.open.as_ref().expect("open").front.is_empty(), "the database has them");
+    commits(&mut store, 4..5);
+    drop(store);
+    assert_eq!(on(&paper).load(&device(4)), Ok(Some(record(1_004))));
+}
