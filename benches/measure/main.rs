@@ -116,7 +116,7 @@ fn root() -> PathBuf {
 
 /// Measures all there is, or what is named.
 fn all(scale: &'static Scale, only: &[&String]) -> Results {
-    machine::go_first();
+    let _first = machine::go_first();
     machine::settle_on(machine::GENERATOR);
     let (mut bench, mut results) = (Bench::new(scale), Results::default());
     let is_asked = |name: &str| only.is_empty() || only.iter().any(|word| name.contains(word.as_str()));
