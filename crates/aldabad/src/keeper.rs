@@ -206,6 +206,11 @@ impl Keeper {
         self.journals.load()
     }
 
+    /// Whether it holds no lease, as far as that can be read to the end.
+    pub fn is_empty(&mut self) -> bool {
+        self.journals.is_empty()
+    }
+
     /// What could not be read, and may have held doors open.
     #[must_use]
     pub fn damage(&self) -> &[String] {

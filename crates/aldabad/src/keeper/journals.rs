@@ -247,6 +247,26 @@ mod tests {
     }
 
     #[test]
+    fn r1_what_cannot_be_read_is_not_empty() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut journals = Journals::open(folder.path()).expect("it opens");
+        assert!(journals.is_empty());
+        drop(journals);
+        let leases = redb::TableDefinition::<u64, &[u8]>::new("leases");
+        let database = redb::Database::open(folder.path().join(NAMES[0])).expect("it opens");
+        let write = database.begin_write().expect("begun");
+        write
+            .open_table(leases)
+            .and_then(|mut table| Ok(table.insert(7, &b"?"[..])?.is_none()))
+            .expect("put");
+        write.commit().expect("written");
+        drop(database);
+        let mut journals = Journals::open(folder.path()).expect("it opens");
+        assert_eq!(ids(&mut journals), Vec::<u64>::new());
+        assert!(!journals.is_empty(), "a door may be open");
+    }
+
+    #[test]
     fn a_damaged_file_of_elements_is_begun_anew_and_one_of_commands_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut journals = Journals::open(folder.path()).expect("it opens");

@@ -9,6 +9,7 @@ use aldaba_sys::signals::Signal;
 
 use super::Monitor;
 use crate::face::Face;
+use crate::keeper::Keeper;
 use crate::log::{Level, aloud};
 
 /// What could not be closed within this time stays in the journal, for the closer or the next start.
@@ -50,8 +51,8 @@ impl Monitor {
     pub(super) fn finish(mut self, signal: Signal) -> ExitCode {
         self.speech.say_rest();
         self.commands.end_leftovers();
-        let is_empty =
-            self.keeper.as_mut().and_then(|keeper| keeper.load().ok()).is_none_or(|left| left.is_empty());
+        // A journal that cannot be read may hold what only the closer will close.
+        let is_empty = self.keeper.as_mut().is_none_or(Keeper::is_empty);
         if let Some(closer) = self.standby.take().filter(|_| is_empty) {
             closer.dismiss();
         }
