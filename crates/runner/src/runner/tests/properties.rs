@@ -108,6 +108,16 @@ fn r1_a_journal_that_is_had_late_closes_what_it_names() {
     }
 }
 
+/// What random operations once found: commands that were taken over late come on top of those that run by then.
+#[test]
+fn a_journal_that_is_had_late_may_bring_one_command_more_than_may_run() {
+    let grant = |door| Operation::Grant { door, source: 0, wanted: 0 };
+    let crash = Operation::Crash { after: 0, reboot: false, starts_live: true, blind: true };
+    let four = [5, 6, 5, 6].map(grant);
+    let life = [grant(4), crash, grant(0)].into_iter().chain(four).chain([Operation::OpenJournal]);
+    model::run_operations(life);
+}
+
 /// The kernel's clock for timeouts stands still in the meantime.
 #[test]
 fn r4_a_machine_that_slept_closes_what_is_over() {
