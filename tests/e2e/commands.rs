@@ -1,6 +1,8 @@
 //! Doors with commands: a lease survives whatever happens to the daemon (hazards R1, R2, R19 of docs/reliability.md).
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "commands/anew.rs"]
+mod anew;
 #[path = "commands/closer.rs"]
 mod closer;
 #[path = "commands/journal.rs"]
