@@ -25,6 +25,9 @@ pub enum Part {
     Stop,
 }
 
+/// From TERM to KILL. With what it takes to find all that a command has started, nothing of it lives a second after its time limit.
+pub const KILL_AFTER: Duration = Duration::from_millis(800);
+
 /// How a command over its time limit is ended; for its whole process group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signal {

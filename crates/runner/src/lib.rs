@@ -27,7 +27,7 @@ pub mod record;
 pub mod runner;
 pub mod template;
 
-pub use effect::{Change, Effect, ElementChange, JobId, Part, Signal};
+pub use effect::{Change, Effect, ElementChange, JobId, KILL_AFTER, Part, Signal};
 pub use event::{Counters, Event, Reason, What, Why};
 
 pub use journal::{Journal, JournalError};

@@ -1,11 +1,13 @@
 //! R6: a command ends at its time limit with everything it has started, also what has shed all that it could of the command's.
 
+use aldaba_runner::KILL_AFTER;
+use aldaba_sys::spawn::Mark;
+use aldaba_sys::{clock, process};
+
 use super::*;
 
 /// The time limit of the doors here.
 const LIMIT: Duration = Duration::from_secs(2);
-/// From TERM to KILL.
-const KILL_AFTER: Duration = Duration::from_secs(2);
 /// How much later than it should something may happen on a busy machine.
 const SLACK: Duration = Duration::from_secs(6);
 
@@ -18,12 +20,17 @@ const LEAVER: &str = r#"#!/bin/sh
 exit 0
 "#;
 
+/// The path of a script.
+fn script(dir: &Path, name: &str, text: &str) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, text).expect("a script");
+    std::process::Command::new("chmod").arg("755").arg(&path).status().expect("chmod");
+    path.display().to_string()
+}
+
 /// Doors whose start command is that one.
 fn leavers(dir: &Path, more: &str) -> String {
-    let leaver = dir.join("leaver");
-    std::fs::write(&leaver, LEAVER).expect("a script");
-    std::process::Command::new("chmod").arg("755").arg(&leaver).status().expect("chmod");
-    let leaver = leaver.display();
+    let leaver = script(dir, "leaver", LEAVER);
     let limit = LIMIT.as_secs();
     format!(
         "interfaces = [\"srv0\"]\n[[door]]\nname = \"ends\"\nsequence = \"1001,1002\"\ntime-limit = \"{limit}s\"\n\
@@ -96,6 +103,67 @@ fn children_in_state(daemon: &Program, state: Option<char>) -> usize {
         stat.rsplit_once(") ").is_some_and(|(_, rest)| state.is_none_or(|state| rest.starts_with(state)))
     };
     daemon.children().iter().filter(|pid| is_in(pid)).count()
+}
+
+/// Its first process is deaf to TERM, and so is what has left its session; one heeds it.
+const DEAF: &str = r"#!/bin/sh
+sleep 54308 &
+trap '' TERM HUP
+(setsid sleep 54307 >/dev/null 2>&1 &)
+exec sleep 54309
+";
+
+/// How long after the limit each was gone.
+struct Late {
+    heeding: Duration,
+    deaf: Duration,
+}
+
+impl Late {
+    /// No longer than a second; on a machine that is slow for everybody, no more than some times as long as what heeds TERM.
+    fn is_in_time(&self) -> bool {
+        self.deaf <= Duration::from_secs(1).max(self.heeding * 5)
+    }
+}
+
+/// Runs that command, and sees it end.
+fn late(scene: &Scene) -> Late {
+    scene.hosts.knock(&[1009, 1010]);
+    let mut began = None;
+    let begins = until(SLACK, || {
+        let first = sleeping(&scene.hosts, "54309").first().copied();
+        began = first.and_then(|pid| Some(Mark::of(pid, process::start_time(pid).ok()?)?.began()));
+        began.is_some()
+    });
+    let limit = began.filter(|_| begins.is_some()).expect("it begins") + LIMIT;
+    let gone = |wanted: &[&str]| {
+        let gone = until(LIMIT + SLACK, || wanted.iter().all(|seconds| sleepers(&scene.hosts, seconds) == 0));
+        assert!(gone.is_some(), "some of {wanted:?} still live:\n{}", scene.daemon.said());
+        clock::boottime().saturating_sub(limit)
+    };
+    Late { heeding: gone(&["54308"]), deaf: gone(&["54307", "54309"]) }
+}
+
+/// TERM comes at the limit, and KILL in time for nothing to live a second after it; at one of three attempts, since the machine may
+/// be busy with something else just then.
+#[test]
+fn r6_what_is_deaf_to_term_is_gone_a_second_after_the_limit() {
+    let config = |dir: &Path| {
+        let leavers = leavers(dir, "");
+        let deaf = script(dir, "deaf", DEAF);
+        let limit = LIMIT.as_secs();
+        format!(
+            "{leavers}[[door]]\nname = \"deaf\"\nsequence = \"1009,1010\"\ntime-limit = \"{limit}s\"\nstart = [\"{deaf}\"]\n"
+        )
+    };
+    let Some(scene) = scene(config) else { return };
+    let late = (0..3).map(|_| late(&scene)).find(Late::is_in_time);
+    let late = late.unwrap_or_else(|| panic!("it lives for longer:\n{}", scene.daemon.said()));
+    println!(
+        "figure: R6 a command that is deaf to TERM was gone {} ms after its limit, one that heeds it {} ms",
+        late.deaf.as_millis(),
+        late.heeding.as_millis()
+    );
 }
 
 /// The next daemon, which is not their parent, ends a start command of the one before with all it has left.

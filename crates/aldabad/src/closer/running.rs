@@ -9,7 +9,7 @@ use aldaba_runner::door::Style;
 use aldaba_runner::event::What;
 use aldaba_runner::lease::{Held, LeaseId};
 use aldaba_runner::record::{Due, Record, Recovered};
-use aldaba_runner::{JobId, Outcome, Part, Signal};
+use aldaba_runner::{JobId, KILL_AFTER, Outcome, Part, Signal};
 use aldaba_sys::poll::Interest;
 use aldaba_sys::process::{self, Ending};
 
@@ -18,8 +18,6 @@ use crate::monitor::Commands;
 
 /// So many at once.
 const MOST: usize = 16;
-/// From TERM to KILL.
-pub(super) const KILL_AFTER: Duration = Duration::from_secs(2);
 
 /// Those under way.
 #[derive(Debug, Default)]

@@ -4,14 +4,13 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use aldaba_runner::Signal;
 use aldaba_runner::lease::LeaseId;
+use aldaba_runner::{KILL_AFTER, Signal};
 use aldaba_sys::poll::Interest;
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::spawn::{self, Mark};
 
 use super::overdue::AGAIN;
-use super::running::KILL_AFTER;
 use crate::keeper::Survivor;
 
 /// More than ever run at once (spec/leases.md, "When it is full").

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::door::Limits;
-use crate::effect::{JobId, Part, Signal};
+use crate::effect::{JobId, KILL_AFTER, Part, Signal};
 use crate::lease::LeaseId;
-
-/// From TERM to KILL.
-const KILL_AFTER: Duration = Duration::from_secs(2);
 
 /// One running command.
 #[derive(Debug, Clone)]

@@ -118,6 +118,16 @@ fn a_journal_that_is_had_late_may_bring_one_command_more_than_may_run() {
     model::run_operations(life);
 }
 
+/// A start command that goes on after a crash has its place beside those of a daemon that has begun as many as may run before it could
+/// have the journal.
+#[test]
+fn what_still_runs_is_taken_over_however_many_run() {
+    let grant = |door| Operation::Grant { door, source: 0, wanted: 0 };
+    let crash = Operation::Crash { after: 0, reboot: false, starts_live: true, blind: true };
+    let meanwhile = [0, 95, 149, 38, 109].map(grant);
+    model::run_operations([grant(48), crash].into_iter().chain(meanwhile).chain([Operation::OpenJournal]));
+}
+
 /// The kernel's clock for timeouts stands still in the meantime.
 #[test]
 fn r4_a_machine_that_slept_closes_what_is_over() {
