@@ -3,12 +3,15 @@
 //! A scope is a distinct pair of (interfaces a door listens on, target). Doors that share one share the answer, so
 //! the work for a packet does not grow with the number of doors.
 
+mod numbering;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use aldaba_knock::ScopeId;
 
-use crate::DoorRule;
+pub(crate) use numbering::Numbering;
+use numbering::{Key, Numbers};
 
 /// An interface the daemon captures on, as the gate needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,12 +22,6 @@ pub struct Interface {
     pub loopback: bool,
     /// The destinations that are this host when a packet arrives here.
     pub addresses: HashSet<IpAddr>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Key {
-    interfaces: Vec<String>,
-    target: Option<IpAddr>,
 }
 
 /// An interface with the scopes that listen there.
@@ -51,22 +48,22 @@ struct Place {
 /// All scopes of a policy and the interfaces they are asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Scopes {
-    keys: Vec<Key>,
+    numbers: Numbers,
     interfaces: BTreeMap<u32, Listening>,
 }
 
 impl Scopes {
-    /// The scope of a door; the same door always gets the same one, also after a reload.
-    pub(crate) fn intern(&mut self, door: &DoorRule) -> Option<ScopeId> {
-        let mut interfaces = door.interfaces.clone();
-        interfaces.sort_unstable();
-        interfaces.dedup();
-        let key = Key { interfaces, target: door.target };
-        let index = self.keys.iter().position(|known| *known == key).unwrap_or_else(|| {
-            self.keys.push(key);
-            self.keys.len().saturating_sub(1)
-        });
-        u16::try_from(index).ok().map(ScopeId)
+    /// Begins to number the scopes of another policy; [`Scopes::take_over`] puts them in the place of these.
+    pub(crate) fn numbering(&self) -> Numbering<'_> {
+        Numbering::after(&self.numbers)
+    }
+
+    /// From now on these are the scopes, and those of the policy before are forgotten.
+    pub(crate) fn take_over(&mut self, numbers: Numbers) {
+        self.numbers = numbers;
+        for (index, old) in std::mem::take(&mut self.interfaces) {
+            self.set_interface(index, old.interface);
+        }
     }
 
     /// Tells of an interface, new or changed.
@@ -80,21 +77,14 @@ impl Scopes {
         self.interfaces.remove(&index);
     }
 
-    /// To be called when all doors of a new policy are interned.
-    pub(crate) fn refresh(&mut self) {
-        for (index, old) in std::mem::take(&mut self.interfaces) {
-            self.set_interface(index, old.interface);
-        }
-    }
-
     fn listening(&self, interface: Interface) -> Listening {
-        let here = |key: &Key| key.interfaces.is_empty() || key.interfaces.contains(&interface.name);
+        let here = |key: &Key| key.is_on(&interface.name);
         let mut local = Vec::new();
         let mut targets: BTreeMap<IpAddr, Vec<ScopeId>> = BTreeMap::new();
-        for (id, key) in (0u16..).map(ScopeId).zip(&self.keys).filter(|(_, key)| here(key)) {
+        for (key, id) in self.numbers.iter().filter(|(key, _)| here(key)) {
             match key.target {
-                None => local.push(id),
-                Some(target) => targets.entry(target).or_default().push(id),
+                None => local.push(*id),
+                Some(target) => targets.entry(target).or_default().push(*id),
             }
         }
         let addresses: BTreeSet<IpAddr> = interface.addresses.iter().chain(targets.keys()).copied().collect();

@@ -12,7 +12,7 @@ use aldaba_spa::{DeviceId, KnockId, Moment, Refusal, Rejected, Server, Store, Ti
 
 use crate::counters::bump;
 use crate::needs::current;
-use crate::scopes::{Found, Scopes};
+use crate::scopes::{Found, Numbering, Scopes};
 use crate::spa_path::{Spa, SpaRules};
 use crate::{By, Counters, DoorId, Dropped, Grant, Interface, KnockAction, Rules, SequenceSource};
 
@@ -87,7 +87,10 @@ impl Gate {
     /// A gate for `rules` that knows no interface yet. `key` makes the table's hash unpredictable: 16 random bytes.
     pub fn new(rules: &Rules, key: [u8; 16]) -> Result<Self, TrackerError> {
         let mut scopes = Scopes::default();
-        let (patterns, origins) = patterns(rules, &mut scopes)?;
+        let mut numbering = scopes.numbering();
+        let (patterns, origins) = patterns(rules, &mut numbering)?;
+        let numbers = numbering.done();
+        scopes.take_over(numbers);
         let limits = Limits { entries: rules.attempts };
         let tracker = Tracker::new(&patterns, &rules.ignore, limits, key)?;
         Ok(Self {
@@ -105,9 +108,11 @@ impl Gate {
     /// Takes over new rules; with [`Keep::Unchanged`] attempts at sequences that did not change go on.
     /// On an error the old rules stay in force.
     pub fn reconfigure(&mut self, now: Duration, rules: &Rules, keep: Keep) -> Result<(), TrackerError> {
-        let (patterns, origins) = patterns(rules, &mut self.scopes)?;
+        let mut numbering = self.scopes.numbering();
+        let (patterns, origins) = patterns(rules, &mut numbering)?;
         self.tracker.reconfigure(now, &patterns, &rules.ignore, keep)?;
-        self.scopes.refresh();
+        let numbers = numbering.done();
+        self.scopes.take_over(numbers);
         self.origins = origins;
         self.ipv6 = rules.ipv6;
         Ok(())
@@ -350,11 +355,14 @@ impl<E: Events> Sink for Relay<'_, E> {
 }
 
 /// The tracker's patterns for a policy, and where each comes from.
-fn patterns(rules: &Rules, scopes: &mut Scopes) -> Result<(Vec<Pattern>, Vec<Origin>), TrackerError> {
+fn patterns(
+    rules: &Rules,
+    numbering: &mut Numbering<'_>,
+) -> Result<(Vec<Pattern>, Vec<Origin>), TrackerError> {
     let mut patterns = Vec::new();
     let mut origins = Vec::new();
     for (door, rule) in (0u32..).map(DoorId).zip(&rules.doors) {
-        let scope = scopes.intern(rule).ok_or(TrackerError::TooManyScopes)?;
+        let scope = numbering.scope_of(rule).ok_or(TrackerError::TooManyScopes)?;
         for (number, knock) in (0u8..).zip(&rule.knocks) {
             let one_time = matches!(knock.source, SequenceSource::OneTime(_));
             origins.push(Origin { door, knock: number, action: knock.action, one_time });
