@@ -82,7 +82,7 @@ pub fn run(confinement: &Confinement) -> ExitCode {
         }
     };
     let mut worker = Worker::new(channel, eyes);
-    worker.reporter.insist(FromWorker::Ready(confined));
+    worker.reporter.answer(FromWorker::Ready(confined));
     loop {
         match worker.turn() {
             Ok(()) => {}
@@ -181,7 +181,7 @@ impl Worker {
                     made.rules.ipv6 &= !ipv4_only;
                     Candidate { generation, made, keep, stages, hits }
                 })?;
-                self.reporter.insist(match self.candidate {
+                self.reporter.answer(match self.candidate {
                     Some(_) => FromWorker::Prepared { generation },
                     None => FromWorker::Unfit { generation },
                 });
@@ -222,7 +222,7 @@ impl Worker {
                     return Err(End::Broken);
                 }
             }
-            ToWorker::Ping { number } => self.reporter.insist(FromWorker::Pong { number }),
+            ToWorker::Ping { number } => self.reporter.answer(FromWorker::Pong { number }),
             ToWorker::Recall { query, about } => self.recall(query, about),
             ToWorker::Count { query } => self.count(query),
             ToWorker::NextSequence { place, sequence } => {

@@ -162,13 +162,18 @@ impl Reporter {
 
     /// Says something that must arrive, or waits with it.
     pub(super) fn insist(&mut self, message: FromWorker) {
-        if self.waiting.is_empty() && self.say(message) {
-            return;
-        }
         if self.waiting.len() < WAITING {
-            self.waiting.push_back(message.encode());
+            self.answer(message);
         } else {
             self.lost = self.lost.saturating_add(1);
+        }
+    }
+
+    /// Says what the monitor has asked for, or waits with it, however many requests wait: without an answer it would take this
+    /// worker for one that is broken. There are no more answers than it asks for.
+    pub(super) fn answer(&mut self, message: FromWorker) {
+        if !self.waiting.is_empty() || !self.say(message) {
+            self.waiting.push_back(message.encode());
         }
     }
 
@@ -177,10 +182,10 @@ impl Reporter {
         let now = self.now;
         let age = |at: Duration| u64::try_from(now.saturating_sub(at).as_micros()).unwrap_or(u64::MAX);
         for Noted { id, at, from, refusal, device, again } in self.recent.of(about) {
-            self.insist(FromWorker::Recalled { query, age: age(at), from, refusal, id, device, again });
+            self.answer(FromWorker::Recalled { query, age: age(at), from, refusal, id, device, again });
         }
         let foreign_age = self.recent.last_foreign(about).map(age);
-        self.insist(FromWorker::RecallEnd { query, seen: Seen { foreign_age, ..seen } });
+        self.answer(FromWorker::RecallEnd { query, seen: Seen { foreign_age, ..seen } });
     }
 
     /// How many messages wait for room in the channel.
@@ -191,7 +196,7 @@ impl Reporter {
     /// Answers a question for what was counted.
     pub(super) fn count(&mut self, query: u32, counts: &Counts) {
         for page in 0..PAGES {
-            self.insist(FromWorker::Counted { query, page, values: counts.page(page) });
+            self.answer(FromWorker::Counted { query, page, values: counts.page(page) });
         }
     }
 
@@ -281,5 +286,42 @@ impl Events for Reporter {
             let (source, destination) = ((segment.source, from), (segment.destination, to));
             FromWorker::Hit { source, protocol, destination, outcome }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aldaba_sys::channel::Received;
+
+    use super::*;
+
+    /// All that has arrived.
+    fn heard(monitor: &Channel) -> Vec<FromWorker> {
+        let mut heard = Vec::new();
+        while let Ok(Received::Message { bytes, .. }) = monitor.receive() {
+            heard.push(FromWorker::decode(&bytes).unwrap());
+        }
+        heard
+    }
+
+    #[test]
+    fn a_flood_of_requests_costs_no_answer() {
+        let (ours, monitor) = Channel::pair().unwrap();
+        let mut reporter = Reporter::new(ours);
+        while reporter.lost < 3 {
+            reporter.insist(FromWorker::StoreFailed);
+        }
+        assert_eq!(reporter.waiting(), WAITING);
+        let answers = [FromWorker::Prepared { generation: 7 }, FromWorker::Pong { number: 8 }];
+        for answer in answers {
+            reporter.answer(answer);
+        }
+        let mut all = heard(&monitor);
+        while reporter.has_waiting() {
+            reporter.flush();
+            all.extend(heard(&monitor));
+        }
+        all.retain(|message| *message != FromWorker::StoreFailed);
+        assert_eq!(all, [answers.as_slice(), &[FromWorker::Overrun { requests: 3 }]].concat());
     }
 }
