@@ -1,6 +1,9 @@
 //! The control socket of a running daemon: who may ask, what becomes of those who only take up room, and what it answers.
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "control/growth.rs"]
+mod growth;
+
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -9,6 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aldaba_tests::hosts::CLIENT;
+use aldaba_tests::memory::descriptors;
 use aldaba_tests::program::binary;
 use aldaba_tests::{Hosts, Program, asked, cannot_run, serve, text, until};
 
@@ -29,7 +33,7 @@ fn scene() -> Option<(Hosts, tempfile::TempDir, Program)> {
 /// What the daemon says to these bytes.
 fn told(dir: &Path, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(dir.join("control.sock")).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
     stream.write_all(bytes).expect("sent");
     let mut answer = Vec::new();
     // Bytes of ours that nobody read make the hang-up an error; the answer comes before it.
@@ -171,8 +175,8 @@ fn r13_many_clients_keep_no_door_shut() {
     drop(crowd);
     let reload = asked(dir.path(), &["reload"]);
     assert_eq!(reload.status.code(), Some(0), "{}", text(&reload.stderr));
-    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("its folder").count();
-    assert!(descriptors() < 28, "{}", descriptors());
+    let descriptors = descriptors(daemon.pid());
+    assert!(descriptors < 28, "{descriptors}");
 }
 
 /// One who connects and says nothing; where the queue is full, not even that.

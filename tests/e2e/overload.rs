@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use aldaba_packet::Link;
 use aldaba_packet::build::{Frame, flag};
 use aldaba_tests::hosts::{CLIENT, SERVER};
+use aldaba_tests::memory::resident;
 use aldaba_tests::{Device, Hosts, Program, Wire, asked, cannot_run, device, status, until};
 
 const SPA_PORT: u16 = 42731;
@@ -67,14 +68,6 @@ fn scene_of(prefix: &[&str], config: fn(&Path) -> String) -> Option<Scene> {
     aldabad::monitor::make_store(&dir.path().join("state")).expect("as init makes it");
     let daemon = Program::aldabad_within(&hosts, dir.path(), &config(dir.path()), prefix);
     Some(Scene { hosts, dir, daemon, alice, bob, _alone: alone })
-}
-
-/// Resident bytes of a process.
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.unwrap_or_default() * 1024
 }
 
 /// The middle one and the 95th of a hundred.

@@ -15,6 +15,7 @@ pub mod device;
 pub mod disk;
 pub mod hosts;
 pub mod machine;
+pub mod memory;
 pub mod program;
 pub mod scene;
 pub mod sshd;
