@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aldaba_config::{Disk, Kind, Options, Policy};
-use aldaba_sys::nft::{Nft, NftError};
+use aldaba_sys::nft::{Guarding, Nft, NftError, TableSpec};
 use clap::{Args, Subcommand};
 
 use crate::cli::DEFAULT_CONFIG;
 use crate::last_in_force::LastInForce;
 use crate::log::aside;
-use crate::monitor::own_table;
+use crate::monitor::{is_needed, own_table as spec};
+use crate::own_table;
 use crate::run::state_folder;
 use crate::site::{Failed, command, paint};
 use crate::surroundings::Surroundings;
@@ -94,32 +95,83 @@ fn apply_last(
 }
 
 fn apply(args: &FirewallArgs, policy: &Policy) -> Result<ExitCode, Failed> {
-    let table = own_table(policy);
-    if table.doors.is_empty() && table.spa.is_none() {
-        aside(
-            "no door guards ports in a table of aldaba's own, and there is no [spa]: there is nothing to apply",
-        );
-        return Ok(ExitCode::SUCCESS);
+    let table = table(args, policy)?;
+    let is_needed = is_needed(&table);
+    let old = Nft::open().and_then(|mut nft| own_table::left_behind(&mut nft, &table, is_needed));
+    let old = match old {
+        Err(NftError::NoNftables) if !is_needed => Vec::new(),
+        old => old.map_err(|error| failed(&error))?,
+    };
+    // A daemon would put back what it keeps, and both would guard the ports.
+    if let Some(kept) = old.iter().find_map(|name| own_table::keeper(name)) {
+        let help =
+            format!("nothing was changed; let the daemon change it: {}", command(&args.config, "reload"));
+        return Err(Failed::new(&kept, &help));
     }
-    Nft::open().and_then(|mut nft| nft.ensure_own_table(&table)).map_err(|error| failed(&error))?;
+    if is_needed { make(args, &table, &old) } else { clear(&old) }
+}
+
+fn make(args: &FirewallArgs, table: &TableSpec, old: &[String]) -> Result<ExitCode, Failed> {
+    let made = Nft::open().and_then(|mut nft| {
+        let is_anothers = |found: &Guarding| found.table == table.name && !found.is_ours;
+        let another = nft.guarding_tables(table.mark)?.iter().any(is_anothers);
+        let kept = another.then(|| own_table::keeper(&table.name)).flatten();
+        if kept.is_none() {
+            nft.ensure_in_place_of(table, old)?;
+        }
+        Ok(kept)
+    });
+    if let Some(kept) = made.map_err(|error| failed(&error))? {
+        let help = "nothing was changed; give this configuration a table of its own: [firewall] table";
+        return Err(Failed::new(&kept, help));
+    }
     aside(&format!(
         "table inet {} guards {} doors; established connections stay",
         table.name,
         table.doors.len()
     ));
+    say_gone(old);
     aside(&format!("next: {}", command(&args.config, "run")));
     Ok(ExitCode::SUCCESS)
 }
 
+/// What this configuration guarded before, nothing does any more.
+fn clear(old: &[String]) -> Result<ExitCode, Failed> {
+    let removed = Nft::open().and_then(|mut nft| old.iter().try_for_each(|name| nft.remove_own_table(name)));
+    removed.map_err(|error| failed(&error))?;
+    let nothing = "no door guards ports in a table of aldaba's own, and there is no [spa]";
+    aside(&if old.is_empty() { format!("{nothing}: there is nothing to apply") } else { nothing.to_owned() });
+    say_gone(old);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say_gone(old: &[String]) {
+    for name in old {
+        aside(&format!("table inet {name}, which this configuration had before, is gone"));
+    }
+}
+
 fn remove(args: &FirewallArgs, policy: &Policy) -> Result<ExitCode, Failed> {
-    let table = own_table(policy);
-    Nft::open().and_then(|mut nft| nft.remove_own_table(&table.name)).map_err(|error| failed(&error))?;
+    let table = table(args, policy)?;
+    let removed = Nft::open().and_then(|mut nft| {
+        let old = own_table::left_behind(&mut nft, &table, true)?;
+        nft.remove_own_table(&table.name)?;
+        old.iter().try_for_each(|name| nft.remove_own_table(name)).map(|()| old)
+    });
+    let old = removed.map_err(|error| failed(&error))?;
     aside(&format!(
         "table inet {} is gone: what it guarded stands open, as far as no other table closes it",
         table.name
     ));
+    say_gone(&old);
     aside(&format!("next, to guard it again: {}", command(&args.config, "firewall apply")));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The table of this configuration, which is known by its absolute path.
+fn table(args: &FirewallArgs, policy: &Policy) -> Result<TableSpec, Failed> {
+    let config = std::path::absolute(&args.config).map_err(Failed::kernel("the current folder"))?;
+    Ok(spec(policy, own_table::mark(&config)))
 }
 
 fn failed(error: &NftError) -> Failed {

@@ -29,6 +29,7 @@ pub mod log;
 pub mod monitor;
 mod names;
 pub mod one_time;
+pub mod own_table;
 mod reap;
 pub mod reload;
 pub mod replay;

@@ -59,7 +59,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub use commands::spawn_with;
 pub(crate) use firewall::family_of;
-pub use firewall::own_table;
+pub use firewall::{is_needed, own_table};
 pub use policy::Overrides;
 pub use service::Service;
 pub use start::{Setup, StartError};
@@ -280,6 +280,7 @@ impl Monitor {
         self.handle_control_timeout(now);
         self.handle_truth_timeout(now);
         self.add_doors(now);
+        self.turn_askers_away(now);
         self.feel_pulse(now);
         self.handle_trial_timeout(now);
         self.handle_standby_timeout(now);

@@ -16,6 +16,7 @@ use crate::keeper::Keeper;
 use crate::last_in_force::LastInForce;
 use crate::log::{Form, Level, Log, aside};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
+use crate::own_table;
 use crate::rights::Rights;
 use crate::site::paint;
 use crate::source::{Read, Source};
@@ -63,7 +64,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
         log.say(Level::Warning, &format!("rolled-back file={file} why=restarted"));
     }
     if args.confirm.is_some() {
-        is_first_start(&daemon.table).map_err(|error| failed(&error))?;
+        is_first_start(&source, &daemon.table).map_err(|error| failed(&error))?;
     }
     let overrides = Overrides { interfaces: args.interface, ipv4_only: false, keep: args.keep };
     let configured = daemon.control.clone();
@@ -119,15 +120,18 @@ fn read(args: &RunArgs, source: &Source, surroundings: &Surroundings) -> Result<
 }
 
 /// What was there before a trial could not be put back.
-fn is_first_start(table: &str) -> Result<(), String> {
-    let ruleset = Nft::open().and_then(|mut nft| nft.ruleset());
-    if ruleset.is_ok_and(|ruleset| ruleset.has_table(table)) {
-        return Err(format!(
-            "table inet {table} is there already: this is no first start\n  help: start it without --confirm, then try a \
-             new configuration with aldabad apply --confirm; or begin anew: aldabad firewall remove"
-        ));
-    }
-    Ok(())
+fn is_first_start(source: &Source, table: &str) -> Result<(), String> {
+    let found = Nft::open().and_then(|mut nft| {
+        let ours =
+            nft.guarding_tables(own_table::mark(source.path()))?.into_iter().find(|found| found.is_ours);
+        let same = nft.ruleset()?.has_table(table).then(|| table.to_owned());
+        Ok(same.or(ours.map(|found| found.table)))
+    });
+    let Ok(Some(table)) = found else { return Ok(()) };
+    Err(format!(
+        "table inet {table} is there already: this is no first start\n  help: start it without --confirm, then try a \
+         new configuration with aldabad apply --confirm; or begin anew: aldabad firewall remove"
+    ))
 }
 
 /// A log that cannot be opened is no reason not to start: doors matter more.

@@ -259,6 +259,7 @@ const fn why_name(why: Why) -> &'static str {
         Why::Overdue => "overdue",
         Why::Flushed => "flushed",
         Why::Removed => "removed",
+        Why::DoorGone => "door-gone",
     }
 }
 

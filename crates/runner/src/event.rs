@@ -136,6 +136,8 @@ pub enum Why {
     Flushed,
     /// Somebody took its element out of the set by hand.
     Removed,
+    /// Its element went with the set of a door that is gone, or does something else now.
+    DoorGone,
 }
 
 /// Why an opening was refused; counted by reason.

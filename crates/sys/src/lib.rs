@@ -12,6 +12,7 @@ pub mod landlock;
 pub mod local;
 pub mod memfd;
 pub mod memory;
+pub mod name_lock;
 pub mod namespace;
 mod netlink;
 pub mod nft;

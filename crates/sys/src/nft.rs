@@ -2,11 +2,13 @@
 //!
 //! Every change is one transaction: it happens whole or not at all.
 
+mod carry;
 mod expression;
 mod judge;
 mod known;
 mod many;
 mod map;
+mod mark;
 mod own;
 mod ports;
 mod ruleset;
@@ -26,6 +28,7 @@ use crate::netlink::{Builder, DUMP, REQUEST, Socket};
 use known::{Generation, Known};
 
 pub use judge::{Asking, Fate, Judgement, Probe, Standing};
+pub use mark::{Guarding, Mark};
 pub use own::{OwnTable, TableId};
 pub use ruleset::{ChainName, Ruleset, legacy_iptables};
 pub use set::{SetId, UnfitSet};
@@ -154,8 +157,23 @@ impl Nft {
 
     /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go.
     pub fn ensure_own_table(&mut self, spec: &TableSpec) -> Result<(), NftError> {
+        self.ensure_in_place_of(spec, &[])
+    }
+
+    /// The same, and in the same transaction the tables of these names, aldaba's too, go. What is open there is open here, and for no
+    /// longer; there is no moment without a guard.
+    pub fn ensure_in_place_of(&mut self, spec: &TableSpec, old: &[String]) -> Result<(), NftError> {
         let stale = spec.stale(self.sets(Family::Inet, &spec.name)?);
-        self.transaction(|batch| spec.write(batch, &stale))?;
+        let carried = self.carried(spec, old)?;
+        self.transaction(|batch| {
+            for name in old {
+                batch.delete_table(name);
+            }
+            spec.write(batch, &stale);
+            for carried in &carried {
+                carried.write(batch);
+            }
+        })?;
         let stale = spec.stale_chains(&self.own_chains(&spec.name)?);
         if !stale.is_empty() {
             // By now nothing leads there: some kernels hold what a map leads to until the map's own transaction is over.
@@ -164,13 +182,9 @@ impl Nft {
         Ok(())
     }
 
-    /// Takes aldaba's own table away, and with it what guards the ports.
+    /// Takes a table of aldaba's own away, and with it what guards the ports.
     pub fn remove_own_table(&mut self, name: &str) -> Result<(), NftError> {
-        let removed = self.transaction(|batch| {
-            batch.message(DELETE_TABLE, 0, Family::Inet);
-            batch.builder.put_text(1, name);
-        });
-        accept_missing(removed)
+        accept_missing(self.transaction(|batch| batch.delete_table(name)))
     }
 
     /// The names of the sets in a table; none when there is no table.
@@ -239,6 +253,12 @@ impl Batch {
     fn message(&mut self, kind: u16, flags: u16, family: Family) {
         let sequence = self.next();
         self.builder.message(kind, REQUEST | flags, sequence, &header(family.number(), 0));
+    }
+
+    /// A table for both families, whatever is in it.
+    fn delete_table(&mut self, name: &str) {
+        self.message(DELETE_TABLE, 0, Family::Inet);
+        self.builder.put_text(1, name);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The native firewall against the kernel, and against what `nft` reads of it. In network namespaces of its own.
 
+#[path = "nft/marks.rs"]
+mod marks;
 #[path = "nft/sets.rs"]
 mod sets;
 
@@ -8,8 +10,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use aldaba_sys::nft::{
-    Asking, DoorSpec, Family, Fate, Nft, NftError, NftWatch, Noticed, Ours, Probe, SetName, SpaPort,
-    Standing, TableSpec,
+    Asking, DoorSpec, Family, Fate, Guarding, Mark, Nft, NftError, NftWatch, Noticed, Ours, Probe, SetName,
+    SpaPort, Standing, TableSpec,
 };
 use rustix::thread::UnshareFlags;
 
@@ -40,8 +42,11 @@ fn spec() -> TableSpec {
         DoorSpec::new("ssh", [(false, 22, 22)]),
         DoorSpec::new("mosh", [(true, 60_000, 61_000), (false, 22, 22)]),
     ];
-    TableSpec { name: "aldaba".into(), doors, spa: None }
+    TableSpec { name: "aldaba".into(), mark: Mark::of(&[b"a test"]), doors, spa: None }
 }
+
+/// What says whose the table is.
+const MARK: &str = "comment \"aldaba d4a7cc36c8535a3f\"";
 
 const TABLE: &str = "table inet aldaba {
 	set door_ssh_v4 {
@@ -66,7 +71,7 @@ const TABLE: &str = "table inet aldaba {
 
 	chain guard {
 		type filter hook input priority filter - 10; policy accept;
-		iifname \"lo\" accept
+		iifname \"lo\" accept comment \"aldaba d4a7cc36c8535a3f\"
 		ct state established,related accept
 		tcp dport vmap { 22 : goto tcp_22 }
 		udp dport vmap { 60000-61000 : goto udp_60000_61000 }
@@ -109,7 +114,7 @@ fn the_table_of_a_thousand_doors_is_made_whole() {
         let mut firewall = Nft::open().unwrap();
         let door =
             |port: u16| DoorSpec::new(&format!("door{port}"), [(false, port, port), (true, port, port)]);
-        let mut table = TableSpec { name: "aldaba".into(), doors: (1..=1000).map(door).collect(), spa: None };
+        let mut table = TableSpec { doors: (1..=1000).map(door).collect(), ..spec() };
         firewall.ensure_own_table(&table).unwrap();
         assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
         let guard = || nft("list chain inet aldaba guard").matches("\n\t\t").count();
@@ -158,7 +163,7 @@ fn doors_that_cut_connections_come_before_those_that_keep_them() {
         let mut table = spec();
         table.doors[1] = DoorSpec::new("mosh", [(true, 60_000, 61_000), (false, 23, 23)]).cutting(true);
         firewall.ensure_own_table(&table).unwrap();
-        let expected = "\t\tiifname \"lo\" accept
+        let expected = "
 		udp dport 32768-65535 ct state established,related ct direction reply accept
 		tcp dport vmap { 23 : goto cut_tcp_23 }
 		udp dport vmap { 60000-61000 : goto cut_udp_60000_61000 }
@@ -296,13 +301,13 @@ INPUT		iifname \"lo\" accept
 fn the_port_of_datagrams_is_kept_silent_and_let_go() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();
-        let captured = "\t\tudp dport 42731 counter drop\n";
-        let listened = "\t\tip hdrlength != 5 udp dport 42731 counter drop\n\
+        let captured = "\t\tudp dport 42731 counter drop MARK\n";
+        let listened = "\t\tip hdrlength != 5 udp dport 42731 counter drop MARK\n\
                         \t\tip6 nexthdr != udp udp dport 42731 counter drop\n";
         for (is_captured, input) in [(true, captured), (false, listened)] {
             let spa = Some(SpaPort { port: 42_731, captured: is_captured });
-            firewall.ensure_own_table(&TableSpec { name: "aldaba".into(), doors: Vec::new(), spa }).unwrap();
-            assert_eq!(nft("-s list ruleset"), SILENT.replace("INPUT", input));
+            firewall.ensure_own_table(&TableSpec { doors: Vec::new(), spa, ..spec() }).unwrap();
+            assert_eq!(nft("-s list ruleset"), SILENT.replace("INPUT", &input.replace("MARK", MARK)));
         }
         firewall.ensure_own_table(&spec()).unwrap();
         assert_eq!(nft("-s list ruleset"), TABLE);

@@ -1,21 +1,25 @@
 //! The native action: elements in nftables sets, and aldaba's own table.
 
+mod claims;
 mod steps;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use aldaba_config::{Policy, Receive, Spa};
 use aldaba_runner::ElementChange;
 use aldaba_runner::door::{Action, Catalogue, Established, NftAction, NftFamily, NftSet, Transport};
 use aldaba_runner::lease::Place;
-use aldaba_sys::nft::{DoorSpec, Nft, NftError, Ours, SetName, SpaPort, TableId, TableSpec};
+use aldaba_sys::nft::{DoorSpec, Family, Mark, Nft, NftError, Ours, SetName, SpaPort, TableId, TableSpec};
 
 use steps::Left;
 
 use super::Monitor;
 use crate::fault::{self, Point};
+use crate::own_table;
+use claims::Claims;
 
 /// From so many changes of one set on, they are made together: what stands in the set is read once for all of them.
 const TOGETHER: usize = 8;
@@ -29,6 +33,11 @@ pub(super) struct Firewall {
     made: Option<TableId>,
     /// The doors that are still to be added to it.
     left: Left,
+    /// No table of ours that is not wanted any more stands beside it.
+    is_alone: bool,
+    /// Tables that were taken away because they were not wanted any more, until that is said.
+    gone: Vec<String>,
+    claims: Claims,
     /// Doors of the policy need it.
     wanted: bool,
     /// The policy wants it and it is not there: what it is to guard stands open.
@@ -50,13 +59,17 @@ pub(super) enum NotPrepared {
 
 impl Firewall {
     /// Nothing is opened or made yet.
-    pub(super) fn new(table: &str) -> Self {
-        let table = TableSpec { name: table.to_owned(), doors: Vec::new(), spa: None };
+    pub(super) fn new(config: &Path, table: &str) -> Self {
+        let mark = own_table::mark(config);
+        let table = TableSpec { name: table.to_owned(), mark, doors: Vec::new(), spa: None };
         Self {
             table,
             nft: None,
             made: None,
             left: Left::default(),
+            is_alone: false,
+            gone: Vec::new(),
+            claims: Claims::default(),
             wanted: false,
             open: false,
             ours: None,
@@ -73,17 +86,21 @@ impl Firewall {
     /// lease needs it, it may be made in steps. Whether somebody else had changed it.
     pub(super) fn prepare(&mut self, policy: &Policy, leases: bool) -> Result<bool, NotPrepared> {
         self.add_all();
-        let (doors, wanted) = own_doors(&policy.catalogue);
-        let name = self.table.name.clone();
-        let table = TableSpec { name, doors, spa: policy.spa.as_ref().map(silent) };
+        let (table, wanted) = spec_of(policy, self.table.mark);
         let before = std::mem::replace(&mut self.table, table);
         self.ours = None;
-        let own = !self.table.doors.is_empty() || self.table.spa.is_some();
+        if before.name != self.table.name {
+            // The one of that name is left behind.
+            (self.made, self.is_alone) = (None, false);
+        }
+        let own = is_needed(&self.table);
         self.wanted = wanted || own;
-        if !wanted && !own && self.made.is_none() {
+        if !wanted && !own && self.made.is_none() && self.is_alone {
             return Ok(false);
         }
         match self.ensure(own, leases) {
+            // Then there is nothing of an earlier run's either.
+            Err(NftError::NoNftables | NftError::Denied) if !self.wanted => Ok(false),
             Err(NftError::NoNftables) if !wanted => Err(NotPrepared::Silence),
             result => {
                 let changed = result.map_err(|error| NotPrepared::Doors(error.to_string()))?;
@@ -95,30 +112,50 @@ impl Firewall {
     /// Whether it had to be made again.
     fn ensure(&mut self, own: bool, leases: bool) -> Result<bool, NftError> {
         let (table, made) = (self.table.clone(), self.made);
+        let old = if self.is_alone { Vec::new() } else { self.left_behind(own)? };
         let mut left = std::mem::take(&mut self.left);
         let nft = self.open()?;
         // One that was made stays, without rules when nothing needs them any more.
         if !own && made.is_none() {
+            old.iter().try_for_each(|name| nft.remove_own_table(name))?;
+            self.note_gone(old);
             return Ok(false);
         }
         let found = nft.own_table(&table)?;
         let is_another = found.as_ref().is_some_and(|found| made.is_some_and(|made| made != found.id()));
-        if !is_another && found.as_ref().is_some_and(|found| found.is(&table)) {
+        if !is_another && old.is_empty() && found.as_ref().is_some_and(|found| found.is(&table)) {
             self.made = found.map(|found| found.id());
+            self.note_gone(old);
             return Ok(false);
         }
-        if found.is_none() && made.is_none() && !leases && left.begin(nft, &table)? {
+        if found.is_none() && old.is_empty() && made.is_none() && !leases && left.begin(nft, &table)? {
             self.made = nft.own_table_id(&table.name)?;
             self.left = left;
+            self.note_gone(old);
             return Ok(false);
         }
         // What others have made anew is a copy from somewhere, with elements whose time is long over: nothing of it stays. Nor
         // does what cannot be changed into what it should be.
-        if is_another || nft.ensure_own_table(&table).is_err() {
+        if is_another || nft.ensure_in_place_of(&table, &old).is_err() {
             nft.rebuild_own_table(&table)?;
+            old.iter().try_for_each(|name| nft.remove_own_table(name))?;
         }
         self.made = nft.own_table_id(&table.name)?;
+        self.note_gone(old);
         Ok(made.is_some())
+    }
+
+    /// Tables of ours that the policy does not want any more, and that no other daemon keeps.
+    fn left_behind(&mut self, own: bool) -> Result<Vec<String>, NftError> {
+        let table = self.table.clone();
+        let mut old = own_table::left_behind(self.open()?, &table, own)?;
+        old.retain(|name| self.claims.has(name) || own_table::keeper(name).is_none());
+        Ok(old)
+    }
+
+    fn note_gone(&mut self, old: Vec<String>) {
+        self.is_alone = true;
+        self.gone.extend(old);
     }
 
     /// Whether the policy needs the firewall at all.
@@ -262,14 +299,23 @@ fn after(timeout: Option<Duration>) -> Result<(), String> {
     fault::at(point).map_err(|error| error.to_string())
 }
 
-/// aldaba's own table as a policy wants it.
+/// aldaba's own table as a policy wants it, with the mark of its configuration.
 #[must_use]
-pub fn own_table(policy: &Policy) -> TableSpec {
-    TableSpec {
-        name: policy.daemon.table.clone(),
-        doors: own_doors(&policy.catalogue).0,
-        spa: policy.spa.as_ref().map(silent),
-    }
+pub fn own_table(policy: &Policy, mark: Mark) -> TableSpec {
+    spec_of(policy, mark).0
+}
+
+/// The same, and whether any door needs the firewall.
+fn spec_of(policy: &Policy, mark: Mark) -> (TableSpec, bool) {
+    let (doors, wanted) = own_doors(&policy.catalogue);
+    let name = policy.daemon.table.clone();
+    (TableSpec { name, mark, doors, spa: policy.spa.as_ref().map(silent) }, wanted)
+}
+
+/// Whether there is anything for it to guard.
+#[must_use]
+pub const fn is_needed(table: &TableSpec) -> bool {
+    !table.doors.is_empty() || table.spa.is_some()
 }
 
 fn silent(spa: &Spa) -> SpaPort {
@@ -307,11 +353,11 @@ fn named_sets(catalogue: &Catalogue) -> impl Iterator<Item = (SetName, bool)> + 
     })
 }
 
-pub(crate) const fn family_of(family: NftFamily) -> aldaba_sys::nft::Family {
+pub(crate) const fn family_of(family: NftFamily) -> Family {
     match family {
-        NftFamily::Inet => aldaba_sys::nft::Family::Inet,
-        NftFamily::Ip => aldaba_sys::nft::Family::Ip,
-        NftFamily::Ip6 => aldaba_sys::nft::Family::Ip6,
+        NftFamily::Inet => Family::Inet,
+        NftFamily::Ip => Family::Ip,
+        NftFamily::Ip6 => Family::Ip6,
     }
 }
 
@@ -319,6 +365,7 @@ impl Monitor {
     /// Makes the firewall what the policy in force and the open doors want it to be; what fails is tried again.
     pub(super) fn prepare_firewall(&mut self, now: Duration) {
         self.make_table(now);
+        self.end_leases_without_a_set(now);
         // Before the look: what changes after it is noticed.
         self.watch_firewall(now);
         self.look_for_sets(now);
@@ -349,6 +396,10 @@ impl Monitor {
     fn make_table(&mut self, now: Duration) {
         let leases = self.runner.leases().next().is_some();
         let prepared = self.firewall.prepare(&self.policy.current().policy, leases);
+        for table in std::mem::take(&mut self.firewall.gone) {
+            let line = format!("old-table-removed table={}", crate::wording::quoted(&table));
+            self.speech.tell(crate::log::Level::Notice, line);
+        }
         self.firewall.open = matches!(prepared, Err(NotPrepared::Doors(_)));
         if prepared.is_ok() {
             self.health.clear("firewall");

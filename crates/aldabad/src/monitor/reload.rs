@@ -102,7 +102,9 @@ impl Monitor {
         read: Read,
         how: fn(&mut InForce, Read) -> io::Result<&Version>,
     ) -> Result<u32, ReloadRefused> {
-        let proposed = match self.rights.allow(&read.loaded.policy) {
+        let policy = &read.loaded.policy;
+        let allowed = self.rights.allow(policy).and_then(|()| self.claim_table_of(clock::boottime(), policy));
+        let proposed = match allowed {
             Ok(()) => how(&mut self.policy, read).map_err(|error| format!("{error}\n")),
             Err(report) => Err(report),
         };
@@ -233,6 +235,7 @@ impl Monitor {
         if !self.trial_refused(now, generation, &refused) {
             self.note_refused(&refused);
         }
+        self.let_tables_go();
         let answer = Answer::ReloadRefused(refused);
         for waiting in self.reloading.extract_if(.., |waiting| waiting.generation <= generation) {
             self.control.answer(now, waiting.client, &answer);
@@ -261,7 +264,10 @@ impl Monitor {
         self.plan_standby(now);
         self.hand_over_spa(now);
         self.hold_to_registry(now);
+        // What is different from here on is nobody else's doing.
+        self.truth.forget_changer();
         self.prepare_firewall(now);
+        self.let_tables_go();
         self.follow_user(now);
         if !self.face.is_knockd() {
             self.speech.tell(Level::Notice, format!("reloaded doors={doors}"));

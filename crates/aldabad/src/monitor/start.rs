@@ -42,6 +42,7 @@ use crate::fault;
 use crate::ipc::ToWorker;
 use crate::keeper::KeeperError;
 use crate::log::{Level, Log};
+use crate::own_table::Kept;
 use crate::rights::Rights;
 use crate::source::{Read, Source};
 use crate::watch::Link;
@@ -84,6 +85,9 @@ pub enum StartError {
     /// The state folder.
     #[error("{0}")]
     State(#[from] KeeperError),
+    /// The table it needs.
+    #[error("{0}\n  help: stop that daemon, or give this one a table of its own: [firewall] table")]
+    Table(#[from] Kept),
     /// Leases of an earlier run could not be read.
     #[error("{0}")]
     Journal(#[from] aldaba_runner::journal::JournalError),
@@ -135,7 +139,7 @@ impl Monitor {
         let captures = Captures::new(watch, daemon.capture, &needs, blank);
         let style = if face.is_knockd() { Style::Knockd } else { Style::Native };
         let runner = Runner::new(policy.current().policy.catalogue.clone());
-        let firewall = Firewall::new(&daemon.table);
+        let firewall = Firewall::new(policy.source().path(), &daemon.table);
         let mut monitor = Self {
             face,
             policy,
@@ -181,6 +185,8 @@ impl Monitor {
 
     fn open_everything(&mut self) -> Result<(), StartError> {
         let now = clock::boottime();
+        // Before anything is changed, or begun.
+        self.claim_table_at_start(now)?;
         self.limit_commands();
         self.say_user(now);
         self.open_keeper_at_start(now)?;

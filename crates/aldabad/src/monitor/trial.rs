@@ -281,6 +281,8 @@ impl Monitor {
     fn keep(&mut self, now: Duration) {
         let Some(trial) = self.trials.now.take() else { return };
         self.policy.forget_fallback();
+        self.let_tables_go();
+        self.end_leases_without_a_set(now);
         self.write_down();
         let file = trial.file;
         let (before, kept) = trial.waiting.map(Waiting::keep).unzip();
@@ -368,6 +370,7 @@ impl Monitor {
         let Some(trial) = self.trials.now.take() else { return };
         let file = quoted(&trial.file.display().to_string());
         let kept_as = trial.waiting.and_then(Waiting::drop_it);
+        self.let_tables_go();
         self.speech.tell(Level::Warning, format!("rolled-back file={file} why={}", why.name()));
         self.trials.last = Some(Trial::RolledBack(RolledBack { why, kept_as }));
         self.reload_that_waited(now);

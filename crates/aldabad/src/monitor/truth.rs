@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aldaba_config::AfterFlush;
 use aldaba_runner::door::{Action, Door, Style};
-use aldaba_runner::{Held, LeaseId, State};
+use aldaba_runner::{Held, Lease, LeaseId, Loss, State};
 use aldaba_sys::nft::{Changer, NftError, NftWatch, SetId, SetName};
 
 use super::Monitor;
@@ -52,6 +52,11 @@ impl Truth {
     /// The next look is a first one.
     pub(super) fn look_anew(&mut self) {
         self.seen.clear();
+    }
+
+    /// What is seen next is not the doing of whoever changed something last.
+    pub(super) fn forget_changer(&mut self) {
+        self.by = None;
     }
 
     /// When to look.
@@ -191,6 +196,25 @@ impl Monitor {
         Ok(missing)
     }
 
+    /// A set of aldaba's own goes with its door, and what is in it: that lease holds nothing open. In a trial the door may come
+    /// back, and until then it is lost.
+    pub(super) fn end_leases_without_a_set(&mut self, now: Duration) {
+        if self.firewall.is_open() {
+            // The table of before may still stand.
+            return;
+        }
+        let has_none = |lease: &&Lease| match lease.held() {
+            Held::Element(place) => self.firewall.name(place, lease.address()).is_err(),
+            Held::Command { .. } => false,
+        };
+        let without: Vec<LeaseId> = self.runner.leases().filter(has_none).map(Lease::id).collect();
+        let loss = if self.trials.is_on() { Loss::Restore } else { Loss::DoorGone };
+        for id in without {
+            self.runner.element_lost(now, id, loss);
+        }
+        self.perform(now);
+    }
+
     /// Open leases with an element, by their set. One whose door is gone has no set to look into.
     fn listed(&self, now: Duration) -> HashMap<SetName, Vec<Listed>> {
         let mut listed: HashMap<SetName, Vec<Listed>> = HashMap::new();
@@ -228,7 +252,7 @@ impl Monitor {
 
     /// aldaba's own table was not what it should be, and is again.
     pub(super) fn say_table_restored(&mut self, now: Duration) {
-        let table = quoted(&self.policy.current().policy.daemon.table);
+        let table = quoted(self.firewall.own_table_name().unwrap_or_default());
         let by = self.truth.by();
         match self.truth.fight.round(now) {
             Say::This => {
@@ -236,7 +260,7 @@ impl Monitor {
             }
             Say::Fight => {
                 let error = "another program changes aldaba's table again and again: it is put back each time, and ports may \
-                             stand open for half a second meanwhile";
+                             stand open for most of the time until that ends";
                 let line = format!("degraded what=firewall-fight error={}{by}", quoted(error));
                 self.speech.tell(Level::Error, line);
             }
@@ -249,7 +273,7 @@ impl Monitor {
 
     /// Rules that commands have made are the commands' own: nobody knows whether they were among what went.
     fn tell_of_command_leases(&mut self, tables: usize, by: Option<&Changer>) {
-        let by_command = |lease: &&aldaba_runner::Lease| lease.owes_stop() && lease.style() == Style::Native;
+        let by_command = |lease: &&Lease| lease.owes_stop() && lease.style() == Style::Native;
         let leases = self.runner.leases().filter(by_command).count();
         if leases == 0 {
             return;

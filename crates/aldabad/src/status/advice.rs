@@ -21,7 +21,7 @@ const fn state(what: &'static str, meaning: &'static str, next: &'static str) ->
 }
 
 /// All there are, in the order of the specification.
-const STATES: [State; 39] = [
+const STATES: [State; 40] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
@@ -102,7 +102,12 @@ const STATES: [State; 39] = [
     state(
         "firewall-fight",
         "another program fights over the firewall",
-        "let it leave that table alone, or stop it: until then ports may stand open for half a second each time",
+        "let it leave that table alone, or stop it: until then ports may stand open for most of the time",
+    ),
+    state(
+        "table-lock",
+        "a second daemon could take aldaba's table",
+        "end the process that has the lock's name (ss -xlp shows it), then: aldabad reload; doors open and close all the same",
     ),
     state(
         "firewall-watch",

@@ -19,6 +19,8 @@ pub enum Loss {
     Report,
     /// Somebody took it out by hand, which is the administrator's will: the lease is over.
     Removed,
+    /// Its set went with its door, whose ports nothing guards any more, or another rule: the lease is over.
+    DoorGone,
 }
 
 impl Runner {
@@ -35,6 +37,7 @@ impl Runner {
             }
             Loss::Report => Why::Flushed,
             Loss::Removed => Why::Removed,
+            Loss::DoorGone => Why::DoorGone,
         };
         lease.closing = Some(why);
         self.closed(now, id);

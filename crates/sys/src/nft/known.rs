@@ -85,7 +85,7 @@ mod tests {
     use rustix::thread::UnshareFlags;
 
     use super::*;
-    use crate::nft::{DoorSpec, TableSpec};
+    use crate::nft::{DoorSpec, Mark, TableSpec};
 
     #[test]
     fn the_kernel_leaves_zero_out() {
@@ -114,6 +114,7 @@ mod tests {
             }
             let table = TableSpec {
                 name: "aldaba".into(),
+                mark: Mark::of(&[]),
                 doors: vec![DoorSpec::new("ssh", [(false, 22, 22)])],
                 spa: None,
             };

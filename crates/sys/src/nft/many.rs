@@ -61,7 +61,7 @@ impl Nft {
 }
 
 impl Batch {
-    fn list(&mut self, kind: u16, set: &SetName, elements: &[Listed]) {
+    pub(super) fn list(&mut self, kind: u16, set: &SetName, elements: &[Listed]) {
         let flags = if kind == NEW_ELEMENT { CREATE } else { 0 };
         self.message(kind, flags, set.family);
         set.put(&mut self.builder);

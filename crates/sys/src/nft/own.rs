@@ -10,8 +10,8 @@ use super::ruleset::{Chain, Element, Rule, chain, elements_of, number, rule};
 use super::set::begins_with;
 use super::table::{self, TableSpec};
 use super::{
-    DELETE_TABLE, Family, GET_CHAIN, GET_ELEMENT, GET_RULE, GET_SET, GET_TABLE, NEW_ELEMENT, NEW_SET,
-    NEW_TABLE, Nft, NftError, SetName, header,
+    Family, GET_CHAIN, GET_ELEMENT, GET_RULE, GET_SET, GET_TABLE, NEW_ELEMENT, NEW_SET, NEW_TABLE, Nft,
+    NftError, SetName, header,
 };
 use crate::netlink::{ACK, Attributes, Builder, CREATE, DUMP, Message, REQUEST};
 
@@ -29,6 +29,8 @@ pub struct OwnTable {
     id: TableId,
     /// Of a table that sleeps no rule is asked.
     flags: u32,
+    /// Whether a rule says whose it is, and rightly.
+    is_marked: bool,
     chains: Vec<Chain>,
     rules: HashMap<String, Vec<Rule>>,
     sets: Vec<OwnSet>,
@@ -53,7 +55,11 @@ impl OwnTable {
     /// Whether it is what `spec` says: nothing is missing, nothing was added to its chains, and it is not asleep.
     #[must_use]
     pub fn is(&self, spec: &TableSpec) -> bool {
-        self.flags == 0 && self.has_chains(spec) && self.has_sets(spec) && self.has_rules(spec)
+        self.flags == 0
+            && self.is_marked
+            && self.has_chains(spec)
+            && self.has_sets(spec)
+            && self.has_rules(spec)
     }
 
     fn has_chains(&self, spec: &TableSpec) -> bool {
@@ -145,6 +151,7 @@ impl Nft {
         let mut own = OwnTable {
             id,
             flags,
+            is_marked: self.has_mark(&spec.name, spec.mark)?,
             chains: self.own_chains(&spec.name)?,
             rules: HashMap::new(),
             sets: Vec::new(),
@@ -191,8 +198,7 @@ impl Nft {
             batch.message(NEW_TABLE, CREATE, Family::Inet);
             batch.builder.put_text(1, &spec.name);
             batch.builder.put_be32(2, 0);
-            batch.message(DELETE_TABLE, 0, Family::Inet);
-            batch.builder.put_text(1, &spec.name);
+            batch.delete_table(&spec.name);
             spec.write(batch, &[]);
         })?)
     }

@@ -6,7 +6,7 @@
 //!     set door_ssh_v6 { type ipv6_addr; flags timeout; }
 //!     chain guard {
 //!         type filter hook input priority filter - 10; policy accept;
-//!         iifname "lo" accept
+//!         iifname "lo" accept comment "aldaba 6b1c80a96f1e5d02"
 //!         ct state established,related accept
 //!         tcp dport vmap { 22 : goto tcp_22 }
 //!     }
@@ -19,6 +19,8 @@
 //! ```
 //!
 //! A packet meets the rules of its own port's doors only ([`super::ports`]). The map has no name: nobody can change it but with its rule.
+//!
+//! The comment at the first rule says whose the table is ([`super::mark`]).
 //!
 //! With single packet authorization there are rules that keep its port silent ([`super::silence`]): first in `guard`, and in a
 //! chain for what leaves.
@@ -41,6 +43,7 @@ use std::net::IpAddr;
 
 use super::expression::Rule;
 use super::map::Map;
+use super::mark::{Mark, USERDATA};
 use super::ports;
 use super::ruleset::Chain;
 use super::silence::{self, SpaPort};
@@ -50,7 +53,7 @@ use super::{
 use crate::netlink::{APPEND, Builder, CREATE};
 
 /// The chain's name.
-const CHAIN: &str = "guard";
+pub(super) const CHAIN: &str = "guard";
 /// Before the host's own filter, which has priority 0.
 pub(super) const PRIORITY: i32 = -10;
 /// The hooks for what is for this host, and for what it sends.
@@ -110,6 +113,8 @@ impl DoorSpec {
 pub struct TableSpec {
     /// Its name.
     pub name: String,
+    /// Whose it is.
+    pub mark: Mark,
     /// Its doors.
     pub doors: Vec<DoorSpec>,
     /// The port that is to stay silent.
@@ -169,7 +174,7 @@ impl TableSpec {
         all.into_iter().filter_map(|(cuts, udp)| Map::of(&self.doors, cuts, udp)).collect()
     }
 
-    /// The rules in their order: chain and expressions.
+    /// The rules in their order: chain and expressions. The first one is the guard's, and bears the mark.
     pub(super) fn rules(&self) -> Vec<(String, Vec<u8>)> {
         let mut rules = Rules(Vec::new());
         self.write_rules(&mut rules);
@@ -203,11 +208,14 @@ impl TableSpec {
         for map in self.maps() {
             map.write(batch, &self.name);
         }
-        for (chain, expressions) in self.rules() {
+        for (place, (chain, expressions)) in self.rules().into_iter().enumerate() {
             batch.message(NEW_RULE, CREATE | APPEND, Family::Inet);
             batch.builder.put_text(1, &self.name);
             batch.builder.put_text(2, &chain);
             batch.builder.nest(4, |list| list.put_bare(&expressions));
+            if place == 0 {
+                batch.builder.put(USERDATA, &self.mark.comment(&self.name));
+            }
         }
     }
 

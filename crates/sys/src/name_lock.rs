@@ -1,0 +1,171 @@
+//! A lock by name within one network namespace: a socket with an abstract name (unix(7)). Such names are each network
+//! namespace's own, and go with whoever has bound them, however that one ends.
+//!
+//! Anybody can bind one. So the kernel is asked whose it is, and only root, or this user, is believed: nobody else can keep a
+//! daemon from starting.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
+};
+
+use crate::clock;
+use crate::process::effective_uid;
+
+/// Questions that may wait, until [`NameLock::turn_away`]. Who finds no room does not learn whose the lock is.
+const BACKLOG: i32 = 256;
+/// Questions that are turned away at a time.
+const AT_ONCE: usize = 512;
+/// Who has just bound it may be about to say who it is: so often, and so long, that is waited for.
+const LOOKS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The lock; let go when it is dropped.
+#[derive(Debug)]
+pub struct NameLock {
+    socket: OwnedFd,
+}
+
+/// Why it was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum NameError {
+    /// Root, or this user, has it.
+    #[error("another process has it{}", holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    Held {
+        /// Its process number, where this PID namespace has one for it.
+        holder: Option<u32>,
+    },
+    /// Somebody has it who is not believed.
+    #[error("{} has taken its name", uid.map_or_else(|| "somebody".to_owned(), |uid| format!("uid {uid}")))]
+    Stranger {
+        /// Who, where the kernel tells.
+        uid: Option<u32>,
+    },
+    /// The kernel.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl NameLock {
+    /// Takes the lock of this name, or says who has it.
+    pub fn acquire(name: &str) -> Result<Self, NameError> {
+        for _ in 1..LOOKS {
+            match Self::take(name) {
+                Err(NameError::Stranger { uid: None }) => clock::rest(PAUSE),
+                done => return done,
+            }
+        }
+        Self::take(name)
+    }
+
+    fn take(name: &str) -> Result<Self, NameError> {
+        let socket = socket()?;
+        match bind(&socket, &address(name)?) {
+            Ok(()) => {
+                // Only of who listens the kernel says who it is.
+                listen(&socket, BACKLOG).map_err(io::Error::from)?;
+                Ok(Self { socket })
+            }
+            Err(Errno::ADDRINUSE) => Err(holder(name)?),
+            Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
+    /// Makes room for those who ask whose it is: the kernel has answered them.
+    pub fn turn_away(&self) {
+        for _ in 0..AT_ONCE {
+            if accept_with(&self.socket, SocketFlags::CLOEXEC).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Who has a name that is taken.
+fn holder(name: &str) -> io::Result<NameError> {
+    let socket = socket()?;
+    // It does not wait: who does not listen, or has no room, is not known.
+    if connect(&socket, &address(name)?).is_err() {
+        return Ok(NameError::Stranger { uid: None });
+    }
+    let peer = peer(&socket)?;
+    if peer.uid == 0 || peer.uid == effective_uid() {
+        // Zero: of another PID namespace.
+        return Ok(NameError::Held { holder: u32::try_from(peer.pid).ok().filter(|pid| *pid > 0) });
+    }
+    Ok(NameError::Stranger { uid: Some(peer.uid) })
+}
+
+/// Who was there when the other end began to listen (`SO_PEERCRED`).
+fn peer(socket: &OwnedFd) -> io::Result<libc::ucred> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = libc::socklen_t::try_from(size_of_val(&peer)).map_err(io::Error::other)?;
+    // SAFETY: the pointer and the length are of one value, three numbers, which the kernel writes.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(peer) } else { Err(io::Error::last_os_error()) }
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+fn address(name: &str) -> io::Result<SocketAddrUnix> {
+    Ok(SocketAddrUnix::new_abstract_name(name.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(part: &str) -> String {
+        format!("aldaba-test/{}/{part}", std::process::id())
+    }
+
+    fn held(name: &str) -> Option<u32> {
+        match NameLock::acquire(name) {
+            Err(NameError::Held { holder }) => holder,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_holder_who_is_known_however_often_it_is_asked_for() {
+        let name = name("one");
+        let lock = NameLock::acquire(&name).unwrap();
+        for _ in 0..3 {
+            for _ in 0..BACKLOG {
+                assert_eq!(held(&name), Some(std::process::id()));
+            }
+            lock.turn_away();
+        }
+        drop(NameLock::acquire(&format!("{name}-more")).unwrap());
+        drop(lock);
+        NameLock::acquire(&name).unwrap();
+    }
+
+    #[test]
+    fn who_does_not_say_who_it_is_is_not_believed() {
+        let name = name("mute");
+        let mute = socket().unwrap();
+        bind(&mute, &address(&name).unwrap()).unwrap();
+        assert!(matches!(NameLock::acquire(&name), Err(NameError::Stranger { uid: None })));
+        listen(&mute, 0).unwrap();
+        assert_eq!(held(&name), Some(std::process::id()));
+        // No room any more.
+        while !matches!(NameLock::take(&name), Err(NameError::Stranger { uid: None })) {}
+        assert!(matches!(NameLock::acquire(&name), Err(NameError::Stranger { uid: None })));
+    }
+}

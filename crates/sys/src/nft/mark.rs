@@ -1,0 +1,95 @@
+//! Whose a table of aldaba's is: a comment on the first rule of its guard, which the kernel keeps with the rule and `nft` shows.
+//!
+//! It tells a table that a daemon has left under another name from everybody else's, and is a sum of the table's own name too: so
+//! neither another daemon's table has it, nor a copy under a new name that somebody has made of one.
+
+use super::ruleset::{Chain, chain};
+use super::table::{CHAIN, INPUT, PRIORITY};
+use super::{Family, GET_CHAIN, GET_RULE, NEW_RULE, Nft, NftError};
+use crate::netlink::DUMP;
+
+/// The attribute of a rule that the kernel keeps and does not read (`NFTA_RULE_USERDATA`).
+pub(super) const USERDATA: u16 = 7;
+/// What stands in it, as `nft` has it: kind, length, value.
+const COMMENT: u8 = 0;
+
+/// Who makes tables: of equal ones a table's name alone tells tables apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// Of whoever has these parts.
+    #[must_use]
+    pub fn of(parts: &[&[u8]]) -> Self {
+        Self(parts.iter().fold(START, |sum, part| add(sum, part)))
+    }
+
+    /// The comment in a table of this name, in the kernel's form.
+    pub(super) fn comment(self, table: &str) -> Vec<u8> {
+        let text = format!("aldaba {:016x}\0", add(self.0, table.as_bytes()));
+        let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+        [&[COMMENT, length], text.as_bytes()].concat()
+    }
+}
+
+/// FNV-1a: no secret, no attacker. Who may write a comment may do anything to the firewall.
+const START: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// With its length, so that parts cannot be parted otherwise.
+fn add(sum: u64, part: &[u8]) -> u64 {
+    let length = u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes();
+    let bytes = length.iter().chain(part);
+    bytes.fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// A table with a guard such as aldaba's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guarding {
+    /// Its name.
+    pub table: String,
+    /// Whether it has the mark asked for: else it is another daemon's, or somebody else's.
+    pub is_ours: bool,
+}
+
+impl Nft {
+    /// All tables that have a guard where aldaba has it.
+    pub fn guarding_tables(&mut self, mark: Mark) -> Result<Vec<Guarding>, NftError> {
+        let mut tables = Vec::new();
+        self.ask(GET_CHAIN, DUMP, Family::Inet, &[], |message| {
+            let is_guard = |found: &Chain| found.name.chain == CHAIN && found.hook == Some((INPUT, PRIORITY));
+            tables.extend(chain(message).filter(is_guard).map(|found| found.name.table));
+        })?;
+        let judged = |table: String| {
+            let is_ours = self.has_mark(&table, mark)?;
+            Ok(Guarding { table, is_ours })
+        };
+        tables.into_iter().map(judged).collect()
+    }
+
+    /// Whether a rule of a table's guard has this mark. Others may have put rules before ours.
+    pub(super) fn has_mark(&mut self, table: &str, mark: Mark) -> Result<bool, NftError> {
+        let (comment, mut found) = (mark.comment(table), false);
+        self.ask(GET_RULE, DUMP, Family::Inet, &[(1, table), (2, CHAIN)], |message| {
+            let rule = message.split(4).filter(|_| message.kind == NEW_RULE).map(|(_, rule)| rule);
+            found |= rule.is_some_and(|rule| rule.find(USERDATA) == Some(comment.as_slice()));
+        })?;
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_of_its_maker_and_its_table() {
+        let mark = Mark::of(&[b"/etc/aldaba", &[1]]);
+        assert_eq!(mark.comment("aldaba"), Mark::of(&[b"/etc/aldaba", &[1]]).comment("aldaba"));
+        assert_ne!(mark.comment("aldaba"), mark.comment("puerta"));
+        for other in [&[&b"/etc/aldaba"[..], &[2]][..], &[b"/etc/aldab", b"a\x01"], &[b"/etc/aldaba"]] {
+            assert_ne!(mark.comment("aldaba"), Mark::of(other).comment("aldaba"));
+        }
+        let comment = mark.comment("aldaba");
+        assert_eq!((comment[0], usize::from(comment[1]), comment.last()), (0, comment.len() - 2, Some(&0)));
+    }
+}

@@ -1,0 +1,83 @@
+//! Whose a table is: what a daemon has left under another name is told from everybody else's.
+
+use super::*;
+
+fn named(name: &str) -> TableSpec {
+    TableSpec { name: name.into(), ..spec() }
+}
+
+fn guarding(firewall: &mut Nft) -> Vec<(String, bool)> {
+    let mut found = firewall.guarding_tables(spec().mark).expect("the kernel tells them");
+    found.sort_by(|a, b| a.table.cmp(&b.table));
+    found.into_iter().map(|Guarding { table, is_ours }| (table, is_ours)).collect()
+}
+
+fn owned(tables: &[(&str, bool)]) -> Vec<(String, bool)> {
+    tables.iter().map(|(table, ours)| ((*table).to_owned(), *ours)).collect()
+}
+
+#[test]
+fn our_tables_are_known_under_any_name_and_nobody_elses_is() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        assert_eq!(guarding(&mut firewall), []);
+        firewall.ensure_own_table(&named("aldaba")).unwrap();
+        firewall.ensure_own_table(&named("puerta")).unwrap();
+        // Another daemon's; a copy under a new name; and one that only looks like it.
+        let other = TableSpec { mark: Mark::of(&[b"another"]), ..named("another") };
+        firewall.ensure_own_table(&other).unwrap();
+        load(&nft("list table inet aldaba").replace("table inet aldaba", "table inet copy"));
+        load("table inet mine { chain guard { type filter hook input priority -10; tcp dport 22 drop; }; }");
+        let others = [("another", false), ("copy", false), ("mine", false)];
+        let all = |ours: &[(&str, bool)]| {
+            let mut all = owned(&[ours, &others].concat());
+            all.sort();
+            all
+        };
+        // Whatever somebody has put before the mark.
+        nft("insert rule inet puerta guard tcp dport 22 accept");
+        assert_eq!(guarding(&mut firewall), all(&[("aldaba", true), ("puerta", true)]));
+        firewall.ensure_in_place_of(&named("door"), &["aldaba".into(), "puerta".into()]).unwrap();
+        assert_eq!(guarding(&mut firewall), all(&[("door", true)]));
+        nft("flush chain inet door guard");
+        assert_eq!(guarding(&mut firewall), all(&[("door", false)]), "it guards nothing any more");
+    });
+}
+
+#[test]
+fn what_is_open_in_a_table_is_so_in_the_one_that_takes_its_place() {
+    in_namespace(|| {
+        let (mut firewall, new) = (Nft::open().unwrap(), named("puerta"));
+        firewall.ensure_own_table(&named("aldaba")).unwrap();
+        let most = u16::try_from(Nft::MOST_TOGETHER).unwrap();
+        let address = |number: u16| -> IpAddr { [0x2001, 0xdb8, 0, 0, 0, 0, 0, number].into() };
+        let from = named("aldaba").set_of("ssh", address(0)).unwrap();
+        for first in [0, most] {
+            let some = (first..first + most).map(|number| (address(number), Some(Duration::from_secs(600))));
+            assert!(firewall.change_together(&from, &some.collect::<Vec<_>>()).unwrap());
+        }
+        nft("add element inet aldaba door_ssh_v4 { 192.0.2.7 timeout 600s expires 20s }");
+        nft("add element inet aldaba door_ssh_v4 { 192.0.2.8 timeout 0s }");
+        firewall.ensure_in_place_of(&new, &["aldaba".into()]).unwrap();
+        let to = new.set_of("ssh", address(0)).unwrap();
+        assert_eq!(firewall.members(&to).unwrap().len(), 2 * usize::from(most));
+        let text = nft("list set inet puerta door_ssh_v4");
+        assert!(text.contains("192.0.2.7 timeout 1") && !text.contains("192.0.2.8"), "{text}");
+        assert!(!nft("list tables").contains("aldaba"));
+    });
+}
+
+#[test]
+fn a_table_without_its_mark_gets_one_and_keeps_its_elements() {
+    in_namespace(|| {
+        let (mut firewall, table) = (Nft::open().unwrap(), spec());
+        firewall.ensure_own_table(&TableSpec { mark: Mark::of(&[b"of before"]), ..spec() }).unwrap();
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let set = table.set_of("ssh", address).unwrap();
+        firewall.add_element(&set, address, Duration::from_secs(60)).unwrap();
+        assert!(!firewall.own_table(&table).unwrap().unwrap().is(&table));
+        firewall.ensure_own_table(&table).unwrap();
+        assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
+        assert!(firewall.members(&set).unwrap().contains(&address));
+    });
+}
