@@ -265,7 +265,9 @@ impl Monitor {
 
     fn handle_timeouts(&mut self, now: Duration) {
         self.runner.handle_timeout(now);
-        self.commands.handle_timeout(now);
+        for pid in self.commands.handle_timeout(now) {
+            self.speech.tell(Level::Warning, crate::wording::leftovers(pid));
+        }
         self.look_for_notes(now);
         self.speech.handle_timeout(now);
         self.handle_questions_timeout(now);

@@ -29,6 +29,12 @@ impl Line {
     }
 }
 
+/// Something that the command of this process number has left behind lives on.
+#[must_use]
+pub fn leftovers(pid: u32) -> String {
+    format!("leftovers-live pid={pid}")
+}
+
 /// A name or a command in a line of ours: quoted when it could be mistaken for more than one word.
 #[must_use]
 pub fn quoted(text: &str) -> String {

@@ -222,3 +222,62 @@ fn r6_the_closer_ends_what_its_stop_commands_have_left() {
     assert!(until(SLACK, all).is_some(), "the closer closes: {}", scene.daemon.said());
     scene.gone(Instant::now(), ["54305", "54306"]);
 }
+
+/// Eight processes that fork and end without a pause, each of which is gone before it can be looked at; with signs of life, and an
+/// end of their own. In C: whatever is slower is met at the first try.
+const CHAIN: &str = r"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    time_t end = time(NULL) + 60;
+    for (int n = 0; n < 8; n++) {
+        if (fork() != 0) continue;
+        for (unsigned turn = 0; time(NULL) < end; turn++) {
+            if (turn % 64 == 0) utimensat(AT_FDCWD, words[count - 1], NULL, 0);
+            if (fork() != 0) _exit(0);
+        }
+        _exit(0);
+    }
+    return 0;
+}
+";
+
+/// Compiled by what links this test, too.
+fn compile(dir: &Path) -> std::path::PathBuf {
+    let (source, program) = (dir.join("chain.c"), dir.join("chain"));
+    std::fs::write(&source, CHAIN).expect("a file");
+    let mut compiler = std::process::Command::new("cc");
+    assert!(compiler.arg("-o").arg(&program).arg(&source).status().expect("cc").success());
+    program
+}
+
+#[test]
+fn r6_what_starts_itself_anew_ends_too() {
+    let Some(scene) = scene(|dir| {
+        let (chain, sign) = (compile(dir), dir.join("sign"));
+        std::fs::write(&sign, "").expect("a file");
+        let (chain, sign) = (chain.display(), sign.display());
+        format!(
+            "interfaces = [\"srv0\"]\n[[door]]\nname = \"chain\"\nsequence = \"1001,1002\"\ntime-limit = \"1s\"\n\
+             start = [\"{chain}\", \"{sign}\"]\n"
+        )
+    }) else {
+        return;
+    };
+    scene.hosts.knock(&[1001, 1002]);
+    scene.daemon.wait_for("command door=chain");
+    let sign = || {
+        let found = std::fs::metadata(scene.dir.path().join("sign")).expect("a file");
+        found.modified().expect("a time")
+    };
+    let begun = sign();
+    let lives = until(Duration::from_secs(10), || sign() > begun);
+    assert!(lives.is_some(), "{}", scene.daemon.said());
+    let gone = until(Duration::from_secs(40), || {
+        let seen = sign();
+        until(Duration::from_secs(2), || sign() > seen).is_none()
+    });
+    assert!(gone.is_some(), "they live on: {}", scene.daemon.said());
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aldaba_runner::door::Style;
 use aldaba_runner::{JobId, Outcome, Part, Rendered, Signal};
+use aldaba_sys::clock;
 use aldaba_sys::process::{Ending, Kill};
 use aldaba_sys::spawn::{self, Child, Conduct, Mark, Note, Program};
 
@@ -40,16 +41,33 @@ pub fn spawn_with(
     }
 }
 
+/// How soon it is looked again whether what was killed is gone, and which part of its time this process spends on that at most.
+const AGAIN: Duration = Duration::from_millis(50);
+const SPENT: u32 = 10;
+/// What lives on for so long though it is killed again and again is told of.
+const STUBBORN: Duration = Duration::from_secs(1);
+
 /// All commands under way; their number is bounded by the runner.
 #[derive(Debug, Default)]
 pub(crate) struct Commands {
     running: BTreeMap<JobId, Running>,
     /// What they may; `None`: all that the daemon may.
     capabilities: Option<u64>,
-    /// What ended commands have left behind, and until when it may live.
-    leftovers: Vec<(Duration, Mark)>,
+    /// What ended commands have left behind.
+    leftovers: Vec<Leftover>,
     /// Start commands of an earlier daemon.
     pub(super) survivors: Survivors,
+}
+
+/// What an ended command has left behind, as long as any of it lives.
+#[derive(Debug)]
+struct Leftover {
+    mark: Mark,
+    /// Until when it may live; then, when it is looked for again.
+    next: Duration,
+    /// Since when it is killed.
+    since: Option<Duration>,
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -146,15 +164,20 @@ impl Commands {
         if self.leftovers.len() >= LEFTOVERS {
             self.forget_gone();
         }
-        if self.leftovers.len() >= LEFTOVERS {
-            spawn::kill_strays(&[self.leftovers.remove(0).1]);
+        if self.leftovers.len() >= LEFTOVERS.saturating_mul(2) {
+            spawn::kill_strays(&[self.leftovers.remove(0).mark]);
+        } else if self.leftovers.len() >= LEFTOVERS
+            && let Some(oldest) = self.leftovers.iter_mut().find(|leftover| leftover.since.is_none())
+        {
+            oldest.next = Duration::ZERO;
         }
-        self.leftovers.push((limit, mark));
+        self.leftovers.push(Leftover { mark, next: limit, since: None, told: false });
     }
 
+    /// What has ended is a child of ours until it is reaped: so nothing that ends while another begins is overlooked.
     fn forget_gone(&mut self) {
         let strays = spawn::strays();
-        self.leftovers.retain(|(_, mark)| strays.contains(mark));
+        self.leftovers.retain(|leftover| strays.contains(&leftover.mark));
     }
 
     /// Whether ended commands have left something behind that still lives and will be ended.
@@ -167,19 +190,39 @@ impl Commands {
 
     /// When [`Commands::handle_timeout`] has something to end.
     pub(crate) fn poll_timeout(&self) -> Option<Duration> {
-        self.leftovers.iter().map(|(limit, _)| *limit).min()
+        self.leftovers.iter().map(|leftover| leftover.next).min()
     }
 
-    /// Ends what ended commands have left behind and whose time is over.
-    pub(crate) fn handle_timeout(&mut self, now: Duration) {
+    /// Kills what ended commands have left behind and whose time is over, again and again until nothing of it is found: what
+    /// starts itself anew faster than it is looked for is met sooner or later. The process numbers of those commands of which
+    /// something lives on though, each told once.
+    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Vec<u32> {
+        if self.leftovers.iter().all(|leftover| leftover.next > now) {
+            return Vec::new();
+        }
+        let begin = clock::boottime();
+        let strays = spawn::strays();
+        self.leftovers.retain(|leftover| leftover.next > now || strays.contains(&leftover.mark));
+        let is_over = |leftover: &&mut Leftover| leftover.next <= now;
         let over: Vec<Mark> =
-            self.leftovers.extract_if(.., |(limit, _)| *limit <= now).map(|(_, mark)| mark).collect();
+            self.leftovers.iter_mut().filter(is_over).map(|leftover| leftover.mark).collect();
         spawn::kill_strays(&over);
+        let spent = clock::boottime().saturating_sub(begin);
+        let next = now.saturating_add(AGAIN.max(spent.saturating_mul(SPENT)));
+        let mut stubborn = Vec::new();
+        for leftover in self.leftovers.iter_mut().filter(is_over) {
+            leftover.next = next;
+            let since = *leftover.since.get_or_insert(now);
+            if now.saturating_sub(since) >= STUBBORN && !std::mem::replace(&mut leftover.told, true) {
+                stubborn.push(leftover.mark.pid());
+            }
+        }
+        stubborn
     }
 
     /// Ends all that ended commands have left behind: nobody will watch its time any more.
     pub(crate) fn end_leftovers(&mut self) {
-        let marks: Vec<Mark> = self.leftovers.drain(..).map(|(_, mark)| mark).collect();
+        let marks: Vec<Mark> = self.leftovers.drain(..).map(|leftover| leftover.mark).collect();
         spawn::kill_strays(&marks);
     }
 }

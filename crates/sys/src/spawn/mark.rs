@@ -36,6 +36,12 @@ impl Mark {
         (pid as u32, self.0 >> PID_BITS)
     }
 
+    /// The number of the command's own process.
+    #[must_use]
+    pub const fn pid(self) -> u32 {
+        self.first().0
+    }
+
     /// When the command's own process began, on the clock that counts through suspend.
     #[must_use]
     pub fn began(self) -> Duration {
