@@ -9,6 +9,8 @@ mod closer;
 mod journal;
 #[path = "commands/restarts.rs"]
 mod restarts;
+#[path = "commands/turns.rs"]
+mod turns;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

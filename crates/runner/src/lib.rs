@@ -22,7 +22,8 @@ pub mod journal;
 pub mod lease;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
-mod queue;
+pub mod places;
+pub mod queue;
 pub mod record;
 pub mod runner;
 pub mod template;

@@ -1,4 +1,4 @@
-//! Commands waiting for their turn: one line per door, served in turn, so that no door waits for another's line.
+//! Commands waiting for their turn: lines for each door, served in turn, so that no door waits for another's line.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -6,69 +6,121 @@ use std::sync::Arc;
 
 use crate::lease::LeaseId;
 
+/// A waiting line: each door has one for what was never tried, and one for stop commands that have failed before.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// The door.
+    pub door: Arc<str>,
+    /// Whether those in it have failed before.
+    pub tried: bool,
+}
+
+impl Line {
+    /// The door's line for what was never tried.
+    #[must_use]
+    pub fn of(door: &Arc<str>) -> Self {
+        Self { door: Arc::clone(door), tried: false }
+    }
+
+    /// Its line for what has failed before.
+    #[must_use]
+    pub fn of_tried(door: &Arc<str>) -> Self {
+        Self { tried: true, ..Self::of(door) }
+    }
+}
+
 /// The waiting lines.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Queue {
-    lines: BTreeMap<Arc<str>, VecDeque<LeaseId>>,
+pub struct Queue {
+    lines: BTreeMap<Line, VecDeque<LeaseId>>,
     waiting: usize,
-    last_served: Option<Arc<str>>,
+    last_served: Option<Line>,
 }
 
 impl Queue {
-    pub(crate) fn len(&self) -> usize {
+    /// How many wait.
+    #[must_use]
+    pub const fn len(&self) -> usize {
         self.waiting
     }
 
-    /// How many wait in one door's line.
-    pub(crate) fn of_door(&self, door: &Arc<str>) -> usize {
-        self.lines.get(door).map_or(0, VecDeque::len)
+    /// Whether nobody waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.waiting == 0
     }
 
-    pub(crate) fn push(&mut self, door: &Arc<str>, id: LeaseId) {
-        self.lines.entry(Arc::clone(door)).or_default().push_back(id);
+    /// How many wait for a door.
+    pub(crate) fn of_door(&self, door: &Arc<str>) -> usize {
+        let of = |line: Line| self.lines.get(&line).map_or(0, VecDeque::len);
+        of(Line::of(door)).saturating_add(of(Line::of_tried(door)))
+    }
+
+    /// Joins the door's line.
+    pub fn push(&mut self, door: &Arc<str>, id: LeaseId) {
+        self.join(Line::of(door), id);
+    }
+
+    /// The same for a stop command that has failed before.
+    pub fn push_again(&mut self, door: &Arc<str>, id: LeaseId) {
+        self.join(Line::of_tried(door), id);
+    }
+
+    fn join(&mut self, line: Line, id: LeaseId) {
+        self.lines.entry(line).or_default().push_back(id);
         self.waiting = self.waiting.saturating_add(1);
     }
 
-    /// Takes the next one of a door that may run, going round the doors.
-    pub(crate) fn next(&mut self, may_run: impl Fn(&Arc<str>) -> bool) -> Option<LeaseId> {
+    /// Takes the next one of a line that may run, going round the lines.
+    pub fn next(&mut self, may_run: impl Fn(&Line) -> bool) -> Option<(Line, LeaseId)> {
         let after = match &self.last_served {
-            Some(door) => Bound::Excluded(Arc::clone(door)),
+            Some(line) => Bound::Excluded(line.clone()),
             None => Bound::Unbounded,
         };
         let mut in_turn =
-            self.lines.range((after, Bound::Unbounded)).chain(&self.lines).map(|(door, _)| door);
-        let door = in_turn.find(|door| may_run(door)).cloned()?;
-        let id = self.take(&door, VecDeque::pop_front);
-        self.last_served = Some(door);
-        id
+            self.lines.range((after, Bound::Unbounded)).chain(&self.lines).map(|(line, _)| line);
+        let line = in_turn.find(|line| may_run(line)).cloned()?;
+        let id = self.take(&line, VecDeque::pop_front)?;
+        self.last_served = Some(line.clone());
+        Some((line, id))
+    }
+
+    /// Nobody waits any more; whose turn is next stays.
+    pub fn clear(&mut self) {
+        self.lines.clear();
+        self.waiting = 0;
     }
 
     /// The door with the longest line, and its length.
     pub(crate) fn longest(&self) -> Option<(Arc<str>, usize)> {
-        self.lines.iter().map(|(door, line)| (Arc::clone(door), line.len())).max_by_key(|(_, length)| *length)
+        let lines = self.lines.iter().map(|(line, ids)| (Arc::clone(&line.door), ids.len()));
+        lines.max_by_key(|(_, length)| *length)
     }
 
     /// Takes the one that joined a door's line last.
     pub(crate) fn pop_newest(&mut self, door: &Arc<str>) -> Option<LeaseId> {
-        self.take(door, VecDeque::pop_back)
+        self.take(&Line::of(door), VecDeque::pop_back)
     }
 
+    /// Takes one out, wherever it waits.
     pub(crate) fn remove(&mut self, door: &Arc<str>, id: LeaseId) {
-        self.take(door, |line| {
-            let at = line.iter().position(|waiting| *waiting == id)?;
-            line.remove(at)
-        });
+        for line in [Line::of(door), Line::of_tried(door)] {
+            self.take(&line, |ids| {
+                let at = ids.iter().position(|waiting| *waiting == id)?;
+                ids.remove(at)
+            });
+        }
     }
 
     fn take(
         &mut self,
-        door: &Arc<str>,
+        line: &Line,
         from: impl FnOnce(&mut VecDeque<LeaseId>) -> Option<LeaseId>,
     ) -> Option<LeaseId> {
-        let line = self.lines.get_mut(door)?;
-        let id = from(line);
-        if line.is_empty() {
-            self.lines.remove(door);
+        let ids = self.lines.get_mut(line)?;
+        let id = from(ids);
+        if ids.is_empty() {
+            self.lines.remove(line);
         }
         if id.is_some() {
             self.waiting = self.waiting.saturating_sub(1);
@@ -90,7 +142,7 @@ mod tests {
         }
         assert_eq!(queue.longest(), Some((a.clone(), 3)));
         let mut served = Vec::new();
-        while let Some(id) = queue.next(|door| *door != c) {
+        while let Some((_, id)) = queue.next(|line| line.door != c) {
             served.push(id.0);
         }
         assert_eq!(served, [1, 4, 2, 6, 3]);
@@ -98,5 +150,19 @@ mod tests {
         queue.remove(&c, LeaseId(9));
         queue.remove(&c, LeaseId(5));
         assert_eq!((queue.len(), queue.longest()), (0, None));
+    }
+
+    #[test]
+    fn what_has_failed_before_takes_turns_with_what_was_never_tried() {
+        let (a, b) = (Arc::from("a"), Arc::from("b"));
+        let mut queue = Queue::default();
+        (1..=3).for_each(|id| queue.push_again(&a, LeaseId(id)));
+        queue.push(&a, LeaseId(4));
+        queue.push(&b, LeaseId(5));
+        assert_eq!((queue.len(), queue.of_door(&a)), (5, 4));
+        queue.remove(&a, LeaseId(2));
+        let served = std::iter::from_fn(|| queue.next(|_| true)).map(|(line, id)| (line.tried, id.0));
+        assert_eq!(served.collect::<Vec<_>>(), [(false, 4), (true, 1), (false, 5), (true, 3)]);
+        assert!(queue.is_empty());
     }
 }

@@ -245,7 +245,13 @@ impl Runner {
         let leases = if self.keeps() { None } else { self.table.next_timer() };
         let journal = self.unsaved.values().min().copied();
         let end = self.shutdown.as_ref().map(|shutdown| shutdown.until);
-        [leases, self.jobs.next_timer(), journal, end].into_iter().flatten().min()
+        [leases, self.jobs.next_timer(), self.next_place(), journal, end].into_iter().flatten().min()
+    }
+
+    /// When somebody who waits for a place may have one though nothing ends.
+    fn next_place(&self) -> Option<Duration> {
+        let nobody_waits = self.stops.is_empty() && self.starts.is_empty();
+        if self.keeps() || nobody_waits { None } else { self.jobs.places.next_release() }
     }
 
     /// All leases, oldest first, those that wait for their start command included.
@@ -268,7 +274,7 @@ impl Runner {
     /// How many commands run now.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.jobs.running()
+        self.jobs.places.running()
     }
 
     /// How many start commands wait for their turn.

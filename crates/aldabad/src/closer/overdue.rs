@@ -9,6 +9,7 @@ use std::time::Duration;
 use aldaba_runner::door::Style;
 use aldaba_runner::event::{Event, What, Why};
 use aldaba_runner::lease::{Held, LeaseId};
+use aldaba_runner::queue::{Line, Queue};
 use aldaba_runner::record::{self, BootId, Due, Moment, Record, Recovered};
 use aldaba_runner::{Outcome, Part};
 use aldaba_sys::clock;
@@ -74,6 +75,9 @@ pub(crate) struct Overdue {
     /// Whether all that is open is due.
     at_once: bool,
     running: Running,
+    /// What is due now, and who of it has the next turn.
+    due: BTreeMap<LeaseId, Recovered>,
+    turns: Queue,
     /// As long as no command ends, nothing is to be done before.
     look_again: Duration,
     /// The notes of stop commands, as far as the folder could be had.
@@ -100,6 +104,8 @@ impl Overdue {
             boot: None,
             at_once: false,
             running: Running::default(),
+            due: BTreeMap::new(),
+            turns: Queue::default(),
             look_again: Duration::ZERO,
             notes: None,
             tries: BTreeMap::new(),
@@ -181,7 +187,9 @@ impl Overdue {
             Err(turn) => return turn,
         };
         let again = self.runs().then_some(AGAIN);
-        let limit = self.running.poll_timeout().map(|at| at.saturating_sub(now.now));
+        let place = if self.turns.is_empty() { None } else { self.running.next_place() };
+        let limit = [self.running.poll_timeout(), place].into_iter().flatten().min();
+        let limit = limit.map(|at| at.saturating_sub(now.now));
         let Some(pause) = [next, again, limit].into_iter().flatten().min() else { return Turn::Done };
         self.look_again = now.now.saturating_add(pause);
         Turn::Later(pause)
@@ -207,11 +215,14 @@ impl Overdue {
         self.tries.retain(|of, _| is_there(of));
         self.closed.retain(|of, _| is_there(of));
         self.unremoved = None;
+        self.turns.clear();
+        self.due.clear();
         let mut next: Option<Duration> = None;
         for recovered in record::recover(entries, now) {
             let left = self.consider(&mut hold, recovered, now.now);
             next = [next, left].into_iter().flatten().min();
         }
+        next = [next, self.begin_due(now.now)].into_iter().flatten().min();
         if !self.runs() {
             // Nothing of the folder is kept open between turns, so that it can be unmounted.
             self.notes = None;
@@ -284,29 +295,49 @@ impl Overdue {
         self.starts.is_running(record.id) && !is_hung
     }
 
-    /// Runs a stop command, unless the last one has just failed or too many run. When to try again; `None`: its end will
-    /// show.
+    /// Puts a stop command in line, unless the last one has just failed. When to come again; `None`: its end will show.
     fn close(&mut self, hold: &mut Hold, recovered: Recovered, now: Duration) -> Option<Duration> {
-        let record = recovered.record.clone();
-        let Held::Command { stop: Some(stop), .. } = &record.held else {
+        let record = &recovered.record;
+        if matches!(record.held, Held::Command { stop: None, .. } | Held::Element(_)) {
             // No such record is written: there would be nothing to close.
-            self.closed.insert(opening(&record), None);
-            return self.forget(hold, opening(&record), now);
-        };
-        let tries = self.tries.get(&opening(&record)).copied().unwrap_or_default();
+            let of = opening(record);
+            self.closed.insert(of, None);
+            return self.forget(hold, of, now);
+        }
+        let tries = self.tries.get(&opening(record)).copied().unwrap_or_default();
         if !tries.left(now).is_zero() {
             return Some(tries.left(now));
         }
-        if self.running.is_full() {
-            return None;
+        if tries.count == 0 {
+            self.turns.push(&record.door, record.id);
+        } else {
+            self.turns.push_again(&record.door, record.id);
         }
-        if self.knockd {
-            if tries.count == 0 {
+        self.due.insert(record.id, recovered);
+        None
+    }
+
+    /// Begins what has a place, going round the doors: no door waits for another's stop commands to end. When to try again what could
+    /// not be started.
+    fn begin_due(&mut self, now: Duration) -> Option<Duration> {
+        let mut next: Option<Duration> = None;
+        while let Some((line, id)) = self.turns.next(|line| self.running.may_run(line)) {
+            let again = self.due.remove(&id).and_then(|recovered| self.begin(line, recovered, now));
+            next = [next, again].into_iter().flatten().min();
+        }
+        next
+    }
+
+    /// Runs a stop command. When to try again if it cannot be started.
+    fn begin(&mut self, line: Line, recovered: Recovered, now: Duration) -> Option<Duration> {
+        let record = recovered.record.clone();
+        if let (true, Held::Command { stop: Some(stop), .. }) = (self.knockd, &record.held) {
+            if !line.tried {
                 self.tell(&record, What::CommandTimeout);
             }
             self.tell(&record, What::Running { part: Part::Stop, command: stop.clone() });
         }
-        let error = self.running.start(now, recovered, self.notes.as_ref()).err()?;
+        let error = self.running.start(now, recovered, line, self.notes.as_ref()).err()?;
         let outcome = Outcome::NotStarted(error.raw_os_error().unwrap_or_default());
         Some(self.failed(&record, outcome, now))
     }
@@ -317,6 +348,9 @@ impl Overdue {
         let is_new = !settled.ended.is_empty();
         for (record, what) in settled.over_time {
             self.tell(&record, what);
+        }
+        for pid in settled.stubborn {
+            self.log.say(Level::Warning, &wording::leftovers(pid));
         }
         for ended in settled.ended {
             let has_closed = ended.has_closed();

@@ -5,9 +5,11 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use aldaba_runner::door::Style;
+use aldaba_runner::door::{Limits, Style};
 use aldaba_runner::event::What;
 use aldaba_runner::lease::{Held, LeaseId};
+use aldaba_runner::places::Places;
+use aldaba_runner::queue::Line;
 use aldaba_runner::record::{Due, Record, Recovered};
 use aldaba_runner::{JobId, KILL_AFTER, Outcome, Part, Signal};
 use aldaba_sys::poll::Interest;
@@ -16,7 +18,7 @@ use aldaba_sys::process::{self, Ending};
 use crate::keeper::Stops;
 use crate::monitor::Commands;
 
-/// So many at once.
+/// So many at once, and of each door: one that hangs holds its place for half a second, and counts for its door from then on.
 const MOST: usize = 16;
 
 /// Those under way.
@@ -24,6 +26,7 @@ const MOST: usize = 16;
 pub(super) struct Running {
     commands: Commands,
     stops: BTreeMap<JobId, Stop>,
+    places: Places,
     /// How long a line of knockd.conf may take, which has no time limit; `None`: as long as it likes.
     patience: Option<Duration>,
     /// What this process may give its commands at most; `None`: all it has.
@@ -33,6 +36,7 @@ pub(super) struct Running {
 #[derive(Debug)]
 struct Stop {
     recovered: Recovered,
+    line: Line,
     pid: u32,
     /// Readable when it has ended.
     process: Option<OwnedFd>,
@@ -53,6 +57,8 @@ pub(super) struct Ended {
 pub(super) struct Settled {
     pub(super) over_time: Vec<(Record, What)>,
     pub(super) ended: Vec<Ended>,
+    /// Commands of which something lives on though it was killed.
+    pub(super) stubborn: Vec<u32>,
 }
 
 impl Running {
@@ -76,8 +82,15 @@ impl Running {
         self.stops.is_empty() && !self.commands.have_left_something()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.stops.len() >= MOST
+    /// Whether one more of this line may run.
+    pub(super) fn may_run(&self, line: &Line) -> bool {
+        let limits = Limits { running: MOST, running_per_door: MOST, ..Limits::default() };
+        self.places.stop_may_run(line, &limits)
+    }
+
+    /// When the next place comes free though nothing ends.
+    pub(super) fn next_place(&self) -> Option<Duration> {
+        self.places.next_release()
     }
 
     pub(super) fn has(&self, lease: LeaseId) -> bool {
@@ -107,6 +120,7 @@ impl Running {
         &mut self,
         now: Duration,
         recovered: Recovered,
+        line: Line,
         notes: Option<&Stops>,
     ) -> io::Result<()> {
         let (style, lease) = (recovered.record.style, recovered.record.id);
@@ -119,7 +133,8 @@ impl Running {
         }
         let pid = started?;
         let limit = limit.map(|at| (at, Signal::Term));
-        let stop = Stop { recovered, pid, process: process::pidfd(pid).ok(), limit };
+        self.places.take(now, JobId(lease.0), Part::Stop, &line);
+        let stop = Stop { recovered, line, pid, process: process::pidfd(pid).ok(), limit };
         self.stops.insert(JobId(lease.0), stop);
         Ok(())
     }
@@ -133,7 +148,8 @@ impl Running {
             settled.ended.extend(self.take_ended(job, notes));
             settled.over_time.extend(self.signal_over_time(now, job));
         }
-        self.commands.handle_timeout(now);
+        settled.stubborn = self.commands.handle_timeout(now);
+        self.places.release(now);
         settled
     }
 
@@ -148,6 +164,7 @@ impl Running {
         }
         process::reap_one(pid).ok();
         let stop = self.stops.remove(&job)?;
+        self.places.free(job, Part::Stop, &stop.line);
         let ended = self.commands.ended(pid, ending)?;
         Some(Ended { recovered: stop.recovered, outcome: ended.outcome, output: ended.output })
     }

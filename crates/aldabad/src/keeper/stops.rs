@@ -17,8 +17,8 @@ use aldaba_sys::{files, process};
 
 use super::begun::{Begun, words};
 
-/// More than ever run at once: those of a daemon (spec/leases.md, "When it is full") beside those of a closer.
-const MOST: usize = 128;
+/// More than run at once where no doors' stop commands hang (spec/leases.md, "When it is full"), and those of many doors that do.
+const MOST: usize = 512;
 /// Bytes of one note: lease, process number, the process's start time, and the process number again once it has closed the
 /// door, each a u64.
 const NOTE: usize = 32;
@@ -219,7 +219,7 @@ mod tests {
             std::fs::write(folder.path().join("stops"), bytes).unwrap();
             assert!(stops.under_way().is_empty());
         }
-        for lease in 0..200 {
+        for lease in 0..600 {
             begin(&stops, LeaseId(lease), process::id());
         }
         assert_eq!(stops.under_way().len(), MOST);

@@ -29,6 +29,12 @@ const STATES: [State; 40] = [
          every minute, and at once by aldabad close",
     ),
     state(
+        "closes-late",
+        "A DOOR STAYS OPEN after its time",
+        "see what its stop command waits for (aldabad leases names the client, ps the command); a time-limit in its door ends it \
+         and runs it again; if it goes on, take the rule out by hand",
+    ),
+    state(
         "close-failed",
         "a door does not close",
         "close-failed in the log says how the stop command ended; if it goes on, take the rule out by hand",

@@ -1,13 +1,15 @@
 //! What must hold: after every effect, whenever nothing is left to do, after a shutdown, and at the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::World;
 use super::world::{Process, name, place};
 use crate::effect::Part;
 use crate::lease::{Held, LeaseId, State};
+use crate::places::HOLD;
 
 impl World {
     /// Holds between any two effects: dying here leaves no door open for ever.
@@ -63,15 +65,12 @@ impl World {
     pub(super) fn check_at_rest(&self) {
         let limits = super::catalogue(0).limits;
         assert!(self.runner.waiting() <= limits.waiting, "too many wait");
-        let outlived = self.processes.values().filter(|process| process.outlived).count();
-        let most = limits.running.saturating_add(limits.running_per_door).saturating_add(outlived);
-        assert!(self.runner.running() <= most, "too many run");
         assert_eq!(self.runner.running(), self.processes.len(), "every command is known");
         if self.runner.running() == 0 {
             assert_eq!(self.runner.stops_waiting(), 0, "a stop command waits for nothing");
             assert_eq!(self.runner.waiting(), 0, "a start command waits for nothing");
         }
-        self.check_starts();
+        self.check_processes();
         self.check_leases();
         self.check_owed();
         for of in self.elements.keys() {
@@ -90,12 +89,53 @@ impl World {
         }
     }
 
-    fn check_starts(&self) {
+    fn check_processes(&self) {
         let limits = super::catalogue(0).limits;
         // Those of an earlier daemon may come on top, where the journal is had late.
         let own = |process: &&Process| process.part == Part::Start && !process.outlived;
         let starts = self.processes.values().filter(own);
         assert!(starts.count() <= limits.running, "too many start commands run");
+        for (door, stops) in self.stops_of_doors() {
+            assert!(stops <= limits.running_per_door, "too many stop commands of {door} run");
+        }
+    }
+
+    fn stops_of_doors(&self) -> BTreeMap<Arc<str>, usize> {
+        let mut of_doors: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        let stops = self.processes.values().filter(|process| process.part == Part::Stop);
+        for lease in stops.filter_map(|process| self.runner.lease(process.lease)) {
+            let count = of_doors.entry(Arc::clone(lease.door())).or_default();
+            *count = count.saturating_add(1);
+        }
+        of_doors
+    }
+
+    /// Holds at every moment: a door of which no stop command runs does not wait for those of other doors.
+    pub(super) fn check_turns(&mut self) {
+        let running = self.stops_of_doors();
+        let waiting = self.runner.leases().filter(|lease| matches!(lease.state(), State::Due { .. }));
+        let doors: BTreeSet<Arc<str>> = waiting.map(|lease| Arc::clone(lease.door())).collect();
+        if self.runner.keeps() {
+            return;
+        }
+        // The machine may sleep while they wait.
+        let now = self.now.saturating_sub(self.slept);
+        self.unserved.retain(|door, _| doors.contains(door) && !running.contains_key(door));
+        for door in doors.iter().filter(|door| !running.contains_key(*door)) {
+            let since = *self.unserved.entry(Arc::clone(door)).or_insert(now);
+            assert!(
+                now.saturating_sub(since) <= self.longest_wait(),
+                "{door} waits since {since:?} for other doors: {:?}",
+                self.processes
+            );
+        }
+    }
+
+    /// Places come free for one share of a door in each span, and all doors have two lines at most.
+    fn longest_wait(&self) -> Duration {
+        let doors: BTreeSet<&Arc<str>> = self.runner.leases().map(crate::Lease::door).collect();
+        let turns = doors.len().saturating_mul(2).div_ceil(super::catalogue(0).limits.running_per_door);
+        HOLD.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
     }
 
     fn check_leases(&self) {

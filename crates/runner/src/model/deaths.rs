@@ -55,6 +55,7 @@ impl World {
             }
         }
         self.behind.clear();
+        self.unserved.clear();
         self.life = self.life.saturating_add(1);
         self.runner = Runner::new(catalogue(self.variant));
         if blind {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::deaths::Death;
@@ -104,6 +105,8 @@ pub struct World {
     pub(super) fail_journal: u8,
     /// Effects performed before everything dies, and whether the next daemon can have the journal.
     pub(super) dies_after: Option<(u8, Death, bool)>,
+    /// Doors that have a stop command waiting and none that runs, and since when, on a clock that stands still in sleep.
+    pub(super) unserved: BTreeMap<Arc<str>, Duration>,
     /// The journal cannot be had; leases whose start command has outlived the daemon that could.
     pub(super) blind: Option<BTreeSet<LeaseId>>,
 }
@@ -132,6 +135,7 @@ impl World {
             refuse_elements: 0,
             fail_journal: 0,
             dies_after: None,
+            unserved: BTreeMap::new(),
             blind: None,
         }
     }
@@ -230,6 +234,7 @@ impl World {
                 self.dies_after = Some((left.saturating_sub(1), death, blind));
             }
             let Some(effect) = self.runner.poll_effect() else {
+                self.check_turns();
                 return;
             };
             self.perform(effect);

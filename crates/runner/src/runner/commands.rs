@@ -9,6 +9,7 @@ use crate::door::Style;
 use crate::effect::{Effect, JobId, Part};
 use crate::event::{Reason, What, Why, bump};
 use crate::lease::{Held, LOUD_AFTER, LeaseId, State};
+use crate::queue::Line;
 use crate::template::Rendered;
 
 impl Runner {
@@ -31,11 +32,12 @@ impl Runner {
         if self.keeps() {
             return;
         }
+        self.jobs.places.release(now);
         loop {
-            let (jobs, limits) = (&self.jobs, &self.limits);
-            if let Some(id) = self.stops.next(|door| jobs.stop_may_run(door, limits)) {
-                self.run_stop(now, id);
-            } else if let Some(id) = self.starts.next(|door| jobs.start_may_run(door, limits)) {
+            let (places, limits) = (&self.jobs.places, &self.limits);
+            if let Some((line, id)) = self.stops.next(|line| places.stop_may_run(line, limits)) {
+                self.run_stop(now, line, id);
+            } else if let Some((_, id)) = self.starts.next(|line| places.start_may_run(&line.door, limits)) {
                 self.run_start(now, id);
             } else {
                 return;
@@ -52,7 +54,7 @@ impl Runner {
         let Held::Command { time_limit, .. } = lease.held else {
             return;
         };
-        let job = self.jobs.add(now, id, &lease.door, Part::Start, time_limit);
+        let job = self.jobs.add(now, id, Line::of(&lease.door), Part::Start, time_limit);
         lease.state = State::Starting { job, owed: lease.state.owed() };
         // Of a knockd.conf door's lease this is the earliest end there can be: it counts from the command's end.
         lease.deadline = now.saturating_add(lease.length);
@@ -60,7 +62,7 @@ impl Runner {
         self.spawn(id, job, Part::Start, command, time_limit);
     }
 
-    fn run_stop(&mut self, now: Duration, id: LeaseId) {
+    fn run_stop(&mut self, now: Duration, line: Line, id: LeaseId) {
         let Some(lease) = self.table.lease_mut(id) else {
             return;
         };
@@ -68,7 +70,7 @@ impl Runner {
         let Held::Command { stop: Some(command), time_limit } = lease.held.clone() else {
             return;
         };
-        let job = self.jobs.add(now, id, &lease.door, Part::Stop, time_limit);
+        let job = self.jobs.add(now, id, line, Part::Stop, time_limit);
         lease.state = State::Stopping { job, tries };
         if lease.style == Style::Knockd && tries == 0 {
             self.log_of(id, What::CommandTimeout);
@@ -158,7 +160,11 @@ impl Runner {
             _ => 0,
         };
         lease.state = State::Due { tries };
-        self.stops.push(&lease.door, id);
+        if tries == 0 {
+            self.stops.push(&lease.door, id);
+        } else {
+            self.stops.push_again(&lease.door, id);
+        }
         self.table.set_timer(id, None);
     }
 

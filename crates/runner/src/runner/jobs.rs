@@ -1,28 +1,21 @@
-//! The commands that run now: whose they are, how many of each door, and when they have run too long.
+//! The commands that run now: whose they are, which places they take, and when they have run too long.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::door::Limits;
 use crate::effect::{JobId, KILL_AFTER, Part, Signal};
 use crate::lease::LeaseId;
+use crate::places::Places;
+use crate::queue::Line;
 
 /// One running command.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) lease: LeaseId,
-    pub(super) door: Arc<str>,
+    line: Line,
     pub(super) part: Part,
     signalled: bool,
     timer: Option<Duration>,
-}
-
-/// How many commands run.
-#[derive(Debug, Clone, Copy, Default)]
-struct Running {
-    all: usize,
-    stops: usize,
 }
 
 /// The running commands.
@@ -30,39 +23,20 @@ struct Running {
 pub(super) struct Jobs {
     by_id: BTreeMap<JobId, Job>,
     timers: BTreeSet<(Duration, JobId)>,
-    total: Running,
-    of_door: BTreeMap<Arc<str>, Running>,
+    pub(super) places: Places,
     last: u64,
 }
 
 impl Jobs {
-    pub(super) fn running(&self) -> usize {
-        self.total.all
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
         self.by_id.values()
-    }
-
-    /// Whether one more start command of this door may run.
-    pub(super) fn start_may_run(&self, door: &Arc<str>, limits: &Limits) -> bool {
-        self.total.all < limits.running.max(1) && self.door(door).all < limits.running_per_door.max(1)
-    }
-
-    /// Whether one more stop command of this door may run. Stops have places of their own beyond the limits, so that
-    /// start commands that hang cannot keep a door open: as many as one door's share, and a quarter of it for each door.
-    pub(super) fn stop_may_run(&self, door: &Arc<str>, limits: &Limits) -> bool {
-        let own = limits.running_per_door.max(1);
-        let of_door = self.door(door);
-        let total = self.total.all < limits.running || self.total.stops < own;
-        total && (of_door.all < limits.running_per_door || of_door.stops < own.div_ceil(4))
     }
 
     pub(super) fn add(
         &mut self,
         now: Duration,
         lease: LeaseId,
-        door: &Arc<str>,
+        line: Line,
         part: Part,
         time_limit: Option<Duration>,
     ) -> JobId {
@@ -70,9 +44,8 @@ impl Jobs {
         let id = JobId(self.last);
         let timer = time_limit.map(|limit| now.saturating_add(limit));
         self.timers.extend(timer.map(|at| (at, id)));
-        self.total.add(part);
-        self.of_door.entry(Arc::clone(door)).or_default().add(part);
-        self.by_id.insert(id, Job { lease, door: Arc::clone(door), part, signalled: false, timer });
+        self.places.take(now, id, part, &line);
+        self.by_id.insert(id, Job { lease, line, part, signalled: false, timer });
         id
     }
 
@@ -81,13 +54,7 @@ impl Jobs {
         if let Some(at) = job.timer {
             self.timers.remove(&(at, id));
         }
-        self.total.subtract(job.part);
-        if let Some(running) = self.of_door.get_mut(&job.door) {
-            running.subtract(job.part);
-            if running.all == 0 {
-                self.of_door.remove(&job.door);
-            }
-        }
+        self.places.free(id, job.part, &job.line);
         Some(job)
     }
 
@@ -108,25 +75,5 @@ impl Jobs {
         job.signalled = true;
         self.timers.extend(job.timer.map(|at| (at, id)));
         Some((id, job.clone(), signal))
-    }
-
-    fn door(&self, door: &Arc<str>) -> Running {
-        self.of_door.get(door).copied().unwrap_or_default()
-    }
-}
-
-impl Running {
-    fn add(&mut self, part: Part) {
-        self.all = self.all.saturating_add(1);
-        if part == Part::Stop {
-            self.stops = self.stops.saturating_add(1);
-        }
-    }
-
-    fn subtract(&mut self, part: Part) {
-        self.all = self.all.saturating_sub(1);
-        if part == Part::Stop {
-            self.stops = self.stops.saturating_sub(1);
-        }
     }
 }

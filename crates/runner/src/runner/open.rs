@@ -72,7 +72,8 @@ impl Runner {
     /// When all places are taken, a door with a shorter line takes the last place of the door with the longest: whoever
     /// floods one door fills that door's line only.
     pub(super) fn place_in_line(&mut self, now: Duration, known: &Known) -> Result<(), Reason> {
-        let at_once = self.jobs.start_may_run(&known.name, &self.limits);
+        self.jobs.places.release(now);
+        let at_once = self.jobs.places.start_may_run(&known.name, &self.limits);
         if at_once || self.starts.len() < self.limits.waiting {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use crate::door::{Action, Style};
 use crate::effect::{Change, Effect, JobId, Part};
 use crate::event::{Reason, What, Why, bump};
 use crate::lease::{Held, Lease, LeaseId, State};
+use crate::queue::Line;
 use crate::record::{Due, Phase, Record, Recovered};
 use crate::template::Substitution;
 
@@ -79,7 +80,7 @@ impl Runner {
     fn take_over_job(&mut self, now: Duration, id: LeaseId, part: Part) {
         let Some(lease) = self.table.lease_mut(id) else { return };
         let Held::Command { time_limit, .. } = lease.held else { return };
-        let job = self.jobs.add(now, id, &lease.door, part, time_limit);
+        let job = self.jobs.add(now, id, Line::of(&lease.door), part, time_limit);
         lease.state = match part {
             Part::Start => State::Starting { job, owed: None },
             Part::Stop => State::Stopping { job, tries: 0 },

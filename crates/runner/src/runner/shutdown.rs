@@ -55,7 +55,7 @@ impl Runner {
     }
 
     /// Whether open doors are left as they are.
-    pub(super) fn keeps(&self) -> bool {
+    pub(crate) fn keeps(&self) -> bool {
         self.shutdown.as_ref().is_some_and(|shutdown| shutdown.how == OnShutdown::Keep)
     }
 

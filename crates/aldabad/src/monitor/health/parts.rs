@@ -16,6 +16,9 @@ use crate::wording::short;
 /// Of many of a kind so many are told one by one; they are all counted elsewhere.
 const TOLD: usize = 16;
 
+/// How long after its time a door may be closing before that is told.
+const LATE: Duration = Duration::from_secs(30);
+
 /// Something of a name and nothing else known, with which doors open and close all the same.
 fn of(what: &str, error: impl Into<String>) -> Degraded {
     Degraded {
@@ -38,6 +41,18 @@ fn of_lease(what: &str, lease: &Lease, error: String) -> Degraded {
     Degraded { door: Some(lease.door().to_string()), address: Some(lease.address()), ..grave(what, error) }
 }
 
+/// Why a lease is not closed so long after its time, where that is to be told and nothing else tells it.
+fn closes_late(state: State, late: Duration) -> Option<&'static str> {
+    if late < LATE || state.stuck().is_some() {
+        return None;
+    }
+    match state {
+        State::Due { .. } => Some("its stop command waits for its turn"),
+        State::Stopping { .. } => Some("its stop command has not ended"),
+        _ => None,
+    }
+}
+
 impl Monitor {
     /// All that does not work at this moment, the worst first. `guard_left` is the worker's to know: `None`, and it did not
     /// answer.
@@ -46,7 +61,7 @@ impl Monitor {
         now: Duration,
         guard_left: Option<Duration>,
     ) -> Vec<Degraded> {
-        let mut all = self.doors_that_do_not_close();
+        let mut all = self.doors_that_do_not_close(now);
         all.extend(self.lost_leases());
         all.extend(self.stand_in(now));
         all.extend(self.noted_faults(now));
@@ -66,7 +81,7 @@ impl Monitor {
         all
     }
 
-    fn doors_that_do_not_close(&self) -> Vec<Degraded> {
+    fn doors_that_do_not_close(&self, now: Duration) -> Vec<Degraded> {
         let stuck = self.runner.leases().filter_map(|lease| {
             let error = format!("closing failed {} times; it is tried again", lease.state().stuck()?);
             Some(of_lease("cannot-close", lease, error))
@@ -78,7 +93,18 @@ impl Monitor {
             }
             _ => None,
         });
-        stuck.take(TOLD).chain(again.take(TOLD)).collect()
+        stuck.take(TOLD).chain(self.late_leases(now)).chain(again.take(TOLD)).collect()
+    }
+
+    /// Those whose stop command waits, or runs, for so long that somebody has to look.
+    fn late_leases(&self, now: Duration) -> impl Iterator<Item = Degraded> {
+        let late = self.runner.leases().filter_map(move |lease| {
+            // What an earlier daemon has left is as late as this one lets it be.
+            let late = now.saturating_sub(lease.deadline().max(self.health.started));
+            let error = closes_late(lease.state(), late)?.to_owned();
+            Some(Degraded { for_ms: Some(millis(late)), ..of_lease("closes-late", lease, error) })
+        });
+        late.take(TOLD)
     }
 
     fn lost_leases(&self) -> impl Iterator<Item = Degraded> {
@@ -216,5 +242,23 @@ impl Monitor {
         let used_up = self.policy.current().one_time.iter().filter(|file| file.current().is_none());
         let doors = used_up.map(|file| self.policy.name(file.door).to_owned());
         doors.map(|door| Degraded { door: Some(door), ..grave("one-time-used-up", "") }).take(TOLD).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aldaba_runner::JobId;
+
+    use super::*;
+
+    #[test]
+    fn r1_a_door_that_closes_late_is_told_of() {
+        let stopping = |tries| State::Stopping { job: JobId(1), tries };
+        assert_eq!(closes_late(stopping(0), LATE), Some("its stop command has not ended"));
+        assert_eq!(closes_late(State::Due { tries: 2 }, LATE), Some("its stop command waits for its turn"));
+        let early = LATE.saturating_sub(Duration::from_millis(1));
+        for (state, late) in [(stopping(0), early), (State::Open, LATE), (stopping(9), LATE)] {
+            assert_eq!(closes_late(state, late), None, "{state:?} after {late:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Reason;
+use crate::places::HOLD;
 
 const A: DoorId = DoorId(0);
 const B: DoorId = DoorId(1);
@@ -110,10 +111,11 @@ fn crowded() -> Runner {
 #[test]
 fn a_lease_that_waits_to_be_closed_is_called_back_by_a_knock() {
     let mut runner = crowded();
-    assert_eq!(runner.grant(s(31), B, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(2)));
-    assert_eq!(effects(&mut runner), ["put 2 Open till 61", "log renewed 30"]);
+    assert_eq!(runner.grant(s(30), B, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(2)));
+    assert_eq!(effects(&mut runner), ["put 2 Open till 60", "log renewed 30"]);
     assert_eq!((state(&runner, 2), runner.stops_waiting()), (Some(State::Open), 0));
-    assert_eq!(runner.poll_timeout(), Some(s(40)));
+    // Somebody waits to be opened.
+    assert_eq!(runner.poll_timeout(), Some(s(30) + HOLD));
 }
 
 #[test]
@@ -137,10 +139,10 @@ fn a_failed_opening_that_waits_to_be_undone_is_opened_anew() {
     runner.grant(s(25), B, &Ask::by_sequence(client(1)));
     runner.handle_timeout(s(30));
     effects(&mut runner);
-    ended(&mut runner, s(31), 2, 1);
+    ended(&mut runner, s(30), 2, 1);
     assert_eq!(state(&runner, 2), Some(State::Due { tries: 0 }));
     // Called back it would be open with nothing behind it.
-    assert_eq!(runner.grant(s(32), B, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(2)));
+    assert_eq!(runner.grant(s(30), B, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(2)));
     assert_eq!(state(&runner, 2), Some(State::Due { tries: 0 }));
     assert_eq!(ended(&mut runner, s(33), 3, 0).last().unwrap(), "run 4: close 192.0.2.1");
     assert_eq!(ended(&mut runner, s(33), 4, 0).last().unwrap(), "run 5: open 192.0.2.1 30");
@@ -193,4 +195,41 @@ fn a_close_takes_a_waiting_start_out_of_the_line() {
     runner.close(s(1), A, client(2));
     assert_eq!(effects(&mut runner), ["log closed Withdrawn"]);
     assert_eq!(runner.waiting(), 0);
+}
+
+/// Lines of knockd.conf have no time limit.
+#[test]
+fn r1_stop_commands_that_hang_keep_no_other_door_open_and_none_shut() {
+    let names: Vec<String> = (0..60).map(|door| format!("slow{door}")).collect();
+    let slow = names.iter().map(|name| named(name));
+    let doors: Vec<Door> = slow.chain([named("good"), named("other")]).collect();
+    let mut runner = runner(doors);
+    let opened = |runner: &mut Runner, door, last| {
+        runner.grant(s(0), DoorId(door), &Ask::by_sequence(client(last)));
+        let opened = commands(runner);
+        let job = opened[0].strip_prefix("run ").and_then(|run| run.split(':').next()).unwrap().parse();
+        runner.command_finished(s(0), JobId(job.unwrap()), Outcome::Exited(0));
+    };
+    for (door, last) in (0..60).flat_map(|door| (0..4).map(move |last| (door, last))) {
+        opened(&mut runner, door, last);
+    }
+    opened(&mut runner, 60, 200);
+    effects(&mut runner);
+    // 241 are due at once, and 240 of them hang: a second for each sixteen doors, and none of them is the good one's.
+    let (mut now, mut closes) = (s(10), false);
+    while !closes {
+        runner.handle_timeout(now);
+        closes = commands(&mut runner).iter().any(|line| line.ends_with("close 192.0.2.200"));
+        let next = runner.poll_timeout().expect("somebody waits");
+        assert!(next > now && next <= s(14), "{now:?}, {next:?}");
+        now = next;
+    }
+    for _ in 0..20 {
+        runner.handle_timeout(runner.poll_timeout().unwrap_or(s(20)));
+    }
+    assert_eq!((runner.running(), runner.stops_waiting()), (241, 0));
+    effects(&mut runner);
+    // And a door opens.
+    runner.grant(s(60), DoorId(61), &Ask::by_sequence(client(201)));
+    assert_eq!(commands(&mut runner), ["run 483: open 192.0.2.201"]);
 }
