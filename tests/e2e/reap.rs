@@ -133,7 +133,7 @@ fn r23_stop_commands_have_the_same_capabilities_whoever_runs_them() {
     let heads = ["capabilities = [\"chown\", \"net_admin\"]", "capabilities = \"all\""];
     let root = own_capabilities();
     for (head, set) in heads.into_iter().zip([0x1001, root]) {
-        let Some(mut scene) = scene(&[]) else { return };
+        let Some(mut scene) = scene(&[("other", 6400, "60s")]) else { return };
         assert!(scene.daemon.stop().success());
         let door = |name: &str, port: u16, lease: &str| {
             let file = |part: &str| scene.path(&format!("{name}-{part}")).display().to_string();
@@ -273,7 +273,7 @@ fn r1_reap_waits_for_a_start_command_that_still_runs() {
 /// R1: two state folders, whose stop commands end in the same moment: the one is not taken for a leftover of the other.
 #[test]
 fn r1_reap_closes_the_doors_of_two_folders_at_once() {
-    let Some(mut scene) = scene(&[]) else { return };
+    let Some(mut scene) = scene(&[("other", 6400, "60s")]) else { return };
     scene.daemon.kill_everything();
     let (program, state, control) = (binary("aldabad"), scene.path("state"), scene.path("other.sock"));
     let folders = [state.clone(), state.join("knockd-two")];
