@@ -2,6 +2,7 @@
 
 mod allowed;
 mod begun;
+mod fit;
 mod journals;
 mod starts;
 mod stops;
@@ -20,6 +21,7 @@ use aldaba_sys::files::{self, LockError, LockFile};
 use aldaba_sys::spawn::Note;
 
 use allowed::Allowed;
+use fit::Fit;
 use journals::Journals;
 pub use journals::Unwritten;
 use starts::Starts;
@@ -114,6 +116,7 @@ pub struct Keeper {
     stops: Stops,
     allowed: Allowed,
     damage: Vec<String>,
+    fit: Fit,
     /// Held for as long as the keeper lives; released last.
     _lock: LockFile,
 }
@@ -139,7 +142,16 @@ impl Keeper {
     ) -> Result<Self, KeeperError> {
         files::private_dir(folder)
             .map_err(|source| KeeperError::Folder { path: folder.to_owned(), source })?;
-        let lock = LockFile::acquire(&folder.join(LOCK)).map_err(|source| not_locked(folder, source))?;
+        let (mut fit, path) = (Fit::default(), folder.join(LOCK));
+        fit.lock(&path).map_err(|source| KeeperError::Folder { path: path.clone(), source })?;
+        let lock = LockFile::acquire(&path).map_err(|source| not_locked(folder, source))?;
+        // What nobody has to close depends on none of these; `leases.redb` is for who opens it to judge.
+        for name in [journals::NAMES[1], STARTS, STOPS, ALLOWED] {
+            let path = folder.join(name);
+            fit.replace(&path).map_err(|source| KeeperError::Folder { path, source })?;
+        }
+        let path = folder.join(journals::NAMES[0]);
+        fit.narrow(&path).map_err(|source| KeeperError::Folder { path, source })?;
         let journals = open_journals(folder)?;
         let path = folder.join(STARTS);
         let starts = Starts::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
@@ -148,7 +160,7 @@ impl Keeper {
         let path = folder.join(ALLOWED);
         let allowed = Allowed::open(&path).map_err(|source| KeeperError::Folder { path, source })?;
         let folder = folder.to_owned();
-        Ok(Self { folder, journals, starts, stops, allowed, damage: Vec::new(), _lock: lock })
+        Ok(Self { folder, journals, starts, stops, allowed, damage: Vec::new(), fit, _lock: lock })
     }
 
     /// The same at a daemon's start: the closer of an earlier one may have the lock while it looks what is due,
@@ -215,6 +227,18 @@ impl Keeper {
     #[must_use]
     pub fn damage(&self) -> &[String] {
         &self.damage
+    }
+
+    /// Files that were not this user's alone, and now are.
+    #[must_use]
+    pub fn narrowed(&self) -> &[String] {
+        &self.fit.narrowed
+    }
+
+    /// Files that could not be used and can be done without: they were set aside and begun anew.
+    #[must_use]
+    pub fn begun_anew(&self) -> &[String] {
+        &self.fit.set_aside
     }
 
     /// The note that this command of a lease is to make of itself, if there is room for it.

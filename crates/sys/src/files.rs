@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+mod odd;
 mod whole;
 
+pub use odd::{Oddity, narrow, oddity, set_aside};
 pub use whole::{Staged, create_whole, lock_folder, replace_private, replace_whole};
 
 fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<OwnedFd> {
@@ -107,7 +109,8 @@ pub fn open_private_read_only(path: &Path) -> io::Result<File> {
 }
 
 fn private(path: &Path, flags: OFlags) -> io::Result<File> {
-    let fd = open(path, flags | OFlags::NOFOLLOW, 0o600)?;
+    // A pipe in its place is not waited for.
+    let fd = open(path, flags | OFlags::NOFOLLOW | OFlags::NONBLOCK, 0o600)?;
     if is_loose(&fd)? {
         return Err(wrong(format!("it is not this user's alone; run: chmod 0600 {}", path.display())));
     }

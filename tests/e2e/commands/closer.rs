@@ -259,3 +259,27 @@ fn r3_a_damaged_journal_is_set_aside_and_told_of() {
     scene.daemon.wait_for("opened door=web address=10.9.0.2");
     assert!(aldaba_tests::degraded(scene.dir.path()).contains(&"journal-damaged".to_owned()));
 }
+
+/// R3: and neither does what is odd about the other files, as of a backup that was restored: its modes, say.
+#[test]
+fn r3_odd_files_in_the_state_folder_keep_no_door_open() {
+    let Some(mut scene) = scene("2s", "rm $D/open-$1") else { return };
+    scene.open(2);
+    scene.daemon.kill_everything();
+    for name in ["leases.redb", "lock"] {
+        let readable = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(scene.path("state").join(name), readable).unwrap();
+    }
+    for name in ["starts", "stops", "capabilities"] {
+        let path = scene.path("state").join(name);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+    }
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    scene.daemon.wait_for("degraded what=state-files error=");
+    scene.daemon.wait_for("state-file-mode what=");
+    scene.all_close_within(Duration::from_secs(30));
+    let degraded = aldaba_tests::degraded(scene.dir.path());
+    assert!(degraded.contains(&"state-files".to_owned()), "{degraded:?}");
+    assert!(!degraded.contains(&"journal-damaged".to_owned()), "{degraded:?}");
+}

@@ -200,6 +200,9 @@ impl Overdue {
         let Taken { entries, mut hold } = taken;
         match &mut hold {
             Hold::Keeper(keeper) => {
+                for what in keeper.begun_anew().iter().chain(keeper.narrowed()) {
+                    self.log.say(Level::Warning, &format!("closer: {what}"));
+                }
                 self.starts.join(keeper.survivors());
                 self.others.look(keeper.stops().under_way());
                 self.notes = Some(keeper.stops().clone());

@@ -9,9 +9,9 @@ use aldaba_runner::journal::{Journal, JournalError};
 use aldaba_runner::lease::LeaseId;
 use aldaba_runner::record::{Entry, Moment};
 use aldaba_runner::{Change, Held};
-use aldaba_sys::{clock, files};
+use aldaba_sys::files;
 
-use super::KeeperError;
+use super::{KeeperError, fit};
 use crate::fault::{self, Point};
 
 /// The files' names in the folder: leases by command, leases by element.
@@ -124,9 +124,24 @@ impl Unwritten {
 
 fn open_commands(path: &Path) -> Result<Journal, KeeperError> {
     let broken = |source| KeeperError::Journal { path: path.to_owned(), source };
+    if was_emptied(path) {
+        return Err(broken(JournalError::Damaged("it is empty".to_owned())));
+    }
+    begin_commands(path)
+}
+
+/// The same, of one that may be new.
+fn begin_commands(path: &Path) -> Result<Journal, KeeperError> {
     let file: File =
         files::open_private(path).map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
-    Journal::open(file).map_err(broken)
+    Journal::open(file).map_err(|source| KeeperError::Journal { path: path.to_owned(), source })
+}
+
+/// Whether a journal has lost all its bytes. A new one gets them before the other files of the folder are made.
+fn was_emptied(path: &Path) -> bool {
+    let length = |path: &Path| std::fs::symlink_metadata(path).ok().map(|file| file.len());
+    let others = [NAMES[1], super::STARTS, super::STOPS, super::ALLOWED];
+    length(path) == Some(0) && others.iter().any(|name| length(&path.with_file_name(name)).is_some())
 }
 
 /// A journal that can be read: one that is damaged is moved aside, records that are are left where they are.
@@ -136,6 +151,15 @@ fn open_sound_commands(path: &Path, damage: &mut Vec<String>) -> Result<Journal,
         let (_, unreadable) = journal.load_readable().map_err(broken)?;
         Ok((journal, unreadable))
     };
+    let set_aside = |why: &dyn std::fmt::Display| {
+        fit::aside(path, why).map_err(|source| KeeperError::Folder { path: path.to_owned(), source })
+    };
+    let oddity =
+        files::oddity(path).map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
+    if let Some(oddity) = oddity {
+        damage.push(set_aside(&oddity)?);
+        return begin_commands(path);
+    }
     match open_commands(path).and_then(read) {
         Ok((journal, unreadable)) => {
             damage.extend(
@@ -146,11 +170,8 @@ fn open_sound_commands(path: &Path, damage: &mut Vec<String>) -> Result<Journal,
             Ok(journal)
         }
         Err(KeeperError::Journal { source: JournalError::Damaged(why), .. }) => {
-            let aside = path.with_extension(format!("redb.damaged-{}", clock::wall().as_secs()));
-            std::fs::rename(path, &aside)
-                .map_err(|source| KeeperError::Folder { path: path.to_owned(), source })?;
-            damage.push(format!("it was damaged ({why}) and is now {}", aside.display()));
-            open_commands(path)
+            damage.push(set_aside(&format!("it was damaged ({why})"))?);
+            begin_commands(path)
         }
         Err(error) => Err(error),
     }

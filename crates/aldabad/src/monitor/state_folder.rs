@@ -107,11 +107,7 @@ impl Monitor {
         for what in ["state", "journal"] {
             self.health.clear(what);
         }
-        for error in keeper.damage() {
-            self.health.note_grave(now, "journal-damaged", error);
-            let line = format!("degraded what=journal-damaged error={}", quoted(error));
-            self.speech.tell(Level::Error, line);
-        }
+        self.tell_what_was_odd(now, &keeper);
         // Before the note of what commands may is another one.
         self.owe_to(&entries, keeper.noted());
         self.keeper = Some(keeper);
@@ -120,6 +116,24 @@ impl Monitor {
         // Of elements that an earlier run has left nothing is known yet.
         self.truth.look_anew();
         Ok(())
+    }
+
+    /// Says what files of the folder were not as a daemon leaves them.
+    fn tell_what_was_odd(&mut self, now: Duration, keeper: &Keeper) {
+        for error in keeper.damage() {
+            self.health.note_grave(now, "journal-damaged", error);
+            let line = format!("degraded what=journal-damaged error={}", quoted(error));
+            self.speech.tell(Level::Error, line);
+        }
+        if !keeper.begun_anew().is_empty() {
+            let error = keeper.begun_anew().join("; ");
+            self.health.note(now, "state-files", &error);
+            let line = format!("degraded what=state-files error={}", quoted(&error));
+            self.speech.tell(Level::Warning, line);
+        }
+        for what in keeper.narrowed() {
+            self.speech.tell(Level::Warning, format!("state-file-mode what={}", quoted(what)));
+        }
     }
 
     /// Leases of an earlier run: closed now when overdue, else taken over.

@@ -21,7 +21,7 @@ const fn state(what: &'static str, meaning: &'static str, next: &'static str) ->
 }
 
 /// All there are, in the order of the specification.
-const STATES: [State; 41] = [
+const STATES: [State; 42] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
@@ -80,6 +80,11 @@ const STATES: [State; 41] = [
         "LEASES WERE LOST: DOORS MAY BE OPEN",
         "look which rules stop commands should have taken away, and take them out by hand; aldabad doctor; keep the file it names for \
          a report, then restart the daemon",
+    ),
+    state(
+        "state-files",
+        "files of the state folder were begun anew",
+        "nothing: doors close all the same; find out who put what it names there, take that away, and restart the daemon",
     ),
     state(
         "interface-gone",
