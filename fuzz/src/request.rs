@@ -43,7 +43,7 @@ fn check(data: &[u8]) {
             }
             FromWorker::Admitted { place, action, source, device, seconds, .. } => {
                 let wanted = Some(Duration::from_secs(seconds.into()));
-                let ask = Ask { address: source, wanted, owner: Some(Owner(device)) };
+                let ask = Ask { wanted, owner: Some(Owner(device)), ..Ask::by_sequence(source) };
                 stays_in_the_catalogue(DoorId(place.door.0), action, &ask);
             }
             _ => {}

@@ -277,6 +277,7 @@ pub const fn reason_name(reason: Reason) -> &'static str {
         Reason::NothingForFamily => "nothing-for-address-family",
         Reason::TooLong => "command-too-long",
         Reason::TooManyOfSource => "too-many-leases-of-source",
+        Reason::TooManyOfPair => "too-many-leases-of-source-at-door",
         Reason::TooManyOfDoor => "too-many-leases-of-door",
         Reason::QueueFull => "queue-full",
         Reason::Displaced => "displaced-from-queue",

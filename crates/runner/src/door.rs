@@ -32,7 +32,7 @@ pub struct Limits {
     pub running_per_door: usize,
     /// Commands waiting for their turn.
     pub waiting: usize,
-    /// Live leases of one source address.
+    /// Live leases of one source address; of them no more than [`Limits::leases_of_pair`] at one door.
     pub leases_per_source: usize,
     /// Live leases of one door.
     pub leases_per_door: usize,
@@ -41,6 +41,15 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { running: 48, running_per_door: 16, waiting: 256, leases_per_source: 64, leases_per_door: 4096 }
+    }
+}
+
+impl Limits {
+    /// Live leases of one source at one door: a quarter of what the source may have, at least one. Whoever knows the sequence of a
+    /// door can forge any source, and must not shut that source out of other doors.
+    #[must_use]
+    pub const fn leases_of_pair(&self) -> usize {
+        self.leases_per_source.div_ceil(4)
     }
 }
 

@@ -151,6 +151,8 @@ pub enum Reason {
     TooLong,
     /// The source holds as many leases as it may.
     TooManyOfSource,
+    /// The source holds as many leases of this door as it may.
+    TooManyOfPair,
     /// The door holds as many leases as it may.
     TooManyOfDoor,
     /// Too many commands wait for their turn, this door's among them.

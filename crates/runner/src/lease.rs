@@ -32,13 +32,22 @@ pub struct Ask {
     pub wanted: Option<Duration>,
     /// By which device; `None` for a sequence, which anybody may knock.
     pub owner: Option<Owner>,
+    /// However many leases the source has: what the administrator does, and what takes the place of a lease that has just ended.
+    /// What the door may have is its limit.
+    pub spares_source: bool,
 }
 
 impl Ask {
     /// What a sequence asks for.
     #[must_use]
     pub const fn by_sequence(address: IpAddr) -> Self {
-        Self { address, wanted: None, owner: None }
+        Self { address, wanted: None, owner: None, spares_source: false }
+    }
+
+    /// What the administrator asks for.
+    #[must_use]
+    pub const fn by_hand(address: IpAddr, wanted: Option<Duration>) -> Self {
+        Self { address, wanted, owner: None, spares_source: true }
     }
 }
 

@@ -76,7 +76,7 @@ pub fn catalogue(variant: u8) -> Catalogue {
         doors.push(element_door("twin", named_set("v4")));
     }
     let limits =
-        Limits { running: 3, running_per_door: 2, waiting: 3, leases_per_source: 6, leases_per_door: 8 };
+        Limits { running: 3, running_per_door: 2, waiting: 3, leases_per_source: 12, leases_per_door: 8 };
     Catalogue { doors, limits }
 }
 

@@ -317,11 +317,21 @@ impl Runner {
     }
 
     /// Whether source and door may hold one more lease.
-    fn room(&self, known: &Known, source: IpAddr) -> Result<(), Reason> {
+    fn room(&self, known: &Known, ask: &Ask) -> Result<(), Reason> {
+        if !ask.spares_source {
+            self.room_of_source(known, ask.address)?;
+        }
+        self.room_of_door(known)
+    }
+
+    fn room_of_source(&self, known: &Known, source: IpAddr) -> Result<(), Reason> {
         if self.table.of_source(source) >= self.limits.leases_per_source {
             return Err(Reason::TooManyOfSource);
         }
-        self.room_of_door(known)
+        if self.table.count_of_pair(&known.name, source) >= self.limits.leases_of_pair() {
+            return Err(Reason::TooManyOfPair);
+        }
+        Ok(())
     }
 
     fn room_of_door(&self, known: &Known) -> Result<(), Reason> {

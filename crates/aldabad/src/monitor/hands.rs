@@ -308,7 +308,7 @@ impl Monitor {
         let line = format!("open-by-hand door={name} address={address} uid={uid}{length}");
         self.speech.tell(Level::Notice, line);
         self.history.note_hand(now, &door, address, "open-by-hand", uid);
-        let (lease, renewed) = match self.runner.grant(now, number, &Ask { address, wanted, owner: None }) {
+        let (lease, renewed) = match self.runner.grant(now, number, &Ask::by_hand(address, wanted)) {
             Granted::Opening(lease) => (lease, false),
             Granted::Renewed(lease) => (lease, true),
             Granted::Nothing => {

@@ -281,7 +281,7 @@ impl Monitor {
         let door = aldaba_runner::DoorId(door.0);
         match action {
             KnockAction::Open => {
-                let ask = Ask { address, wanted: Some(wanted), owner: Some(owner) };
+                let ask = Ask { wanted: Some(wanted), owner: Some(owner), ..Ask::by_sequence(address) };
                 // What became of it is said by the runner's events.
                 let granted: Granted = self.runner.grant(now, door, &ask);
                 self.trials.note(told.place.generation, granted, Some(name));

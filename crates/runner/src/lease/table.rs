@@ -63,6 +63,14 @@ impl LeaseTable {
         self.pairs.range(from..=to).map(|(_, _, id)| *id).collect()
     }
 
+    /// How many leases of this door the source holds.
+    #[must_use]
+    pub fn count_of_pair(&self, door: &Arc<str>, address: IpAddr) -> usize {
+        let from = (Arc::clone(door), address, LeaseId(0));
+        let to = (Arc::clone(door), address, LeaseId(u64::MAX));
+        self.pairs.range(from..=to).count()
+    }
+
     /// The lease that holds this element.
     pub(crate) fn holder(&self, element: &Element) -> Option<LeaseId> {
         self.holders.get(element).copied()

@@ -83,7 +83,8 @@ impl Runner {
         {
             // Those that wait come first.
             self.dispatch(now);
-            let ask = Ask { address: lease.address, wanted: Some(wanted), owner: lease.owner };
+            let (address, owner) = (lease.address, lease.owner);
+            let ask = Ask { address, wanted: Some(wanted), owner, spares_source: true };
             self.admit(now, &known, &ask);
         }
     }

@@ -30,7 +30,7 @@ impl Runner {
                 Err(reason) => self.refuse(known, source, reason),
             };
         }
-        if let Err(reason) = self.room(known, source) {
+        if let Err(reason) = self.room(known, ask) {
             return self.refuse(known, source, reason);
         }
         let id = self.new_id();
@@ -209,7 +209,7 @@ impl Runner {
         let lease = self.table.lease(id)?;
         let wanted = Some(lease.reopen?);
         let known = self.door_named(&lease.door, lease.style)?;
-        let ask = Ask { address: lease.address, wanted, owner: lease.owner };
+        let ask = Ask { address: lease.address, wanted, owner: lease.owner, spares_source: true };
         (self.renewed_at(&known, lease.address) == Some(id)).then_some((known, ask))
     }
 

@@ -42,7 +42,7 @@ impl Runner {
             Ok(rendered) => rendered,
             Err(unwanted) => return self.unwanted(known, source, &unwanted),
         };
-        if let Err(reason) = self.room(known, source).and_then(|()| self.place_in_line(now, known)) {
+        if let Err(reason) = self.room(known, ask).and_then(|()| self.place_in_line(now, known)) {
             return self.refuse(known, source, reason);
         }
         let held = Held::Command { stop: rendered.stop, time_limit: commands.time_limit };

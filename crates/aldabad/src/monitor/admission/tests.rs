@@ -118,7 +118,8 @@ impl Scene {
     /// The same, and it is opened.
     fn open(&mut self, door: DoorId, told: &Told) -> Result<(), &'static str> {
         let wanted = self.judge(door, told)?;
-        let ask = Ask { address: told.address, wanted: Some(wanted), owner: Some(Owner(told.device)) };
+        let ask =
+            Ask { wanted: Some(wanted), owner: Some(Owner(told.device)), ..Ask::by_sequence(told.address) };
         let granted = self.runner.grant(Duration::from_secs(1), aldaba_runner::DoorId(door.0), &ask);
         assert!(matches!(granted, Granted::Opening(_) | Granted::Renewed(_)), "{granted:?}");
         Ok(())

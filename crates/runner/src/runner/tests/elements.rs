@@ -235,7 +235,11 @@ fn renamed() -> Catalogue {
 fn a_door_of_another_name_takes_the_lease_of_its_element() {
     let mut runner = runner(doors());
     let device = Owner([7; 32]);
-    runner.grant(s(100), NFT, &Ask { wanted: Some(s(60)), owner: Some(device), address: client(1) });
+    runner.grant(
+        s(100),
+        NFT,
+        &Ask { wanted: Some(s(60)), owner: Some(device), ..Ask::by_sequence(client(1)) },
+    );
     runner.element_done(s(100), LeaseId(1));
     runner.reload(s(101), renamed());
     effects(&mut runner);

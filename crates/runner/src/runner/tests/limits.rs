@@ -163,6 +163,96 @@ fn leases_of_a_source_and_of_a_door_are_counted() {
     assert_eq!(runner.counters().refused[&Reason::TooManyOfSource], 2);
 }
 
+/// Each of these starts has ended well: nothing waits, and all leases are open.
+fn opened(runner: &mut Runner, door: DoorId, times: usize) -> usize {
+    let mut opened = 0;
+    for _ in 0..times {
+        opened += usize::from(matches!(
+            runner.grant(s(0), door, &Ask::by_sequence(client(1))),
+            Granted::Opening(_)
+        ));
+        let jobs: Vec<JobId> =
+            std::iter::from_fn(|| runner.poll_effect()).filter_map(|it| job(&it)).collect();
+        for job in jobs {
+            runner.command_finished(s(0), job, Outcome::Exited(0));
+        }
+    }
+    opened
+}
+
+const fn job(effect: &Effect) -> Option<JobId> {
+    match effect {
+        Effect::Spawn { job, .. } => Some(*job),
+        _ => None,
+    }
+}
+
+#[test]
+fn who_forges_a_source_at_one_door_shuts_it_out_of_no_other() {
+    let doors = vec![named("a"), named("b"), element(), native()];
+    let mut runner = Runner::new(Catalogue { doors, limits: Limits::default() });
+    assert_eq!(opened(&mut runner, A, 100), 16);
+    let refused = Granted::Refused(Reason::TooManyOfPair);
+    assert_eq!(runner.grant(s(0), A, &Ask::by_sequence(client(1))), refused);
+    assert_eq!(effects(&mut runner), ["log refused TooManyOfPair"]);
+    // Other doors, and other sources at this one.
+    for (door, source) in [(B, 1), (NFT, 1), (DoorId(3), 1), (A, 2)] {
+        let granted = runner.grant(s(0), door, &Ask::by_sequence(client(source)));
+        assert!(matches!(granted, Granted::Opening(_)), "{door:?}: {granted:?}");
+    }
+}
+
+#[test]
+fn no_limit_on_a_source_stops_the_administrator_but_that_of_the_door() {
+    let limits = Limits { leases_per_source: 8, leases_per_door: 4, ..Limits::default() };
+    let doors = vec![named("a"), named("b"), named("c"), named("d"), native()];
+    let mut runner = Runner::new(Catalogue { doors, limits });
+    let full: Vec<usize> = (0..4).map(|door| opened(&mut runner, DoorId(door), 3)).collect();
+    assert_eq!(full, [2, 2, 2, 2]);
+    let (native, by_hand) = (DoorId(4), Ask::by_hand(client(1), None));
+    let refused = Granted::Refused(Reason::TooManyOfSource);
+    assert_eq!(runner.grant(s(0), native, &Ask::by_sequence(client(1))), refused);
+    for door in [native, A, A] {
+        assert!(matches!(runner.grant(s(0), door, &by_hand), Granted::Opening(_)), "{door:?}");
+    }
+    assert_eq!(runner.grant(s(0), A, &by_hand), Granted::Refused(Reason::TooManyOfDoor));
+}
+
+#[test]
+fn what_opens_anew_has_the_place_of_what_has_ended() {
+    let limits = Limits { leases_per_source: 1, ..Limits::default() };
+    let longer = Door { lease: s(60), ..named("b") };
+    let mut runner = Runner::new(Catalogue { doors: vec![native(), longer], limits });
+    assert_eq!(opened(&mut runner, A, 1), 1);
+    assert!(matches!(runner.grant(s(0), B, &Ask::by_hand(client(1), None)), Granted::Opening(_)));
+    effects(&mut runner);
+    ended(&mut runner, s(0), 2, 0);
+    assert_eq!(timeout(&mut runner, s(30)).last().unwrap(), "run 3: close 192.0.2.1");
+    assert_eq!(runner.grant(s(30), A, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
+    assert_eq!(ended(&mut runner, s(30), 3, 0).last().unwrap(), "run 4: open 192.0.2.1 30");
+}
+
+proptest::proptest! {
+    /// Whatever is asked for, no door has more of a source than its share, nor the source more than its limit.
+    #[test]
+    fn a_source_has_its_share_of_each_door(
+        per_source in 1..40_usize,
+        asks in proptest::collection::vec(0..4_u32, 0..200),
+    ) {
+        let limits = Limits { running: 400, running_per_door: 400, leases_per_source: per_source, ..Limits::default() };
+        let doors = ["a", "b", "c", "d"].map(named).to_vec();
+        let mut runner = Runner::new(Catalogue { doors, limits });
+        let mut counts = [0; 4];
+        for door in asks.iter().map(|door| usize::try_from(*door).unwrap()) {
+            let ask = Ask::by_sequence(client(1));
+            let granted = runner.grant(s(0), DoorId(u32::try_from(door).unwrap()), &ask);
+            let room = counts.iter().sum::<usize>() < per_source && counts[door] < per_source.div_ceil(4);
+            proptest::prop_assert_eq!(matches!(granted, Granted::Opening(_)), room);
+            counts[door] += usize::from(room);
+        }
+    }
+}
+
 #[test]
 fn a_lease_that_ended_counts_no_more() {
     let limits = Limits { leases_per_source: 1, leases_per_door: 1, ..Limits::default() };
