@@ -124,7 +124,7 @@ impl Reading {
             self.spa.section(&section, files, findings);
         }
         if let Some(doors) = table.take("door") {
-            for door in doors.tables(findings, "a door") {
+            for door in doors.tables(findings, "a door", "[[door]]") {
                 self.door(door, files, findings);
             }
         }

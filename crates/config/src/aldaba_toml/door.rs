@@ -153,17 +153,21 @@ fn name(
     good.then(|| text.text.to_owned())
 }
 
-/// `true`, or `"bound"`: only requests that name the address they come from.
+/// `true`, or `"bound"`: only requests that name the address they come from. One that was refused counts as `true` in what
+/// else is said of the door.
 fn by_datagram(table: &mut Table<'_>, findings: &mut Findings) -> Option<AddressRule> {
     let value = table.take("spa")?;
     if value.is_text() {
-        return daemon::choice(
-            &value,
-            &[("bound", AddressRule::Bound), ("either", AddressRule::Either)],
-            findings,
-        );
+        let text = value.text(findings, "")?;
+        if !["bound", "either"].contains(&text.text) {
+            let message = "spa is true, \"bound\" or \"either\"";
+            findings.add(Diagnostic::error("bad-choice", &text.place, message).help(
+                "write spa = true, or spa = \"bound\" to take only requests that name the address they come from",
+            ));
+        }
+        return Some(if text.text == "bound" { AddressRule::Bound } else { AddressRule::Either });
     }
-    value.flag(findings)?.then_some(AddressRule::Either)
+    (value.flag(findings) != Some(false)).then_some(AddressRule::Either)
 }
 
 /// Only datagrams ask: sequences open for whoever knocks them.

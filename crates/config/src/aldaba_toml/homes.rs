@@ -170,6 +170,42 @@ mod tests {
         }
     }
 
+    /// Table and key at the line that each finding of this text points to; unknown keys count for none.
+    fn pointed_at(said: &str, folder: &Path) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for finding in said.split("\n\n").filter(|finding| !finding.contains("[unknown-key]")) {
+            let place = finding.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
+            let Some((rest, _)) = place.and_then(|place| place.rsplit_once(':')) else { continue };
+            let Some((name, line)) = rest.rsplit_once(':') else { continue };
+            let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().take(line.parse().unwrap_or(0)).collect();
+            let head = lines.iter().rev().find(|line| line.starts_with('['));
+            let table = match head.map_or("", |head| head.trim_end()) {
+                "" => "the top level",
+                "[[door]]" => "a door",
+                "[[spa.lock]]" => "a lock",
+                head => head,
+            };
+            let key = lines.last().and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
+            found.push((table.to_owned(), key.to_owned()));
+        }
+        found
+    }
+
+    #[test]
+    fn r16_every_key_has_a_case_with_a_bad_value() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
+        let files = std::fs::read_dir(&folder).expect("the folder").map(|entry| entry.expect("one").path());
+        let expected = files.filter(|path| path.to_string_lossy().ends_with(".toml.expected"));
+        let said = |path| std::fs::read_to_string(path).expect("what is said of it");
+        let found: Vec<_> = expected.flat_map(|path| pointed_at(&said(path), &folder)).collect();
+        let keys = HOMES.iter().flat_map(|home| home.keys.iter().map(|key| (home.what, *key)));
+        let without: Vec<_> = keys
+            .filter(|(what, key)| !found.iter().any(|(table, name)| table == what && name == key))
+            .collect();
+        assert!(without.is_empty(), "no file of tests/broken has a bad value of {without:?}");
+    }
+
     #[test]
     fn a_key_is_sent_home() {
         assert_eq!(of("stages", "a door").as_deref(), Some("stages belongs below [log]"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aldaba_gate::DoorRule;
 use aldaba_gate::spa::{
-    Audience, Bundle, DoorTag, Host, KeyKind, LockKeys, Locks, Psk, PublicKey, Timestamp, Window,
+    Audience, Bundle, DoorTag, Host, KeyKind, LockKeys, Locks, LocksError, Psk, PublicKey, Timestamp, Window,
 };
 
 use keys::{Dates, Line};
@@ -30,12 +30,14 @@ const MISSING_DOORS: usize = 50;
 pub(super) struct Section {
     /// The folder of the main file, where keys lie unless they are named.
     folder: PathBuf,
+    /// Whether it stands anywhere, readable or not.
+    is_there: bool,
     read: Option<(Spa, Place, Vec<Listed>)>,
 }
 
 impl Section {
     pub(super) fn new(main: &Path) -> Self {
-        Self { folder: main.parent().unwrap_or(Path::new("")).to_owned(), read: None }
+        Self { folder: main.parent().unwrap_or(Path::new("")).to_owned(), is_there: false, read: None }
     }
 
     /// Reads it; it is written once in all files.
@@ -48,6 +50,7 @@ impl Section {
             );
             return;
         }
+        self.is_there = true;
         let Some(mut table) = value.table(findings, "[spa]") else { return };
         let port = port(&mut table, findings);
         let hosts = hosts(&mut table, findings);
@@ -98,7 +101,7 @@ impl Section {
     ) -> Option<Spa> {
         let by_datagram = || rules.iter().zip(places).filter(|(rule, _)| rule.spa.is_some());
         let Some((spa, place, listed)) = self.read else {
-            for (_, door) in by_datagram() {
+            for (_, door) in by_datagram().filter(|_| !self.is_there) {
                 findings.add(
                     Diagnostic::error(
                         "no-spa",
@@ -135,7 +138,7 @@ impl Section {
         Some(spa)
     }
 
-    /// A path with a default beside the main file, and what to point at.
+    /// A path with a default beside the main file, and what to point at; an empty one was refused.
     fn path(
         &self,
         table: &mut Table<'_>,
@@ -171,7 +174,7 @@ impl Section {
             None => (table.place.clone(), self.lock(table, files, findings).into_iter().collect()),
             Some(value) => {
                 let mut locks = Vec::new();
-                for mut lock in value.tables(findings, "a lock") {
+                for mut lock in value.tables(findings, "a lock", "[[spa.lock]]") {
                     locks.extend(self.lock(&mut lock, files, findings));
                     lock.finish(findings);
                 }
@@ -183,7 +186,12 @@ impl Section {
         }
         if let Err(error) = Locks::new(locks.iter().flat_map(|(locks, _)| locks.clone()).collect()) {
             let found = Diagnostic::error("bad-locks", &place, error.to_string());
-            findings.add(found.help("keys whose date has passed go with: aldabad rotate --finish"));
+            findings.add(found.help(match error {
+                LocksError::Same => {
+                    "take one of them out, or give each its own server-key, gate-key or audience"
+                }
+                LocksError::TooMany => "keys whose date has passed go with: aldabad rotate --finish",
+            }));
         }
         locks
     }
@@ -231,8 +239,16 @@ fn port(table: &mut Table<'_>, findings: &mut Findings) -> Option<u16> {
         );
         return None;
     };
-    let port = value.count(findings, 1, usize::from(u16::MAX))?;
-    u16::try_from(port).ok()
+    if !value.is_number() {
+        value.wrong(findings, "a whole number", "port = 42731");
+        return None;
+    }
+    let port = value.port().filter(|&port| port != 0);
+    if port.is_none() {
+        let message = format!("{} is not a port", value.number_text());
+        findings.add(value.error("bad-port", message).help("ports are 1 to 65535"));
+    }
+    port
 }
 
 /// Where clients find this server: what stands in new bundles.
@@ -310,7 +326,7 @@ fn registry_of(
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Vec<Listed> {
-    if findings.keyless {
+    if findings.keyless || path.as_os_str().is_empty() {
         return Vec::new();
     }
     match files.read(path) {

@@ -203,11 +203,11 @@ impl<'d> Value<'d> {
     }
 
     /// The tables of an array of tables.
-    pub(super) fn tables(&self, findings: &mut Findings, what: &'static str) -> Vec<Table<'d>> {
+    pub(super) fn tables(&self, findings: &mut Findings, what: &'static str, head: &str) -> Vec<Table<'d>> {
         if self.content.is_array() {
             return self.items().iter().filter_map(|item| item.table(findings, what)).collect();
         }
-        let example = format!("[[{}]], with double brackets", self.name);
+        let example = format!("{head}, with double brackets");
         self.wrong(findings, "an array of tables", &example);
         Vec::new()
     }

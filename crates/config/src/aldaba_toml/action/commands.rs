@@ -76,13 +76,18 @@ fn runs(made: Option<Made>, empty_line_runs: bool) -> Option<Template> {
     })
 }
 
+/// One to show as an example.
+fn program(value: &Value<'_>) -> &'static str {
+    if value.name.starts_with("stop") { "/usr/local/sbin/close" } else { "/usr/local/sbin/open" }
+}
+
 fn line(value: &Value<'_>, findings: &mut Findings) -> Option<Template> {
-    let text = value.text(findings, &format!("{} = \"/usr/local/sbin/open %IP%\"", value.name))?;
+    let text = value.text(findings, &format!("{} = \"{} %IP%\"", value.name, program(value)))?;
     Some(Template::Shell(text.text.to_owned()))
 }
 
 fn argv(value: &Value<'_>, findings: &mut Findings) -> Option<Template> {
-    let example = format!("{} = [\"/usr/local/sbin/open\", \"{{ip}}\"]", value.name);
+    let example = format!("{} = [\"{}\", \"{{ip}}\"]", value.name, program(value));
     let words = value.words(findings, &example)?;
     let template = Template::Argv(words.iter().map(|word| word.text.to_owned()).collect());
     if words.is_empty() {
@@ -109,8 +114,8 @@ fn argv(value: &Value<'_>, findings: &mut Findings) -> Option<Template> {
             .help("write {ip} here"),
         );
     }
-    let program = words.first().filter(|word| word.text.contains('{') || word.text.contains('\0'));
-    if let Some(word) = program.filter(|_| good) {
+    let named = words.first().filter(|word| word.text.contains('{') || word.text.contains('\0'));
+    if let Some(word) = named.filter(|_| good) {
         good = false;
         findings.add(
             Diagnostic::error("bad-template", &word.place, "the program's name is fixed")

@@ -125,6 +125,9 @@ fn private(
     files: &mut dyn Files,
     findings: &mut Findings,
 ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+    if path.as_os_str().is_empty() {
+        return None;
+    }
     let file = match files.read_secret(path) {
         Ok(file) if file.facts.is_regular => file,
         Ok(_) => {
