@@ -115,7 +115,7 @@ fn named(name: &str, own: &[IpAddr]) -> Finding {
 
 fn families(own: &[IpAddr]) -> &'static str {
     match (own.iter().any(IpAddr::is_ipv4), own.iter().any(IpAddr::is_ipv6)) {
-        (true, true) => "both families, and knocks are seen in both",
+        (true, true) => "both families, and knocks are listened for in both",
         (true, false) => "IPv4 only",
         (false, true) => "IPv6 only",
         (false, false) => "none that others could reach",
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(families(&own(&["192.0.2.1"])), "IPv4 only");
         assert_eq!(
             families(&own(&["192.0.2.1", "2001:db8::1"])),
-            "both families, and knocks are seen in both"
+            "both families, and knocks are listened for in both"
         );
         let lost = named("no-such-name.invalid", &own(&["192.0.2.1"]));
         assert_eq!((lost.grade, lost.about), (Grade::Doubtful, "addresses"));
