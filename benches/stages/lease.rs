@@ -65,7 +65,11 @@ impl Leases {
     }
 
     fn grant(&mut self, address: IpAddr, time: Duration) -> Granted {
-        let granted = self.runner.grant(self.now, DOOR, &Ask { address, wanted: Some(time), owner: None });
+        let granted = self.runner.grant(
+            self.now,
+            DOOR,
+            &Ask { address, wanted: Some(time), owner: None, spares_source: false },
+        );
         self.perform();
         granted
     }

@@ -131,7 +131,7 @@ mod tests {
 
     fn is_private(path: &std::path::Path) -> bool {
         let about = std::fs::symlink_metadata(path).unwrap();
-        about.is_file() && about.permissions().mode() & 0o077 == 0
+        about.is_file() && about.permissions().mode() & 0o777 == 0o600
     }
 
     #[test]
