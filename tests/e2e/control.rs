@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use aldaba_tests::hosts::CLIENT;
 use aldaba_tests::memory::descriptors;
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, asked, cannot_run, serve, text, until};
+use aldaba_tests::{Hosts, Program, asked, cannot_run, serve, serve_prepared, text, until};
 
 const CONFIG: &str = r#"
 interfaces = ["srv0"]
@@ -60,6 +60,49 @@ fn a_reload_says_what_came_of_it() {
         assert!(said.contains(part), "{part} in\n{said}");
     }
     assert!(daemon.said().contains("reload-refused errors=1"));
+}
+
+/// What counts from the next start only is said, by `reload` and by a trial, and nothing else is held up by it.
+#[test]
+fn a_reload_names_what_waits_for_the_next_start() {
+    let Some((_hosts, dir, mut daemon)) = serve_prepared(|_, dir| {
+        let pid_file = dir.join("aldabad.pid");
+        format!("pid-file = {pid_file:?}\ncapture = \"ring\"\n{CONFIG}")
+    }) else {
+        return;
+    };
+    let path = |name: &str| dir.path().join(name);
+    let pid = std::fs::read_to_string(path("aldabad.pid")).expect("it is written");
+    assert_eq!(pid.trim(), daemon.pid().to_string());
+    let unchanged = asked(dir.path(), &["reload"]);
+    assert_eq!(text(&unchanged.stderr), "");
+    let top = "state-dir = \"/elsewhere\"\ncontrol = \"/else.sock\"\ncapture = \"pnet\"\nuser = \"nobody\"\n";
+    let changed = format!("{top}{CONFIG}\n[limits]\nattempts = 4096\n").replace("7000,", "7001,");
+    let (keys, state) = (["state-dir", "control", "pid-file", "capture", "attempts"], path("state"));
+    let says_all = |said: &str| {
+        for key in keys {
+            assert!(said.contains(&format!("{key} is read at start only: in force is ")), "{key} in\n{said}");
+        }
+        assert!(said.contains(&format!("in force is {}", state.display())), "{said}");
+        assert!(!said.contains("user is read"), "{said}");
+    };
+    std::fs::write(path("aldaba.toml"), &changed).expect("written");
+    let reload = asked(dir.path(), &["reload"]);
+    let said = text(&reload.stderr);
+    assert_eq!(reload.status.code(), Some(0), "{said}");
+    assert!(said.contains("aldaba.toml:1:1") && said.contains("systemctl restart aldabad"), "{said}");
+    says_all(&said);
+    says_all(&daemon.said());
+    // The worker of another user has been made with the room that is wanted now.
+    daemon.wait_until("another worker", |said| said.matches("worker-started").count() > 1);
+    std::fs::write(path("new.toml"), changed.replace("7001,", "7002,")).expect("written");
+    let new = path("new.toml");
+    let apply = asked(dir.path(), &["apply", new.to_str().expect("plain")]);
+    let said = text(&apply.stderr);
+    assert_eq!(apply.status.code(), Some(0), "{said}");
+    assert!(said.contains("state-dir is read at start only") && !said.contains("attempts is read"), "{said}");
+    daemon.stop();
+    assert!(!path("aldabad.pid").exists(), "it goes with the daemon");
 }
 
 #[test]

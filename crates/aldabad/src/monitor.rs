@@ -29,6 +29,7 @@ mod spa;
 mod speech;
 mod standby;
 mod start;
+mod start_only;
 mod state_folder;
 mod status;
 mod stop;
@@ -85,6 +86,7 @@ use reload::Reloading;
 use spa::SpaHold;
 use speech::Speech;
 use standby::Standby;
+use start_only::StartOnly;
 use status::Surveys;
 use trial::Trials;
 use truth::Truth;
@@ -113,6 +115,7 @@ pub struct Monitor {
     pulse: Pulse,
     service: Service,
     rights: Rights,
+    start_only: StartOnly,
     /// What commands may under the policy in force.
     may: Capabilities,
     /// Leases from before it.

@@ -79,12 +79,14 @@ impl Monitor {
         if self.face.is_knockd() {
             self.say_rereading();
         }
-        let read = match self.policy.source().read(true) {
+        let mut read = match self.policy.source().read(true) {
             Ok(read) => read,
             Err(report) => {
                 return Err(self.reload_refused(report.errors(), report.render(Paint::Plain)));
             }
         };
+        let later = self.waits_for_start(&read);
+        read.loaded.warnings.extend(later);
         let warnings: Vec<String> =
             read.loaded.warnings.iter().map(|warning| warning.render(Paint::Plain)).collect();
         let aloud: Vec<String> = read.loaded.warnings.iter().map(ToString::to_string).collect();

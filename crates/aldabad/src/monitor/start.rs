@@ -31,6 +31,7 @@ use super::service::Service;
 use super::spa::SpaHold;
 use super::speech::Speech;
 use super::standby::Standby;
+use super::start_only::StartOnly;
 use super::status::Surveys;
 use super::trial::Trials;
 use super::truth::Truth;
@@ -138,12 +139,12 @@ impl Monitor {
         let needs = Needs::of(&policy.current().rules());
         let captures = Captures::new(watch, daemon.capture, &needs, blank);
         let style = if face.is_knockd() { Style::Knockd } else { Style::Native };
-        let runner = Runner::new(policy.current().policy.catalogue.clone());
         let firewall = Firewall::new(policy.source().path(), &daemon.table);
         let mut monitor = Self {
             face,
+            start_only: StartOnly::of(&policy.current().policy),
+            runner: Runner::new(policy.current().policy.catalogue.clone()),
             policy,
-            runner,
             keeper: None,
             commands: Commands::default(),
             firewall,
@@ -213,6 +214,9 @@ impl Monitor {
             }
         }
         self.open_control(now);
+        if !self.face.is_knockd() {
+            self.write_process_number(now);
+        }
         Ok(())
     }
 
@@ -266,6 +270,7 @@ impl Monitor {
 
     /// The worker has built the policy that is in force: it serves from now on.
     pub(super) fn serve(&mut self, now: Duration, generation: u32) {
+        self.start_only.worker_has(&self.policy.current().policy);
         self.hand_over_spa(now);
         self.workers.tell(&ToWorker::Commit { generation }, &[]);
         for (place, sequence) in self.policy.one_time_now() {

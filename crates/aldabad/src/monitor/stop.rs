@@ -56,6 +56,9 @@ impl Monitor {
         if let Some(closer) = self.standby.take().filter(|_| is_empty) {
             closer.dismiss();
         }
+        if let Some(pid_file) = &self.pid_file {
+            pid_file.remove();
+        }
         if let Some(code) = self.finish_undo() {
             return code;
         }
@@ -65,9 +68,6 @@ impl Monitor {
         }
         if knockd.verbose {
             aloud("closing...");
-        }
-        if let Some(pid_file) = &self.pid_file {
-            pid_file.remove();
         }
         ExitCode::from(if signal == Signal::Interrupt { 2 } else { 15 })
     }

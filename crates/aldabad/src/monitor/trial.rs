@@ -194,9 +194,13 @@ impl Monitor {
             return Err(Box::new(not_done(format!("the new configuration has no door {door:?}"))));
         }
         let report = |warning: &aldaba_config::Diagnostic| candidate.reported(&warning.render(Paint::Plain));
-        let warnings = read.loaded.warnings.iter().map(report).collect();
+        let later = self.waits_for_start(&read);
+        let warnings = read.loaded.warnings.iter().chain(&later).map(report).collect();
         let proposed = self.propose(read, InForce::propose_on_trial);
         let generation = proposed.map_err(|refused| self.cannot_try(&candidate, refused))?;
+        for warning in &later {
+            self.speech.tell(Level::Warning, warning.to_string());
+        }
         // Last of all: nothing is written for what cannot be tried.
         let waiting = candidate.stage().map_err(|text| {
             self.policy.refuse(generation);

@@ -21,7 +21,7 @@ const fn state(what: &'static str, meaning: &'static str, next: &'static str) ->
 }
 
 /// All there are, in the order of the specification.
-const STATES: [State; 42] = [
+const STATES: [State; 43] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
@@ -187,6 +187,11 @@ const STATES: [State; 42] = [
         "user",
         "the worker has not the user it was to have",
         "useradd --system --no-create-home NAME, or take user = NAME out of the configuration; then aldabad reload",
+    ),
+    state(
+        "pid-file",
+        "the process number is not written down",
+        "let the daemon write there (ReadWritePaths= of its unit), or take pid-file out of the configuration; then restart it",
     ),
     state("sandbox", "the worker has no sandbox", "start the daemon without --insecure-no-sandbox"),
     state(
