@@ -150,7 +150,8 @@ fn a_second_daemon_leaves_the_socket_alone_and_a_dead_ones_is_replaced() {
     let other = tempfile::tempdir().expect("a folder");
     let socket = dir.path().join("control.sock");
     let config = other.path().join("aldaba.toml");
-    std::fs::write(&config, CONFIG.replace("[\"srv0\"]", "[\"lo\"]")).expect("written");
+    let elsewhere = CONFIG.replace("[\"srv0\"]", "[\"lo\"]");
+    std::fs::write(&config, format!("{elsewhere}\n[firewall]\ntable = \"second\"\n")).expect("written");
     let state = other.path().join("state");
     let aldabad = binary("aldabad");
     let words = [
