@@ -27,14 +27,17 @@ fn main() -> ExitCode {
     }
     let words: Vec<String> =
         arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 12] = [
+        ("each_point_is_used_by_a_test", each_point_is_used_by_a_test),
         ("r1_killed_at_any_point_of_a_command_lease", r1_killed_at_any_point_of_a_command_lease),
         (
             "r1_a_command_that_nobody_saw_begin_is_waited_for",
             r1_a_command_that_nobody_saw_begin_is_waited_for,
         ),
         ("r1_killed_at_any_point_of_an_element_lease", r1_killed_at_any_point_of_an_element_lease),
+        ("r1_killed_while_an_element_is_taken_out", r1_killed_while_an_element_is_taken_out),
         ("r3_a_journal_that_fails_opens_nothing", r3_a_journal_that_fails_opens_nothing),
+        ("r3_lines_of_the_log_that_fail_are_counted", r3_lines_of_the_log_that_fail_are_counted),
         ("r3_a_commit_that_fails_admits_nobody", r3_a_commit_that_fails_admits_nobody),
         (
             "r7_without_notices_the_firewall_is_looked_at_again_and_again",
@@ -290,6 +293,48 @@ fn r1_killed_at_any_point_of_an_element_lease() {
     );
 }
 
+/// Its client closes the door before its time, and nobody lives to tell: without a daemon it is closed at its deadline, and one that
+/// is started at once, which finds the record, gives the lease no more time than it had.
+fn r1_killed_while_an_element_is_taken_out() {
+    const LONGER: Duration = Duration::from_secs(5);
+    let points = [Point::BeforeElementDelete, Point::AfterElementDelete];
+    let scenes: Vec<_> = points.into_iter().flat_map(|point| [(point, false), (point, true)]).collect();
+    let worst = each(&scenes, |(point, at_once)| {
+        let longer = |dir: &Path| config(dir).replace("lease = \"1s\"", "lease = \"5s\"");
+        let mut scene = Scene::new(longer, &format!("{}=hang", point.name()));
+        scene.hosts.knock(&[7001, 8001, 9001]);
+        scene.daemon.wait_for("opened door=ssh");
+        let opened = Instant::now();
+        scene.hosts.knock(&[9101, 8101]);
+        scene.daemon.wait_for(&format!("fault: hangs at {}", point.name()));
+        scene.daemon.kill_everything();
+        assert!(point != Point::AfterElementDelete || !scene.has_element(), "the kernel has done it");
+        if at_once {
+            scene.again();
+        }
+        let listener = scene.hosts.listen(2222);
+        let left = (LONGER + Duration::from_secs(2)).saturating_sub(opened.elapsed());
+        let limit = left.max(Duration::from_secs(2));
+        let is_open = || opened.elapsed() < LONGER || scene.has_element() || scene.hosts.reachable(2222);
+        scene.closes_within(limit, is_open, point);
+        let late = opened.elapsed().saturating_sub(LONGER);
+        drop(listener);
+        if !at_once {
+            scene.again();
+        }
+        assert!(!scene.has_element(), "{point:?}: opened again:\n{}", scene.daemon.said());
+        scene.hosts.knock(&[7001, 8001, 9001]);
+        scene.daemon.wait_until("it works again", |_| scene.has_element());
+        assert!(scene.daemon.stop().success());
+        late
+    });
+    println!(
+        "figure: R1 killed at {} points of taking an element out: closed {} ms after the deadline at most",
+        points.len(),
+        worst.as_millis()
+    );
+}
+
 /// Before a record is durable, and when it is but the journal says it is not; and when one cannot be taken out.
 fn r3_a_journal_that_fails_opens_nothing() {
     each(&[Point::BeforePut, Point::AfterPut, Point::BeforeRemove], |point| {
@@ -321,6 +366,36 @@ fn a_journal_that_is_behind_says_so() -> Duration {
     scene.becomes(&["journal-behind"]);
     scene.becomes(&[]);
     Duration::ZERO
+}
+
+/// The file takes none of its first four lines.
+fn r3_lines_of_the_log_that_fail_are_counted() {
+    let with_log =
+        |dir: &Path| format!("{}[log]\nfile = \"{}\"\n", config(dir), dir.join("aldaba.log").display());
+    let scene = Scene::new(with_log, &format!("{}=fail*4", Point::BeforeLogWrite.name()));
+    let file = || std::fs::read_to_string(scene.dir.path().join("aldaba.log")).unwrap_or_default();
+    let counted = until(Duration::from_secs(20), || {
+        scene.hosts.knock(&KNOCK);
+        file().contains("log-lines-lost lines=")
+    });
+    assert!(counted.is_some(), "{}", scene.daemon.said());
+    assert!(scene.daemon.said().contains("opened door=web"), "{}", scene.daemon.said());
+    assert_eq!(scene.daemon.said().matches("degraded what=log error=").count(), 1, "said once");
+    let text = file();
+    let first = text.lines().next().and_then(|line| line.rsplit_once("log-lines-lost lines="));
+    let lost: u32 = first.and_then(|(_, number)| number.parse().ok()).expect("a number, in the first line");
+    assert!((1..=4).contains(&lost), "{text}");
+    scene.becomes(&[]);
+}
+
+/// Those of `Point::ALL` that stand in no scene guard nothing.
+fn each_point_is_used_by_a_test() {
+    let scenes = [include_str!("faults.rs"), include_str!("faults/clock.rs")].concat();
+    let words: Vec<&str> = scenes.split(|c: char| !c.is_alphanumeric()).collect();
+    for point in Point::ALL {
+        let name = format!("{point:?}");
+        assert!(words.contains(&name.as_str()), "no scene has {name}");
+    }
 }
 
 /// They cannot be had at the start, nor two and four seconds later.
