@@ -144,6 +144,42 @@ fn is_name(word: &str) -> bool {
     !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
 }
 
+/// A row's name, with its numbers and what a format puts there as one.
+fn row_name(line: &str) -> Option<String> {
+    let cell = line.trim().strip_prefix("| ")?.split('|').next()?.trim();
+    let mut name = String::new();
+    let mut depth = 0_usize;
+    for c in cell.chars() {
+        let is_number = c == '{' || (depth == 0 && c.is_ascii_digit());
+        if is_number && !name.ends_with('N') {
+            name.push('N');
+        }
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ if depth == 0 && !is_number => name.push(c),
+            _ => {}
+        }
+    }
+    Some(name)
+}
+
+#[test]
+fn r24_the_table_has_the_rows_that_the_soak_prints() {
+    let soak = read(&root().join("tests/e2e/overload/soak.rs"));
+    let printed: Vec<_> = soak.split('"').filter_map(row_name).collect();
+    let document = read(&root().join("docs/reliability.md"));
+    let (_, table) = document.split_once("\n`tests/soak 600` printed this").expect("its table");
+    let lines =
+        table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let documented: Vec<_> = lines.filter_map(row_name).collect();
+    assert!(printed.len() >= 8, "{printed:?}");
+    assert_eq!(
+        documented, printed,
+        "docs/reliability.md and tests/soak: run it, and write down what it prints"
+    );
+}
+
 #[test]
 fn the_changelog_has_a_place_for_what_comes() {
     assert!(read(&root().join("CHANGELOG.md")).contains("## [Unreleased]"));
