@@ -59,10 +59,10 @@ pub fn check(kind: Kind, bytes: &[u8]) {
     }
 }
 
-/// One-time files are missing here: such a policy cannot be read back.
+/// One-time files are missing here, and an `aldaba.toml` has a door: such a policy cannot be read back.
 fn means_the_same(loaded: &Loaded) {
     let policy = &loaded.policy;
-    if !policy.one_time.is_empty() {
+    if !policy.one_time.is_empty() || policy.gate.doors.is_empty() {
         return;
     }
     let text = explain(policy);
