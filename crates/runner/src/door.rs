@@ -40,7 +40,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { running: 48, running_per_door: 16, waiting: 256, leases_per_source: 64, leases_per_door: 4096 }
+        Self {
+            running: 48,
+            running_per_door: 16,
+            waiting: 256,
+            leases_per_source: 256,
+            leases_per_door: 4096,
+        }
     }
 }
 

@@ -156,11 +156,12 @@ impl Monitor {
     }
 
     /// Whether the worker may name this address: one that a packet could come from, and not this host's, but where knocks on
-    /// loopback count.
+    /// loopback count, or knockd's successes, which always did.
     fn may_be_a_client(&self, source: IpAddr) -> bool {
         let on_loopback = self.captures.has_loopback();
+        let own_too = on_loopback || self.face.is_knockd();
         let own = || self.links.known().iter().flat_map(|link| &link.addresses).any(|own| own.ip == source);
-        source == source.to_canonical() && can_knock(source, on_loopback) && (on_loopback || !own())
+        source == source.to_canonical() && can_knock(source, on_loopback) && (own_too || !own())
     }
 
     fn knock_action(&self, door: DoorId, knock: u8) -> Option<KnockAction> {

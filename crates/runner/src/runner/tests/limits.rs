@@ -191,7 +191,7 @@ const fn job(effect: &Effect) -> Option<JobId> {
 fn who_forges_a_source_at_one_door_shuts_it_out_of_no_other() {
     let doors = vec![named("a"), named("b"), element(), native()];
     let mut runner = Runner::new(Catalogue { doors, limits: Limits::default() });
-    assert_eq!(opened(&mut runner, A, 100), 16);
+    assert_eq!(opened(&mut runner, A, 100), 64);
     let refused = Granted::Refused(Reason::TooManyOfPair);
     assert_eq!(runner.grant(s(0), A, &Ask::by_sequence(client(1))), refused);
     assert_eq!(effects(&mut runner), ["log refused TooManyOfPair"]);
