@@ -19,7 +19,6 @@
 
 #[cfg(any(test, feature = "build"))]
 pub mod build;
-mod option;
 mod pace;
 mod ring;
 mod size;

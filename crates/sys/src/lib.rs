@@ -17,6 +17,7 @@ pub mod namespace;
 mod netlink;
 pub mod nft;
 pub mod notify;
+mod option;
 pub mod pnet_capture;
 pub mod poll;
 pub mod privileges;

@@ -5,7 +5,7 @@
 //! daemon from starting.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ use rustix::net::{
 };
 
 use crate::clock;
+use crate::option;
 use crate::process::effective_uid;
 
 /// Questions that may wait, until [`NameLock::turn_away`]. Who finds no room does not learn whose the lock is.
@@ -92,29 +93,13 @@ fn holder(name: &str) -> io::Result<NameError> {
     if connect(&socket, &address(name)?).is_err() {
         return Ok(NameError::Stranger { uid: None });
     }
-    let peer = peer(&socket)?;
-    if peer.uid == 0 || peer.uid == effective_uid() {
+    // Who it was that began to listen: a `struct ucred`.
+    let [pid, uid, _gid] = option::numbers(socket.as_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED)?;
+    if uid == 0 || uid == effective_uid() {
         // Zero: of another PID namespace.
-        return Ok(NameError::Held { holder: u32::try_from(peer.pid).ok().filter(|pid| *pid > 0) });
+        return Ok(NameError::Held { holder: (pid > 0).then_some(pid) });
     }
-    Ok(NameError::Stranger { uid: Some(peer.uid) })
-}
-
-/// Who was there when the other end began to listen (`SO_PEERCRED`).
-fn peer(socket: &OwnedFd) -> io::Result<libc::ucred> {
-    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut length = libc::socklen_t::try_from(size_of_val(&peer)).map_err(io::Error::other)?;
-    // SAFETY: the pointer and the length are of one value, three numbers, which the kernel writes.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut peer).cast(),
-            &raw mut length,
-        )
-    };
-    if result == 0 { Ok(peer) } else { Err(io::Error::last_os_error()) }
+    Ok(NameError::Stranger { uid: Some(uid) })
 }
 
 fn socket() -> io::Result<OwnedFd> {

@@ -212,15 +212,18 @@ mod tests {
         assert!(both.grade == Grade::Bad && both.seen.ends_with(": state, log"), "{both:?}");
     }
 
+    /// A daemon that hears datagrams so, and says this too of them.
+    fn with_datagrams(receive: &str, more: &str) -> Status {
+        let datagrams = format!(
+            r#"{{"datagrams":{{"port":42731,"receive":"{receive}","store":"working","guard-left-ms":0{more}}},"#
+        );
+        let text = include_str!("../status/fine.json").replacen('{', &datagrams, 1);
+        serde_json::from_str(&text).expect("a status")
+    }
+
     #[test]
     fn a_daemon_that_may_not_ask_for_the_clock_is_told_apart() {
-        let status = |clock: &str| {
-            let datagrams = format!(
-                r#"{{"datagrams":{{"port":42731,"receive":"capture","store":"working","guard-left-ms":0{clock}}},"#
-            );
-            let text = include_str!("../status/fine.json").replacen('{', &datagrams, 1);
-            serde_json::from_str(&text).expect("a status")
-        };
+        let status = |clock: &str| with_datagrams("capture", clock);
         let told = clock(&status(""), false).expect("it is less than what is known here");
         assert!(told.grade == Grade::Doubtful && told.seen.contains("may not ask"), "{told:?}");
         assert_eq!(clock(&status(""), true), None, "trusted, or not synchronised at all");
@@ -229,13 +232,7 @@ mod tests {
 
     #[test]
     fn datagrams_that_were_dropped_are_told() {
-        let told = |counted: &str| {
-            let datagrams = format!(
-                r#"{{"datagrams":{{"port":42731,"receive":"listen","store":"working","guard-left-ms":0{counted}}},"#
-            );
-            let text = include_str!("../status/fine.json").replacen('{', &datagrams, 1);
-            dropped_datagrams(&serde_json::from_str(&text).expect("a status"))
-        };
+        let told = |counted: &str| dropped_datagrams(&with_datagrams("listen", counted));
         assert_eq!((told(""), told(r#","drops":0,"kernel-refused":9"#)), (None, None));
         let lost = told(r#","drops":12,"kernel-refused":9"#).expect("a finding");
         assert!(lost.grade == Grade::Doubtful && lost.seen.contains("dropped 12 datagrams"), "{lost:?}");

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::option;
 use super::size::RingSize;
 use crate::filter::{FEWEST_INSTRUCTIONS, FilterSpec, Insn, MOST_INSTRUCTIONS, Offset};
+use crate::option;
 
 /// Every protocol (`ETH_P_ALL`), as bind wants it.
 const ALL_PROTOCOLS: u16 = 3_u16.to_be();
@@ -100,7 +100,7 @@ impl CaptureSocket {
 
     /// What the kernel has counted. Asking also ends the worker's [`Batch::losing`](super::Batch::losing).
     pub fn statistics(&self) -> io::Result<Statistics> {
-        let (packets, drops) = option::packet_statistics(self.fd.as_fd())?;
+        let (packets, drops) = packet_statistics(self.fd.as_fd())?;
         let before = self.counted.get();
         // The kernel forgets what it has told, so it is added up here.
         let counted = Statistics {
@@ -123,9 +123,15 @@ impl AsFd for CaptureSocket {
     }
 }
 
+/// Packets (dropped ones included) and drops, since they were last asked for.
+fn packet_statistics(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
+    let [packets, drops] = option::numbers(socket, libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
+    Ok((packets, drops))
+}
+
 /// What the kernel has counted of anybody's packet socket since it was last asked: for those who measure.
 pub fn statistics_of(socket: BorrowedFd<'_>) -> io::Result<Statistics> {
-    let (packets, drops) = option::packet_statistics(socket)?;
+    let (packets, drops) = packet_statistics(socket)?;
     Ok(Statistics { packets: packets.into(), drops: drops.into() })
 }
 

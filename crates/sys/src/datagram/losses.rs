@@ -7,7 +7,9 @@
 //! it look as if datagrams had been lost.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::BorrowedFd;
+
+use crate::option;
 
 /// The numbers of `SO_MEMINFO` (`SK_MEMINFO_VARS`), and where the dropped ones stand.
 const MEMORY_NUMBERS: usize = 9;
@@ -64,19 +66,8 @@ impl LossCounter {
 
 /// Datagrams this socket has not queued, for whatever reason.
 fn unqueued(socket: BorrowedFd<'_>) -> io::Result<u32> {
-    let mut numbers = [0_u32; MEMORY_NUMBERS];
-    let mut length = libc::socklen_t::try_from(size_of_val(&numbers)).map_err(io::Error::other)?;
-    // SAFETY: the pointer and the length are of one list, which the kernel writes no further than that.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MEMINFO,
-            numbers.as_mut_ptr().cast(),
-            &raw mut length,
-        )
-    };
-    if result == 0 { Ok(numbers[DROPS]) } else { Err(io::Error::last_os_error()) }
+    let numbers: [u32; MEMORY_NUMBERS] = option::numbers(socket, libc::SOL_SOCKET, libc::SO_MEMINFO)?;
+    Ok(numbers[DROPS])
 }
 
 /// Datagrams that found no room in any socket's buffer.
