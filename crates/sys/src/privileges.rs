@@ -12,7 +12,7 @@ use std::io;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-pub(crate) use keep::leave_for_child;
+pub(crate) use keep::leave_for_program;
 pub use keep::{Kept, keep};
 pub use user::{Identity, free_uid, lookup_user};
 

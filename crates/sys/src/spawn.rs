@@ -63,6 +63,25 @@ pub struct Child {
 /// Starts a command, which writes this note of itself first. A program that cannot be executed is an error here, not an exit
 /// status, though its note may be written.
 pub fn start(program: &Program, conduct: Conduct, note: Option<&Note<'_>>) -> io::Result<Child> {
+    start_as(program, conduct, note, None)
+}
+
+/// The same, with no more than these capabilities of ours; bit *n* is the kernel's capability *n*.
+pub fn start_with(
+    program: &Program,
+    conduct: Conduct,
+    note: Option<&Note<'_>>,
+    capabilities: u64,
+) -> io::Result<Child> {
+    start_as(program, conduct, note, Some(capabilities))
+}
+
+fn start_as(
+    program: &Program,
+    conduct: Conduct,
+    note: Option<&Note<'_>>,
+    capabilities: Option<u64>,
+) -> io::Result<Child> {
     let (file, words) = words(program)?;
     let (is_confined, is_marked) = match conduct {
         Conduct::Confined { marked } => (true, marked),
@@ -78,6 +97,7 @@ pub fn start(program: &Program, conduct: Conduct, note: Option<&Note<'_>>) -> io
         output: output.as_ref().map(|(_, theirs)| theirs.as_raw_fd()),
         is_marked,
         note: note.map(Note::raw),
+        capabilities,
     })?;
     let mark = began.filter(|_| is_marked).and_then(|began| Mark::of(pid, began));
     Ok(Child { pid, output: output.map(|(ours, _)| ours), mark })
@@ -88,24 +108,6 @@ fn output() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&ours, true)?;
     Ok((ours, theirs))
-}
-
-/// The same, with no more than these capabilities of ours; bit *n* is the kernel's capability *n*.
-///
-/// A thread of its own gives up the others before it starts the command: they belong to threads.
-pub fn start_with(
-    program: &Program,
-    conduct: Conduct,
-    note: Option<&Note<'_>>,
-    capabilities: u64,
-) -> io::Result<Child> {
-    std::thread::scope(|scope| {
-        let starter = std::thread::Builder::new().spawn_scoped(scope, || {
-            crate::privileges::leave_for_child(capabilities)?;
-            start(program, conduct, note)
-        })?;
-        starter.join().map_err(|_| io::Error::other("the thread that starts commands has failed"))?
-    })
 }
 
 /// Reads what a command has printed: `None`: nothing now; 0: nothing any more.

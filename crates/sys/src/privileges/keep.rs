@@ -1,7 +1,6 @@
 //! Keeping some capabilities and giving up the others, for this process and, further, for what it starts.
 
-use std::io;
-
+use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{PrivilegeError, step};
@@ -43,9 +42,9 @@ pub fn keep(wanted: u64) -> Result<Kept, PrivilegeError> {
     Ok(Kept { given_up: (had.permitted - wanted).bits(), held: sets.permitted.bits() })
 }
 
-/// Leaves the calling thread what the program it is about to start may have. Root gets that by its bounding set, anybody
-/// else by the ambient one.
-pub(crate) fn leave_for_child(allowed: u64) -> io::Result<()> {
+/// Leaves the calling process what the program it is about to become may have. Root gets that by its bounding set, anybody
+/// else by the ambient one. Calls the kernel and nothing else: it runs in a child that shares its parent's memory.
+pub(crate) fn leave_for_program(allowed: u64) -> rustix::io::Result<()> {
     let allowed = CapabilitySet::from_bits_retain(allowed);
     let had = rustix::thread::capabilities(None)?;
     if had.effective.contains(CapabilitySet::SETPCAP) {
@@ -61,11 +60,13 @@ pub(crate) fn leave_for_child(allowed: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Each that is taken away costs the kernel a copy of all this process may, so only those are that are there.
 fn cut_bounding_set(to: CapabilitySet) -> rustix::io::Result<()> {
     for capability in (CapabilitySet::all() - to).iter() {
-        match rustix::thread::remove_capability_from_bounding_set(capability) {
+        match rustix::thread::capability_is_in_bounding_set(capability) {
+            Ok(true) => rustix::thread::remove_capability_from_bounding_set(capability)?,
             // This kernel does not have it.
-            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Ok(false) | Err(Errno::INVAL) => {}
             Err(error) => return Err(error),
         }
     }

@@ -11,6 +11,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use super::{limits, note};
+use crate::privileges;
 
 /// The child's stack until it is the program: a few frames, one of them with a page of text.
 const STACK: usize = 64 * 1024;
@@ -26,6 +27,8 @@ pub(super) struct Plan<'a> {
     pub(super) output: Option<RawFd>,
     pub(super) is_marked: bool,
     pub(super) note: Option<note::Raw>,
+    /// No more than these; `None`: all it has.
+    pub(super) capabilities: Option<u64>,
 }
 
 /// What has become of it.
@@ -76,23 +79,33 @@ pub(super) fn start(plan: &Plan<'_>) -> io::Result<(u32, Option<u64>)> {
 extern "C" fn enter(errand: *mut c_void) -> c_int {
     // SAFETY: `start` gives an errand that outlives this.
     let Errand { plan, report } = unsafe { &*errand.cast::<Errand<'_>>() };
-    if prepare(plan, report) {
-        // SAFETY: the file's name and both lists end with zero, and all pointers are valid.
-        unsafe {
-            libc::execve(plan.file.as_ptr(), plan.words.as_ptr().cast(), plan.environment.as_ptr().cast())
-        };
-    }
-    let error = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+    let error = match prepare(plan, report) {
+        Ok(()) => {
+            // SAFETY: the file's name and both lists end with zero, and all pointers are valid.
+            unsafe {
+                libc::execve(plan.file.as_ptr(), plan.words.as_ptr().cast(), plan.environment.as_ptr().cast())
+            };
+            last_error()
+        }
+        Err(error) => error,
+    };
     report.error.store(error, Ordering::Release);
     // SAFETY: ends this child at once; nothing of ours is run on the way.
     unsafe { libc::_exit(127) }
 }
 
-/// All but the last step. Where it says no, `errno` says why.
-fn prepare(plan: &Plan<'_>, report: &Report) -> bool {
+fn last_error() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// All but the last step; the error's number where one of them fails.
+fn prepare(plan: &Plan<'_>, report: &Report) -> Result<(), c_int> {
     // SAFETY: no argument.
     if unsafe { libc::setsid() } < 0 {
-        return false;
+        return Err(last_error());
+    }
+    if let Some(capabilities) = plan.capabilities {
+        privileges::leave_for_program(capabilities).map_err(rustix::io::Errno::raw_os_error)?;
     }
     default_signals();
     let began = note::own_start_time();
@@ -102,9 +115,7 @@ fn prepare(plan: &Plan<'_>, report: &Report) -> bool {
     }
     if let Some(output) = plan.output {
         limits::confine();
-        if !redirect(output) {
-            return false;
-        }
+        redirect(output)?;
     }
     if plan.is_marked {
         limits::mark(began);
@@ -112,7 +123,7 @@ fn prepare(plan: &Plan<'_>, report: &Report) -> bool {
     // SAFETY: a number. What stays open are 0, 1 and 2.
     unsafe { closefrom(3) };
     unblock_all();
-    true
+    Ok(())
 }
 
 unsafe extern "C" {
@@ -121,14 +132,15 @@ unsafe extern "C" {
 }
 
 /// No input, this output, directory `/`.
-fn redirect(output: RawFd) -> bool {
+fn redirect(output: RawFd) -> Result<(), c_int> {
     // SAFETY: a static path.
     let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
     // SAFETY: numbers; those that are no descriptors are refused.
     let placed = |from, to| unsafe { libc::dup2(from, to) } >= 0;
     let is_placed = null >= 0 && placed(null, 0) && placed(output, 1) && placed(output, 2);
     // SAFETY: a static path.
-    is_placed && unsafe { libc::chdir(c"/".as_ptr()) } == 0
+    let is_done = is_placed && unsafe { libc::chdir(c"/".as_ptr()) } == 0;
+    if is_done { Ok(()) } else { Err(last_error()) }
 }
 
 /// Those this process ignores or handles are as they are by default, the two that the C library keeps to itself among them.

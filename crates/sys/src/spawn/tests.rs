@@ -20,6 +20,10 @@ fn run(program: &Program) -> (String, Option<i32>) {
 fn run_as(program: &Program, conduct: Conduct) -> (String, Option<i32>) {
     let child = start(program, conduct, None).unwrap();
     assert_eq!(child.mark.is_some(), conduct == CONFINED);
+    all_of(&child)
+}
+
+fn all_of(child: &Child) -> (String, Option<i32>) {
     let output = child.output.as_ref().unwrap();
     let mut text = Vec::new();
     let mut part = [0; 256];
@@ -211,4 +215,27 @@ fn many_are_started_beside_one_another() {
             });
         }
     });
+}
+
+/// Run as root: others have little to lose.
+#[test]
+fn a_command_has_no_more_than_it_may_and_its_starter_loses_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let ours = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let sets = |status: &str| {
+        let sets = status.lines().filter_map(|line| line.strip_prefix("Cap")?.split_once(":\t"));
+        sets.map(|(name, set)| (name.to_owned(), u64::from_str_radix(set, 16).unwrap())).collect::<Vec<_>>()
+    };
+    let before = sets(&ours());
+    let child = start_with(&shell("cat /proc/self/status"), CONFINED, None, 0b1001).unwrap();
+    let (text, status) = all_of(&child);
+    assert_eq!(status, Some(0));
+    let wanted = [("Inh", 0), ("Prm", 0b1001), ("Eff", 0b1001), ("Bnd", 0b1001), ("Amb", 0)];
+    let held = |set: u64| before.iter().all(|(name, had)| name == "Inh" || name == "Amb" || had & set == set);
+    if held(0b1001) {
+        assert_eq!(sets(&text), wanted.map(|(name, set)| (name.to_owned(), set)));
+    }
+    assert_eq!(sets(&ours()), before);
 }
