@@ -23,6 +23,7 @@ use aldabad::monitor::make_store;
 use rustix::process::{Pid, Signal, kill_process};
 
 const PORT: u16 = 42731;
+const SOON: Duration = Duration::from_secs(15);
 const CONFIG: &str = r#"
 interfaces = ["srv0"]
 
@@ -369,6 +370,43 @@ fn a_reload_changes_how_datagrams_are_received() {
     let said = scene.daemon.said();
     assert!(!said.contains("why=repeated"), "one datagram, heard in two ways:\n{said}");
     assert!(!said.contains("degraded what=spa-port"), "the port was still taken:\n{said}");
+}
+
+/// Hazard R12: whoever has taken the port while the daemon was down keeps the socket from it, and nobody out.
+#[test]
+fn r12_a_port_that_another_program_has_shuts_nobody_out() {
+    let Some(mut scene) = scene("receive = \"listen\"") else { return };
+    assert!(scene.daemon.stop().success());
+    let other = scene.hosts.as_server(|| UdpSocket::bind(("::", PORT)).expect("the port is free"));
+    other.set_nonblocking(true).expect("set");
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    scene.daemon.wait_for("degraded what=spa-port error=\"UDP port 42731: Address already in use");
+    let shut = || {
+        let table = scene.hosts.on_server(&["nft", "list table inet aldaba"]);
+        table.lines().any(|rule| rule.trim().starts_with("udp dport 42731 counter"))
+    };
+    assert!(until(SOON, shut).is_some(), "nobody else gets what is for the daemon");
+    scene.knock(open("ssh", None));
+    scene.daemon.wait_for("opened door=ssh address=10.9.0.2 lease=2s");
+    let heard = other.recv(&mut [0; 2000]).map_err(|error| error.kind());
+    assert_eq!(heard, Err(std::io::ErrorKind::WouldBlock));
+    let told = status(scene.dir.path());
+    let state = told["degraded"].as_array().expect("states").iter().find(|state| state["what"] == "spa-port");
+    assert!(state.is_some_and(|state| state["grave"] == false), "{told}");
+    drop(other);
+    scene.daemon.wait_for("spa-port-works");
+    assert!(until(SOON, || !shut()).is_some(), "the socket is to hear");
+    // Nobody captures there.
+    let datagram = scene.seal(Operation::Hello);
+    scene.hosts.as_server(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.send_to(&datagram, ("127.0.0.1", PORT)).expect("sent");
+    });
+    scene.daemon.wait_for("hello device=alice/laptop address=127.0.0.1");
+    scene.knock(Operation::Hello);
+    scene.daemon.wait_for("hello device=alice/laptop address=10.9.0.2");
+    assert!(!scene.daemon.said().contains("why=repeated"), "{}", scene.daemon.said());
+    assert!(!degraded(scene.dir.path()).contains(&"spa-port".to_owned()));
 }
 
 #[test]

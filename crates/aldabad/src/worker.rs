@@ -14,6 +14,7 @@ mod shortage;
 
 use std::collections::{BTreeMap, HashSet};
 use std::iter;
+use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -57,6 +58,8 @@ struct Worker {
     naming: Option<(u32, Interface)>,
     /// All interfaces named so far, for a gate yet to come.
     interfaces: BTreeMap<u32, Interface>,
+    /// The port whose datagrams are captured while its socket cannot be had.
+    stand_in: Option<NonZeroU16>,
     /// What is to be done with the replay store beside using it.
     records: Records,
     /// It has just got a policy, and what comes with it.
@@ -121,6 +124,7 @@ impl Worker {
             candidate: None,
             naming: None,
             interfaces: BTreeMap::new(),
+            stand_in: None,
             records: Records::default(),
             unsettled: false,
         }
@@ -215,13 +219,7 @@ impl Worker {
                 self.records.take(file);
                 self.use_store(now);
             }
-            ToWorker::Listen => {
-                let mut sockets = fds.into_iter();
-                self.eyes.listen(sockets.next());
-                if sockets.next().is_some() {
-                    return Err(End::Broken);
-                }
-            }
+            ToWorker::Listen { stand_in } => self.listen(stand_in, fds)?,
             ToWorker::Ping { number } => self.reporter.answer(FromWorker::Pong { number }),
             ToWorker::Recall { query, about } => self.recall(query, about),
             ToWorker::Count { query } => self.count(query),
@@ -262,6 +260,20 @@ impl Worker {
         self.reporter.count(query, &counts);
     }
 
+    /// Datagrams come by this socket, or out of frames.
+    fn listen(&mut self, stand_in: Option<NonZeroU16>, fds: Vec<OwnedFd>) -> Result<(), End> {
+        let mut sockets = fds.into_iter();
+        self.eyes.listen(sockets.next());
+        self.stand_in = stand_in;
+        self.tell_stand_in();
+        if sockets.next().is_some() { Err(End::Broken) } else { Ok(()) }
+    }
+
+    fn tell_stand_in(&mut self) {
+        let port = self.stand_in.map(NonZeroU16::get);
+        self.gate.iter_mut().for_each(|gate| gate.stand_in(port));
+    }
+
     fn use_store(&mut self, now: Duration) {
         if let Some(gate) = &mut self.gate {
             self.records.handle_timeout(now, gate, &mut self.reporter);
@@ -300,6 +312,7 @@ impl Worker {
         };
         gate.serve(now, spa, random::bytes().map_err(|_| End::Broken)?);
         self.gate = Some(gate);
+        self.tell_stand_in();
         self.reporter.set_policy(generation, stages, hits);
         self.reporter.set_devices(devices);
         self.records.begin_anew(&mut self.reporter);

@@ -78,6 +78,8 @@ pub struct Gate {
     ipv6: bool,
     swept: Duration,
     spa: Option<Spa>,
+    /// A port whose datagrams are taken from frames though the rules want a socket for them.
+    stand_in: Option<u16>,
     /// One-time patterns completed by the frame at hand; they are deaf from then on.
     used_up: Vec<PatternId>,
     counters: Counters,
@@ -100,6 +102,7 @@ impl Gate {
             ipv6: rules.ipv6,
             swept: Duration::ZERO,
             spa: None,
+            stand_in: None,
             used_up: Vec::new(),
             counters: Counters::default(),
         })
@@ -210,7 +213,7 @@ impl Gate {
     /// A datagram for single packet authorization.
     fn datagram_of<'s>(&self, found: Found<'_>, segment: &'s Segment<'_>) -> Option<&'s Udp<'s>> {
         let Transport::Udp(udp) = &segment.transport else { return None };
-        let port = self.spa.as_ref()?.port()?;
+        let port = self.spa.as_ref()?.port().or(self.stand_in)?;
         // Of a fragment there is only a part.
         let whole = udp.destination_port == port && !segment.first_fragment;
         (whole && found.here).then_some(udp)
@@ -228,6 +231,12 @@ impl Gate {
     /// Serves single packet authorization by these rules, or no longer. What was seen and recorded before stays.
     pub fn serve(&mut self, now: Duration, rules: Option<SpaRules>, key: [u8; 16]) {
         self.spa = Spa::renew(self.spa.take(), now, rules, key);
+    }
+
+    /// Takes datagrams to this port from frames, in place of a socket that cannot be had; `None`: no longer. Where the rules say that they
+    /// are captured, it means nothing.
+    pub const fn stand_in(&mut self, port: Option<u16>) {
+        self.stand_in = port;
     }
 
     /// The server behind single packet authorization, where the policy has one.

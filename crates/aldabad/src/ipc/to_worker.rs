@@ -1,6 +1,7 @@
 //! What the monitor tells the worker.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use aldaba_gate::knock::Sequence;
 
@@ -82,7 +83,10 @@ pub enum ToWorker {
     Store,
     /// A UDP socket on the port of single packet authorization comes beside this message, in place of one before; without one
     /// the worker listens no more.
-    Listen,
+    Listen {
+        /// The port whose datagrams are taken from captured frames for as long as its socket cannot be had.
+        stand_in: Option<NonZeroU16>,
+    },
     /// Tell what is remembered of refused datagrams.
     Recall {
         /// A number the answers carry.
@@ -141,7 +145,7 @@ impl ToWorker {
                 Writer::new(9).place(*place).sequence(sequence.as_ref())
             }
             Self::Store => Writer::new(10),
-            Self::Listen => Writer::new(11),
+            Self::Listen { stand_in } => Writer::new(11).u16(stand_in.map_or(0, NonZeroU16::get)),
             Self::Recall { query, about } => Writer::new(12).u32(*query).about(*about),
             Self::Ping { number } => Writer::new(13).u32(*number),
             Self::Count { query } => Writer::new(14).u32(*query),
@@ -168,7 +172,7 @@ impl ToWorker {
             7 => Self::Capture { capture: r.u32()?, on: CaptureOn::from_index(r.u32()?), ring: r.u64()? },
             8 => Self::CaptureGone { capture: r.u32()? },
             10 => Self::Store,
-            11 => Self::Listen,
+            11 => Self::Listen { stand_in: NonZeroU16::new(r.u16()?) },
             12 => Self::Recall { query: r.u32()?, about: r.about()? },
             13 => Self::Ping { number: r.u32()? },
             14 => Self::Count { query: r.u32()? },

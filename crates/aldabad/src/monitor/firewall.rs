@@ -5,6 +5,7 @@ mod steps;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(super) struct Firewall {
     /// Tables that were taken away because they were not wanted any more, until that is said.
     gone: Vec<String>,
     claims: Claims,
+    /// The port of `[spa]`, where it is captured though the policy wants a socket on it.
+    stand_in: Option<NonZeroU16>,
     /// Doors of the policy need it.
     wanted: bool,
     /// The policy wants it and it is not there: what it is to guard stands open.
@@ -70,6 +73,7 @@ impl Firewall {
             is_alone: false,
             gone: Vec::new(),
             claims: Claims::default(),
+            stand_in: None,
             wanted: false,
             open: false,
             ours: None,
@@ -82,11 +86,18 @@ impl Firewall {
         self.open
     }
 
+    /// The port whose datagrams are captured whatever the policy says: whoever else has it gets none of them.
+    pub(super) const fn set_stand_in(&mut self, stand_in: Option<NonZeroU16>) {
+        self.stand_in = stand_in;
+    }
+
     /// Makes aldaba's own table what the policy wants it to be; elements of doors that stay do too. Where it is not there yet and no
     /// lease needs it, it may be made in steps. Whether somebody else had changed it.
     pub(super) fn prepare(&mut self, policy: &Policy, leases: bool) -> Result<bool, NotPrepared> {
         self.add_all();
-        let (table, wanted) = spec_of(policy, self.table.mark);
+        let (mut table, wanted) = spec_of(policy, self.table.mark);
+        let captured = self.stand_in.map(NonZeroU16::get);
+        table.spa.iter_mut().for_each(|spa| spa.captured |= captured == Some(spa.port));
         let before = std::mem::replace(&mut self.table, table);
         self.ours = None;
         if before.name != self.table.name {

@@ -3,6 +3,7 @@
 //! The monitor counts, since it goes by nothing the worker says, and reads the kernel's numbers of the captures as well.
 
 use std::io;
+use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::wording;
 #[derive(Debug, Default)]
 pub(super) struct Port {
     held: Option<Held>,
+    /// The port that is to be listened on and cannot be had: its datagrams are captured meanwhile.
+    stand_in: Option<NonZeroU16>,
     /// Since the daemon's start.
     lost: Losses,
     lately: Lately,
@@ -67,13 +70,16 @@ impl Held {
 }
 
 impl Port {
-    /// Has a socket on this port that receives so.
+    /// Has a socket on this port that receives so. Whoever else has the port must shut nobody out: where it is to be listened on, it is
+    /// captured until then.
     pub(super) fn open(&mut self, port: u16, receive: Receive) -> io::Result<()> {
         self.look();
         // One on another port goes before the new one comes.
         let kept = self.held.take().filter(|held| held.port == port);
-        let held = kept.map_or_else(|| Held::open(port, receive), |held| held.turn(receive))?;
-        self.held = Some(held);
+        let opened = kept.map_or_else(|| Held::open(port, receive), |held| held.turn(receive));
+        let lacks = opened.is_err() && receive == Receive::Listen;
+        self.stand_in = NonZeroU16::new(port).filter(|_| lacks);
+        self.held = Some(opened?);
         Ok(())
     }
 
@@ -81,10 +87,16 @@ impl Port {
     pub(super) fn close(&mut self) {
         self.look();
         self.held = None;
+        self.stand_in = None;
     }
 
     pub(super) const fn is_open(&self) -> bool {
         self.held.is_some()
+    }
+
+    /// The port that is captured because its socket cannot be had.
+    pub(super) const fn stand_in(&self) -> Option<NonZeroU16> {
+        self.stand_in
     }
 
     /// What the worker is to read, if anything.
@@ -127,8 +139,9 @@ impl Monitor {
     /// The worker reads this socket and no other: one it kept would hold its port for ever.
     pub(super) fn tell_socket(&mut self) {
         self.spa_hold.port.stopped = None;
+        let stand_in = self.spa_hold.port.stand_in;
         let listening: Vec<BorrowedFd<'_>> = self.spa_hold.port.listening().into_iter().collect();
-        self.workers.tell(&ToWorker::Listen, &listening);
+        self.workers.tell(&ToWorker::Listen { stand_in }, &listening);
     }
 
     /// The worker cannot read it any more, and has closed its own.

@@ -1,6 +1,7 @@
 //! A new policy: read, offered to the worker, put into force in one step, or refused whole.
 
 use std::io;
+use std::num::NonZeroU16;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -282,7 +283,8 @@ impl Monitor {
 
     /// The sockets' filter for the sequences that are current now.
     pub(super) fn refresh_filter(&mut self) {
-        let needs = Needs::of(&self.policy.current().rules());
+        let mut needs = Needs::of(&self.policy.current().rules());
+        needs.udp.extend(self.spa_hold.port.stand_in().map(NonZeroU16::get));
         match self.captures.set_needs(&needs) {
             Ok(()) => self.health.clear("filter"),
             Err(error) => {

@@ -73,7 +73,7 @@ impl SpaHold {
         let failing = "it does not take records: nobody gets in by datagram until it works again";
         let failing = self.failing.map(|_| (Part::Store.name(), true, failing.to_owned()));
         let parts =
-            [(Part::Store, true), (Part::Port, true), (Part::Gateways, false)].into_iter().zip(&self.said);
+            [(Part::Store, true), (Part::Port, false), (Part::Gateways, false)].into_iter().zip(&self.said);
         let stopped = self.port.stopped().map(|error| (Part::Port.name(), true, error.to_owned()));
         failing
             .into_iter()
@@ -85,23 +85,25 @@ impl SpaHold {
 impl Monitor {
     /// Gives a new worker, or one with a new policy, what it needs for datagrams.
     pub(super) fn hand_over_spa(&mut self, now: Duration) {
-        let Some((port, receive)) = self.spa().map(|spa| (spa.port, spa.receive)) else {
-            self.spa_hold.port.close();
-            self.tell_socket();
-            return;
-        };
-        self.hand_over_store(now);
-        self.hand_over_socket(now, port, receive);
+        if self.spa().is_some() {
+            self.hand_over_store(now);
+        }
+        self.hand_over_socket(now);
         self.follow_gateways(now);
     }
 
     /// Tries again what did not work.
     pub(super) fn retry_spa(&mut self, now: Duration) {
-        let hold = &self.spa_hold;
-        let lacks = hold.store.ready().is_none() || !hold.port.is_open() || hold.gateways.is_none();
-        if self.spa().is_some() && lacks {
-            self.hand_over_spa(now);
+        if self.spa().is_none() {
+            return;
         }
+        if self.spa_hold.store.ready().is_none() {
+            self.hand_over_store(now);
+        }
+        if !self.spa_hold.port.is_open() {
+            self.hand_over_socket(now);
+        }
+        self.follow_gateways(now);
     }
 
     fn hand_over_store(&mut self, now: Duration) {
@@ -158,7 +160,7 @@ impl Monitor {
     }
 
     fn follow_gateways(&mut self, now: Duration) {
-        if self.spa_hold.gateways.is_none() {
+        if self.spa().is_some() && self.spa_hold.gateways.is_none() {
             match Gateways::open() {
                 Ok(gateways) => {
                     self.spa_hold.said[Part::Gateways as usize] = None;
@@ -169,12 +171,40 @@ impl Monitor {
         }
     }
 
-    fn hand_over_socket(&mut self, now: Duration, port: u16, receive: Receive) {
-        match self.spa_hold.port.open(port, receive) {
-            Ok(()) => self.spa_hold.said[Part::Port as usize] = None,
-            Err(error) => self.degraded_spa(now, Part::Port, &format!("UDP port {port}: {error}")),
+    fn hand_over_socket(&mut self, now: Duration) {
+        let before = self.spa_hold.port.stand_in();
+        if let Some((port, receive)) = self.spa().map(|spa| (spa.port, spa.receive)) {
+            self.open_port(now, port, receive);
+        } else {
+            self.spa_hold.port.close();
+            self.spa_hold.said[Part::Port as usize] = None;
+        }
+        let stand_in = self.spa_hold.port.stand_in();
+        if stand_in != before {
+            // The filter first: what comes from now on is seen.
+            self.refresh_filter();
+            self.firewall.set_stand_in(stand_in);
+            // The table is looked at again, too.
+            self.retry = Some(now);
         }
         self.tell_socket();
+    }
+
+    fn open_port(&mut self, now: Duration, port: u16, receive: Receive) {
+        match self.spa_hold.port.open(port, receive) {
+            Ok(()) => {
+                if self.spa_hold.said[Part::Port as usize].take().is_some() {
+                    self.speech.tell(Level::Notice, "spa-port-works".to_owned());
+                }
+            }
+            Err(error) => {
+                let meanwhile = match receive {
+                    Receive::Listen => "its datagrams are captured until it can be had",
+                    Receive::Capture => "datagrams are captured all the same; whoever has it may answer them",
+                };
+                self.degraded_spa(now, Part::Port, &format!("UDP port {port}: {error}; {meanwhile}"));
+            }
+        }
     }
 
     fn spa(&self) -> Option<&Spa> {

@@ -143,7 +143,7 @@ const STATES: [State; 43] = [
     state(
         "spa-port",
         "the port of datagrams cannot be had, or not be read",
-        "see the error; where another program has it, ss -ulpn shows which: else take another `port` in [spa], or receive = \"capture\"",
+        "see the error; where another program has it, ss -ulpn shows which: end that one, or take another `port` in [spa]",
     ),
     state(
         "gateways",

@@ -47,10 +47,15 @@ impl Events for Silent {
 const PORT: u16 = 42_731;
 
 fn gate() -> Gate {
+    gate_with(Some(PORT))
+}
+
+/// The same where the datagrams of this port, or of none, are captured.
+fn gate_with(port: Option<u16>) -> Gate {
     let strict = Knock { mode: Mode::Strict, ..knock("7000,8000:udp,9000") };
     let doors =
         vec![door(vec![knock("7000,8000,9000"), strict]), door(vec![knock("100"), knock("9000,100")])];
-    let rules = Rules { spa_port: Some(PORT), ..rules(doors) };
+    let rules = Rules { spa_port: port, ..rules(doors) };
     let mut gate = Gate::new(&rules, [7; 16]).unwrap();
     let addresses = HashSet::from([IpAddr::from(HOST), "fd00::1".parse().unwrap()]);
     gate.set_interface(2, Interface { name: "eth0".into(), loopback: false, addresses });
@@ -68,7 +73,7 @@ fn gate() -> Gate {
         window: Window::default(),
         psks: Psks::None,
     };
-    gate.serve(Duration::ZERO, Some(SpaRules { port: Some(PORT), served }), [3; 16]);
+    gate.serve(Duration::ZERO, Some(SpaRules { port, served }), [3; 16]);
     gate
 }
 
@@ -147,4 +152,22 @@ fn a_datagram_that_was_cut_is_refused_for_its_length_and_not_looked_into() {
         assert_eq!(gate.counters(), &wanted, "{length}");
     }
     assert_eq!(events.foreign, 3);
+}
+
+#[test]
+fn a_port_is_captured_in_place_of_its_socket() {
+    let link = Link::Network { ethertype: 0x0800 };
+    let bytes = build::Frame::udp(ALICE, 4000, HOST, PORT).payload(&[0xa5; 200]).bytes(link);
+    let mut gate = gate_with(None);
+    let is_datagram = |gate: &mut Gate| {
+        let frame = Frame::whole(link, &bytes);
+        gate.frame(Duration::from_secs(1), 2, &frame, &mut Silent::default()) == Verdict::Datagram
+    };
+    assert!(!is_datagram(&mut gate), "a socket hears it");
+    gate.stand_in(Some(PORT));
+    assert!(is_datagram(&mut gate));
+    gate.stand_in(Some(PORT + 1));
+    assert!(!is_datagram(&mut gate));
+    gate.stand_in(None);
+    assert!(!is_datagram(&mut gate));
 }
