@@ -112,6 +112,7 @@ fn apply(args: &FirewallArgs, policy: &Policy) -> Result<ExitCode, Failed> {
 }
 
 fn make(args: &FirewallArgs, table: &TableSpec, old: &[String]) -> Result<ExitCode, Failed> {
+    not_anothers(&table.name)?;
     let made = Nft::open().and_then(|mut nft| {
         let is_anothers = |found: &Guarding| found.table == table.name && !found.is_ours;
         let another = nft.guarding_tables(table.mark)?.iter().any(is_anothers);
@@ -135,6 +136,12 @@ fn make(args: &FirewallArgs, table: &TableSpec, old: &[String]) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// Nobody else's table is replaced or taken away.
+fn not_anothers(table: &str) -> Result<(), Failed> {
+    let mut nft = Nft::open().map_err(|error| failed(&error))?;
+    own_table::anothers(&mut nft, table).map_err(|anothers| Failed::new(&anothers, own_table::ANOTHERS))
+}
+
 /// What this configuration guarded before, nothing does any more.
 fn clear(old: &[String]) -> Result<ExitCode, Failed> {
     let removed = Nft::open().and_then(|mut nft| old.iter().try_for_each(|name| nft.remove_own_table(name)));
@@ -153,6 +160,7 @@ fn say_gone(old: &[String]) {
 
 fn remove(args: &FirewallArgs, policy: &Policy) -> Result<ExitCode, Failed> {
     let table = table(args, policy)?;
+    not_anothers(&table.name)?;
     let removed = Nft::open().and_then(|mut nft| {
         let old = own_table::left_behind(&mut nft, &table, true)?;
         nft.remove_own_table(&table.name)?;

@@ -25,6 +25,37 @@ pub struct Kept {
     pub holder: Option<u32>,
 }
 
+/// The table that is named is somebody else's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("table inet {table} is not aldaba's: it has {part}")]
+pub struct Anothers {
+    /// Its name.
+    pub table: String,
+    /// Something that stands in it.
+    pub part: String,
+}
+
+/// Why a table is not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotOurs {
+    /// A daemon has it.
+    #[error("{0}\n  help: stop that daemon, or give this one a table of its own: [firewall] table")]
+    Kept(#[from] Kept),
+    /// It would be replaced.
+    #[error("{0}\n  help: {ANOTHERS}")]
+    Anothers(#[from] Anothers),
+}
+
+/// What to do about a table of somebody else's.
+pub const ANOTHERS: &str =
+    "nothing was changed; give aldaba a table of its own, as by default: [firewall] table = \"aldaba\"";
+
+/// Whether the table of this name is somebody else's. What the kernel does not tell shows when it is made.
+pub fn anothers(nft: &mut Nft, table: &str) -> Result<(), Anothers> {
+    let part = nft.anothers(table).ok().flatten();
+    part.map_or(Ok(()), |part| Err(Anothers { table: table.to_owned(), part }))
+}
+
 /// The mark of a configuration's tables: its absolute path, and the folder it lies in, so that equal paths in two containers on one
 /// network are two.
 #[must_use]

@@ -2,6 +2,7 @@
 //!
 //! Every change is one transaction: it happens whole or not at all.
 
+mod anothers;
 mod carry;
 mod expression;
 mod judge;
@@ -126,6 +127,9 @@ pub enum NftError {
     /// A range in the set holds the address, or a part of it.
     #[error("a range in the set overlaps this address")]
     Overlaps,
+    /// The table that is to be aldaba's is somebody else's, who has this in it.
+    #[error("the table is not aldaba's, it has {0}")]
+    Anothers(String),
     /// Anything else.
     #[error("{0}")]
     Kernel(io::Error),

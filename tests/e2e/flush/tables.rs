@@ -399,3 +399,42 @@ fn r19_a_second_daemon_for_the_same_table_is_refused() {
     let (code, said) = scene.ask(&["reload"]);
     assert_eq!((code, degraded(scene.dir.path())), (Some(0), Vec::<String>::new()), "{said}");
 }
+
+/// R7: the table that the configuration names has rules of the administrator's: whatever would make it aldaba's, or take it away, is
+/// refused.
+#[test]
+fn r7_a_table_of_the_administrators_own_is_left_alone() {
+    let Some(mut scene) = scene(&named("first"), FILTER) else { return };
+    let filter = scene.nft("list table inet filter");
+    let refused = |what: &str, (code, said): (Option<i32>, String)| {
+        assert!(code.is_some_and(|code| code > 0), "{what}: {code:?} {said}");
+        assert!(said.contains("table inet filter is not aldaba's: it has chain input"), "{what}: {said}");
+        assert!(said.contains("help: ") && said.contains("[firewall] table"), "{what}: {said}");
+        assert_eq!(scene.nft("list table inet filter"), filter, "{what}");
+    };
+    let new = scene.dir.path().join("new.toml");
+    std::fs::write(&new, named("filter")).expect("written");
+    let new = new.to_str().expect("plain");
+    refused(
+        "a trial",
+        scene.ask(&["apply", new, "--confirm", "10s", "--config", scene.config().to_str().expect("plain")]),
+    );
+    scene.write(&named("filter"));
+    refused("a reload", scene.ask(&["reload"]));
+    assert_eq!(scene.tables(), ["filter", "first"]);
+    scene.daemon.signal(Signal::TERM);
+    let gone = until(Duration::from_secs(15), || !scene.dir.path().join("control.sock").exists());
+    assert!(gone.is_some(), "{}", scene.daemon.said());
+    refused("firewall apply", scene.firewall_apply());
+    let path = |name: &str| scene.dir.path().join(name).display().to_string();
+    let (config, state, control) = (path("aldaba.toml"), path("state"), path("control.sock"));
+    refused("firewall remove", scene.aldabad(&["firewall", "remove", "--config", &config]));
+    let run = ["run", "--config", &config, "--state-dir", &state, "--control", &control];
+    refused("a start", scene.aldabad(&run));
+    assert_eq!(scene.tables(), ["filter", "first"]);
+    // Nothing stands in the way of one that is empty.
+    scene.nft("delete table inet filter; add table inet filter");
+    scene.start(&named("filter"));
+    assert_eq!(scene.tables(), ["filter"], "{}", scene.daemon.said());
+    assert!(scene.nft("list table inet filter").contains("chain guard"), "{}", scene.daemon.said());
+}

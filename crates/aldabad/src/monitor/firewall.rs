@@ -133,6 +133,13 @@ impl Firewall {
             return Ok(false);
         }
         let found = nft.own_table(&table)?;
+        // At the start or reload it may not have been told.
+        if found.is_some()
+            && made.is_none()
+            && let Some(part) = nft.anothers(&table.name)?
+        {
+            return Err(NftError::Anothers(part));
+        }
         let is_another = found.as_ref().is_some_and(|found| made.is_some_and(|made| made != found.id()));
         if !is_another && old.is_empty() && found.as_ref().is_some_and(|found| found.is(&table)) {
             self.made = found.map(|found| found.id());

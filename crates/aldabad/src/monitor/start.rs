@@ -43,7 +43,7 @@ use crate::fault;
 use crate::ipc::ToWorker;
 use crate::keeper::KeeperError;
 use crate::log::{Level, Log};
-use crate::own_table::Kept;
+use crate::own_table::NotOurs;
 use crate::rights::Rights;
 use crate::source::{Read, Source};
 use crate::watch::Link;
@@ -87,8 +87,8 @@ pub enum StartError {
     #[error("{0}")]
     State(#[from] KeeperError),
     /// The table it needs.
-    #[error("{0}\n  help: stop that daemon, or give this one a table of its own: [firewall] table")]
-    Table(#[from] Kept),
+    #[error("{0}")]
+    Table(#[from] NotOurs),
     /// Leases of an earlier run could not be read.
     #[error("{0}")]
     Journal(#[from] aldaba_runner::journal::JournalError),

@@ -12,6 +12,8 @@ use crate::netlink::DUMP;
 pub(super) const USERDATA: u16 = 7;
 /// What stands in it, as `nft` has it: kind, length, value.
 const COMMENT: u8 = 0;
+/// How its text begins.
+const TEXT: &str = "aldaba ";
 
 /// Who makes tables: of equal ones a table's name alone tells tables apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +28,20 @@ impl Mark {
 
     /// The comment in a table of this name, in the kernel's form.
     pub(super) fn comment(self, table: &str) -> Vec<u8> {
-        let text = format!("aldaba {:016x}\0", add(self.0, table.as_bytes()));
+        let text = format!("{TEXT}{:016x}\0", add(self.0, table.as_bytes()));
         let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
         [&[COMMENT, length], text.as_bytes()].concat()
     }
+}
+
+/// Whether this is the comment of any mark.
+pub(super) fn is_any(userdata: &[u8]) -> bool {
+    let text = match userdata {
+        [COMMENT, length, text @ ..] if usize::from(*length) == text.len() => text,
+        _ => return false,
+    };
+    let digits = text.strip_prefix(TEXT.as_bytes()).and_then(|rest| rest.strip_suffix(b"\0"));
+    digits.is_some_and(|digits| digits.len() == 16 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// FNV-1a: no secret, no attacker. Who may write a comment may do anything to the firewall.
@@ -91,5 +103,7 @@ mod tests {
         }
         let comment = mark.comment("aldaba");
         assert_eq!((comment[0], usize::from(comment[1]), comment.last()), (0, comment.len() - 2, Some(&0)));
+        assert!(is_any(&comment) && (0..comment.len()).all(|length| !is_any(&comment[..length])));
+        assert!(!is_any(&[&[COMMENT, 24][..], b"aldaba of the green door"].concat()));
     }
 }

@@ -291,6 +291,13 @@ pub(super) fn is_own_chain(chain: &str) -> bool {
     [CHAIN, silence::CHAIN].contains(&chain) || ports::is_of_ports(chain)
 }
 
+/// Where the kernel asks a chain of ours of this name: hook and priority.
+pub(super) fn hook_of(chain: &str) -> Option<(u32, i32)> {
+    [(CHAIN, INPUT), (silence::CHAIN, OUTPUT)]
+        .into_iter()
+        .find_map(|(name, hook)| (name == chain).then_some((hook, PRIORITY)))
+}
+
 /// Whether a set's name is one that a door's set may have.
 pub(super) fn is_of_door(set: &str) -> bool {
     set.starts_with(PREFIX)

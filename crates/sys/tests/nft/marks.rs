@@ -81,3 +81,57 @@ fn a_table_without_its_mark_gets_one_and_keeps_its_elements() {
         assert!(firewall.members(&set).unwrap().contains(&address));
     });
 }
+
+/// R7: the table that a configuration names may be the administrator's own.
+#[test]
+fn r7_a_table_of_somebody_elses_is_told_from_ours_of_any_age() {
+    in_namespace(|| {
+        let mut firewall = Nft::open().unwrap();
+        let mut whose = |what: &str, part: Option<&str>| {
+            assert_eq!(
+                firewall.anothers("aldaba").unwrap().as_deref(),
+                part,
+                "{what}:\n{}",
+                nft("list ruleset")
+            );
+        };
+        whose("none", None);
+        nft("add table inet aldaba");
+        whose("an empty one", None);
+        make(&spec());
+        whose("ours", None);
+        nft("add chain inet aldaba mine; add set inet aldaba more { type ipv4_addr; }");
+        whose("ours, with what somebody has put there", None);
+        let other = TableSpec { mark: Mark::of(&[b"another"]), ..spec() };
+        make(&other);
+        whose("another configuration's", None);
+        nft("flush chain inet aldaba guard");
+        whose("of which nothing says whose it is", Some("chain mine"));
+        nft("delete chain inet aldaba mine");
+        whose("the same", Some("set more"));
+        nft("delete set inet aldaba more");
+        whose("one from before marks", None);
+        nft("flush table inet aldaba; delete chain inet aldaba guard");
+        whose("and what a flush has left", None);
+        for (part, text) in [
+            ("chain input", "chain input { type filter hook input priority 0; }"),
+            ("chain guard", "chain guard { type filter hook input priority 0; tcp dport 22 drop; }"),
+            ("chain guard", "chain guard { tcp dport 22 drop; }"),
+            ("chain tcp_22", "chain tcp_22 { type filter hook input priority -10; }"),
+            ("set ok", "set ok { type ipv4_addr; flags timeout; }"),
+            ("set m", "map m { type ipv4_addr : verdict; }"),
+        ] {
+            nft("delete table inet aldaba");
+            load(&format!("table inet aldaba {{ {text}; }}"));
+            whose("the administrator's", Some(part));
+        }
+        nft("delete table inet aldaba");
+        load("table ip aldaba { chain input { type filter hook input priority 0; }; }");
+        whose("one of another family", None);
+    });
+}
+
+fn make(table: &TableSpec) {
+    let made = Nft::open().and_then(|mut firewall| firewall.ensure_own_table(table));
+    made.expect("it is made");
+}

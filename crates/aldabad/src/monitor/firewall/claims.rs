@@ -9,7 +9,7 @@ use aldaba_sys::name_lock::{NameError, NameLock};
 use super::{Firewall, is_needed, spec_of};
 use crate::monitor::Monitor;
 use crate::monitor::start::StartError;
-use crate::own_table::{self, Kept};
+use crate::own_table::{self, Kept, NotOurs};
 use crate::wording::quoted;
 
 /// How often those are turned away who asked whose a lock is.
@@ -37,17 +37,21 @@ enum Claimed {
 }
 
 impl Firewall {
-    fn claim(&mut self, policy: &Policy) -> Result<Claimed, Kept> {
+    fn claim(&mut self, policy: &Policy) -> Result<Claimed, NotOurs> {
         let (table, _) = spec_of(policy, self.table.mark);
         if !is_needed(&table) || self.claims.has(&table.name) {
             return Ok(Claimed::Ours);
+        }
+        let is_made = self.made.is_some() && self.table.name == table.name;
+        if !is_made && let Ok(nft) = self.open() {
+            own_table::anothers(nft, &table.name)?;
         }
         match own_table::lock(&table.name) {
             Ok(lock) => {
                 self.claims.locks.push((table.name, lock));
                 Ok(Claimed::Ours)
             }
-            Err(NameError::Held { holder }) => Err(Kept { table: table.name, holder }),
+            Err(NameError::Held { holder }) => Err(Kept { table: table.name, holder }.into()),
             Err(error) => Ok(Claimed::Unlocked(format!("the lock of table inet {}: {error}", table.name))),
         }
     }
@@ -73,11 +77,7 @@ impl Monitor {
         now: Duration,
         policy: &Policy,
     ) -> Result<(), String> {
-        let claimed = self.firewall.claim(policy).map_err(|kept| {
-            format!(
-                "{kept}\n  help: stop that daemon, or give this one a table of its own: [firewall] table\n"
-            )
-        })?;
+        let claimed = self.firewall.claim(policy).map_err(|not_ours| format!("{not_ours}\n"))?;
         self.say_claimed(now, claimed);
         Ok(())
     }
