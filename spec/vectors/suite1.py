@@ -286,4 +286,4 @@ def unfit(address):
     ip = ip.ipv4_mapped or ip
     this_network = ip.version == 4 and ip.packed[0] == 0
     return (compatible or this_network or ip.is_loopback or ip.is_multicast or ip.is_link_local
-            or ip == ipaddress.IPv4Address("255.255.255.255"))
+            or ip in ipaddress.ip_network("240.0.0.0/4"))

@@ -1,4 +1,4 @@
-//! Hazards that need more than one door or more than one moment (docs/reliability.md): R3, R5, R6, R18, R21.
+//! Hazards that need more than one door or more than one moment (docs/reliability.md): R3, R5, R6, R9, R18, R21.
 
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
@@ -15,7 +15,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Hosts, Program, SmallDisk, Wire, cannot_run, degraded, until};
+use aldaba_packet::build::Frame;
+use aldaba_tests::hosts::SERVER;
+use aldaba_tests::{Hosts, Program, SmallDisk, Wire, asked, cannot_run, degraded, text, until};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::Signal;
 
@@ -349,4 +351,40 @@ fn r21_hostile_names_stay_names() {
         assert!(word.chars().all(|c| c.is_ascii_alphabetic() || c == '-'), "a forged line: {line:?}");
     }
     println!("figure: R21 {} lines, none of them forged", scene.daemon.said().lines().count());
+}
+
+/// R9: forged sources that no client can have complete the sequence. What is a network's first or last address is asked of the kernel:
+/// one of two (/31) has neither.
+#[test]
+fn r9_no_door_opens_for_an_address_that_no_client_can_have() {
+    let Some(scene) = scene(|_| NATIVE.to_owned()) else { return };
+    scene.hosts.ip(&["addr", "add", "10.77.0.2/31", "dev", "srv0"]);
+    let first = scene.hosts.on_server(&["ip", "route", "show", "table", "local", "type", "broadcast"]);
+    let never = ["10.9.255.255", "240.1.1.1", "255.255.255.255", "224.0.0.1", "10.9.0.1", "0.0.0.0"];
+    let nets_first = first.contains("broadcast 10.9.0.0 ").then_some("10.9.0.0");
+    let never: Vec<Ipv4Addr> =
+        never.into_iter().chain(nets_first).map(|ip| ip.parse().expect("an address")).collect();
+    let knock = |source: Ipv4Addr| {
+        scene.hosts.as_client(|| {
+            let mut wire = Wire::open();
+            for port in [7000, 8000, 9000] {
+                wire.send(&Frame::tcp(source, 40_000 + port, SERVER, port));
+            }
+        });
+    };
+    never.iter().copied().for_each(knock);
+    // Behind them, others.
+    let others = ["10.77.0.3", "10.9.255.254"];
+    for other in others {
+        knock(other.parse().expect("an address"));
+        scene.daemon.wait_for(&format!("opened door=ssh address={other} "));
+    }
+    let said = scene.daemon.said();
+    assert_eq!(said.matches("opened door=ssh").count(), others.len(), "{said}");
+    assert!(said.contains("refused door=ssh address=10.9.255.255 why=no-client"), "{said}");
+    for address in never {
+        let answer = asked(scene.dir.path(), &["open", &address.to_string(), "ssh"]);
+        let told = text(&answer.stderr);
+        assert!(!answer.status.success() && told.contains("no client has this address"), "{address}: {told}");
+    }
 }

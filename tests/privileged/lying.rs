@@ -166,7 +166,9 @@ fn lies() -> Vec<(FromWorker, &'static str)> {
         (Admission { door: VAULT, address: v4(10, 9, 7, 7), ..carol }, "relayed"),
         (carol.at(v4(127, 0, 0, 1)), "address"),
         (carol.at(v4(224, 0, 0, 1)), "address"),
+        (carol.at(v4(240, 0, 0, 1)), "address"),
         (carol.at(v4(255, 255, 255, 255)), "address"),
+        (carol.at(v4(10, 9, 255, 255)), "broadcast"),
         (carol.at(IpAddr::V4(SERVER)), "own-address"),
     ];
     let requests = [
@@ -181,7 +183,9 @@ fn lies() -> Vec<(FromWorker, &'static str)> {
         v4(0, 0, 0, 0),
         v4(127, 0, 0, 1),
         v4(224, 0, 0, 1),
+        v4(240, 0, 0, 1),
         v4(255, 255, 255, 255),
+        v4(10, 9, 255, 255),
         IpAddr::V4(SERVER),
         IpAddr::V6(Ipv6Addr::LOCALHOST),
         IpAddr::V6(SERVER.to_ipv6_mapped()),

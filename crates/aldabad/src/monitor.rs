@@ -6,6 +6,7 @@
 mod admission;
 mod back_off;
 mod captures;
+mod client;
 mod commands;
 mod control;
 mod drops;

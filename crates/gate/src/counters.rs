@@ -10,7 +10,7 @@ pub enum Dropped {
     Tagged,
     /// It arrived on an interface the gate was not told of.
     UnknownInterface,
-    /// Its source can be nobody who knocks: unspecified, loopback from outside, multicast, broadcast.
+    /// Its source can be nobody who knocks: unspecified, loopback from outside, multicast, reserved.
     ImpossibleSource,
     /// IPv6, and the policy looks at IPv4 only.
     Ipv6Off,

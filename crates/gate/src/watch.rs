@@ -414,12 +414,13 @@ fn concern<'a>(
 /// No door opens for an address nobody can answer from, nor for loopback addresses that came over a wire.
 #[must_use]
 pub fn can_knock(source: IpAddr, on_loopback: bool) -> bool {
-    let broadcast = matches!(source, IpAddr::V4(v4) if v4.is_broadcast());
+    // 240.0.0.0/4 (RFC 1112, section 4), which ends with what means everybody.
+    let reserved = matches!(source, IpAddr::V4(v4) if matches!(v4.octets(), [240..=255, ..]));
     let loopback = match source {
         IpAddr::V4(v4) => v4.is_loopback(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.to_ipv4_mapped().is_some(),
     };
-    !(source.is_unspecified() || source.is_multicast() || broadcast || (loopback && !on_loopback))
+    !(source.is_unspecified() || source.is_multicast() || reserved || (loopback && !on_loopback))
 }
 
 fn hit_of(segment: &Segment<'_>) -> Hit {

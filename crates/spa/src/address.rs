@@ -38,7 +38,7 @@ fn can_be_opened(address: IpAddr) -> bool {
         return false;
     }
     match address {
-        IpAddr::V4(v4) => !(v4.is_broadcast() || v4.is_link_local() || in_this_network(v4)),
+        IpAddr::V4(v4) => !(is_reserved(v4) || v4.is_link_local() || in_this_network(v4)),
         IpAddr::V6(v6) => !(v6.is_unicast_link_local() || is_v4_compatible(v6)),
     }
 }
@@ -46,6 +46,11 @@ fn can_be_opened(address: IpAddr) -> bool {
 /// 0.0.0.0/8 (RFC 1122, section 3.2.1.3).
 const fn in_this_network(address: Ipv4Addr) -> bool {
     matches!(address.octets(), [0, ..])
+}
+
+/// 240.0.0.0/4 (RFC 1112, section 4), which 255.255.255.255 is in.
+const fn is_reserved(address: Ipv4Addr) -> bool {
+    matches!(address.octets(), [240..=255, ..])
 }
 
 /// `::/96` (RFC 4291, section 2.5.5.1).
@@ -84,6 +89,7 @@ mod tests {
             "127.0.0.1",
             "169.254.1.1",
             "224.0.0.1",
+            "240.0.0.0",
             "255.255.255.255",
             "::",
             "::1",

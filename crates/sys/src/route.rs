@@ -8,8 +8,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
+mod broadcast;
 mod gateways;
 
+use broadcast::Broadcasts;
 pub use gateways::Gateways;
 
 use crate::netlink::{Attributes, Builder, DUMP, Message, REQUEST, Socket};
@@ -57,6 +59,8 @@ pub struct LinkWatch {
     events: Socket,
     interfaces: Vec<Interface>,
     stale: bool,
+    /// Opened when it is first asked.
+    broadcasts: Option<Broadcasts>,
 }
 
 impl LinkWatch {
@@ -69,7 +73,7 @@ impl LinkWatch {
     pub fn open() -> io::Result<Self> {
         // Events first: what changes while the list is read is then seen.
         let events = Socket::open(None, GROUPS)?;
-        Ok(Self { events, interfaces: Vec::new(), stale: true })
+        Ok(Self { events, interfaces: Vec::new(), stale: true, broadcasts: None })
     }
 
     /// All interfaces as they were when last asked for.
@@ -86,6 +90,20 @@ impl LinkWatch {
             self.stale = false;
         }
         Ok(&self.interfaces)
+    }
+
+    /// Whether a packet to this address would go to everybody on a link, by the kernel's routes as they are now.
+    pub fn is_broadcast(&mut self, address: IpAddr) -> io::Result<bool> {
+        let broadcasts = match &mut self.broadcasts {
+            Some(broadcasts) => broadcasts,
+            none => none.insert(Broadcasts::open()?),
+        };
+        let answer = broadcasts.has(address);
+        if answer.is_err() {
+            // The next question finds no rest of this one's answer.
+            self.broadcasts = None;
+        }
+        answer
     }
 }
 

@@ -297,13 +297,13 @@ fn wide(address: IpAddr) -> u128 {
     }
 }
 
-/// What is never opened: address and bits. IPv4's 0/8, 127/8, 169.254/16, 224/4 and 255.255.255.255; ::/96, fe80::/10, ff00::/8.
+/// What is never opened: address and bits. IPv4's 0/8, 127/8, 169.254/16, 224/4 and 240/4; ::/96, fe80::/10, ff00::/8.
 const NEVER: [(u128, u32); 8] = [
     (0xffff_0000_0000, 104),
     (0xffff_7f00_0000, 104),
     (0xffff_a9fe_0000, 112),
     (0xffff_e000_0000, 100),
-    (0xffff_ffff_ffff, 128),
+    (0xffff_f000_0000, 100),
     (0, 96),
     (0xfe80 << 112, 10),
     (0xff00 << 112, 8),

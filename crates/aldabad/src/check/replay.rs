@@ -199,7 +199,7 @@ impl Report {
             ),
             (
                 self.from_nobody,
-                "from a source that nobody can have (0.0.0.0, multicast, broadcast): no answer could reach it, so it \
+                "from a source that nobody can have (0.0.0.0, multicast, 240.0.0.0/4): no answer could reach it, so it \
                  opens nothing",
             ),
             (self.ipv6_off, "over IPv6, which the configuration leaves out: ipv6 = true lets them count"),

@@ -45,6 +45,8 @@ pub(super) struct Judge<'a> {
     pub(super) wall: Timestamp,
     /// This host's own addresses.
     pub(super) is_own: &'a dyn Fn(IpAddr) -> bool,
+    /// The address to open for means everybody on a link.
+    pub(super) is_broadcast: bool,
     /// This host's default gateways; `None`: the kernel does not say.
     pub(super) gateways: Option<&'a BTreeSet<IpAddr>>,
 }
@@ -79,6 +81,9 @@ impl Judge<'_> {
     fn is_a_client(&self, address: IpAddr, rule: &DoorRule) -> Result<(), &'static str> {
         if (self.is_own)(address) {
             return Err("own-address");
+        }
+        if self.is_broadcast {
+            return Err("broadcast");
         }
         if rule.for_gateway {
             return Ok(());

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aldaba_gate::{DoorId, KnockAction, can_knock};
+use aldaba_gate::{DoorId, KnockAction};
 use aldaba_runner::Ask;
 
 use super::Monitor;
@@ -132,6 +132,8 @@ impl Monitor {
         if !self.may_be_a_client(source) {
             let line = wording::request_refused(self.policy.name(door), source, "no-client");
             self.speech.tell_limited(now, Kind::Refusals, line);
+            // Whoever has forged it knows the sequence, and the worker waits for the next one.
+            self.use_up(door, place.knock).ok();
             return;
         }
         self.pulse.hear(now);
@@ -153,15 +155,6 @@ impl Monitor {
             }
             KnockAction::Close => drop(self.runner.close(now, door, source)),
         }
-    }
-
-    /// Whether the worker may name this address: one that a packet could come from, and not this host's, but where knocks on
-    /// loopback count, or knockd's successes, which always did.
-    fn may_be_a_client(&self, source: IpAddr) -> bool {
-        let on_loopback = self.captures.has_loopback();
-        let own_too = on_loopback || self.face.is_knockd();
-        let own = || self.links.known().iter().flat_map(|link| &link.addresses).any(|own| own.ip == source);
-        source == source.to_canonical() && can_knock(source, on_loopback) && (own_too || !own())
     }
 
     fn knock_action(&self, door: DoorId, knock: u8) -> Option<KnockAction> {

@@ -323,6 +323,7 @@ impl Monitor {
     /// The door it is for, and what this policy makes of it.
     fn allow(&mut self, told: &Told) -> Result<(DoorId, Allowed), &'static str> {
         let door = self.policy.door(told.place).ok_or("no-such-door")?;
+        let is_broadcast = told.action == KnockAction::Open && self.is_broadcast(told.address.to_canonical());
         let links = self.links.known();
         let judge = Judge {
             policy: &self.policy.current().policy,
@@ -330,6 +331,7 @@ impl Monitor {
             runner: &self.runner,
             wall: wall(),
             is_own: &|address| links.iter().any(|link| link.addresses.iter().any(|own| own.ip == address)),
+            is_broadcast,
             gateways: self.spa_hold.gateways.as_mut().and_then(|gateways| gateways.now().ok()),
         };
         Ok((door, judge.judge(door, told)?))

@@ -119,6 +119,7 @@ fn not_allowed(why: &str) -> &'static str {
         "too-many-of-device" => "the device holds as many openings as it may",
         "too-many-of-user" => "the devices of its user hold as many openings as they may",
         "own-address" => "it would open the door for an address of this host",
+        "broadcast" => "no client has such an address: it means everybody on a network of this host's",
         "gateway" => "it would open the door for a default gateway of this host",
         "gateways-unknown" => "the default gateways of this host could not be read",
         _ => "it is not allowed",

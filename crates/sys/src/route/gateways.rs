@@ -14,7 +14,7 @@ use crate::netlink::{Attributes, Message, Socket};
 /// Groups IPv4 route and IPv6 route of rtnetlink.
 const GROUPS: u32 = 0x40 | 0x400;
 /// Length of `struct rtmsg`.
-const ROUTE: usize = 12;
+pub(super) const ROUTE: usize = 12;
 /// Length of `struct rtnexthop`.
 const NEXT_HOP: usize = 8;
 

@@ -108,6 +108,7 @@ impl Scene {
             runner: &self.runner,
             wall: self.wall,
             is_own: &|address| address == ip("203.0.113.2"),
+            is_broadcast: told.address.to_canonical() == ip("203.0.113.255"),
             gateways: self.gateways.as_ref(),
         };
         let allowed = judge.judge(door, told)?;
@@ -166,7 +167,7 @@ fn a_door_opens_for_the_sender_and_nobody_else_unless_the_line_delegates() {
     let other = |device| Told { address: ip("198.51.100.9"), ..told(device, "192.0.2.7") };
     assert_eq!(scene.judge(SSH, &other(1)), Err("relayed"));
     assert_eq!(scene.judge(SSH, &other(2)), HALF_A_MINUTE);
-    for never in ["127.0.0.1", "::1", "0.0.0.0", "224.0.0.1", "169.254.1.1", "fe80::1", "255.255.255.255"] {
+    for never in ["127.0.0.1", "::1", "0.0.0.0", "224.0.0.1", "169.254.1.1", "fe80::1", "240.1.1.1"] {
         for device in [1, 2] {
             assert_eq!(scene.judge(SSH, &told(device, never)), Err("address"), "{never}");
         }
@@ -200,6 +201,7 @@ fn a_door_opens_for_this_host_never_and_for_its_gateway_only_if_it_says_so() {
     for device in [1, 2] {
         for door in [SSH, WEB] {
             assert_eq!(scene.judge(door, &told(device, "203.0.113.2")), Err("own-address"));
+            assert_eq!(scene.judge(door, &told(device, "203.0.113.255")), Err("broadcast"));
         }
         let over_v6 = told(device, "::ffff:203.0.113.1");
         assert_eq!(scene.judge(SSH, &over_v6), Err("gateway"));
