@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use aldaba_tests::program::binary;
 use aldaba_tests::{Hosts, Program, asked, cannot_run, degraded, text, until};
+use seccompiler::{
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 
 /// `net_admin` and `net_raw`.
 const FIREWALL: u64 = 0x3000;
@@ -108,6 +111,64 @@ fn asks_too_much(control: &str, words: &[&str]) {
         said.contains("which the daemon gave up at its start") && said.contains("help: restart"),
         "{words:?}: {said}"
     );
+}
+
+/// Runs this where no list of system calls can be had, as in a kernel without seccomp, and what it starts does too.
+fn without_seccomp<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    let wanted = u64::from(libc::PR_SET_SECCOMP.unsigned_abs());
+    let old_way = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, wanted);
+    let old_way = SeccompRule::new(vec![old_way.expect("a condition")]).expect("a rule");
+    let calls = [(libc::SYS_seccomp, Vec::new()), (libc::SYS_prctl, vec![old_way])];
+    let refuse = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let arch = std::env::consts::ARCH.try_into().expect("an architecture it knows");
+    let list = SeccompFilter::new(calls.into(), SeccompAction::Allow, refuse, arch).expect("a list");
+    let list: seccompiler::BpfProgram = list.try_into().expect("a program");
+    let confined = || {
+        seccompiler::apply_filter(&list).expect("the last one that can be had");
+        run()
+    };
+    // It holds for a thread and all that comes of it.
+    std::thread::scope(|scope| scope.spawn(confined).join().expect("it runs"))
+}
+
+/// R23: no worker looks at packets without it, the reason is heard; and with the option that is for it the daemon serves.
+#[test]
+fn r23_where_seccomp_is_refused_nothing_starts_unless_it_is_told_to() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    let dir = dir.path();
+    let text = config(dir, "", ARGV);
+    std::fs::write(dir.join("aldaba.toml"), &text).expect("written");
+    let words: Vec<String> =
+        [("--config", "aldaba.toml"), ("--state-dir", "state"), ("--control", "control.sock")]
+            .map(|(option, name)| format!("{option}={}", dir.join(name).display()))
+            .into();
+    let program = binary("aldabad");
+    let words: Vec<&str> = [program.to_str().expect("plain"), "run"]
+        .into_iter()
+        .chain(words.iter().map(String::as_str))
+        .collect();
+    let mut daemon = without_seccomp(|| Program::start(&hosts, &words, &dir.join("refused")));
+    let ended = daemon.wait(Duration::from_secs(20)).and_then(|status| status.code());
+    let said = daemon.said();
+    assert_eq!(ended, Some(1), "{said}");
+    let reason = said.find("aldabad: worker: cannot close the sandbox: ");
+    let end = said.find("the worker does not start, or not in time; its own message, if any, stands above");
+    assert!(reason.is_some() && reason < end && said.contains("--insecure-no-sandbox"), "{said}");
+    let daemon = without_seccomp(|| Program::aldabad_with(&hosts, dir, &text, &["--insecure-no-sandbox"]));
+    daemon.wait_for("degraded what=sandbox error=");
+    let started =
+        daemon.said().lines().any(|line| line.contains("worker-started ") && line.contains("=seccomp"));
+    assert!(started, "{}", daemon.said());
+    assert_eq!((degraded(dir), confined(dir)), (vec!["sandbox".to_owned()], "no-sandbox".to_owned()));
+    assert!(set(&command_status(&hosts, dir), "CapEff") == FIREWALL, "{}", daemon.said());
+}
+
+/// How far its worker is confined.
+fn confined(dir: &Path) -> String {
+    aldaba_tests::status(dir)["worker"]["confined"].as_str().expect("a word").to_owned()
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //!
 //! Nor may it do what a panic does: the message cannot be written, and trying kills the process. That is wanted.
 
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use seccompiler::{
@@ -60,11 +60,24 @@ const FREELY: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 
+/// Standard error as it was, for a sandbox that cannot be closed: dropped when it is.
+#[derive(Debug)]
+pub struct Stderr(OwnedFd);
+
 /// Puts /dev/null in the place of standard error. A log file or a terminal there could be read, overwritten and cut
 /// through calls that the list allows for the replay store.
-pub fn let_go_of_stderr() -> std::io::Result<()> {
+pub fn let_go_of_stderr() -> std::io::Result<Stderr> {
+    let before = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(rustix::stdio::dup2_stderr(null)?)
+    rustix::stdio::dup2_stderr(null)?;
+    Ok(Stderr(before))
+}
+
+impl Stderr {
+    /// Back in its place, so that the reason is heard.
+    pub fn put_back(self) -> std::io::Result<()> {
+        Ok(rustix::stdio::dup2_stderr(self.0)?)
+    }
 }
 
 /// Closes the sandbox around the calling thread, for good: to be called before any other is started.

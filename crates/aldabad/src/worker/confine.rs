@@ -7,11 +7,15 @@ use aldaba_sys::channel::Channel;
 use aldaba_sys::landlock;
 use aldaba_sys::pnet_capture::LinkKind;
 use aldaba_sys::privileges::{self, Dropped, Identity};
-use aldaba_sys::sandbox;
+use aldaba_sys::sandbox::{self, Stderr};
 use aldaba_sys::signals::{self, Signal};
 
 /// Descriptors a worker may have: the channel and its captures.
 const DESCRIPTORS: u64 = 256;
+
+/// The next step where the list of system calls cannot be had.
+const NO_SECCOMP: &str = "\n  help: the kernel needs seccomp (CONFIG_SECCOMP_FILTER), and a container must not take it away; \
+                          aldabad run --insecure-no-sandbox does without, and says so";
 
 /// What the monitor tells a worker on its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,15 +67,22 @@ impl Confinement {
             .map_err(|error| error.to_string())?;
         let dropped = privileges::drop_to(self.identity).map_err(|error| error.to_string())?;
         privileges::limit_worker(DESCRIPTORS).map_err(|error| error.to_string())?;
-        if self.sandbox {
-            sandbox::let_go_of_stderr().map_err(|error| error.to_string())?;
-        }
+        // Before Landlock, which leaves no path to /dev/null.
+        let stderr = self.sandbox.then(sandbox::let_go_of_stderr).transpose();
+        let stderr = stderr.map_err(|error| error.to_string())?;
         let landlock = landlock::deny_everything();
-        if self.sandbox {
-            sandbox::enter(channel.as_fd()).map_err(|error| error.to_string())?;
+        if let Some(stderr) = stderr {
+            close_sandbox(channel, stderr)?;
         }
         Ok(Confined { kept_uid: dropped == Dropped::KeptUid, landlock })
     }
+}
+
+/// Where that fails nothing was read yet, and standard error is what it was: the reason is heard.
+fn close_sandbox(channel: &Channel, stderr: Stderr) -> Result<(), String> {
+    let Err(error) = sandbox::enter(channel.as_fd()) else { return Ok(()) };
+    stderr.put_back().map_err(|error| error.to_string())?;
+    Err(format!("{error}{NO_SECCOMP}"))
 }
 
 fn pnet_socket(word: &OsStr) -> Option<(LinkKind, u32)> {
