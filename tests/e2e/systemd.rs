@@ -322,7 +322,9 @@ fn r23_it_works_with_what_the_unit_leaves() {
     hosts.knock(&[7100, 7200]);
     daemon.wait_for("opened door=old");
     daemon.wait_for("closed door=old");
-    assert!(!daemon.said().contains("confined=no"), "{}", daemon.said());
+    let said = daemon.said();
+    assert!(said.contains("worker-started ") && !said.contains(" lacks="), "{said}");
+    assert_eq!(aldaba_tests::status(dir.path())["worker"]["confined"], "fully");
     drop(listener);
 }
 

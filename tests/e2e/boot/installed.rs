@@ -98,7 +98,11 @@ fn the_unit_is_what_it_says(machine: &Machine) {
     for doubt in ["Unknown key", "does not support", "ignoring", "Found ordering cycle"] {
         assert!(!journal.contains(doubt), "{journal}");
     }
-    assert!(!journal.contains("confined=no"), "{journal}");
+    assert!(journal.contains("worker-started ") && !journal.contains(" lacks="), "{journal}");
+    // Whatever else is degraded decides its exit status.
+    let status = machine.run(&["aldabad", "status", "--json"]).stdout;
+    let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+    assert_eq!(status["worker"]["confined"], "fully", "{status}");
 }
 
 pub(crate) fn the_lines_of_the_document_take_it_away(machine: &mut Machine) {
