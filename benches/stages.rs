@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use aldaba_bench::{
-    Captured, Configuration, DEFAULT_TABLE, GROUP, Gateway, Knocks, LINKS, Leases, Sealed, Track,
+    Captured, Configuration, DEFAULT_TABLE, GROUP, Gateway, Knocks, LINKS, Leases, Sealed, Track, Walk,
 };
 use aldaba_knock::Mode;
 use divan::{Bencher, black_box};
@@ -15,6 +15,18 @@ const SIZES: [u32; 4] = [1, 100, 1_000, 100_000];
 
 fn main() {
     divan::main();
+}
+
+#[divan::bench_group(name = "0 capture")]
+mod capture {
+    use super::{Bencher, GROUP, Walk};
+
+    /// A whole group at once: what divan counts are frames.
+    #[divan::bench(sample_size = 1)]
+    fn group(bencher: Bencher<'_, '_>) {
+        let frames = divan::counter::ItemsCount::new(GROUP);
+        bencher.counter(frames).with_inputs(Walk::new).bench_local_refs(Walk::group);
+    }
 }
 
 #[divan::bench_group(name = "1 parse")]

@@ -2,9 +2,15 @@
 //! what happens seldom is spread over the rest.
 
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
-use aldaba_bench::{Captured, Configuration, Gateway, Knocks, LINKS, Leases, Sealed, Track};
+use aldaba_bench::{Captured, Configuration, Gateway, Knocks, LINKS, Leases, Sealed, Track, Walk};
+use aldaba_gate::{DoorId, KnockAction};
 use aldaba_knock::Mode;
+use aldaba_spa::KnockId;
+use aldaba_sys::nft::{Family, SetName, opening};
+use aldabad::ipc::{FromWorker, Place};
 
 /// Defines the stages, the list of their names and the function that runs them all.
 macro_rules! stages {
@@ -52,11 +58,16 @@ stages! {
     stage_gate_spoofed_syn_of_1000_doors(gate: Gateway = Gateway::spoofed(1_000, Mode::Compatible, 1_000), 1_000) {
         gate.frame()
     }
+    stage_capture_group_of_16(walk: Walk = Walk::new(), 500) { walk.group() }
+    stage_gate_group_of_16(gate: Gateway = Gateway::spoofed(1, Mode::Compatible, 3_200), 200) { gate.group() }
     stage_gate_junk(gate: Gateway = Gateway::junk(1, 100), 100) { gate.frame() }
     stage_gate_junk_of_1000_devices(gate: Gateway = Gateway::junk(1_000, 100), 100) { gate.frame() }
     stage_datagram_tag(sealed: Sealed = Sealed::new(), 100) { sealed.verify() }
     stage_datagram_open(sealed: Sealed = Sealed::new(), 20) { sealed.open() }
     stage_datagram_replayed(knocks: Replayed = Replayed::new(), 100) { knocks.again() }
+    stage_message_sequence(message: FromWorker = of_sequence(), 200) { comes_over(message) }
+    stage_message_datagram(message: FromWorker = of_datagram(), 200) { comes_over(message) }
+    stage_message_to_kernel(set: SetName = set(), 200) { opening(set, CLIENT, LEASE) }
     stage_lease_open_and_close(leases: Leases = Leases::new(1), 200) { leases.open_and_close() }
     stage_lease_open_and_close_beside_1000(leases: Leases = Leases::new(1_000), 200) { leases.open_and_close() }
     stage_lease_renew_one_of_1000(leases: Leases = Leases::new(1_000), 200) { leases.renew() }
@@ -76,6 +87,31 @@ fn full(steps: usize) -> Track {
     let mut track = Track::new(1, Mode::Compatible, 1 << 10);
     track.fill(steps);
     track
+}
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+const LEASE: Duration = Duration::from_secs(30);
+
+/// What the worker asks of the monitor for a sequence.
+const fn of_sequence() -> FromWorker {
+    let place = Place { generation: 7, door: DoorId(3), knock: 1 };
+    FromWorker::Request { place, action: KnockAction::Open, source: CLIENT }
+}
+
+/// The same for a datagram: the longest of what it asks.
+const fn of_datagram() -> FromWorker {
+    let (place, id) = (Place { generation: 7, door: DoorId(3), knock: 0 }, KnockId([8; 8]));
+    let (action, device) = (KnockAction::Open, [7; 32]);
+    FromWorker::Admitted { place, action, source: CLIENT, from: CLIENT, device, id, seconds: 30, offset: -1 }
+}
+
+/// From one end of the channel to the other, without the kernel between them.
+fn comes_over(message: &FromWorker) -> FromWorker {
+    FromWorker::decode(&message.encode()).expect("a message")
+}
+
+fn set() -> SetName {
+    SetName { family: Family::Inet, table: "aldaba".to_owned(), set: "ssh-v4".to_owned() }
 }
 
 /// A datagram that was admitted, and comes again and again.

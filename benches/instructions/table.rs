@@ -11,6 +11,8 @@ use crate::callgrind::Counts;
 
 /// How much a count may differ, in percent: a compiler's mood, not a new loop.
 const TOLERANCE: u64 = 5;
+/// The same with another compiler than the table's: what is beyond that is a loop of ours, or an inner one that was lost.
+const TOLERANCE_OF_ANOTHER: u64 = 100;
 /// So many more are allowed in any case: of few instructions one more is much.
 const SLACK: u64 = 10;
 
@@ -33,6 +35,11 @@ impl Table {
 
     pub(crate) fn of(counts: &Counts) -> Self {
         Self { tolerance: TOLERANCE, compiler: compiler(), counts: counts.clone() }
+    }
+
+    /// The same as it is to be judged of what this compiler makes: by another one's numbers only roughly.
+    pub(crate) fn judged_with(self, compiler: &str) -> Self {
+        if self.compiler == compiler { self } else { Self { tolerance: TOLERANCE_OF_ANOTHER, ..self } }
     }
 
     /// The most a stage may execute, and below what it is worth writing down.

@@ -62,6 +62,11 @@ impl Captured {
         Self { link, bytes: parts.bytes(link) }
     }
 
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Looks through all its layers.
     pub fn parse(&self) -> Result<Segment<'_>, Refused> {
         parse(&Frame::whole(self.link, &self.bytes))

@@ -10,6 +10,7 @@ mod frames;
 mod gate;
 mod lease;
 mod policy;
+mod ring;
 mod track;
 
 pub use datagram::{Knocks, Sealed};
@@ -17,6 +18,7 @@ pub use frames::{Captured, LINKS};
 pub use gate::{GROUP, Gateway};
 pub use lease::Leases;
 pub use policy::Configuration;
+pub use ring::Walk;
 pub use track::{DEFAULT_TABLE, Track};
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -3,6 +3,7 @@
 //! Every change is one transaction: it happens whole or not at all.
 
 mod anothers;
+mod batch;
 mod carry;
 mod expression;
 mod judge;
@@ -26,12 +27,15 @@ use rustix::net::netlink;
 
 use crate::netlink::{Builder, DUMP, REQUEST, Socket};
 
+use batch::{Batch, Written};
 use known::{Generation, Known};
 
 pub use judge::{Asking, Fate, Judgement, Probe, Standing};
 pub use mark::{Guarding, Mark};
 pub use own::{OwnTable, TableId};
 pub use ruleset::{ChainName, Ruleset, legacy_iptables};
+#[cfg(any(test, feature = "build"))]
+pub use set::opening;
 pub use set::{SetId, UnfitSet};
 pub use silence::SpaPort;
 pub use table::{DoorSpec, TableSpec};
@@ -224,45 +228,12 @@ impl Nft {
         generation: Option<Generation>,
         fill: impl FnOnce(&mut Batch),
     ) -> io::Result<()> {
-        let mut batch = Batch { builder: Builder::default(), sequence: self.socket.next_sequence() };
-        batch.builder.message(BATCH_BEGIN, REQUEST, batch.sequence, &header(0, NFTABLES));
-        if let Some(Generation(number)) = generation {
-            batch.builder.put_be32(BATCH_GENERATION, number);
-        }
+        let mut batch = Batch::begin(self.socket.next_sequence(), generation);
         fill(&mut batch);
-        // Acknowledgements come after the commit: when that of the last is in, all has happened. What fails is answered without being
-        // asked. The end itself is acknowledged by new kernels only.
-        batch.builder.ask_for_answer();
-        let last = batch.sequence;
-        let end = batch.next();
-        batch.builder.message(BATCH_END, REQUEST, end, &header(0, NFTABLES));
+        let Written { bytes, last, end } = batch.finish();
         self.socket.skip_to(end);
-        self.socket.send(&batch.builder.finish())?;
+        self.socket.send(&bytes)?;
         self.socket.acknowledged(last)
-    }
-}
-
-/// The messages of one transaction.
-struct Batch {
-    builder: Builder,
-    sequence: u32,
-}
-
-impl Batch {
-    const fn next(&mut self) -> u32 {
-        self.sequence = self.sequence.wrapping_add(1);
-        self.sequence
-    }
-
-    fn message(&mut self, kind: u16, flags: u16, family: Family) {
-        let sequence = self.next();
-        self.builder.message(kind, REQUEST | flags, sequence, &header(family.number(), 0));
-    }
-
-    /// A table for both families, whatever is in it.
-    fn delete_table(&mut self, name: &str) {
-        self.message(DELETE_TABLE, 0, Family::Inet);
-        self.builder.put_text(1, name);
     }
 }
 

@@ -322,6 +322,15 @@ impl Batch {
     }
 }
 
+/// The message that opens a door whose set is known: an address where nothing stands, for this long. For those who measure.
+#[cfg(any(test, feature = "build"))]
+#[must_use]
+pub fn opening(set: &SetName, address: IpAddr, timeout: Duration) -> Vec<u8> {
+    let mut batch = Batch::begin(1, Some(Generation(1)));
+    batch.new_element(set, address, Layout::Single, millis(timeout));
+    batch.finish().bytes
+}
+
 pub(super) fn put_key(list: &mut Builder, address: IpAddr, flags: u32, millis: Option<u64>) {
     list.nest(1, |element| {
         element.nest(1, |key| match address {
