@@ -181,6 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn a_door_whose_starts_have_its_share_has_a_quarter_of_it_for_stops() {
+        let (mut places, mut queue) = (Places::default(), Queue::default());
+        let (door, limits) = (Arc::from("web"), Limits::default());
+        let line = Line::of(&door);
+        (100..116).for_each(|id| places.take(HOLD, JobId(id), Part::Start, &line));
+        assert!(!places.start_may_run(&door, &limits) && places.start_may_run(&Arc::from("ssh"), &limits));
+        (0..20).for_each(|id| queue.push(&door, LeaseId(id)));
+        assert_eq!(serve(&mut places, &mut queue, HOLD), [0, 1, 2, 3]);
+        // They hang: what they have given back is for others.
+        assert_eq!(serve(&mut places, &mut queue, HOLD * 9), []);
+        (0..4).for_each(|id| places.free(JobId(id), Part::Stop, &line));
+        assert_eq!(serve(&mut places, &mut queue, HOLD * 9), [4, 5, 6, 7]);
+    }
+
+    #[test]
     fn what_has_ended_holds_nothing() {
         let (mut places, line) = (Places::default(), Line::of(&Arc::from("web")));
         places.take(HOLD, JobId(1), Part::Stop, &line);

@@ -165,4 +165,19 @@ mod tests {
         assert_eq!(served.collect::<Vec<_>>(), [(false, 4), (true, 1), (false, 5), (true, 3)]);
         assert!(queue.is_empty());
     }
+
+    #[test]
+    fn a_queue_that_is_filled_anew_goes_on_with_the_next_line() {
+        let (a, b) = (Arc::from("a"), Arc::from("b"));
+        let (mut queue, mut served) = (Queue::default(), Vec::new());
+        for _ in 0..3 {
+            queue.push(&a, LeaseId(1));
+            queue.push(&b, LeaseId(2));
+            assert_eq!((queue.len(), queue.is_empty()), (2, false));
+            served.extend(queue.next(|_| true).map(|(_, id)| id.0));
+            queue.clear();
+            assert_eq!((queue.len(), queue.is_empty(), queue.longest()), (0, true, None));
+        }
+        assert_eq!(served, [1, 2, 1]);
+    }
 }

@@ -54,9 +54,13 @@ pub enum NameError {
 impl NameLock {
     /// Takes the lock of this name, or says who has it.
     pub fn acquire(name: &str) -> Result<Self, NameError> {
+        Self::acquire_with(name, || clock::rest(PAUSE))
+    }
+
+    fn acquire_with(name: &str, mut pause: impl FnMut()) -> Result<Self, NameError> {
         for _ in 1..LOOKS {
             match Self::take(name) {
-                Err(NameError::Stranger { uid: None }) => clock::rest(PAUSE),
+                Err(NameError::Stranger { uid: None }) => pause(),
                 done => return done,
             }
         }
@@ -95,11 +99,17 @@ fn holder(name: &str) -> io::Result<NameError> {
     }
     // Who it was that began to listen: a `struct ucred`.
     let [pid, uid, _gid] = option::numbers(socket.as_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED)?;
-    if uid == 0 || uid == effective_uid() {
+    Ok(judged(pid, uid, effective_uid()))
+}
+
+/// What one who has begun to listen as this user is to us.
+fn judged(pid: u32, uid: u32, ours: u32) -> NameError {
+    if uid == 0 || uid == ours {
         // Zero: of another PID namespace.
-        return Ok(NameError::Held { holder: (pid > 0).then_some(pid) });
+        NameError::Held { holder: (pid > 0).then_some(pid) }
+    } else {
+        NameError::Stranger { uid: Some(uid) }
     }
-    Ok(NameError::Stranger { uid: Some(uid) })
 }
 
 fn socket() -> io::Result<OwnedFd> {
@@ -139,6 +149,41 @@ mod tests {
         drop(NameLock::acquire(&format!("{name}-more")).unwrap());
         drop(lock);
         NameLock::acquire(&name).unwrap();
+    }
+
+    #[test]
+    fn root_and_this_user_are_believed_and_nobody_else_is() {
+        let held = |pid, uid, ours| match judged(pid, uid, ours) {
+            NameError::Held { holder } => Ok(holder),
+            NameError::Stranger { uid } => Err(uid),
+            NameError::Io(error) => panic!("{error}"),
+        };
+        for (uid, ours) in [(0, 0), (0, 990), (990, 990)] {
+            assert_eq!(held(7, uid, ours), Ok(Some(7)));
+            assert_eq!(held(0, uid, ours), Ok(None), "seen from here it has no number");
+        }
+        for (uid, ours) in [(1000, 0), (1000, 990)] {
+            assert_eq!(held(7, uid, ours), Err(Some(1000)));
+        }
+    }
+
+    #[test]
+    fn who_has_just_bound_it_is_waited_for_and_not_for_ever() {
+        let name = name("new");
+        let new = socket().unwrap();
+        bind(&new, &address(&name).unwrap()).unwrap();
+        let mut pauses = 0;
+        let mute = NameLock::acquire_with(&name, || pauses += 1);
+        assert!(matches!(mute, Err(NameError::Stranger { uid: None })));
+        assert_eq!(pauses, LOOKS - 1);
+        // At the last pause it says who it is.
+        let held = NameLock::acquire_with(&name, || {
+            pauses -= 1;
+            if pauses == 0 {
+                listen(&new, 1).unwrap();
+            }
+        });
+        assert!(matches!(held, Err(NameError::Held { holder }) if holder == Some(std::process::id())));
     }
 
     #[test]

@@ -370,7 +370,9 @@ fn many_changes_are_one_transaction_whole_or_not_at_all() {
         let set = spec().set_of("ssh", address(0)).unwrap();
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let all: Vec<_> = (0..most).map(|number| (address(number), seconds(600))).collect();
-        assert!(firewall.change_together(&set, &all).unwrap());
+        assert!(
+            firewall.change_together(&set, &all).unwrap() && firewall.change_together(&set, &[]).unwrap()
+        );
         assert_eq!(firewall.members(&set).unwrap().len(), Nft::MOST_TOGETHER);
         // New times for some; others out, one of which is not there.
         let (half, time) = (most / 2, seconds(30));

@@ -19,7 +19,7 @@ use crate::ipc::{CaptureOn, FromWorker};
 const BATCH: usize = 256;
 /// How long to let the monitor have the processor, which may be this one, when there is more to read and it has been asked to open a
 /// door. The ring has room for far longer.
-const HAND_OVER: Duration = Duration::from_micros(100);
+pub(super) const HAND_OVER: Duration = Duration::from_micros(100);
 /// While it is hot nobody is told of faults by the kernel: they are looked for this often.
 const LOOK: Duration = Duration::from_secs(1);
 

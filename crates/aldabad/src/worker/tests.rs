@@ -11,6 +11,7 @@ use aldaba_sys::capture::RingSize;
 use aldaba_sys::capture::build::RingMemory;
 use aldaba_sys::datagram;
 
+use super::eyes::HAND_OVER;
 use super::*;
 use crate::ipc::CaptureOn;
 
@@ -93,6 +94,69 @@ fn looked_at(worker: &Worker) -> (u64, u64) {
     (counters.frames, counters.datagrams)
 }
 
+/// Frames that came before the first turn.
+fn captured(worker: &mut Worker, frames: impl Iterator<Item = Vec<u8>>) {
+    let memory = RingMemory::new(SIZE).expect("memory");
+    for (slot, frame) in frames.enumerate() {
+        memory.put(slot, ETHERTYPE, &frame).expect("put");
+    }
+    let (ring, bytes) = (memory.try_clone().expect("another"), u64::try_from(SIZE.bytes()).expect("small"));
+    worker.eyes.open(7, CaptureOn::Interface(2), ring, bytes).expect("mapped");
+}
+
+/// What the monitor has got by now.
+fn said(monitor: &Channel) -> Vec<FromWorker> {
+    let mut said = Vec::new();
+    while let Ok(Received::Message { bytes, .. }) = monitor.receive() {
+        said.push(FromWorker::decode(&bytes).expect("a message"));
+    }
+    said
+}
+
+/// A whole knock, then strangers at a port of no door.
+fn knock_before_strangers(strangers: u16) -> impl Iterator<Item = Vec<u8>> {
+    let syn = |source: [u8; 4], port| {
+        Frame::tcp(source, 40_000, HOST, port).bytes(Link::Network { ethertype: ETHERTYPE })
+    };
+    let knock = [7000, 8000, 9000].map(|port| syn([12, 0, 0, 1], port));
+    knock.into_iter().chain((0..strangers).map(move |number| {
+        let [a, b] = number.to_be_bytes();
+        syn([11, 0, a, b], 22)
+    }))
+}
+
+#[test]
+fn a_worker_that_has_asked_and_has_more_to_read_lets_the_monitor_run() {
+    let (mut worker, monitor) = worker(None);
+    captured(&mut worker, knock_before_strangers(2 * 256));
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        assert!(worker.turn().is_ok());
+        let asked = said(&monitor).iter().any(|message| matches!(message, FromWorker::Request { .. }));
+        // While it rests, nothing but the monitor wakes it.
+        turns.push((looked_at(&worker).0, asked, worker.eyes.rest(), worker.eyes.interests().count()));
+    }
+    let at_once = Some(Duration::ZERO);
+    let expected = [
+        // The monitor has the request before the rest begins.
+        (256, true, Some(HAND_OVER), 0),
+        // Once for what was asked: then there is no end to reading.
+        (512, false, at_once, 1),
+        (515, false, None, 1),
+        (515, false, None, 1),
+    ];
+    assert_eq!(turns, expected);
+}
+
+#[test]
+fn a_worker_that_has_asked_and_read_everything_waits_for_the_next_frame() {
+    let (mut worker, monitor) = worker(None);
+    captured(&mut worker, knock_before_strangers(0));
+    assert!(worker.turn().is_ok());
+    assert!(said(&monitor).iter().any(|message| matches!(message, FromWorker::Request { .. })));
+    assert_eq!((looked_at(&worker).0, worker.eyes.rest(), worker.eyes.interests().count()), (3, None, 1));
+}
+
 #[test]
 fn no_turn_allocates_for_what_anybody_can_send() {
     let socket = datagram::listen(0, MIN_LEN, MAX_LEN).expect("a socket");
@@ -140,9 +204,5 @@ fn a_socket_that_cannot_be_read_is_given_up_and_said() {
         turns += 1;
         assert!(turns < 100, "it spins");
     }
-    let mut said = Vec::new();
-    while let Ok(Received::Message { bytes, .. }) = monitor.receive() {
-        said.push(FromWorker::decode(&bytes).expect("a message"));
-    }
-    assert_eq!((said, worker.eyes.rest()), (vec![FromWorker::ListenFailed], None));
+    assert_eq!((said(&monitor), worker.eyes.rest()), (vec![FromWorker::ListenFailed], None));
 }

@@ -34,13 +34,28 @@ fn our_tables_are_known_under_any_name_and_nobody_elses_is() {
             all.sort();
             all
         };
+        // No guards: of that name elsewhere, or nowhere, or there under another name.
+        load(
+            "table inet later { chain guard { type filter hook input priority 0; }; }
+             table inet way { chain guard { type filter hook forward priority -10; }; }
+             table inet aside { chain guard { }; }
+             table inet other { chain first { type filter hook input priority -10; }; }",
+        );
         // Whatever somebody has put before the mark.
         nft("insert rule inet puerta guard tcp dport 22 accept");
         assert_eq!(guarding(&mut firewall), all(&[("aldaba", true), ("puerta", true)]));
         firewall.ensure_in_place_of(&named("door"), &["aldaba".into(), "puerta".into()]).unwrap();
         assert_eq!(guarding(&mut firewall), all(&[("door", true)]));
+        let marked = nft("list chain inet door guard");
+        let comment =
+            marked.split("comment ").nth(1).and_then(|rest| rest.split('"').nth(1)).expect("a comment");
         nft("flush chain inet door guard");
         assert_eq!(guarding(&mut firewall), all(&[("door", false)]), "it guards nothing any more");
+        nft("add chain inet door another");
+        nft(&format!("add rule inet door another accept comment \"{comment}\""));
+        assert_eq!(guarding(&mut firewall), all(&[("door", false)]), "the mark of another chain's is none");
+        nft(&format!("add rule inet door guard accept comment \"{comment}\""));
+        assert_eq!(guarding(&mut firewall), all(&[("door", true)]));
     });
 }
 

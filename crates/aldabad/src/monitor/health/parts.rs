@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aldaba_runner::{Lease, State};
+use aldaba_runner::{Lease, Runner, State};
 
 use super::SHUT_OUT_LASTS;
 use crate::control::{Confined, Degraded, InterfaceState};
@@ -53,6 +53,28 @@ fn closes_late(state: State, late: Duration) -> Option<&'static str> {
     }
 }
 
+/// Those that could not be closed, those that close late, and those that are tried again, of a daemon that has started then.
+fn doors_that_do_not_close(runner: &Runner, now: Duration, started: Duration) -> Vec<Degraded> {
+    let stuck = runner.leases().filter_map(|lease| {
+        let error = format!("closing failed {} times; it is tried again", lease.state().stuck()?);
+        Some(of_lease("cannot-close", lease, error))
+    });
+    let late = runner.leases().filter_map(|lease| {
+        // What an earlier daemon has left is as late as this one lets it be.
+        let late = now.saturating_sub(lease.deadline().max(started));
+        let error = closes_late(lease.state(), late)?.to_owned();
+        Some(Degraded { for_ms: Some(millis(late)), ..of_lease("closes-late", lease, error) })
+    });
+    let again = runner.leases().filter_map(|lease| match lease.state() {
+        State::Retry { tries } => {
+            let error = format!("closing failed {tries} times; it is tried again");
+            Some(of_lease("close-failed", lease, error))
+        }
+        _ => None,
+    });
+    stuck.take(TOLD).chain(late.take(TOLD)).chain(again.take(TOLD)).collect()
+}
+
 impl Monitor {
     /// All that does not work at this moment, the worst first. `guard_left` is the worker's to know: `None`, and it did not
     /// answer.
@@ -61,7 +83,7 @@ impl Monitor {
         now: Duration,
         guard_left: Option<Duration>,
     ) -> Vec<Degraded> {
-        let mut all = self.doors_that_do_not_close(now);
+        let mut all = doors_that_do_not_close(&self.runner, now, self.health.started);
         all.extend(self.lost_leases());
         all.extend(self.stand_in(now));
         all.extend(self.noted_faults(now));
@@ -79,32 +101,6 @@ impl Monitor {
         all.extend(self.journal_behind());
         all.extend(self.speech.log().trouble().map(|error| of("log", error)));
         all
-    }
-
-    fn doors_that_do_not_close(&self, now: Duration) -> Vec<Degraded> {
-        let stuck = self.runner.leases().filter_map(|lease| {
-            let error = format!("closing failed {} times; it is tried again", lease.state().stuck()?);
-            Some(of_lease("cannot-close", lease, error))
-        });
-        let again = self.runner.leases().filter_map(|lease| match lease.state() {
-            State::Retry { tries } => {
-                let error = format!("closing failed {tries} times; it is tried again");
-                Some(of_lease("close-failed", lease, error))
-            }
-            _ => None,
-        });
-        stuck.take(TOLD).chain(self.late_leases(now)).chain(again.take(TOLD)).collect()
-    }
-
-    /// Those whose stop command waits, or runs, for so long that somebody has to look.
-    fn late_leases(&self, now: Duration) -> impl Iterator<Item = Degraded> {
-        let late = self.runner.leases().filter_map(move |lease| {
-            // What an earlier daemon has left is as late as this one lets it be.
-            let late = now.saturating_sub(lease.deadline().max(self.health.started));
-            let error = closes_late(lease.state(), late)?.to_owned();
-            Some(Degraded { for_ms: Some(millis(late)), ..of_lease("closes-late", lease, error) })
-        });
-        late.take(TOLD)
     }
 
     fn lost_leases(&self) -> impl Iterator<Item = Degraded> {
@@ -246,19 +242,4 @@ impl Monitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use aldaba_runner::JobId;
-
-    use super::*;
-
-    #[test]
-    fn r1_a_door_that_closes_late_is_told_of() {
-        let stopping = |tries| State::Stopping { job: JobId(1), tries };
-        assert_eq!(closes_late(stopping(0), LATE), Some("its stop command has not ended"));
-        assert_eq!(closes_late(State::Due { tries: 2 }, LATE), Some("its stop command waits for its turn"));
-        let early = LATE.saturating_sub(Duration::from_millis(1));
-        for (state, late) in [(stopping(0), early), (State::Open, LATE), (stopping(9), LATE)] {
-            assert_eq!(closes_late(state, late), None, "{state:?} after {late:?}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! Marks in front of the database: what they cost, and what is left of them when everything ends.
 
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::replay::front::{LENGTH, PAGES};
+use crate::replay::front::{Behind, LENGTH, PAGES};
 
 fn on(paper: &Arc<Paper>) -> Replay {
     Replay::in_storage(Storage::over(paper.clone()))
@@ -35,6 +37,38 @@ fn a_record_costs_one_page_and_one_wait_for_the_disk() {
     let (writes, _) = count();
     commits(&mut store, PAGES..PAGES + 1);
     assert!(count().0 > writes + 1);
+}
+
+/// A disk that is full by then has them.
+#[test]
+fn r3_all_pages_of_the_front_are_there_before_the_first_mark() {
+    let paper = Arc::new(Paper::default());
+    Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    let writes = paper.writes.lock().expect("no panic").clone();
+    let pages = writes.iter().filter(|(offset, data)| *offset < LENGTH && data.len() == 4096);
+    let pages: BTreeSet<u64> = pages.map(|(offset, _)| *offset).collect();
+    assert_eq!(pages, (0..PAGES).map(|number| number * 4096).collect());
+    assert_eq!(
+        paper.syncs.lock().expect("no panic").last(),
+        Some(&writes.len()),
+        "nothing is only on its way"
+    );
+}
+
+#[test]
+fn the_database_has_what_is_behind_the_front_and_nothing_else() {
+    let paper = Arc::new(Paper::default());
+    let behind = Behind(Storage::over(paper.clone()));
+    assert_eq!(behind.len().expect("its length"), 0);
+    behind.write(3, b"four").expect("written");
+    behind.set_len(9).expect("set");
+    let mut read = [0; 4];
+    behind.read(3, &mut read).expect("read");
+    assert_eq!((&read, behind.len().expect("its length")), (b"four", 9));
+    let bytes = paper.bytes.lock().expect("no panic").clone();
+    let (front, rest) = bytes.split_at(usize::try_from(LENGTH).expect("small"));
+    assert!(front.iter().all(|byte| *byte == 0));
+    assert_eq!(rest, b"\0\0\0four\0\0");
 }
 
 #[test]
@@ -71,8 +105,8 @@ fn r3_what_was_durable_is_there_wherever_everything_ends() {
     let syncs = paper.syncs.lock().expect("no panic").clone();
     let mut disk = Vec::new();
     for (end, write) in writes.iter().enumerate() {
+        let acknowledged = durable.iter().filter(|written| **written <= end).count() as u64;
         if end >= made {
-            let acknowledged = durable.iter().filter(|written| **written <= end).count() as u64;
             check(&disk, acknowledged);
         }
         let synced = syncs.iter().rev().find(|synced| **synced <= end).copied().unwrap_or_default();
@@ -80,7 +114,7 @@ fn r3_what_was_durable_is_there_wherever_everything_ends() {
             // All since the last wait but this one, which the disk never had.
             let mut without = after(&writes[..lost]);
             writes[lost + 1..end].iter().for_each(|write| put(&mut without, write));
-            check(&without, durable.iter().filter(|written| **written <= lost).count() as u64);
+            check(&without, acknowledged);
         }
         put(&mut disk, write);
     }
@@ -124,8 +158,8 @@ fn a_mark_that_is_missing_before_another_is_damage() {
     let mut store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
     commits(&mut store, 0..5);
     std::mem::forget(store);
-    // The last one is not whole: it was being written. Any other is needed.
-    for (number, is_whole) in [(5, true), (4, false), (1, false)] {
+    // The last one, or the next, is not whole: it was being written. Any other is needed, or was never written.
+    for (number, is_whole) in [(5, true), (4, false), (1, false), (6, true), (7, false), (40, false)] {
         let copy = Arc::new(Paper::default());
         copy.put(0, &paper.bytes.lock().expect("no panic"));
         copy.put(number * 4096 + 60, &[0xaa]);
@@ -133,6 +167,21 @@ fn a_mark_that_is_missing_before_another_is_damage() {
             Ok(open) => assert!(is_whole && open.front.record(&device(3)) == Some(record(1_003))),
             Err(error) => assert!(!is_whole && matches!(error, ReplayError::Damaged(_)), "{number}: {error}"),
         }
+    }
+}
+
+#[test]
+fn a_mark_counts_in_its_own_place_alone() {
+    let paper = Arc::new(Paper::default());
+    let mut store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    commits(&mut store, 0..5);
+    std::mem::forget(store);
+    for (place, is_sound) in [(5, true), (40, false)] {
+        let copy = Arc::new(Paper::default());
+        let bytes = paper.bytes.lock().expect("no panic").clone();
+        copy.put(0, &bytes);
+        copy.put(place * 4096, &bytes[5 * 4096..6 * 4096]);
+        assert_eq!(on(&copy).opened().is_ok(), is_sound, "{place}");
     }
 }
 

@@ -119,9 +119,30 @@ fn r1_a_full_line_leaves_the_stop_owed() {
     let said = ended(&mut runner, s(30), 4, 1);
     let owed = ["log failed Stop", "log refused QueueFull", "log retry 1 after 1", "put 1 Closing till 30"];
     assert_eq!(said, owed);
+    assert_eq!(runner.counters().refused.get(&Reason::QueueFull), Some(&1));
     // The knock was refused: once closed, it stays closed.
     timeout(&mut runner, s(31));
     assert_eq!(ended(&mut runner, s(31), 5, 0), ["remove 1", "log closed Expired"]);
+}
+
+/// The place that a failed stop command has left is for whoever has waited longest.
+#[test]
+fn those_that_wait_come_first() {
+    let limits = Limits { running: 1, running_per_door: 1, waiting: 1, ..Limits::default() };
+    let mut runner = Runner::new(Catalogue { doors: doors(), limits });
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    timeout(&mut runner, s(30));
+    for (door, last) in [(OLD, 2), (SSH, 1)] {
+        runner.grant(s(30), door, &Ask::by_sequence(client(last)));
+    }
+    assert_eq!(commands(&mut runner), Vec::<String>::new());
+    let said = ended(&mut runner, s(30), 2, 1);
+    let at = |wanted| said.iter().position(|line| line == wanted).expect("it is among them");
+    assert!(at("run 3: open 192.0.2.2") < at("log cannot close 1"), "{said:?}");
+    assert_eq!(state(&runner, 1), Some(State::Waiting { owed: Some(1) }));
+    assert_eq!(ended(&mut runner, s(31), 3, 0).last().unwrap(), "run 4: open 192.0.2.1 30");
 }
 
 /// While the start command waits for its turn: all that takes the turn away.
@@ -241,4 +262,74 @@ fn it_lasts_for_no_longer_than_its_device_may_hold_it() {
     assert_eq!(runner.close_unless(s(34), |_, _| false), 1);
     runner.command_finished(s(34), JobId(5), Outcome::NotStarted(11));
     assert_eq!(commands(&mut runner), ["run 6: close 192.0.2.1"]);
+}
+
+#[test]
+fn it_is_open_for_as_long_as_this_knock_wants() {
+    let mut runner = asked_anew(doors(), Some(s(20)));
+    let said = ended(&mut runner, s(30), 2, 1);
+    assert_eq!(said[3], "+ put 1 Opening till 50");
+    assert_eq!(said.last().unwrap(), "run 3: open 192.0.2.1 20");
+    assert_eq!(ended(&mut runner, s(31), 3, 0), ["log renewed 19", "put 1 Open till 50"]);
+    let lease = runner.lease(LeaseId(1)).unwrap();
+    assert_eq!((lease.length, lease.seconds), (s(20), 20));
+    assert_eq!(timeout(&mut runner, s(50)).last().unwrap(), "run 4: close 192.0.2.1");
+}
+
+/// Somebody had asked for its end, and then its client knocked: it is open until its time, and closes because that is over.
+#[test]
+fn what_was_asked_for_before_the_knock_is_forgotten() {
+    let mut runner = runner(doors());
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    assert_eq!(runner.close(s(10), SSH, client(1)), 1);
+    assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
+    runner.grant(s(10), SSH, &Ask::by_sequence(client(1)));
+    assert_eq!(ended(&mut runner, s(10), 2, 1).last().unwrap(), "run 3: open 192.0.2.1 30");
+    assert_eq!(ended(&mut runner, s(11), 3, 0), ["log renewed 29", "put 1 Open till 40"]);
+    assert_eq!(timeout(&mut runner, s(39)), Vec::<String>::new());
+    timeout(&mut runner, s(40));
+    ended(&mut runner, s(40), 4, 0);
+    assert_eq!(ended(&mut runner, s(40), 5, 0).last().unwrap(), "log closed Expired");
+}
+
+/// Its start command is another one now, although its stop command is not: the lease ends as it began.
+#[test]
+fn a_door_that_has_become_another_one_closes_first() {
+    let mut runner = asked_anew(doors(), None);
+    let mut other = native();
+    if let Action::Command(commands) = &mut other.action {
+        commands.start = both(argv(&["open-otherwise", "{ip}"]));
+    }
+    runner.reload(s(30), Catalogue { doors: vec![other], limits: Limits::default() });
+    assert_eq!(ended(&mut runner, s(30), 2, 1)[1], "log retry 1 after 1");
+    assert_eq!(timeout(&mut runner, s(31)).last().unwrap(), "run 3: close 192.0.2.1");
+    assert_eq!(ended(&mut runner, s(31), 3, 0).last().unwrap(), "run 4: open-otherwise 192.0.2.1");
+}
+
+/// What is closed beneath is not called back: nobody knows what is left of either opening.
+#[test]
+fn a_knock_while_it_closes_beneath_opens_a_new_lease() {
+    let limits = Limits { running_per_door: 1, ..Limits::default() };
+    let mut runner = Runner::new(Catalogue { doors: doors(), limits });
+    runner.grant(s(0), SSH, &Ask::by_sequence(client(1)));
+    effects(&mut runner);
+    ended(&mut runner, s(0), 1, 0);
+    timeout(&mut runner, s(30));
+    runner.grant(s(30), SSH, &Ask::by_sequence(client(1)));
+    ended(&mut runner, s(30), 2, 1);
+    ended(&mut runner, s(31), 3, 0);
+    runner.grant(s(31), SSH, &Ask::by_sequence(client(2)));
+    ended(&mut runner, s(31), 4, 0);
+    // Another one of the door is in line before what is beneath.
+    assert_eq!(timeout(&mut runner, s(60)).last().unwrap(), "run 5: close 192.0.2.1");
+    runner.close(s(60), SSH, client(2));
+    assert_eq!(ended(&mut runner, s(60), 5, 0).last().unwrap(), "run 6: close 192.0.2.2");
+    assert_eq!(state(&runner, 1), Some(State::Due { tries: 0 }));
+    runner.grant(s(60), SSH, &Ask::by_sequence(client(1)));
+    assert_eq!(state(&runner, 1), Some(State::Due { tries: 0 }));
+    assert_eq!(ended(&mut runner, s(60), 6, 0).last().unwrap(), "run 7: close 192.0.2.1");
+    let said = ended(&mut runner, s(60), 7, 0);
+    assert_eq!((said.last().unwrap().as_str(), state(&runner, 1)), ("run 8: open 192.0.2.1 30", None));
 }
