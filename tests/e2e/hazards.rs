@@ -17,7 +17,10 @@ use std::time::{Duration, Instant};
 
 use aldaba_packet::build::Frame;
 use aldaba_tests::hosts::SERVER;
-use aldaba_tests::{Hosts, Program, SmallDisk, Wire, asked, cannot_run, degraded, text, until};
+use aldaba_tests::wire::stranger;
+use aldaba_tests::{
+    Hosts, Program, SmallDisk, Wire, asked, cannot_run, degraded, lost_on_the_way, text, until,
+};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::Signal;
 
@@ -248,27 +251,36 @@ fn r18_reloads_in_a_flood_lose_no_attempt() {
     for client in CLIENTS {
         scene.hosts.add_client(client);
     }
-    let stop = AtomicBool::new(false);
+    let possible = || scene.hosts.as_client(|| Wire::open().fastest(|number| stranger(number, &FLOODED)));
+    let (before, stop, begun) = (possible(), AtomicBool::new(false), Instant::now());
     let (sent, rounds) = std::thread::scope(|scope| {
-        let flood = scope.spawn(|| {
-            scene.hosts.as_client(|| Wire::open().flood(&[7000, 8000, 9000, 22, 443], 40_000, &stop))
-        });
+        let flood = scope.spawn(|| scene.hosts.as_client(|| Wire::open().flood(&FLOODED, 40_000, &stop)));
         let rounds: Result<Vec<bool>, String> =
             (0..80).map(|round| reload_amid_an_attempt(&scene, round)).collect();
         stop.store(true, Ordering::Relaxed);
         (flood.join().expect("the flood"), rounds)
     });
     let rounds = rounds.unwrap_or_else(|lost| panic!("{lost}"));
+    let (seconds, after) = (begun.elapsed().as_secs().max(1), possible());
     let opened = rounds.iter().filter(|opened| **opened).count();
     println!("figure: R18 {sent} frames during 80 reloads: {opened} of {} knocks open", rounds.len());
+    // A machine that cannot send as many is asked for a quarter of what it can, measured just before and after.
+    let line = seconds * (40_000 * 4 / 5).min(before.min(after) / 4);
+    assert!(
+        sent >= line,
+        "the flood was none: {sent} in {seconds} s, where {before} and {after} were possible"
+    );
     assert!(opened >= 60, "so much was lost on the way that this says nothing: {opened} knocks of 80");
     let reloads = |how: &str| scene.daemon.said().lines().filter(|line| line.starts_with(how)).count();
     let all =
-        until(Duration::from_secs(2), || reloads("reload-refused ") == 40 && reloads("reloaded ") == 40);
+        until(Duration::from_secs(10), || reloads("reload-refused ") == 40 && reloads("reloaded ") == 40);
     assert!(all.is_some(), "{}", scene.daemon.said());
     assert_eq!(scene.daemon.said().matches("worker-ended").count(), 0, "{}", scene.daemon.said());
     assert!(scene.daemon.stop().success());
 }
+
+/// Ports of the door, and others.
+const FLOODED: [u16; 5] = [7000, 8000, 9000, 22, 443];
 
 /// Who knocks in turn: of one source alone not every renewal would have its line.
 const CLIENTS: [Ipv4Addr; 4] = [
@@ -288,13 +300,13 @@ fn reload_amid_an_attempt(scene: &Scene, round: usize) -> Result<bool, String> {
         format!("{NATIVE}# {round}\n[[door]]\nname = \"d{round}\"\nsequence = \"1,2\"\nlog-only = true\n")
     };
     std::fs::write(scene.dir.path().join("aldaba.toml"), text).expect("the configuration");
-    let (before, lost) = (opened(&scene.daemon), lost_on_the_way(scene));
+    let (before, lost) = (opened(&scene.daemon), lost(scene));
     let client = IpAddr::V4(CLIENTS[round % CLIENTS.len()]);
     scene.hosts.knock_from(client, &[7000, 8000]);
     scene.daemon.signal(Signal::HUP);
     scene.hosts.knock_from(client, &[9000]);
     let is_in = until(Duration::from_secs(5), || opened(&scene.daemon) > before).is_some();
-    let lost = lost_on_the_way(scene) - lost;
+    let lost = self::lost(scene) - lost;
     if !is_in && lost == 0 {
         return Err(format!(
             "round {round}: an attempt was lost:\n{}\n{}",
@@ -306,14 +318,9 @@ fn reload_amid_an_attempt(scene: &Scene, round: usize) -> Result<bool, String> {
     Ok(is_in)
 }
 
-/// Packets that never reached the worker: the capture's ring was full, or the host's own queue in front of it.
-fn lost_on_the_way(scene: &Scene) -> u64 {
-    let status = status(scene);
-    let drops = &status["answer"]["status"]["interfaces"][0]["drops"];
-    let ring = drops.as_u64().unwrap_or_else(|| panic!("no count of drops: {status}"));
-    let queues = std::fs::read_to_string("/proc/net/softnet_stat").expect("the kernel's counters");
-    let of_queue = |line: &str| u64::from_str_radix(line.split(' ').nth(1)?, 16).ok();
-    ring + queues.lines().filter_map(of_queue).sum::<u64>()
+/// Packets that never reached the worker.
+fn lost(scene: &Scene) -> u64 {
+    lost_on_the_way(&status(scene)["answer"]["status"])
 }
 
 /// What `aldabad status` says.

@@ -18,7 +18,7 @@ use aldaba_packet::Link;
 use aldaba_packet::build::{Frame, flag};
 use aldaba_tests::hosts::{CLIENT, SERVER};
 use aldaba_tests::memory::resident;
-use aldaba_tests::{Device, Hosts, Program, Wire, asked, cannot_run, device, status, until};
+use aldaba_tests::{Device, Hosts, Program, Wire, asked, cannot_run, device, lost_on_the_way, status, until};
 
 const SPA_PORT: u16 = 42731;
 const MEGABYTE: u64 = 1 << 20;
@@ -111,11 +111,7 @@ impl Scene {
 
     /// How many frames of this making this machine can send in a second.
     fn possible_rate(&self, frame: impl Fn(u64) -> Frame + Send) -> u64 {
-        const MORE_THAN_ANY: u32 = 5_000_000;
-        let begun = Instant::now();
-        let (sent, ()) =
-            self.flooded(MORE_THAN_ANY, frame, || std::thread::sleep(Duration::from_millis(300)));
-        rate(sent, begun)
+        self.hosts.as_client(|| Wire::open().fastest(frame))
     }
 
     fn events(&self, word: &str) -> usize {

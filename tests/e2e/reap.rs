@@ -114,17 +114,39 @@ fn r1_without_any_daemon_the_timer_closes_each_door_at_its_time() {
     assert!(nothing.status.success() && scene.armed().is_none(), "nothing is left: {}", said(&nothing));
 }
 
-/// R1: the same without a service manager.
+/// R1: the same without a service manager. A busy machine may be late with anything: one of three times it is not, or no later than
+/// some times what it takes there to find that nothing is left.
 #[test]
 fn r1_reap_waits_itself_where_it_is_told_to() {
-    let Some(mut scene) = scene(&[("web", 7000, "4s")]) else { return };
+    if cannot_run().is_some() {
+        return;
+    }
+    let is_in_time = |(late, to_find_nothing): &(Duration, Duration)| {
+        *late < Duration::from_secs(1).max(*to_find_nothing * 5)
+    };
+    let mut seen = Vec::new();
+    while !seen.last().is_some_and(is_in_time) {
+        assert!(seen.len() < 3, "late, and how long nothing takes: {seen:?}");
+        seen.push(late_by_reap());
+    }
+}
+
+/// How late a door is closed by a command that waits, and how long that command takes where nothing is left to close.
+fn late_by_reap() -> (Duration, Duration) {
+    let lease = Duration::from_secs(4);
+    let mut scene = scene(&[("web", 7000, "4s")]).unwrap();
+    let knocked = Instant::now();
     let opened = scene.open("web", 7000);
     assert!(scene.daemon.stop().success());
-    assert!(scene.path("web").exists(), "kept");
+    assert!(scene.path("web").exists() || knocked.elapsed() > lease, "kept");
     let output = scene.reap(&["--wait"]);
-    let took = opened.elapsed();
+    let late = opened.elapsed().saturating_sub(lease);
     assert!(output.status.success() && !scene.path("web").exists(), "{}", said(&output));
-    assert!(took > Duration::from_millis(3500) && took < Duration::from_secs(5), "{took:?}");
+    assert!(knocked.elapsed() + Duration::from_millis(50) > lease, "before its time");
+    let begun = Instant::now();
+    let nothing = scene.reap(&["--wait"]);
+    assert!(nothing.status.success(), "{}", said(&nothing));
+    (late, begun.elapsed())
 }
 
 /// Whoever runs a stop command gives it what the daemon would have, and no more.

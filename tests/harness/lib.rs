@@ -29,7 +29,7 @@ pub use machine::Machine;
 pub use program::Program;
 pub use scene::{asked, serve, serve_prepared, text};
 pub use sshd::Sshd;
-pub use status::{degraded, status};
+pub use status::{degraded, lost_on_the_way, status};
 pub use wire::{Ear, Wire};
 
 use std::time::{Duration, Instant};

@@ -15,6 +15,15 @@ pub fn status(dir: &Path) -> Value {
     told.unwrap_or_else(|_| panic!("no JSON: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
+/// Packets that never reached the worker of this status: the capture's ring was full, or the host's own queue in front of it.
+pub fn lost_on_the_way(status: &Value) -> u64 {
+    let drops = &status["interfaces"][0]["drops"];
+    let ring = drops.as_u64().unwrap_or_else(|| panic!("no count of drops: {status}"));
+    let queues = std::fs::read_to_string("/proc/net/softnet_stat").expect("the kernel's counters");
+    let of_queue = |line: &str| u64::from_str_radix(line.split(' ').nth(1)?, 16).ok();
+    ring + queues.lines().filter_map(of_queue).sum::<u64>()
+}
+
 /// The names of what is degraded now, in their order.
 pub fn degraded(dir: &Path) -> Vec<String> {
     let status = status(dir);

@@ -41,6 +41,14 @@ fn channel() -> (Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>) {
     (sender, receiver)
 }
 
+/// A SYN of a source of its own, at one of these ports.
+pub fn stranger(number: u64, ports: &[u16]) -> Frame {
+    let port = ports[usize::try_from(number).unwrap() % ports.len()];
+    let number = u32::try_from(number % (1 << 22)).unwrap();
+    let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 1)) + number);
+    Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN).sequence(number)
+}
+
 impl Wire {
     pub fn open() -> Self {
         Self { sender: channel().0 }
@@ -59,19 +67,27 @@ impl Wire {
 
     /// SYNs from ever new sources to these ports, so many a second, until told to stop; how many it was.
     pub fn flood(&mut self, ports: &[u16], each_second: u32, stop: &AtomicBool) -> u64 {
-        self.flood_with(each_second, stop, |sent| {
-            let number = u32::try_from(sent % (1 << 22)).unwrap();
-            let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 1)) + number);
-            let port = ports[usize::try_from(sent).unwrap() % ports.len()];
-            Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN).sequence(number)
-        })
+        self.flood_with(each_second, stop, |sent| stranger(sent, ports))
     }
 
-    /// Frames made from their number, so many a second, until told to stop or for a minute; how many it was.
+    /// How many frames of this making this machine can send in a second, now.
+    pub fn fastest(&mut self, frame: impl Fn(u64) -> Frame) -> u64 {
+        let (start, stop) = (Instant::now(), AtomicBool::new(false));
+        let sent = self.flood_with(5_000_000, &stop, |sent| {
+            stop.store(start.elapsed() > Duration::from_millis(300), Ordering::Relaxed);
+            frame(sent)
+        });
+        sent * 1000 / u64::try_from(start.elapsed().as_millis().max(1)).unwrap()
+    }
+
+    /// However slow the machine is, no flood takes longer.
+    pub const LONGEST: Duration = Duration::from_secs(180);
+
+    /// Frames made from their number, so many a second, until told to stop; how many it was.
     pub fn flood_with(&mut self, each_second: u32, stop: &AtomicBool, frame: impl Fn(u64) -> Frame) -> u64 {
         let start = Instant::now();
         let mut sent = 0_u64;
-        while !stop.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(60) {
+        while !stop.load(Ordering::Relaxed) && start.elapsed() < Self::LONGEST {
             let due = start.elapsed().as_micros() * u128::from(each_second) / 1_000_000;
             while u128::from(sent) < due && !stop.load(Ordering::Relaxed) {
                 self.send(&frame(sent));

@@ -184,7 +184,7 @@ fn run(soak: &mut Soak, time: Duration, devices: &[Device]) -> u64 {
     })
 }
 
-/// A flood ends by itself after a minute: one after the other.
+/// A flood ends by itself after some minutes: one after the other.
 fn minutes(stop: &AtomicBool) -> u64 {
     let mut sent = 0;
     while !stop.load(Ordering::Relaxed) {
