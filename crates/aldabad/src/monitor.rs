@@ -167,8 +167,10 @@ impl Monitor {
         memory::give_back();
         loop {
             self.turn();
+            let now = clock::boottime();
             if let Some(signal) = self.stopping
-                && self.runner.is_drained(clock::boottime())
+                && self.runner.is_drained(now)
+                && self.commands.end_leftovers(now)
             {
                 return self.finish(signal);
             }

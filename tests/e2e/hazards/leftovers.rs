@@ -224,21 +224,48 @@ fn r6_the_closer_ends_what_its_stop_commands_have_left() {
 }
 
 /// Eight processes that fork and end without a pause, each of which is gone before it can be looked at; with signs of life, and an
-/// end of their own. In C: whatever is slower is met at the first try.
+/// end of their own. In C: whatever is slower is met at the first try. With a further word the command hangs, and their orphans are taken by a
+/// process that is neither the command's child nor bears its mark, and ends with them.
 const CHAIN: &str = r"
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-int main(int count, char **words) {
-    time_t end = time(NULL) + 60;
+static void begin(const char *sign, time_t end) {
     for (int n = 0; n < 8; n++) {
         if (fork() != 0) continue;
         for (unsigned turn = 0; time(NULL) < end; turn++) {
-            if (turn % 64 == 0) utimensat(AT_FDCWD, words[count - 1], NULL, 0);
+            if (turn % 64 == 0) utimensat(AT_FDCWD, sign, NULL, 0);
             if (fork() != 0) _exit(0);
         }
         _exit(0);
+    }
+}
+static void take_orphans(const char *sign, time_t end) {
+    struct rlimit limit;
+    struct stat seen;
+    setsid();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal(SIGCHLD, SIG_IGN);
+    begin(sign, end);
+    getrlimit(RLIMIT_LOCKS, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_LOCKS, &limit);
+    do sleep(1);
+    while (time(NULL) < end && stat(sign, &seen) == 0 && seen.st_mtime + 5 > time(NULL));
+    _exit(0);
+}
+int main(int count, char **words) {
+    time_t end = time(NULL) + 60;
+    if (count == 2) {
+        begin(words[1], end);
+    } else if (fork() != 0) {
+        sleep(600);
+    } else if (fork() == 0) {
+        take_orphans(words[1], end);
     }
     return 0;
 }
@@ -253,31 +280,71 @@ fn compile(dir: &Path) -> std::path::PathBuf {
     program
 }
 
+/// A door whose start command begins them.
+fn chain_door(dir: &Path, limit: &str, word: &str, more: &str) -> String {
+    let (chain, sign) = (compile(dir), dir.join("sign"));
+    std::fs::write(&sign, "").expect("a file");
+    let (chain, sign) = (chain.display(), sign.display());
+    format!(
+        "interfaces = [\"srv0\"]\n[[door]]\nname = \"chain\"\nsequence = \"1001,1002\"\ntime-limit = \"{limit}\"\n\
+         start = [\"{chain}\", \"{sign}\"{word}]\n{more}"
+    )
+}
+
+impl Scene {
+    /// When one of them lived last.
+    fn sign(&self) -> std::time::SystemTime {
+        let found = std::fs::metadata(self.dir.path().join("sign")).expect("a file");
+        found.modified().expect("a time")
+    }
+
+    fn begin_chains(&self) {
+        let begun = self.sign();
+        self.hosts.knock(&[1001, 1002]);
+        self.daemon.wait_for("command door=chain");
+        assert!(until(Duration::from_secs(10), || self.sign() > begun).is_some(), "{}", self.daemon.said());
+    }
+
+    /// Whether none of them lives for two seconds, within forty.
+    fn chains_end(&self) -> bool {
+        let ended = until(Duration::from_secs(40), || {
+            let seen = self.sign();
+            until(Duration::from_secs(2), || self.sign() > seen).is_none()
+        });
+        ended.is_some()
+    }
+}
+
 #[test]
 fn r6_what_starts_itself_anew_ends_too() {
-    let Some(scene) = scene(|dir| {
-        let (chain, sign) = (compile(dir), dir.join("sign"));
-        std::fs::write(&sign, "").expect("a file");
-        let (chain, sign) = (chain.display(), sign.display());
-        format!(
-            "interfaces = [\"srv0\"]\n[[door]]\nname = \"chain\"\nsequence = \"1001,1002\"\ntime-limit = \"1s\"\n\
-             start = [\"{chain}\", \"{sign}\"]\n"
-        )
-    }) else {
-        return;
-    };
-    scene.hosts.knock(&[1001, 1002]);
-    scene.daemon.wait_for("command door=chain");
-    let sign = || {
-        let found = std::fs::metadata(scene.dir.path().join("sign")).expect("a file");
-        found.modified().expect("a time")
-    };
-    let begun = sign();
-    let lives = until(Duration::from_secs(10), || sign() > begun);
-    assert!(lives.is_some(), "{}", scene.daemon.said());
-    let gone = until(Duration::from_secs(40), || {
-        let seen = sign();
-        until(Duration::from_secs(2), || sign() > seen).is_none()
-    });
-    assert!(gone.is_some(), "they live on: {}", scene.daemon.said());
+    let Some(scene) = scene(|dir| chain_door(dir, "1s", "", "")) else { return };
+    scene.begin_chains();
+    assert!(scene.chains_end(), "they live on: {}", scene.daemon.said());
+}
+
+/// The daemon takes with it what an ended command has left.
+#[test]
+fn r6_what_starts_itself_anew_ends_with_the_daemon() {
+    let Some(mut scene) = scene(|dir| chain_door(dir, "50s", "", "")) else { return };
+    scene.begin_chains();
+    assert!(scene.daemon.stop().success(), "{}", scene.daemon.said());
+    let last = scene.sign();
+    assert!(until(Duration::from_secs(2), || scene.sign() > last).is_none(), "they live on");
+}
+
+/// What the command of an earlier daemon has left is nobody's child here.
+#[test]
+fn r6_what_starts_itself_anew_ends_though_another_daemon_began_it() {
+    let stop = "stop = [\"/bin/true\"]\nlease = \"1s\"\n";
+    let Some(mut scene) = scene(|dir| chain_door(dir, "4s", ", \"hang\"", stop)) else { return };
+    scene.begin_chains();
+    let roles = scene.daemon.roles();
+    scene.daemon.kill_alone();
+    for pid in roles {
+        rustix::process::kill_process(pid, Signal::KILL).ok();
+    }
+    scene.daemon = Program::aldabad_again(&scene.hosts, scene.dir.path());
+    scene.daemon.wait_for("taken-over door=chain");
+    scene.daemon.wait_for("closed door=chain");
+    assert!(scene.chains_end(), "they live on: {}", scene.daemon.said());
 }

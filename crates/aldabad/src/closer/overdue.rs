@@ -174,7 +174,9 @@ impl Overdue {
     }
 
     fn turn_at(&mut self, now: &Moment) -> Turn {
-        let is_new = self.settle(now.now) | self.starts.settle();
+        let started = self.starts.settle();
+        started.iter().flatten().for_each(|mark| self.running.end_what_is_left(*mark));
+        let is_new = self.settle(now.now) | !started.is_empty();
         if !is_new && now.now < self.look_again {
             return Turn::Later(self.look_again.saturating_sub(now.now));
         }

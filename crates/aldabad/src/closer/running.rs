@@ -14,6 +14,7 @@ use aldaba_runner::record::{Due, Record, Recovered};
 use aldaba_runner::{JobId, KILL_AFTER, Outcome, Part, Signal};
 use aldaba_sys::poll::Interest;
 use aldaba_sys::process::{self, Ending};
+use aldaba_sys::spawn::Mark;
 
 use crate::keeper::Stops;
 use crate::monitor::Commands;
@@ -75,6 +76,11 @@ impl Running {
 
     pub(super) const fn set_patience(&mut self, patience: Duration) {
         self.patience = Some(patience);
+    }
+
+    /// What a start command that has ended left behind ends too.
+    pub(super) fn end_what_is_left(&mut self, of: Mark) {
+        self.commands.end_what_is_left(of);
     }
 
     /// Whether none runs, and none has left anything behind that is to be ended.

@@ -72,15 +72,10 @@ impl Starts {
         self.0.retain(|start| !process::has_ended(start.process.as_fd()));
     }
 
-    /// The same where nobody else looks after what they have left: that ends with them. Whether one had ended.
-    pub(super) fn settle(&mut self) -> bool {
-        let before = self.0.len();
-        for Start { mark, .. } in self.0.extract_if(.., |start| process::has_ended(start.process.as_fd())) {
-            if let Some(mark) = mark {
-                spawn::signal_marked(mark, Kill::Kill);
-            }
-        }
-        self.0.len() < before
+    /// The same where nobody else looks after what they have left: the marks of those that had ended, if they bore any.
+    pub(super) fn settle(&mut self) -> Vec<Option<Mark>> {
+        let ended = self.0.extract_if(.., |start| process::has_ended(start.process.as_fd()));
+        ended.map(|start| start.mark).collect()
     }
 
     /// Whether the start command of this lease still runs.

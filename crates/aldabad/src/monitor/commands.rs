@@ -46,6 +46,10 @@ const AGAIN: Duration = Duration::from_millis(50);
 const SPENT: u32 = 10;
 /// What lives on for so long though it is killed again and again is told of.
 const STUBBORN: Duration = Duration::from_secs(1);
+/// So many looks in a row have to find nothing of a command of another process's: what begins another and ends is seen only while it lives.
+const QUIET: u8 = 4;
+/// For so long a daemon that ends waits for what is left to be gone.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All commands under way; their number is bounded by the runner.
 #[derive(Debug, Default)]
@@ -55,6 +59,8 @@ pub(crate) struct Commands {
     capabilities: Option<u64>,
     /// What ended commands have left behind.
     leftovers: Vec<Leftover>,
+    /// Since when all of them are to be gone.
+    ending: Option<Duration>,
     /// Start commands of an earlier daemon.
     pub(super) survivors: Survivors,
 }
@@ -68,6 +74,8 @@ struct Leftover {
     /// Since when it is killed.
     since: Option<Duration>,
     told: bool,
+    /// Of a command of another process's, whose orphans are not our children: how many looks in a row have found nothing.
+    elsewhere: Option<u8>,
 }
 
 #[derive(Debug)]
@@ -161,23 +169,34 @@ impl Commands {
 impl Commands {
     /// A command has ended; what it left behind has the rest of its time.
     fn leave(&mut self, limit: Duration, mark: Mark) {
+        self.add(Leftover { mark, next: limit, since: None, told: false, elsewhere: None });
+    }
+
+    /// A command of another process's has ended. What it left behind ends too: how much of its time is left, nobody knows.
+    pub(crate) fn end_what_is_left(&mut self, of: Mark) {
+        let elsewhere = Some(0);
+        self.add(Leftover { mark: of, next: Duration::ZERO, since: None, told: false, elsewhere });
+    }
+
+    fn add(&mut self, leftover: Leftover) {
         if self.leftovers.len() >= LEFTOVERS {
             self.forget_gone();
         }
         if self.leftovers.len() >= LEFTOVERS.saturating_mul(2) {
-            spawn::kill_strays(&[self.leftovers.remove(0).mark]);
+            let oldest = self.leftovers.remove(0);
+            kill(&[&oldest]);
         } else if self.leftovers.len() >= LEFTOVERS
             && let Some(oldest) = self.leftovers.iter_mut().find(|leftover| leftover.since.is_none())
         {
             oldest.next = Duration::ZERO;
         }
-        self.leftovers.push(Leftover { mark, next: limit, since: None, told: false });
+        self.leftovers.push(leftover);
     }
 
     /// What has ended is a child of ours until it is reaped: so nothing that ends while another begins is overlooked.
     fn forget_gone(&mut self) {
         let strays = spawn::strays();
-        self.leftovers.retain(|leftover| strays.contains(&leftover.mark));
+        self.leftovers.retain(|leftover| leftover.elsewhere.is_some() || strays.contains(&leftover.mark));
     }
 
     /// Whether ended commands have left something behind that still lives and will be ended.
@@ -202,11 +221,13 @@ impl Commands {
         }
         let begin = clock::boottime();
         let strays = spawn::strays();
-        self.leftovers.retain(|leftover| leftover.next > now || strays.contains(&leftover.mark));
         let is_over = |leftover: &&mut Leftover| leftover.next <= now;
-        let over: Vec<Mark> =
-            self.leftovers.iter_mut().filter(is_over).map(|leftover| leftover.mark).collect();
-        spawn::kill_strays(&over);
+        self.leftovers.retain(|leftover| {
+            leftover.next > now || leftover.elsewhere.is_some() || strays.contains(&leftover.mark)
+        });
+        let over: Vec<&Leftover> = self.leftovers.iter().filter(|leftover| leftover.next <= now).collect();
+        let found = kill(&over);
+        self.leftovers.retain_mut(|leftover| leftover.next > now || leftover.may_live(&found));
         let spent = clock::boottime().saturating_sub(begin);
         let next = now.saturating_add(AGAIN.max(spent.saturating_mul(SPENT)));
         let mut stubborn = Vec::new();
@@ -220,11 +241,34 @@ impl Commands {
         stubborn
     }
 
-    /// Ends all that ended commands have left behind: nobody will watch its time any more.
-    pub(crate) fn end_leftovers(&mut self) {
-        let marks: Vec<Mark> = self.leftovers.drain(..).map(|leftover| leftover.mark).collect();
-        spawn::kill_strays(&marks);
+    /// Ends all that ended commands have left behind, since nobody will watch its time any more. Whether it is gone, or has outlived all
+    /// patience.
+    pub(crate) fn end_leftovers(&mut self, now: Duration) -> bool {
+        for leftover in self.leftovers.iter_mut().filter(|leftover| leftover.since.is_none()) {
+            leftover.next = now;
+        }
+        let since = *self.ending.get_or_insert(now);
+        !self.have_left_something() || now.saturating_sub(since) >= PATIENCE
     }
+}
+
+impl Leftover {
+    /// After it was looked for and this was found of commands of other processes.
+    fn may_live(&mut self, found: &[Mark]) -> bool {
+        let Some(quiet) = &mut self.elsewhere else { return true };
+        *quiet = if found.contains(&self.mark) { 0 } else { quiet.saturating_add(1) };
+        *quiet < QUIET
+    }
+}
+
+/// Kills what is left of these; those of which something was found that may be anybody's child.
+fn kill(leftovers: &[&Leftover]) -> Vec<Mark> {
+    let marks = |elsewhere: bool| {
+        let these = leftovers.iter().filter(|leftover| leftover.elsewhere.is_some() == elsewhere);
+        these.map(|leftover| leftover.mark).collect::<Vec<Mark>>()
+    };
+    spawn::kill_strays(&marks(false));
+    spawn::kill_marked(&marks(true))
 }
 
 impl Running {

@@ -50,7 +50,6 @@ impl Monitor {
     /// The end.
     pub(super) fn finish(mut self, signal: Signal) -> ExitCode {
         self.speech.say_rest();
-        self.commands.end_leftovers();
         // A journal that cannot be read may hold what only the closer will close.
         let is_empty = self.keeper.as_mut().is_none_or(Keeper::is_empty);
         if let Some(closer) = self.standby.take().filter(|_| is_empty) {

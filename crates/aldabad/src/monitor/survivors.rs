@@ -117,13 +117,17 @@ impl Monitor {
     pub(super) fn survivor_ended(&mut self, now: Duration, job: JobId) {
         let Some(survivor) = self.commands.survivors.starts.remove(&job) else {
             if let Some(stop) = self.commands.survivors.stops.get_mut(&job) {
-                end_leftovers(stop.mark);
                 stop.process = None;
                 stop.noting = Some((now, now.saturating_add(NOTING)));
+                if let Some(mark) = stop.mark {
+                    self.commands.end_what_is_left(mark);
+                }
             }
             return self.look_for_notes(now);
         };
-        end_leftovers(survivor.mark);
+        if let Some(mark) = survivor.mark {
+            self.commands.end_what_is_left(mark);
+        }
         self.keeper.iter_mut().for_each(|keeper| keeper.forget_start(survivor.pid));
         self.runner.start_gone(now, job);
     }
@@ -150,13 +154,6 @@ impl Monitor {
                 self.runner.stop_gone(now, job);
             }
         }
-    }
-}
-
-/// What one has left behind ends with it: how much of its time is left, nobody knows.
-fn end_leftovers(mark: Option<Mark>) {
-    if let Some(mark) = mark {
-        spawn::signal_marked(mark, Kill::Kill);
     }
 }
 

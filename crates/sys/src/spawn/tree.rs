@@ -10,6 +10,8 @@ use crate::process::{self, Kill};
 
 /// How often a tree is walked while it may still grow.
 const WALKS: usize = 16;
+/// How often the newest process is looked at, at a time.
+const CHASES: usize = 256;
 
 /// A process of a tree: its number, and when it began.
 type Member = (u32, u64);
@@ -51,6 +53,34 @@ pub fn kill_strays(marks: &[Mark]) {
     }
 }
 
+/// Kills what bears one of these marks, whoever's child it is: looks at all processes there are, and then at the newest one, again and
+/// again, since what begins another and ends is gone before a walk has come to it. Those of which something was found.
+#[must_use]
+pub fn kill_marked(marks: &[Mark]) -> Vec<Mark> {
+    let mut found = Vec::new();
+    if marks.is_empty() {
+        return found;
+    }
+    repeat(Kill::Kill, |seen| {
+        for pid in everybody() {
+            let before = seen.len();
+            if let Some(mark) = collect_marked(pid, marks, seen).filter(|_| seen.len() > before) {
+                found.push(mark);
+            }
+        }
+    });
+    for _ in 0..CHASES {
+        let Some(pid) = process::newest() else { break };
+        if let Some(mark) = Mark::borne_by(pid).filter(|mark| marks.contains(mark))
+            && let Ok(began) = process::start_time(pid)
+        {
+            signal((pid, began), Kill::Kill);
+            found.push(mark);
+        }
+    }
+    found
+}
+
 fn repeat(kill: Kill, mut find: impl FnMut(&mut Vec<Member>)) {
     let mut seen = Vec::new();
     for _ in 0..WALKS {
@@ -83,10 +113,11 @@ fn collect_strays(marks: &[Mark], seen: &mut Vec<Member>) {
     }
 }
 
-fn collect_marked(pid: u32, marks: &[Mark], seen: &mut Vec<Member>) {
-    if Mark::borne_by(pid).is_some_and(|mark| marks.contains(&mark)) {
-        collect(pid, |_| true, seen);
-    }
+/// Which of these marks it bears, if any.
+fn collect_marked(pid: u32, marks: &[Mark], seen: &mut Vec<Member>) -> Option<Mark> {
+    let mark = Mark::borne_by(pid).filter(|mark| marks.contains(mark))?;
+    collect(pid, |_| true, seen);
+    Some(mark)
 }
 
 /// The process, if it began at such a time, and its descendants, as far as they live and are not known yet.
