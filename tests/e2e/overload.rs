@@ -10,7 +10,7 @@ mod sources;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ use aldaba_tests::{Device, Hosts, Program, Wire, asked, cannot_run, device, lost
 
 const SPA_PORT: u16 = 42731;
 const MEGABYTE: u64 = 1 << 20;
+/// So many openings are asked for in the flood of them, at least.
+const COMPLETIONS: u64 = 5000;
 /// A debug build takes its time over each frame.
 const SLOWER: u32 = if cfg!(debug_assertions) { 4 } else { 1 };
 
@@ -152,7 +154,7 @@ fn syn(number: u64, ports: &[u16]) -> Frame {
     Frame::tcp(source, 40_000, SERVER, port).flags(flag::SYN).sequence(sequence)
 }
 
-/// R9: 5,000 spoofed completions of a command's door in five seconds.
+/// R9: 5,000 spoofed completions of a command's door, in five seconds where the machine can.
 #[test]
 fn r9_a_flood_of_openings_is_bounded_and_leaves_other_doors_alone() {
     let Some(scene) = scene() else { return };
@@ -160,13 +162,20 @@ fn r9_a_flood_of_openings_is_bounded_and_leaves_other_doors_alone() {
     let at_rest = (0..20).map(|_| scene.send_by(&scene.bob).expect("opens at rest")).collect();
     let (_, worst_at_rest) = middle_and_worst(at_rest);
     let before = scene.resident();
+    let so_far = AtomicU64::new(0);
     let (sent, (processes, tries)) = scene.flooded(
         3000,
-        |number| syn(number, &[7000, 8000, 9000]),
+        |number| {
+            so_far.store(number, Ordering::Relaxed);
+            syn(number, &[7000, 8000, 9000])
+        },
         || {
             let begun = Instant::now();
             let (mut most, mut tries) = (0, Vec::new());
-            while begun.elapsed() < Duration::from_secs(5) {
+            // A slow machine takes longer over as many.
+            let few = || so_far.load(Ordering::Relaxed) < 3 * COMPLETIONS;
+            let is_over = |seconds| begun.elapsed() >= Duration::from_secs(seconds);
+            while !is_over(5) || few() && !is_over(45) {
                 most = most.max(scene.processes());
                 tries.push((scene.send(), scene.knock(&[7100, 8100, 9100], "web")));
                 std::thread::sleep(Duration::from_millis(50));
@@ -174,6 +183,7 @@ fn r9_a_flood_of_openings_is_bounded_and_leaves_other_doors_alone() {
             (most, tries)
         },
     );
+    assert!(sent >= 3 * COMPLETIONS, "{sent} frames are no flood");
     let grown = scene.resident().saturating_sub(before);
     let (datagrams, sequences): (Vec<_>, Vec<_>) = tries.iter().copied().unzip();
     let [datagrams, sequences] =
