@@ -5,9 +5,10 @@
 mod tables;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aldaba_tests::{Hosts, Program, degraded, serve_prepared, status, until};
+use aldaba_tests::{Device, Hosts, Program, degraded, device, serve_prepared, status, until};
 use rustix::process::Signal;
 
 const SSH: &str = r#"
@@ -19,6 +20,9 @@ sequence = "7000,8000,9000"
 ports = ["2222/tcp"]
 lease = "60s"
 "#;
+
+/// Of datagrams.
+const PORT: u16 = 42731;
 
 /// A table of somebody else's, which nobody but its owner may touch.
 const FOREIGN: &str = "add table inet other; add set inet other them { type ipv4_addr; }; \
@@ -33,11 +37,16 @@ struct Scene {
 }
 
 fn scene(config: &str, before: &str) -> Option<Scene> {
-    let (hosts, dir, daemon) = serve_prepared(|hosts, _| {
+    scene_of(|_| config.to_owned(), before)
+}
+
+/// The configuration may speak of the folder.
+fn scene_of(config: impl FnOnce(&Path) -> String, before: &str) -> Option<Scene> {
+    let (hosts, dir, daemon) = serve_prepared(|hosts, dir| {
         if !before.is_empty() {
             hosts.on_server(&["nft", before]);
         }
-        config.to_owned()
+        config(dir)
     })?;
     Some(Scene { hosts, dir, daemon })
 }
@@ -52,9 +61,14 @@ impl Scene {
     }
 
     fn open_for(&self, clients: u8) {
+        self.open_by(clients, |client| self.hosts.knock_from(client, &[7000, 8000, 9000]));
+    }
+
+    /// Each of them knocks like this, and is in.
+    fn open_by(&self, clients: u8, mut knock: impl FnMut(IpAddr)) {
         for number in 1..=clients {
             self.hosts.add_client(client(number));
-            self.hosts.knock_from(IpAddr::V4(client(number)), &[7000, 8000, 9000]);
+            knock(client(number).into());
         }
         for number in 1..=clients {
             self.daemon.wait_for(&format!("opened door=ssh address={} ", client(number)));
@@ -99,12 +113,31 @@ impl Scene {
     }
 }
 
-/// R7: the whole ruleset, the table, its chain, its set; a table of others stays as it is.
+/// The door opens by datagram, too.
+fn by_both(dir: &Path, alice: &Device) -> String {
+    device::write_server(dir, &alice.line("", "alice"));
+    aldabad::monitor::make_store(&dir.join("state")).expect("as init makes it");
+    format!("{SSH}spa = true\n[spa]\nport = {PORT}\ntrust-clock = true\n")
+}
+
+/// R7: the whole ruleset, the table, its chain, its set; a table of others stays as it is. Half of the leases are by datagram.
 #[test]
 fn r7_ten_leases_and_the_guard_come_back_with_the_time_they_have_left() {
-    let Some(scene) = scene(SSH, FOREIGN) else { return };
+    let alice = Device::new(1);
+    let Some(scene) = scene_of(|dir| by_both(dir, &alice), FOREIGN) else { return };
     let _listener = scene.hosts.listen(2222);
-    scene.open_for(10);
+    let mut number = 0;
+    scene.open_by(10, |client| {
+        number += 1;
+        if number % 2 == 0 {
+            let (datagram, _) = alice.seal(device::open("ssh", None));
+            device::post(&scene.hosts, client, PORT, &datagram);
+        } else {
+            scene.hosts.knock_from(client, &[7000, 8000, 9000]);
+        }
+    });
+    assert_eq!(scene.daemon.said().matches("opened door=ssh ").count(), 10);
+    assert_eq!(scene.daemon.said().matches(" device=alice ").count(), 5, "{}", scene.daemon.said());
     // None was opened after this.
     let opened = Instant::now();
     let foreign = scene.nft("list table inet other");

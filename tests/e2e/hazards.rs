@@ -44,14 +44,6 @@ fn scene_on(config: &mut dyn FnMut(&Path) -> String) -> Option<Scene> {
     Some(Scene { hosts, dir, daemon })
 }
 
-/// Descriptors and resident pages of a process.
-fn size(pid: u32) -> (usize, u64) {
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives").count();
-    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("it lives");
-    let resident = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-    (descriptors, resident.expect("pages"))
-}
-
 const NATIVE: &str = r#"
 interfaces = ["srv0"]
 

@@ -87,21 +87,30 @@ impl Device {
 
 /// Sends a datagram from an address of the client's.
 pub fn post(hosts: &Hosts, from: IpAddr, port: u16, datagram: &[u8]) {
-    hosts.as_client(|| socket(from, port).send(datagram).expect("sent"));
+    post_at(hosts, from, SocketAddr::new(server(from), port), datagram);
+}
+
+/// The same to another address of the server's.
+pub fn post_at(hosts: &Hosts, from: IpAddr, to: SocketAddr, datagram: &[u8]) {
+    hosts.as_client(|| socket(from, to).send(datagram).expect("sent"));
+}
+
+/// The server's address of the same family.
+fn server(from: IpAddr) -> IpAddr {
+    if from.is_ipv4() { SERVER.into() } else { SERVER6.into() }
 }
 
 /// On the client, for the server's port.
-fn socket(from: IpAddr, port: u16) -> UdpSocket {
-    let to: IpAddr = if from.is_ipv4() { SERVER.into() } else { SERVER6.into() };
+fn socket(from: IpAddr, to: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind((from, 0)).expect("a socket");
-    socket.connect(SocketAddr::new(to, port)).expect("connected");
+    socket.connect(to).expect("connected");
     socket
 }
 
 /// Sends a datagram from an address of the client's, and expects silence.
 pub fn send(hosts: &Hosts, from: IpAddr, port: u16, datagram: &[u8]) {
     hosts.as_client(|| {
-        let socket = socket(from, port);
+        let socket = socket(from, SocketAddr::new(server(from), port));
         socket.set_read_timeout(Some(Duration::from_millis(30))).expect("set");
         socket.send(datagram).expect("sent");
         let heard = socket.recv(&mut [0; 2000]).expect_err("the server answers nobody");

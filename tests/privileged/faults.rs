@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use aldaba_spa::{DoorTag, Operation};
 use aldaba_tests::{Device, Hosts, Program, cannot_run, degraded, device, until};
 use aldabad::fault::{Point, VARIABLE};
 use aldabad::role::Role;
@@ -19,6 +20,8 @@ use aldabad::role::Role;
 const AT_ONCE: usize = 10;
 const LEASE: Duration = Duration::from_secs(1);
 const KNOCK: [u16; 3] = [7000, 8000, 9000];
+/// Of datagrams.
+const PORT: u16 = 42731;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
@@ -92,6 +95,23 @@ fn config(dir: &Path) -> String {
     )
 }
 
+/// The same doors, for a device too.
+fn by_both(dir: &Path, alice: &Device) -> String {
+    device::write_server(dir, &alice.line("", "alice"));
+    aldabad::monitor::make_store(&dir.join("state")).expect("as init makes it");
+    let doors = config(dir).replace("sequence = \"700", "spa = true\nsequence = \"700");
+    format!("{doors}[spa]\nport = {PORT}\ntrust-clock = true\n")
+}
+
+/// Opens a door or closes it again, by its sequence or by a datagram.
+fn knock(hosts: &Hosts, alice: &Device, operation: Operation, sequence: &[u16], by_datagram: bool) {
+    if by_datagram {
+        device::post(hosts, aldaba_tests::hosts::CLIENT.into(), PORT, &alice.seal(operation).0);
+    } else {
+        hosts.knock(sequence);
+    }
+}
+
 fn start(hosts: &Hosts, dir: &Path, faults: &str) -> Program {
     let this = std::env::current_exe().expect("this program");
     let (config, state, control) = (dir.join("aldaba.toml"), dir.join("state"), dir.join("control.sock"));
@@ -143,6 +163,11 @@ impl Scene {
     }
 }
 
+/// Each scene one way and the other.
+fn both<T: Copy>(scene: T) -> [(T, bool); 2] {
+    [(scene, false), (scene, true)]
+}
+
 /// Runs these scenes, some at a time.
 fn each<T: Copy + Send + Sync>(scenes: &[T], run: impl Fn(T) -> Duration + Sync) -> Duration {
     let mut worst = Duration::ZERO;
@@ -176,9 +201,15 @@ fn r1_killed_at_any_point_of_a_command_lease() {
         BeforeRemove,
         AfterRemove,
     ];
-    let scenes: Vec<(Point, bool)> =
-        points.into_iter().flat_map(|point| [(point, false), (point, true)]).collect();
-    let worst = each(&scenes, |(point, everything)| command_scene(point, everything));
+    // By datagram everything at one point, and the monitor alone at the next.
+    let by_datagram = points.into_iter().zip([false, true].into_iter().cycle());
+    let scenes: Vec<(Point, bool, bool)> = points
+        .into_iter()
+        .flat_map(|point| [(point, false, false), (point, true, false)])
+        .chain(by_datagram.map(|(point, everything)| (point, everything, true)))
+        .collect();
+    let worst =
+        each(&scenes, |(point, everything, by_datagram)| command_scene(point, everything, by_datagram));
     println!(
         "figure: R1 killed at {} points of a command lease, everything or the monitor alone: closed {} ms late at most",
         points.len(),
@@ -188,9 +219,11 @@ fn r1_killed_at_any_point_of_a_command_lease() {
 
 /// Stops the daemon at this point and kills it there: everything, and it starts again after the deadline; or the monitor
 /// alone, and nobody starts it. How late the door was closed.
-fn command_scene(point: Point, everything: bool) -> Duration {
-    let mut scene = Scene::new(config, &format!("{}=hang", point.name()));
-    scene.hosts.knock(&KNOCK);
+fn command_scene(point: Point, everything: bool, by_datagram: bool) -> Duration {
+    let alice = Device::new(1);
+    let mut scene = Scene::new(|dir| by_both(dir, &alice), &format!("{}=hang", point.name()));
+    let knock = |scene: &Scene| knock(&scene.hosts, &alice, device::open("web", None), &KNOCK, by_datagram);
+    knock(&scene);
     let knocked = Instant::now();
     scene.daemon.wait_for(&format!("fault: hangs at {}", point.name()));
     let late = if everything {
@@ -215,7 +248,7 @@ fn command_scene(point: Point, everything: bool) -> Duration {
     // Nothing is opened again later, and nothing is left in the journal.
     std::thread::sleep(Duration::from_millis(300));
     assert!(!scene.has_file(), "{point:?}: opened again:\n{}", scene.daemon.said());
-    scene.hosts.knock(&KNOCK);
+    knock(&scene);
     scene.daemon.wait_until("it works again", |_| scene.has_file());
     assert!(scene.daemon.stop().success());
     assert!(!scene.has_file(), "{point:?}: {}", scene.daemon.said());
@@ -270,9 +303,12 @@ fn one_at_a_time(dir: &Path, slow: &str) -> String {
 fn r1_killed_at_any_point_of_an_element_lease() {
     use Point::{AfterElement, AfterPut, BeforeElement, BeforePut, BeforeRemove};
     let points = [BeforeElement, AfterElement, BeforePut, AfterPut, BeforeRemove];
-    let worst = each(&points, |point| {
-        let mut scene = Scene::new(config, &format!("{}=hang", point.name()));
-        scene.hosts.knock(&[7001, 8001, 9001]);
+    let scenes: Vec<_> = points.into_iter().flat_map(both).collect();
+    let worst = each(&scenes, |(point, by_datagram)| {
+        let alice = Device::new(1);
+        let mut scene = Scene::new(|dir| by_both(dir, &alice), &format!("{}=hang", point.name()));
+        let open = device::open("ssh", None);
+        knock(&scene.hosts, &alice, open, &[7001, 8001, 9001], by_datagram);
         let knocked = Instant::now();
         scene.daemon.wait_for(&format!("fault: hangs at {}", point.name()));
         scene.daemon.kill_everything();
@@ -298,14 +334,17 @@ fn r1_killed_at_any_point_of_an_element_lease() {
 fn r1_killed_while_an_element_is_taken_out() {
     const LONGER: Duration = Duration::from_secs(5);
     let points = [Point::BeforeElementDelete, Point::AfterElementDelete];
-    let scenes: Vec<_> = points.into_iter().flat_map(|point| [(point, false), (point, true)]).collect();
-    let worst = each(&scenes, |(point, at_once)| {
-        let longer = |dir: &Path| config(dir).replace("lease = \"1s\"", "lease = \"5s\"");
+    let scenes: Vec<_> = points.into_iter().flat_map(both).flat_map(both).collect();
+    let worst = each(&scenes, |((point, at_once), by_datagram)| {
+        let alice = Device::new(1);
+        let longer = |dir: &Path| by_both(dir, &alice).replace("lease = \"1s\"", "lease = \"5s\"");
         let mut scene = Scene::new(longer, &format!("{}=hang", point.name()));
-        scene.hosts.knock(&[7001, 8001, 9001]);
+        let open = device::open("ssh", None);
+        knock(&scene.hosts, &alice, open, &[7001, 8001, 9001], by_datagram);
         scene.daemon.wait_for("opened door=ssh");
         let opened = Instant::now();
-        scene.hosts.knock(&[9101, 8101]);
+        let close = Operation::Close { door: DoorTag::of("ssh").expect("a tag") };
+        knock(&scene.hosts, &alice, close, &[9101, 8101], by_datagram);
         scene.daemon.wait_for(&format!("fault: hangs at {}", point.name()));
         scene.daemon.kill_everything();
         assert!(point != Point::AfterElementDelete || !scene.has_element(), "the kernel has done it");
