@@ -1,13 +1,16 @@
 //! Doors of aldaba.toml with the native nftables action, on two hosts with the real kernel firewall.
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "native/interfaces.rs"]
+mod interfaces;
+
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aldaba_tests::hosts::{CLIENT6, SERVER, SERVER6};
-use aldaba_tests::{Hosts, Program, cannot_run, program, serve, until};
+use aldaba_tests::hosts::{CLIENT, CLIENT6, SERVER, SERVER6};
+use aldaba_tests::{Hosts, Program, cannot_run, program, serve, serve_prepared, until};
 use rustix::process::{Signal, kill_process};
 
 const SSH: &str = r#"
@@ -22,14 +25,19 @@ lease = "2s"
 
 struct Scene {
     hosts: Hosts,
-    /// Goes with the scene.
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     daemon: Program,
 }
 
 fn scene(config: &str) -> Option<Scene> {
     let (hosts, dir, daemon) = serve(config)?;
-    Some(Scene { hosts, _dir: dir, daemon })
+    Some(Scene { hosts, dir, daemon })
+}
+
+/// The same with more than one cable.
+fn scene_prepared(prepare: impl FnOnce(&Hosts) -> String) -> Option<Scene> {
+    let (hosts, dir, daemon) = serve_prepared(|hosts, _| prepare(hosts))?;
+    Some(Scene { hosts, dir, daemon })
 }
 
 #[test]
@@ -423,26 +431,4 @@ fn the_portable_capture_opens_doors_too() {
         scene.daemon.said().matches("opened").count() > before
     });
     assert!(opened.is_some(), "{}", scene.daemon.said());
-}
-
-/// Without `interfaces` every interface counts, and each door may name its own.
-#[test]
-fn doors_on_interfaces_of_their_own() {
-    let other = SSH
-        .replace("interfaces = [\"srv0\"]", "")
-        .replace("name = \"ssh\"", "name = \"ssh\"\ninterfaces = [\"srv0\"]");
-    let other = format!(
-        "{other}[[door]]\nname = \"elsewhere\"\ninterfaces = [\"wan9\"]\nsequence = \"7000,8000,9000\"\nlog-only = true\n"
-    );
-    let Some(scene) = scene(&other) else { return };
-    scene.daemon.wait_for("interfaces=all");
-    scene.hosts.knock(&[7000, 8000, 9000]);
-    scene.daemon.wait_for("opened door=ssh");
-    assert!(!scene.daemon.said().contains("knocked door=elsewhere"), "{}", scene.daemon.said());
-    scene.hosts.ip(&["link", "set", "srv0", "name", "wan9"]);
-    let knocked = until(Duration::from_secs(3), || {
-        scene.hosts.knock(&[7000, 8000, 9000]);
-        scene.daemon.said().contains("knocked door=elsewhere")
-    });
-    assert!(knocked.is_some(), "{}", scene.daemon.said());
 }

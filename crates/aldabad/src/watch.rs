@@ -1,7 +1,8 @@
 //! Which interfaces are captured on, and which addresses count as this host there: pure, from the list of links.
 //!
 //! A named interface is followed by its device: once found, it stays the same one through a rename, until it is gone
-//! or another device takes the configured name. `IF:LABEL` is IF with only the addresses of that label.
+//! or another device takes the configured name. `IF:LABEL` is IF with only the addresses of that label; a device can have
+//! several such names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -56,12 +57,18 @@ pub enum Watch {
 pub struct View {
     /// Kernel index.
     pub index: u32,
-    /// The name doors know it by.
-    pub name: String,
     /// Loopback sources are believed here.
     pub loopback: bool,
-    /// Destinations that are this host.
-    pub addresses: BTreeSet<IpAddr>,
+    /// The names doors know it by, and the destinations that are this host under each.
+    pub names: BTreeMap<String, BTreeSet<IpAddr>>,
+}
+
+impl View {
+    /// The first of its names.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.names.keys().next().map_or("", String::as_str)
+    }
 }
 
 impl Watch {
@@ -92,11 +99,15 @@ impl Follower {
     pub fn views(&mut self, watch: &Watch, links: &[Link]) -> BTreeMap<u32, View> {
         match watch {
             Watch::All => all(links),
-            Watch::Named(names) => names
-                .iter()
-                .filter_map(|name| self.named(name, links))
-                .map(|view| (view.index, view))
-                .collect(),
+            Watch::Named(names) => {
+                let mut views: BTreeMap<u32, View> = BTreeMap::new();
+                for view in names.iter().filter_map(|name| self.named(name, links)) {
+                    let View { index, loopback, names } = view;
+                    let device = View { index, loopback, names: BTreeMap::new() };
+                    views.entry(index).or_insert(device).names.extend(names);
+                }
+                views
+            }
         }
     }
 
@@ -113,7 +124,8 @@ impl Follower {
         let ours = |of: &Option<String>| label.is_none() || of.as_deref() == Some(configured);
         let addresses =
             link.addresses.iter().filter(|(_, of)| ours(of)).map(|(address, _)| *address).collect();
-        Some(View { index: link.index, name: configured.to_owned(), loopback: link.loopback, addresses })
+        let names = BTreeMap::from([(configured.to_owned(), addresses)]);
+        Some(View { index: link.index, loopback: link.loopback, names })
     }
 }
 
@@ -133,11 +145,10 @@ fn all(links: &[Link]) -> BTreeMap<u32, View> {
         .flat_map(|link| link.addresses.iter().map(|(address, _)| *address))
         .filter(|address| !address.is_loopback())
         .collect();
-    let view = |link: &Link| View {
-        index: link.index,
-        name: link.name.clone(),
-        loopback: link.loopback,
-        addresses: link.addresses.iter().map(|(address, _)| *address).chain(kept.iter().copied()).collect(),
+    let view = |link: &Link| {
+        let own = link.addresses.iter().map(|(address, _)| *address);
+        let names = BTreeMap::from([(link.name.clone(), own.chain(kept.iter().copied()).collect())]);
+        View { index: link.index, loopback: link.loopback, names }
     };
     links.iter().map(|link| (link.index, view(link))).collect()
 }
@@ -155,7 +166,11 @@ mod tests {
     }
 
     fn shown(views: &BTreeMap<u32, View>) -> Vec<String> {
-        views.values().map(|view| format!("{} {} {:?}", view.index, view.name, view.addresses)).collect()
+        let names = |view: &View| {
+            let names = view.names.iter().map(|(name, addresses)| format!(" {name} {addresses:?}"));
+            names.collect::<String>()
+        };
+        views.values().map(|view| format!("{}{}", view.index, names(view))).collect()
     }
 
     #[test]
@@ -181,6 +196,18 @@ mod tests {
         assert_eq!(shown(&whole), ["2 eth0 {192.0.2.1, 192.0.2.31}"]);
         let labelled = follower.views(&Watch::of(&["eth0:1".into()]), &links);
         assert_eq!(shown(&labelled), ["2 eth0:1 {192.0.2.31}"]);
+    }
+
+    #[test]
+    fn a_device_has_all_its_labels() {
+        let [one, two] = ["eth0:1", "eth0:2"];
+        let links =
+            [link(2, "eth0", &[("192.0.2.31", Some(one)), ("192.0.2.32", Some(two)), ("192.0.2.1", None)])];
+        let views = Follower::default().views(&Watch::of(&[two.into(), one.into()]), &links);
+        assert_eq!(shown(&views), ["2 eth0:1 {192.0.2.31} eth0:2 {192.0.2.32}"]);
+        let views = Follower::default().views(&Watch::of(&["eth0".into(), one.into()]), &links);
+        let all = "{192.0.2.1, 192.0.2.31, 192.0.2.32}";
+        assert_eq!(shown(&views), [format!("2 eth0 {all} eth0:1 {{192.0.2.31}}")]);
     }
 
     #[test]

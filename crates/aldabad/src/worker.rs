@@ -54,10 +54,10 @@ struct Worker {
     waiter: Waiter,
     gate: Option<Gate>,
     candidate: Option<Candidate>,
-    /// An interface whose addresses are still coming.
-    naming: Option<(u32, Interface)>,
+    /// An interface whose names and addresses are still coming.
+    naming: Option<(u32, Vec<Interface>)>,
     /// All interfaces named so far, for a gate yet to come.
-    interfaces: BTreeMap<u32, Interface>,
+    interfaces: BTreeMap<u32, Vec<Interface>>,
     /// The port whose datagrams are captured while its socket cannot be had.
     stand_in: Option<NonZeroU16>,
     /// What is to be done with the replay store beside using it.
@@ -192,16 +192,21 @@ impl Worker {
             }
             ToWorker::Commit { generation } => self.commit(now, generation)?,
             ToWorker::Interface { index, loopback, name } => {
-                self.naming = Some((index, Interface { name, loopback, addresses: HashSet::new() }));
+                let interface = Interface { name, loopback, addresses: HashSet::new() };
+                match &mut self.naming {
+                    Some((named, names)) if *named == index => names.push(interface),
+                    naming => *naming = Some((index, vec![interface])),
+                }
             }
             ToWorker::Address { index, address } => {
                 let naming = self.naming.as_mut().filter(|(named, _)| *named == index);
-                naming.ok_or(End::Broken)?.1.addresses.insert(address);
+                let name = naming.and_then(|(_, names)| names.last_mut());
+                name.ok_or(End::Broken)?.addresses.insert(address);
             }
             ToWorker::InterfaceReady { index } => {
-                let (_, interface) =
+                let (_, names) =
                     self.naming.take().filter(|(named, _)| *named == index).ok_or(End::Broken)?;
-                self.set_interface(index, interface);
+                self.set_interface(index, names);
             }
             ToWorker::InterfaceGone { index } => {
                 self.interfaces.remove(&index);
@@ -280,11 +285,11 @@ impl Worker {
         }
     }
 
-    fn set_interface(&mut self, index: u32, interface: Interface) {
+    fn set_interface(&mut self, index: u32, names: Vec<Interface>) {
         if let Some(gate) = &mut self.gate {
-            gate.set_interface(index, interface.clone());
+            gate.set_interface_of_names(index, names.clone());
         }
-        self.interfaces.insert(index, interface);
+        self.interfaces.insert(index, names);
     }
 
     fn prepare(
@@ -335,8 +340,8 @@ impl Worker {
     fn first_gate(&self, rules: &Rules) -> Result<Gate, End> {
         let key = random::bytes().map_err(|_| End::Broken)?;
         let mut gate = Gate::new(rules, key).map_err(|_| End::Broken)?;
-        for (index, interface) in &self.interfaces {
-            gate.set_interface(*index, interface.clone());
+        for (index, names) in &self.interfaces {
+            gate.set_interface_of_names(*index, names.clone());
         }
         Ok(gate)
     }

@@ -7,13 +7,14 @@ mod numbering;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use aldaba_knock::ScopeId;
 
 pub(crate) use numbering::Numbering;
-use numbering::{Key, Numbers};
+use numbering::Numbers;
 
-/// An interface the daemon captures on, as the gate needs to know it.
+/// An interface the daemon captures on, as the gate needs to know it; one of its names, where it has several.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Interface {
     /// Its name, as doors name it.
@@ -27,8 +28,7 @@ pub struct Interface {
 /// An interface with the scopes that listen there.
 #[derive(Debug, Default)]
 struct Listening {
-    interface: Interface,
-    local: Vec<ScopeId>,
+    names: Vec<Interface>,
     /// The interface's addresses and the targets of doors, in order, each once. They are looked up for every frame, and
     /// strangers do not choose them: a search needs no keyed hash.
     places: Vec<Place>,
@@ -40,9 +40,9 @@ struct Place {
     address: IpAddr,
     /// Whether it is this host.
     here: bool,
-    /// The scopes to show a packet to, where a door has it as its target; those of `local` are in it when it is our own
-    /// address.
-    targeted: Option<Vec<ScopeId>>,
+    /// The scopes to show a packet to: of doors that have it as their target, and, when it is our own address, of those that
+    /// have none. These are the same ones for each address of a name.
+    scopes: Arc<[ScopeId]>,
 }
 
 /// All scopes of a policy and the interfaces they are asked for.
@@ -62,13 +62,13 @@ impl Scopes {
     pub(crate) fn take_over(&mut self, numbers: Numbers) {
         self.numbers = numbers;
         for (index, old) in std::mem::take(&mut self.interfaces) {
-            self.set_interface(index, old.interface);
+            self.set_interface(index, old.names);
         }
     }
 
-    /// Tells of an interface, new or changed.
-    pub(crate) fn set_interface(&mut self, index: u32, interface: Interface) {
-        let listening = self.listening(interface);
+    /// Tells of an interface, new or changed, by all its names.
+    pub(crate) fn set_interface(&mut self, index: u32, names: Vec<Interface>) {
+        let listening = self.listening(names);
         self.interfaces.insert(index, listening);
     }
 
@@ -77,48 +77,61 @@ impl Scopes {
         self.interfaces.remove(&index);
     }
 
-    fn listening(&self, interface: Interface) -> Listening {
-        let here = |key: &Key| key.is_on(&interface.name);
-        let mut local = Vec::new();
-        let mut targets: BTreeMap<IpAddr, Vec<ScopeId>> = BTreeMap::new();
-        for (key, id) in self.numbers.iter().filter(|(key, _)| here(key)) {
-            match key.target {
-                None => local.push(*id),
-                Some(target) => targets.entry(target).or_default().push(*id),
+    fn listening(&self, names: Vec<Interface>) -> Listening {
+        let mut places: BTreeMap<IpAddr, Arc<[ScopeId]>> = BTreeMap::new();
+        let mut targets: BTreeMap<IpAddr, BTreeSet<ScopeId>> = BTreeMap::new();
+        for Interface { name, addresses, .. } in &names {
+            let mut local = Vec::new();
+            for (key, id) in self.numbers.iter().filter(|(key, _)| key.is_on(name)) {
+                match key.target {
+                    None => local.push(*id),
+                    Some(target) => {
+                        targets.entry(target).or_default().insert(*id);
+                    }
+                }
+            }
+            let local: Arc<[ScopeId]> = local.into();
+            for address in addresses {
+                let scopes =
+                    places.get(address).map_or_else(|| Arc::clone(&local), |known| joined(known, &local));
+                places.insert(*address, scopes);
             }
         }
-        let addresses: BTreeSet<IpAddr> = interface.addresses.iter().chain(targets.keys()).copied().collect();
-        let place = |address: IpAddr| {
-            let here = interface.addresses.contains(&address);
-            let targeted = targets.remove(&address).map(|mut scopes| {
-                scopes.extend(local.iter().filter(|_| here));
-                scopes
-            });
-            Place { address, here, targeted }
-        };
-        let places = addresses.into_iter().map(place).collect();
-        Listening { interface, local, places }
+        for (target, scopes) in targets {
+            let scopes: Vec<ScopeId> = scopes.into_iter().collect();
+            let local = places.entry(target).or_default();
+            *local = joined(&scopes, local);
+        }
+        let place = |(address, scopes)| Place { address, here: has(&names, address), scopes };
+        let places = places.into_iter().map(place).collect();
+        Listening { names, places }
     }
 
     /// What a packet to `destination` that arrived on this interface is to us: whether it is for this host, and the scopes it
     /// falls in. `None`: nobody told of the interface.
     pub(crate) fn look_up(&self, index: u32, destination: IpAddr) -> Option<Found<'_>> {
         let listening = self.interfaces.get(&index)?;
+        let loopback = listening.names.first().is_some_and(|interface| interface.loopback);
         let at = listening.places.binary_search_by(|place| place.address.cmp(&destination)).ok();
         let place = at.and_then(|at| listening.places.get(at));
-        let local: &[ScopeId] = &listening.local;
-        let (here, scopes) = match place {
-            None => (false, &[][..]),
-            Some(Place { here, targeted: Some(scopes), .. }) => (*here, &**scopes),
-            Some(Place { here, targeted: None, .. }) => (*here, local),
-        };
-        Some(Found { loopback: listening.interface.loopback, here, scopes })
+        let (here, scopes) = place.map_or((false, &[][..]), |place| (place.here, &*place.scopes));
+        Some(Found { loopback, here, scopes })
     }
 
     /// Whether an address is this host's, on any interface it captures on.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
-        self.interfaces.values().any(|listening| listening.interface.addresses.contains(&address))
+        self.interfaces.values().any(|listening| has(&listening.names, address))
     }
+}
+
+/// Whether an interface of these names has the address.
+fn has(names: &[Interface], address: IpAddr) -> bool {
+    names.iter().any(|interface| interface.addresses.contains(&address))
+}
+
+/// The first ones, and those of the second that are not among them.
+fn joined(first: &[ScopeId], second: &[ScopeId]) -> Arc<[ScopeId]> {
+    first.iter().chain(second.iter().filter(|scope| !first.contains(scope))).copied().collect()
 }
 
 /// What a destination is to us.

@@ -131,7 +131,12 @@ impl Gate {
 
     /// Tells of an interface, new or changed.
     pub fn set_interface(&mut self, index: u32, interface: Interface) {
-        self.scopes.set_interface(index, interface);
+        self.set_interface_of_names(index, vec![interface]);
+    }
+
+    /// The same of one that doors know by several names, as `eth0:1` and `eth0:2` are of one device: each has addresses of its own.
+    pub fn set_interface_of_names(&mut self, index: u32, names: Vec<Interface>) {
+        self.scopes.set_interface(index, names);
     }
 
     /// Forgets an interface.

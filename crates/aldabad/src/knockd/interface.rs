@@ -48,7 +48,7 @@ impl Device {
             }
             Some((interface, view)) => {
                 // IPv4 first.
-                let mut addresses: Vec<_> = view.addresses.into_iter().collect();
+                let mut addresses: Vec<_> = view.names.into_values().flatten().collect();
                 addresses.sort_by_key(std::net::IpAddr::is_ipv6);
                 let addresses = addresses.iter().map(ToString::to_string).collect();
                 Ok(Self { kind: kind(interface), addresses })

@@ -153,14 +153,15 @@ impl Captures {
         let mut changes = Changes::default();
         let gone: Vec<u32> = self.views.keys().filter(|index| !views.contains_key(index)).copied().collect();
         for index in gone {
-            changes.gone.extend(self.views.remove(&index).map(|view| view.name));
+            changes
+                .gone
+                .extend(self.views.remove(&index).into_iter().flat_map(|view| view.names.into_keys()));
             workers.tell(&ToWorker::InterfaceGone { index }, &[]);
         }
         for (index, view) in views {
             let old = self.views.get(&index);
-            if old.is_none() {
-                changes.found.push(view.name.clone());
-            }
+            changes.found.extend(names_beyond(&view, old));
+            changes.gone.extend(old.into_iter().flat_map(|old| names_beyond(old, Some(&view))));
             if old != Some(&view) {
                 tell_view(&view, workers);
                 self.views.insert(index, view);
@@ -251,7 +252,7 @@ impl Captures {
                 }
                 Err(error) => {
                     self.failed.insert(CaptureKey::Interface(*index), error.to_string());
-                    changes.failed.push((view.name.clone(), error.to_string()));
+                    changes.failed.push((view.name().to_owned(), error.to_string()));
                 }
             }
         }
@@ -364,7 +365,8 @@ impl Captures {
 
     fn interface(&self, name: String, links: &[Link]) -> Interface {
         let (capture, counted) = match self.kind {
-            Capture::Ring => ("ring", Some(self.drops.of(&name))),
+            // What has several names is counted under the first.
+            Capture::Ring => ("ring", Some(self.drops.of(self.view_of(&name).map_or(&name, View::name)))),
             Capture::Pnet => ("pnet", None),
         };
         Interface {
@@ -376,8 +378,12 @@ impl Captures {
         }
     }
 
+    fn view_of(&self, name: &str) -> Option<&View> {
+        self.views.values().find(|view| view.names.contains_key(name))
+    }
+
     fn state_of(&self, name: &str, links: &[Link]) -> InterfaceState {
-        let view = self.views.values().find(|view| view.name == name);
+        let view = self.view_of(name);
         let key = match (&self.watch, view) {
             (Watch::All, _) => CaptureKey::Any,
             (Watch::Named(_), Some(view)) => CaptureKey::Interface(view.index),
@@ -407,7 +413,7 @@ impl Captures {
         match key {
             CaptureKey::Any => ANY.to_owned(),
             CaptureKey::Interface(index) => {
-                self.views.get(&index).map_or_else(|| index.to_string(), |view| view.name.clone())
+                self.views.get(&index).map_or_else(|| index.to_string(), |view| view.name().to_owned())
             }
         }
     }
@@ -429,11 +435,19 @@ impl CaptureKey {
     }
 }
 
+/// The names of an interface that another view of it has not.
+fn names_beyond(view: &View, other: Option<&View>) -> Vec<String> {
+    let is_new = |name: &&String| other.is_none_or(|other| !other.names.contains_key(*name));
+    view.names.keys().filter(is_new).cloned().collect()
+}
+
 fn tell_view(view: &View, workers: &mut Workers) {
     let View { index, loopback, .. } = *view;
-    workers.tell(&ToWorker::Interface { index, loopback, name: view.name.clone() }, &[]);
-    for address in &view.addresses {
-        workers.tell(&ToWorker::Address { index, address: *address }, &[]);
+    for (name, addresses) in &view.names {
+        workers.tell(&ToWorker::Interface { index, loopback, name: name.clone() }, &[]);
+        for address in addresses {
+            workers.tell(&ToWorker::Address { index, address: *address }, &[]);
+        }
     }
     workers.tell(&ToWorker::InterfaceReady { index }, &[]);
 }

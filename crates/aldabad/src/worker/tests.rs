@@ -26,7 +26,7 @@ fn worker(socket: Option<OwnedFd>) -> (Worker, Channel) {
     let mut worker = Worker::new(channel, Eyes::default());
     let interface =
         Interface { name: "eth0".into(), loopback: false, addresses: HashSet::from([IpAddr::from(HOST)]) };
-    worker.set_interface(2, interface);
+    worker.set_interface(2, vec![interface]);
     let mut gate = worker.first_gate(&rules()).unwrap_or_else(|_| panic!("a gate"));
     gate.serve(Duration::ZERO, Some(SpaRules { port: Some(SPA_PORT), served: served() }), [3; 16]);
     worker.gate = Some(gate);

@@ -190,6 +190,34 @@ fn a_door_listens_on_its_interfaces_only() {
 }
 
 #[test]
+fn a_device_of_two_names_is_heard_by_both() {
+    let named = |name: &str| DoorRule { interfaces: vec![name.into()], ..door(vec![knock("7000")]) };
+    let both = DoorRule { interfaces: vec!["eth0:1".into(), "eth0:2".into()], ..door(vec![knock("7100")]) };
+    let [one, two] = [[192, 0, 2, 31], [192, 0, 2, 32]].map(IpAddr::from);
+    let target = DoorRule { target: Some(two), ..door(vec![knock("7000")]) };
+    let mut scene = Scene::new(&rules(vec![named("eth0:1"), named("eth0:2"), both, target]));
+    let name = |name: &str, addresses: &[IpAddr]| {
+        let addresses = addresses.iter().copied().collect();
+        Interface { name: name.into(), loopback: false, addresses }
+    };
+    let mut number = 40_000;
+    let mut knock_at = |names: Vec<Interface>, at: IpAddr, port| {
+        number += 1;
+        scene.gate.set_interface_of_names(2, names);
+        let before = scene.opened();
+        scene.send(&build::Frame::tcp(ALICE, number, at, port));
+        scene.opened() - before
+    };
+    let apart = || vec![name("eth0:1", &[one]), name("eth0:2", &[two])];
+    assert_eq!(knock_at(apart(), one, 7000), 1, "the first label's door");
+    assert_eq!(knock_at(apart(), two, 7000), 2, "the second's, and the one with that target");
+    assert_eq!((knock_at(apart(), one, 7100), knock_at(apart(), two, 7100)), (1, 1));
+    assert_eq!(knock_at(apart(), HOST.into(), 7000), 0, "of neither name");
+    let over = || vec![name("eth0:1", &[one, two]), name("eth0:2", &[two])];
+    assert_eq!(knock_at(over(), two, 7100), 1, "shown once, by whichever name");
+}
+
+#[test]
 fn a_one_time_sequence_is_deaf_until_the_next_one_comes() {
     let once = Knock { source: SequenceSource::OneTime(Some("7000".parse().unwrap())), ..knock("1") };
     let mut scene = Scene::new(&rules(vec![door(vec![once])]));
