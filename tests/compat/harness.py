@@ -193,7 +193,9 @@ class Case:
         return a + list(args)
 
     def spawn(self, *args, iface=IF, conf=True, wrap=(), cwd=None, env=None):
+        """`env`: the daemon's whole environment; without it ours, and a folder for its state that no other case has"""
         out = open(self.out, "ab")
+        env = env if env is not None else dict(os.environ, STATE_DIRECTORY=self.dir + "/state")
         self.proc = subprocess.Popen(["nsenter", "--net=/run/netns/" + self.ns_s, *wrap,
                                       *self.argv(args, iface, conf)], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                      cwd=cwd, env=env)

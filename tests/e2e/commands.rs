@@ -7,6 +7,8 @@ mod anew;
 mod closer;
 #[path = "commands/journal.rs"]
 mod journal;
+#[path = "commands/moved.rs"]
+mod moved;
 #[path = "commands/restarts.rs"]
 mod restarts;
 #[path = "commands/turns.rs"]

@@ -91,6 +91,7 @@ fn a_reload_names_what_waits_for_the_next_start() {
     let said = text(&reload.stderr);
     assert_eq!(reload.status.code(), Some(0), "{said}");
     assert!(said.contains("aldaba.toml:1:1") && said.contains("systemctl restart aldabad"), "{said}");
+    assert!(said.contains("it does not count: --state-dir"), "the command line names one: {said}");
     says_all(&said);
     says_all(&daemon.said());
     // The worker of another user has been made with the room that is wanted now.

@@ -50,8 +50,10 @@ fn scene(config: &str) -> Option<Scene> {
 }
 
 fn knockd(hosts: &Hosts, dir: &Path, config: &Path) -> Program {
-    let program = binary("knockd");
+    let (program, state) = (binary("knockd"), format!("STATE_DIRECTORY={}", dir.join("state").display()));
     let words = [
+        "env",
+        &state,
         program.to_str().expect("a plain name"),
         "-v",
         "-i",
@@ -88,6 +90,111 @@ impl Scene {
     }
 }
 
+/// Knockds with a state folder in common, each with a configuration of its own.
+struct Siblings {
+    hosts: Hosts,
+    dir: tempfile::TempDir,
+}
+
+impl Siblings {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts one on this interface, by these words.
+    fn start(&self, prefix: &[&str], name: &str, interface: &str) -> Program {
+        let [config, log, open, closed] = ["conf", "log", "open", "closed"]
+            .map(|what| self.path(&format!("{name}.{what}")).display().to_string());
+        let text = format!(
+            "[options]\n logfile = {log}\n[good]\n sequence = 7395,2805,8817\n tcpflags = syn\n cmd_timeout = 2\n \
+             start_command = touch {open}\n stop_command = rm -f {open}; echo >> {closed}\n"
+        );
+        std::fs::write(&config, text).expect("the test folder");
+        let (set, program) = (format!("STATE_DIRECTORY={}", self.path("state").display()), binary("knockd"));
+        let words = ["env", &set, program.to_str().expect("plain"), "-v", "-i", interface, "-c", &config];
+        let daemon =
+            Program::start(&self.hosts, &[prefix, &words].concat(), &self.path(&format!("{name}.output")));
+        daemon.wait_for(&format!("listening on {interface}..."));
+        daemon
+    }
+
+    fn open(&self, name: &str) {
+        self.hosts.knock(&[7395, 2805, 8817]);
+        let file = self.path(&format!("{name}.open"));
+        assert!(until(Duration::from_secs(10), || file.exists()).is_some(), "{}", self.said(name));
+    }
+
+    fn is_open(&self, name: &str) -> bool {
+        self.path(&format!("{name}.open")).exists()
+    }
+
+    fn closes_once(&self, name: &str) {
+        assert!(until(Duration::from_secs(20), || !self.is_open(name)).is_some(), "{}", self.said(name));
+        let closed = || std::fs::read(self.path(&format!("{name}.closed"))).map_or(0, |lines| lines.len());
+        assert!(
+            until(Duration::from_secs(5), || closed() > 0).is_some() && closed() == 1,
+            "{}",
+            self.said(name)
+        );
+    }
+
+    /// The folders of state, by the configuration in their names.
+    fn has_folder(&self, name: &str) -> bool {
+        let folders = std::fs::read_dir(self.path("state")).expect("it is there").flatten();
+        folders.map(|folder| folder.file_name().into_string().expect("plain")).any(|of| of.contains(name))
+    }
+
+    fn said(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+}
+
+/// R1: everything is killed, and what is started next is another one, here of another configuration and interface: the doors of the one
+/// before have their closer all the same; but not one in another network namespace, where nothing could be taken out, nor one of which a
+/// daemon lives.
+#[test]
+fn r1_a_knockd_closes_what_one_of_another_interface_has_left() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let scene = Siblings { hosts: Hosts::new(), dir: tempfile::tempdir().expect("a folder") };
+    let mut first = scene.start(&[], "first", IF);
+    scene.open("first");
+    let beside = scene.start(&[], "beside", "lo");
+    scene.closes_once("first");
+    scene.open("first");
+    first.kill_everything();
+    std::fs::remove_file(scene.path("first.closed")).expect("it was closed before");
+    let elsewhere = scene.start(&["ip", "netns", "exec", &scene.hosts.client], "elsewhere", "lo");
+    let said = || scene.said("elsewhere").contains("left alone, its doors are in another network namespace");
+    assert!(until(Duration::from_secs(10), said).is_some(), "{}", scene.said("elsewhere"));
+    assert!(scene.is_open("first") && scene.has_folder("first"), "{}", scene.said("elsewhere"));
+    let next = scene.start(&[], "next", "lo");
+    scene.closes_once("first");
+    // Its folder goes with the last lease, and nobody is left of those that looked.
+    assert!(
+        until(Duration::from_secs(10), || !scene.has_folder("first")).is_some(),
+        "{}",
+        scene.said("next")
+    );
+    let closes_for_others = || [&beside, &elsewhere, &next].map(closers_of_others).concat();
+    assert!(
+        until(Duration::from_secs(10), || closes_for_others().is_empty()).is_some(),
+        "{:?}",
+        closes_for_others()
+    );
+    assert!(["beside", "elsewhere", "next"].iter().all(|name| scene.has_folder(name)));
+}
+
+/// The closers that a daemon has started for what others have left, ended ones too.
+fn closers_of_others(daemon: &Program) -> Vec<u32> {
+    let is_one = |pid: &u32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.is_empty() || words.split(|byte| *byte == 0).any(|word| word == b"left")
+    };
+    daemon.children().into_iter().filter(is_one).collect()
+}
+
 fn clients() -> [PathBuf; 2] {
     ["/usr/bin/knock".into(), binary("knock")]
 }
@@ -101,7 +208,7 @@ fn the_tutorials_door_opens_with_syn_and_closes_again() {
     for client in clients() {
         scene.knock(&client, &["2222", "3333", "4444"]);
         scene.daemon.wait_for("OPEN SESAME");
-        assert!(until(Duration::from_secs(1), || scene.rules().contains("10.9.0.2/32")).is_some());
+        assert!(until(Duration::from_secs(5), || scene.rules().contains("10.9.0.2/32")).is_some());
         assert!(scene.ssh_answers(), "open after {}", client.display());
         assert!(until(Duration::from_secs(4), || scene.rules() == before).is_some(), "{}", scene.rules());
     }

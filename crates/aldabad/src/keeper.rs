@@ -4,6 +4,7 @@ mod allowed;
 mod begun;
 mod fit;
 mod journals;
+mod place;
 mod starts;
 mod stops;
 
@@ -36,6 +37,11 @@ const STARTS: &str = "starts";
 const STOPS: &str = "stops";
 /// The name of the note of what commands may.
 const ALLOWED: &str = "capabilities";
+/// The name of the note of where the daemon was.
+const PLACE: &str = "place";
+
+/// Locked by the process that closes what its daemon has left there.
+const CLOSING: &str = "closing";
 
 /// How long a starting daemon waits for a closer that has the lock: longer than that one holds it.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -107,6 +113,10 @@ impl Unwritable {
     }
 }
 
+/// The word that one process alone closes what is left in a folder, for as long as this lives.
+#[derive(Debug)]
+pub struct Alone(#[expect(dead_code, reason = "held, not looked at")] LockFile);
+
 /// The leases on disk, for a policy that needs them there.
 #[derive(Debug)]
 pub struct Keeper {
@@ -146,7 +156,7 @@ impl Keeper {
         fit.lock(&path).map_err(|source| KeeperError::Folder { path: path.clone(), source })?;
         let lock = LockFile::acquire(&path).map_err(|source| not_locked(folder, source))?;
         // What nobody has to close depends on none of these; `leases.redb` is for who opens it to judge.
-        for name in [journals::NAMES[1], STARTS, STOPS, ALLOWED] {
+        for name in [journals::NAMES[1], STARTS, STOPS, ALLOWED, PLACE] {
             let path = folder.join(name);
             fit.replace(&path).map_err(|source| KeeperError::Folder { path, source })?;
         }
@@ -195,6 +205,28 @@ impl Keeper {
     #[must_use]
     pub fn has_journal(folder: &Path) -> bool {
         journals::NAMES.iter().any(|name| folder.join(name).exists())
+    }
+
+    /// Whether one of leases by command is among it: the kernel closes the others.
+    #[must_use]
+    pub fn has_journal_of_commands(folder: &Path) -> bool {
+        folder.join(journals::NAMES[0]).is_file()
+    }
+
+    /// Notes where the daemon is whose leases these are from now on.
+    pub fn note_place(&self) {
+        place::note(&self.folder.join(PLACE)).ok();
+    }
+
+    /// Whether the leases of this folder have their doors in another network namespace, as far as that is noted and still there.
+    #[must_use]
+    pub fn is_elsewhere(folder: &Path) -> bool {
+        place::is_elsewhere(&folder.join(PLACE))
+    }
+
+    /// Says that this process closes what is left in this folder, and that no other one need begin to. Nothing else is locked by it.
+    pub fn close_alone(folder: &Path) -> Result<Alone, LockError> {
+        LockFile::acquire(&folder.join(CLOSING)).map(Alone)
     }
 
     /// The folder.
@@ -300,7 +332,7 @@ impl Keeper {
     pub fn leave_nothing_behind(mut self) {
         if self.journals.is_empty() {
             // Still locked: nobody else can have it open. What cannot be removed does no harm.
-            for name in journals::NAMES.into_iter().chain([STARTS, STOPS, ALLOWED, LOCK]) {
+            for name in journals::NAMES.into_iter().chain([STARTS, STOPS, ALLOWED, PLACE, CLOSING, LOCK]) {
                 std::fs::remove_file(self.folder.join(name)).ok();
             }
             std::fs::remove_dir(&self.folder).ok();

@@ -15,6 +15,7 @@ use jiff::ZonedDateTime;
 
 use crate::face::{Face, Knockd};
 use crate::keeper::Keeper;
+use crate::left;
 use crate::log::{Form, Log, aloud, aside, show};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
 use crate::rights::Rights;
@@ -72,7 +73,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     if options.debug {
         debug("", device.describe());
     }
-    let log = open_log(options, &source, &read);
+    let mut log = open_log(options, &source, &read);
     let pid_file = read.loaded.policy.daemon.pid_file.clone().or_else(|| options.pid_file.clone());
     let daemon = if options.daemon { Some(into_background()?) } else { None };
     let base = state_folder(None, surroundings.state_directory.as_deref(), None);
@@ -81,6 +82,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
     let face = Knockd { verbose, debug: options.debug, lookup: options.lookup };
     let control = read.loaded.policy.daemon.control.clone();
     let state_folder = knockd_folder(&base, source.path(), &interface);
+    left::see_to(&state_folder, &[base], &mut log, true);
     let rights =
         Rights::reduce(&read.loaded.policy, Keeper::owed(&state_folder)).map_err(|error| fail(&error))?;
     let setup = Setup {
@@ -93,6 +95,7 @@ fn serve(options: &Options, surroundings: &Surroundings) -> Result<ExitCode, Exi
             interfaces: vec![interface.clone()],
             ipv4_only: options.only_ipv4,
             keep: false,
+            state_dir: false,
         },
         source,
         read,

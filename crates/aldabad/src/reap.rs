@@ -4,7 +4,7 @@
 
 mod timer;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use clap::Args;
 use crate::cli::DEFAULT_CONFIG;
 use crate::closer::overdue::{Overdue, Pace, Turn};
 use crate::closer::starts::Starts;
+use crate::keeper::Keeper;
+use crate::left;
 use crate::log::{Form, Log, aside};
 use crate::role::{self, Role};
-use crate::run::state_folder;
+use crate::run::{is_told, places, state_folder};
 use crate::site::Failed;
 use crate::surroundings::Surroundings;
 
-/// The journal's name in a state folder.
-const JOURNAL: &str = "leases.redb";
 /// How soon a stop command that failed is run again.
 const FAILED: Duration = Duration::from_secs(30);
 /// How long it waits for stop commands before it has a timer armed, in case it does not live to see their end.
@@ -77,36 +77,44 @@ pub(crate) fn run(args: &ReapArgs, surroundings: &Surroundings) -> ExitCode {
     let configured = aldaba_config::state_dir(&args.config, &mut Disk);
     let systemd = surroundings.state_directory.as_deref();
     let base = state_folder(args.state_dir.clone(), systemd, configured.as_deref());
-    reap(args, &base, surroundings).map_or_else(|failed| failed.told(), |()| ExitCode::SUCCESS)
+    let bases = match (&args.state_dir, std::path::absolute(&args.config)) {
+        (None, Ok(config)) => places(&base, &config, is_told(None, systemd)),
+        // Who names one wants that one.
+        _ => vec![base],
+    };
+    reap(args, &bases, surroundings).map_or_else(|failed| failed.told(), |()| ExitCode::SUCCESS)
 }
 
-fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(), Failed> {
-    let base = std::path::absolute(base).map_err(Failed::kernel("the current folder"))?;
-    let folder = |path| Folder::new(path, surroundings.journal, args);
-    let mut folders: Vec<Folder> = folders(&base).into_iter().map(folder).collect();
+fn reap(args: &ReapArgs, bases: &[PathBuf], surroundings: &Surroundings) -> Result<(), Failed> {
+    let mut places = Vec::new();
+    for (number, base) in bases.iter().enumerate() {
+        let base = std::path::absolute(base).map_err(Failed::kernel("the current folder"))?;
+        places.push(Place::new(base, number > 0, args, surroundings.journal));
+    }
     // What a command over its time limit has left behind is found among its own children.
     process::adopt_orphans().ok();
     let (start, mut is_guarded) = (clock::boottime(), args.wait);
     let armed = loop {
-        let next = folders.iter_mut().filter_map(Folder::turn).min();
-        let runs = folders.iter_mut().any(|folder| folder.overdue.runs());
-        let ours: Vec<u32> = folders.iter().flat_map(|folder| folder.overdue.commands()).collect();
+        let next = places.iter_mut().filter_map(Place::turn).min();
+        let runs = places.iter_mut().any(Place::runs);
+        let ours: Vec<u32> =
+            places.iter().flat_map(Place::folders).flat_map(|one| one.overdue.commands()).collect();
         process::reap_others(&ours);
         if runs && !is_guarded && clock::boottime().saturating_sub(start) > HOLD {
             // Before the commands have ended: it counts whatever becomes of this process.
-            timer::arm(&args.timer, &base, args.boot, FAILED).ok();
+            for place in places.iter_mut().filter_map(Place::that_runs) {
+                timer::arm(&args.timer, &place.base, args.boot, FAILED).ok();
+            }
             is_guarded = true;
         }
         match next {
-            Some(pause) if args.wait || runs => rest(&folders, pause.clamp(LOOK, SLICE)),
-            Some(pause) => break timer::arm(&args.timer, &base, args.boot, pause),
+            Some(pause) if args.wait || runs => rest(&places, pause.clamp(LOOK, SLICE)),
+            Some(_) => break places.iter().map(|place| place.arm(args)).fold(Ok(()), Result::and),
             None => break Ok(()),
         }
     };
-    let mut failed = Vec::new();
-    for folder in folders {
-        failed.extend(folder.finish());
-    }
+    let folders = places.into_iter().flat_map(|place| place.folders);
+    let failed: Vec<String> = folders.filter_map(Folder::finish).collect();
     armed?;
     match failed.first() {
         None => Ok(()),
@@ -115,23 +123,10 @@ fn reap(args: &ReapArgs, base: &Path, surroundings: &Surroundings) -> Result<(),
 }
 
 /// Until the time is over, or a command has ended.
-fn rest(folders: &[Folder], pause: Duration) {
-    let interests: Vec<_> = folders.iter().flat_map(|folder| folder.overdue.interests()).collect();
+fn rest(places: &[Place], pause: Duration) {
+    let folders = places.iter().flat_map(Place::folders);
+    let interests: Vec<_> = folders.flat_map(|folder| folder.overdue.interests()).collect();
     poll::wait(&interests, Some(pause)).ok();
-}
-
-/// All folders with a journal: the daemon's own and those of knockd.
-fn folders(base: &Path) -> Vec<PathBuf> {
-    let inside = std::fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.path());
-    let knockd = inside.filter(|path| is_knockd(path));
-    let mut found: Vec<PathBuf> = std::iter::once(base.to_owned()).chain(knockd).collect();
-    found.retain(|folder| folder.join(JOURNAL).is_file());
-    found.sort();
-    found
-}
-
-fn is_knockd(folder: &Path) -> bool {
-    folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"knockd-"))
 }
 
 /// How long whoever has the lock is waited for.
@@ -141,6 +136,48 @@ fn patience(holder: Option<u32>) -> Duration {
         Some(Some(Role::Closer)) => CLOSING,
         Some(_) => LIVING,
         None => DYING,
+    }
+}
+
+/// Folders that one timer comes back to: a daemon's own and those of knockd in it.
+struct Place {
+    base: PathBuf,
+    folders: Vec<Folder>,
+    /// How long until the next turn, as of the last one.
+    next: Option<Duration>,
+}
+
+impl Place {
+    /// `found`: nobody has named it to us, so that its doors may be elsewhere.
+    fn new(base: PathBuf, found: bool, args: &ReapArgs, journal: bool) -> Self {
+        let is_ours = |folder: &PathBuf| !(found && Keeper::is_elsewhere(folder));
+        let mut paths: Vec<PathBuf> = left::folders(&base).filter(is_ours).collect();
+        paths.sort();
+        let folders = paths.into_iter().map(|path| Folder::new(path, journal, args)).collect();
+        Self { base, folders, next: None }
+    }
+
+    fn folders(&self) -> std::slice::Iter<'_, Folder> {
+        self.folders.iter()
+    }
+
+    /// Closes what is due. How long until the next turn.
+    fn turn(&mut self) -> Option<Duration> {
+        self.next = self.folders.iter_mut().filter_map(Folder::turn).min();
+        self.next
+    }
+
+    fn runs(&mut self) -> bool {
+        self.folders.iter_mut().any(|folder| folder.overdue.runs())
+    }
+
+    fn that_runs(&mut self) -> Option<&mut Self> {
+        self.runs().then_some(self)
+    }
+
+    /// Has this run again at the next turn.
+    fn arm(&self, args: &ReapArgs) -> Result<(), Failed> {
+        self.next.map_or(Ok(()), |pause| timer::arm(&args.timer, &self.base, args.boot, pause))
     }
 }
 
@@ -159,7 +196,7 @@ impl Folder {
     fn new(path: PathBuf, journal: bool, args: &ReapArgs) -> Self {
         let log = Log::new(Form::Native { journal });
         let overdue =
-            Overdue::new(path.clone(), is_knockd(&path), log, Starts::default(), Pace::Steady(FAILED))
+            Overdue::new(path.clone(), left::is_knockd(&path), log, Starts::default(), Pace::Steady(FAILED))
                 .with_patience(LIMIT_OF_KNOCKD);
         Self {
             path,

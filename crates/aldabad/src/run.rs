@@ -1,5 +1,6 @@
 //! `aldabad run`: the daemon under its own name.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,8 +15,10 @@ use crate::control;
 use crate::face::Face;
 use crate::keeper::Keeper;
 use crate::last_in_force::LastInForce;
+use crate::left;
 use crate::log::{Form, Level, Log, aside};
 use crate::monitor::{Monitor, Overrides, Service, Setup};
+use crate::moved;
 use crate::own_table;
 use crate::rights::Rights;
 use crate::site::paint;
@@ -47,14 +50,16 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     let kind = Kind::of(&args.config);
     let source = Source::new(kind, &args.config, surroundings.uid).map_err(|error| failed(&error))?;
     let (read, state_folder) = read(&args, &source, surroundings).map_err(|report| (BAD_CONFIG, report))?;
+    let is_told = is_told(args.state_dir.as_deref(), surroundings.state_directory.as_deref());
     for warning in &read.loaded.warnings {
         aside(&format!("{}\n", warning.render(paint())));
     }
-    let rights =
-        Rights::reduce(&read.loaded.policy, Keeper::owed(&state_folder)).map_err(|error| failed(&error))?;
     let daemon = &read.loaded.policy.daemon;
     let mut log = Log::new(Form::Native { journal: surroundings.journal });
     open_log(&mut log, &daemon.log);
+    see_to_places(&source, &state_folder, is_told, &mut log);
+    let rights =
+        Rights::reduce(&read.loaded.policy, Keeper::owed(&state_folder)).map_err(|error| failed(&error))?;
     if let Some(errors) = read.stands_in_for {
         let config = quoted(&source.path().display().to_string());
         log.say(Level::Error, &format!("last-in-force config={config} errors={errors}"));
@@ -66,7 +71,8 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
     if args.confirm.is_some() {
         is_first_start(&source, &daemon.table).map_err(|error| failed(&error))?;
     }
-    let overrides = Overrides { interfaces: args.interface, ipv4_only: false, keep: args.keep };
+    let overrides =
+        Overrides { interfaces: args.interface, ipv4_only: false, keep: args.keep, state_dir: is_told };
     let configured = daemon.control.clone();
     let control = control::socket(args.control.as_deref(), configured, surroundings.runtime_folder());
     let setup = Setup {
@@ -147,11 +153,46 @@ pub fn open_log(log: &mut Log, wanted: &aldaba_config::Log) {
     }
 }
 
+/// Has closed what lies elsewhere, and writes down which folder the configuration names, for the day it names another one.
+fn see_to_places(source: &Source, folder: &Path, is_told: bool, log: &mut Log) {
+    left::see_to(folder, &places(folder, source.path(), is_told), log, false);
+    let default = Path::new(STATE_DIR);
+    if !is_told
+        && folder != default
+        && let Err(error) = moved::note(default, source.path(), folder)
+    {
+        let error = quoted(&format!("{STATE_DIR}: {error}"));
+        log.say(Level::Warning, &format!("state-dir-unnoted error={error}"));
+    }
+}
+
+/// Where leases of this configuration may lie, the folder in use first: others that it has named before, and the default one unless
+/// somebody else has a say.
+pub(crate) fn places(folder: &Path, config: &Path, is_told: bool) -> Vec<PathBuf> {
+    let default = PathBuf::from(STATE_DIR);
+    let mut places = vec![folder.to_owned()];
+    places.extend(moved::noted(&default, config));
+    places.extend((!is_told).then_some(default));
+    let mut seen = BTreeSet::new();
+    places.retain(|place| seen.insert(place.clone()));
+    places
+}
+
+/// Whether the command line or the service manager says where state is kept.
+pub(crate) fn is_told(named: Option<&Path>, systemd: Option<&OsStr>) -> bool {
+    named.is_some() || of_systemd(systemd).is_some()
+}
+
+fn of_systemd(list: Option<&OsStr>) -> Option<PathBuf> {
+    let first = list?.to_str()?.split(':').next()?;
+    (!first.is_empty()).then(|| first.into())
+}
+
 /// The command line, then systemd, then the configuration, then the default.
+#[must_use]
 pub fn state_folder(named: Option<PathBuf>, systemd: Option<&OsStr>, configured: Option<&Path>) -> PathBuf {
-    let systemd = systemd.and_then(OsStr::to_str).and_then(|list| list.split(':').next());
     named
-        .or_else(|| systemd.filter(|folder| !folder.is_empty()).map(PathBuf::from))
+        .or_else(|| of_systemd(systemd))
         .or_else(|| configured.map(Path::to_owned))
         .unwrap_or_else(|| STATE_DIR.into())
 }

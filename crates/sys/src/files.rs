@@ -34,6 +34,12 @@ pub fn private_dir(path: &Path) -> io::Result<OwnedFd> {
     existing_private_dir(path)
 }
 
+/// Whether it is such a folder already, and no link to one.
+#[must_use]
+pub fn is_private_dir(path: &Path) -> bool {
+    existing_private_dir(path).is_ok()
+}
+
 fn existing_private_dir(path: &Path) -> io::Result<OwnedFd> {
     let folder = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW, 0)?;
     let stat = rustix::fs::fstat(&folder)?;

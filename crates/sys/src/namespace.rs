@@ -1,9 +1,12 @@
 //! Hosts of our own on this machine: network namespaces, and the cables between them (`user_namespaces(7)`,
 //! `network_namespaces(7)`, rtnetlink(7)). For the demonstration; no program but this one is needed.
 
+use std::fs::Metadata;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::UnshareFlags;
@@ -55,7 +58,31 @@ fn unshare(what: UnshareFlags) -> io::Result<()> {
 /// The network namespace this thread is in.
 pub fn current() -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())?)
+    Ok(rustix::fs::open(OURS, flags, Mode::empty())?)
+}
+
+/// That of this thread.
+const OURS: &str = "/proc/thread-self/ns/net";
+/// Where `ip netns` keeps names of others.
+const NAMED: &str = "/run/netns";
+
+/// The number of the network namespace this thread is in: no other one has it while this one is there.
+pub fn number() -> io::Result<u64> {
+    Ok(std::fs::metadata(OURS)?.ino())
+}
+
+/// Whether the network namespace of this number is there: a process that can be seen here is in it, or `ip netns` has a name for it.
+#[must_use]
+pub fn is_there(number: u64) -> bool {
+    let Ok(ours) = std::fs::metadata(OURS) else { return false };
+    let is_it = |found: &Metadata| (found.dev(), found.ino()) == (ours.dev(), number);
+    let below = |folder: &str, file: &'static str| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter_map(move |entry| std::fs::metadata(entry.path().join(Path::new(file))).ok())
+    };
+    is_it(&ours)
+        || below(NAMED, "").any(|found| is_it(&found))
+        || below("/proc", "ns/net").any(|found| is_it(&found))
 }
 
 /// Lays a cable: one end here, the other in another namespace.
@@ -124,4 +151,16 @@ fn send(kind: u16, flags: u16, fixed: &[u8], fill: impl FnOnce(&mut Builder)) ->
     fill(&mut builder);
     socket.send(&builder.finish())?;
     socket.acknowledged(sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ones_own_is_there_and_one_of_no_such_number_is_not() {
+        let own = number().unwrap();
+        assert!(is_there(own));
+        assert!(!is_there(1), "a number of no namespace: the kernel counts them from far above");
+    }
 }

@@ -448,7 +448,7 @@ def _(t):
     os.chmod(t.dir, 0o777)
     t.conf(door("A", A3, "cmd_timeout = 0", "stop_command = echo stop >> {res}"))
     if not t.start(wrap=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+net_raw",
-                         "--ambient-caps=+net_raw")):
+                         "--ambient-caps=+net_raw"), env=dict(os.environ)):
         return "refused " + t.wait(1)
     t.syn(7000, 8000, 9000)
     return t.opens()

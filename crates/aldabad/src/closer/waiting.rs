@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::role;
+use crate::role::{self, Role};
 
 /// How soon to look again: a monitor that has ended mostly has let go of its lock at once, but the kernel may take seconds to
 /// clear up after it.
@@ -32,6 +32,11 @@ impl Waiting {
         }
     }
 
+    /// Whether it is taken for longer than a turn, or the end of a process, takes.
+    pub(super) const fn is_long(&self) -> bool {
+        self.looks > LOOKS
+    }
+
     /// The lock was free.
     pub(super) const fn free(&mut self) {
         self.looks = 0;
@@ -41,6 +46,11 @@ impl Waiting {
 /// Whether these leases have a younger closer: who holds the lock is a daemon, lives, and has started one of its own.
 pub(super) fn is_relieved(holder: Option<u32>, folder: &Path) -> bool {
     holder.is_some_and(|holder| role::has_another_closer(holder, folder))
+}
+
+/// Whether who holds the lock is a daemon, or another process but a closer, and lives: what it holds is its own.
+pub(super) fn lives(holder: Option<u32>) -> bool {
+    holder.and_then(role::name_of).is_some_and(|name| Role::of(&[name]) != Some(Role::Closer))
 }
 
 #[cfg(test)]
@@ -57,7 +67,9 @@ mod tests {
             assert!(pause <= SOON || waited >= SOON * 100, "a monitor that ends is not waited for longer");
             waited += pause;
         }
+        assert!(waiting.is_long());
         waiting.free();
+        assert!(!waiting.is_long());
         assert_eq!(waiting.held(), SOON);
     }
 
@@ -66,5 +78,11 @@ mod tests {
         let folder = Path::new("/var/lib/aldaba");
         assert!(!is_relieved(None, folder));
         assert!(!is_relieved(Some(std::process::id()), folder));
+    }
+
+    #[test]
+    fn a_process_that_holds_the_lock_lives_until_it_has_ended() {
+        assert!(lives(Some(std::process::id())));
+        assert!(!lives(None) && !lives(Some(u32::MAX)));
     }
 }

@@ -140,7 +140,7 @@ fn begin_commands(path: &Path) -> Result<Journal, KeeperError> {
 /// Whether a journal has lost all its bytes. A new one gets them before the other files of the folder are made.
 fn was_emptied(path: &Path) -> bool {
     let length = |path: &Path| std::fs::symlink_metadata(path).ok().map(|file| file.len());
-    let others = [NAMES[1], super::STARTS, super::STOPS, super::ALLOWED];
+    let others = [NAMES[1], super::STARTS, super::STOPS, super::ALLOWED, super::PLACE];
     length(path) == Some(0) && others.iter().any(|name| length(&path.with_file_name(name)).is_some())
 }
 

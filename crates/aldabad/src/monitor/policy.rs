@@ -23,6 +23,8 @@ pub struct Overrides {
     pub ipv4_only: bool,
     /// Doors stay open at the end where the configuration does not say otherwise.
     pub keep: bool,
+    /// Whether somebody else than the configuration says where state is kept.
+    pub state_dir: bool,
 }
 
 /// A policy with everything that belongs to it.

@@ -83,11 +83,7 @@ impl Monitor {
         if self.standby.living.is_some() || self.standby.due.is_some() || self.stopping.is_some() {
             return;
         }
-        let log = LogTarget {
-            knockd: self.face.is_knockd(),
-            syslog: self.speech.log().uses_syslog(),
-            file: self.speech.log().file().map(ToOwned::to_owned),
-        };
+        let log = LogTarget::of(self.speech.log(), self.face.is_knockd());
         let capabilities = self.rights.of_commands_at_most();
         let now = clock::boottime();
         match CloserHandle::start(self.workers.program(), keeper.folder(), &log, capabilities) {

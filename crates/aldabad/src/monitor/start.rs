@@ -186,6 +186,8 @@ impl Monitor {
 
     fn open_everything(&mut self) -> Result<(), StartError> {
         let now = clock::boottime();
+        // Whoever was started for what others have left, and has ended before signals were waited for.
+        while let Ok(Some(_)) = process::reap() {}
         // Before anything is changed, or begun.
         self.claim_table_at_start(now)?;
         self.limit_commands();

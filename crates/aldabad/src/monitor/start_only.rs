@@ -68,6 +68,11 @@ impl StartOnly {
     }
 }
 
+/// When it counts.
+const NEXT_START: &str = "it counts from the next start: systemctl restart aldabad";
+/// Why the configuration has no say.
+const TOLD: &str = "it does not count: --state-dir, or STATE_DIRECTORY of the service manager, says where";
+
 const fn word(capture: Capture) -> &'static str {
     match capture {
         Capture::Ring => "ring",
@@ -112,7 +117,20 @@ impl Monitor {
             let place = place(&read.texts, key)?;
             let message = format!("{key} is read at start only: {used}");
             let warning = Diagnostic::warning("next-start", &place, message);
-            Some(warning.help("it counts from the next start: systemctl restart aldabad"))
+            if key != "state-dir" {
+                return Some(warning.help(NEXT_START));
+            }
+            if self.policy.overrides().state_dir {
+                return Some(warning.help(TOLD));
+            }
+            let folder = self.state_folder.display();
+            let left = format!(
+                "what commands hold open then is closed from {folder} all the same, each at its time"
+            );
+            let along = format!(
+                "to take replay records along, stop the daemon and move {folder} before it is started"
+            );
+            Some(warning.help(NEXT_START).help(left).help(along))
         };
         changed.into_iter().filter_map(warning).collect()
     }

@@ -110,6 +110,7 @@ impl Monitor {
         self.tell_what_was_odd(now, &keeper);
         // Before the note of what commands may is another one.
         self.owe_to(&entries, keeper.noted());
+        keeper.note_place();
         self.keeper = Some(keeper);
         self.limit_commands();
         self.take_over(now, entries);
