@@ -245,6 +245,40 @@ fn what_cannot_be_closed_or_armed_is_said_and_kept() {
     assert!(!scene.path("web").exists());
 }
 
+/// R1: the machine has restarted, and what the stop command takes back has outlived that; it works only later.
+#[test]
+fn r1_what_another_boot_left_open_is_closed_as_soon_as_that_works() {
+    let Some(mut scene) = scene(&[("web", 7000, "60s")]) else { return };
+    scene.open("web", 7000);
+    scene.daemon.kill_everything();
+    // The stop command fails: a folder is in the file's place.
+    std::fs::remove_file(scene.path("web")).unwrap();
+    std::fs::create_dir(scene.path("web")).unwrap();
+    let id = "0123456789abcdef0123456789abcdef";
+    let output = scene.reap(&["--boot", id, "--timer", "/bin/true"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("close-failed door=web"), "{}", said(&output));
+    let file = scene.path("boot-id");
+    std::fs::write(&file, "01234567-89ab-cdef-0123-456789abcdef\n").unwrap();
+    let mount = format!("mount --bind {} /proc/sys/kernel/random/boot_id && exec \"$@\"", file.display());
+    let prefix = ["unshare", "-m", "sh", "-c", &mount, "sh"];
+    let config = std::fs::read_to_string(scene.path("aldaba.toml")).unwrap();
+    let fails = |text: &str| text.matches("close-failed door=web").count();
+    for times in [1, 2] {
+        scene.daemon = Program::aldabad_within(&scene.hosts, scene.dir.path(), &config, &prefix);
+        let failed = || fails(&scene.daemon.said()) >= times;
+        assert!(until(Duration::from_secs(10), failed).is_some(), "{}", scene.daemon.said());
+        if times == 1 {
+            scene.daemon.kill_everything();
+        }
+    }
+    std::fs::remove_dir(scene.path("web")).unwrap();
+    std::fs::write(scene.path("web"), "").unwrap();
+    let closed = || !scene.path("web").exists();
+    assert!(until(Duration::from_secs(40), closed).is_some(), "{}", scene.daemon.said());
+    scene.daemon.wait_for("closed door=web address=10.9.0.2 why=overdue");
+}
+
 #[test]
 fn nothing_is_made_where_nothing_was() {
     let dir = tempfile::tempdir().unwrap();

@@ -295,6 +295,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn r1_what_a_daemon_has_that_lives_is_left_to_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("knockd-other");
+        // This process is the daemon.
+        let _keeper = crate::keeper::Keeper::open(&folder).expect("it opens");
+        let log = LogTarget { knockd: true, syslog: false, file: None };
+        let mut closers = Closers { log, capabilities: None, all: Vec::new(), line: Line::default() };
+        closers.line = Line::of(std::iter::once(folder.clone()));
+        let looks = std::iter::from_fn(|| closers.turn()).take(1000).count();
+        assert!((50..500).contains(&looks), "one that was killed has the lock for a moment yet: {looks}");
+        closers.add(folder, Starts::default(), None);
+        assert_eq!(std::iter::from_fn(|| closers.turn()).take(1000).count(), 1000, "its own is waited for");
+    }
+
+    #[test]
     fn r4_no_rest_is_longer_than_a_slice() {
         assert_eq!(slice(Duration::from_secs(3600)), Duration::from_secs(5));
         assert_eq!(slice(Duration::from_millis(20)), Duration::from_millis(20));

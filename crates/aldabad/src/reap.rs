@@ -150,7 +150,16 @@ struct Place {
 impl Place {
     /// `found`: nobody has named it to us, so that its doors may be elsewhere.
     fn new(base: PathBuf, found: bool, args: &ReapArgs, journal: bool) -> Self {
-        let is_ours = |folder: &PathBuf| !(found && Keeper::is_elsewhere(folder));
+        let is_ours = |folder: &PathBuf| {
+            let is_elsewhere = found && Keeper::is_elsewhere(folder);
+            if is_elsewhere && !args.quiet {
+                let folder = folder.display();
+                aside(&format!(
+                    "{folder}: its doors are in another network namespace\n  help: run there: aldabad reap --state-dir {folder}"
+                ));
+            }
+            !is_elsewhere
+        };
         let mut paths: Vec<PathBuf> = left::folders(&base).filter(is_ours).collect();
         paths.sort();
         let folders = paths.into_iter().map(|path| Folder::new(path, journal, args)).collect();

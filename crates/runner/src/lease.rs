@@ -248,7 +248,7 @@ pub struct Lease {
     pub(crate) closing: Option<Why>,
     /// A knock came while the stop command could not be called back: open again afterwards, for so long.
     pub(crate) reopen: Option<Duration>,
-    /// A stop command that fails is not tried again: the rule went with another boot, or an earlier one has closed the door.
+    /// A stop command that fails is not tried again: an earlier one has closed the door.
     pub(crate) lenient: bool,
     /// Openings before the present one, in the same lease, that no stop command has closed. There may be nothing left of them.
     pub(crate) beneath: u32,

@@ -79,7 +79,8 @@ pub struct Entry {
 pub enum Due {
     /// Close it now: overdue in this boot.
     Now,
-    /// Close it now; it belongs to another boot, so its rule may well be gone and a failing stop is not tried again.
+    /// Close it now; it belongs to another boot. A rule may well have gone with that, a file has not: a stop command that fails is tried
+    /// again like any other.
     OtherBoot,
     /// It goes on till then.
     At(Duration),

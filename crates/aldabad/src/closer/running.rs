@@ -10,7 +10,7 @@ use aldaba_runner::event::What;
 use aldaba_runner::lease::{Held, LeaseId};
 use aldaba_runner::places::Places;
 use aldaba_runner::queue::Line;
-use aldaba_runner::record::{Due, Record, Recovered};
+use aldaba_runner::record::{Record, Recovered};
 use aldaba_runner::{JobId, KILL_AFTER, Outcome, Part, Signal};
 use aldaba_sys::poll::Interest;
 use aldaba_sys::process::{self, Ending};
@@ -195,8 +195,7 @@ impl Ended {
 
 /// Whether the door is closed with that: as the runner sees it (spec/leases.md, "Command leases").
 fn has_closed(recovered: &Recovered, outcome: Outcome) -> bool {
-    let content = recovered.record.style == Style::Knockd || recovered.due == Due::OtherBoot;
-    outcome.is_success() || (content && outcome.ran())
+    outcome.is_success() || (recovered.record.style == Style::Knockd && outcome.ran())
 }
 
 const fn outcome(ending: Ending) -> Outcome {

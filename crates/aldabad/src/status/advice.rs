@@ -26,7 +26,7 @@ const STATES: [State; 43] = [
         "cannot-close",
         "A DOOR STAYS OPEN",
         "take the rule out by hand now, and mend the stop command (command-failed in the log says how it ended): it is run \
-         every minute, and at once by aldabad close",
+         every minute, and at once by aldabad close; where nothing is left to take out: aldabad open ADDRESS DOOR --for 1s",
     ),
     state(
         "closes-late",

@@ -175,7 +175,7 @@ impl Runner {
         let State::Stopping { tries, .. } = lease.state else {
             return;
         };
-        // knockd runs a stop command once, whatever comes of it. So it is where there may be nothing left to close.
+        // knockd runs a stop command once, whatever comes of it. So it is where another one has closed the door before.
         let content = lease.style == Style::Knockd || lease.lenient;
         if outcome.is_success() && self.close_beneath(id) {
             return;

@@ -53,6 +53,10 @@ impl Runner {
         let closing = !starting && (record.phase == Phase::Closing || left.is_zero());
         let id = record.id;
         let mut lease = recovered(record, due, left);
+        if due == Due::OtherBoot {
+            // Its deadline is on a clock that is gone. What is written from now on is of this boot, and overdue.
+            lease.deadline = now;
+        }
         lease.renewable = self.belongs(&lease);
         if lease.renewable
             && let Some(older) = self.table.renewable(&lease.door, lease.address)
@@ -177,7 +181,7 @@ impl Runner {
 }
 
 fn recovered(record: Record, due: Due, left: Duration) -> Lease {
-    let lenient = due == Due::OtherBoot;
+    let is_sure = record.phase == Phase::Open && matches!(due, Due::Now | Due::At(_));
     Lease {
         id: record.id,
         door: record.door,
@@ -193,9 +197,9 @@ fn recovered(record: Record, due: Due, left: Duration) -> Lease {
         renewable: false,
         closing: None,
         reopen: None,
-        lenient,
+        lenient: false,
         beneath: 0,
-        uncertain: lenient || matches!(due, Due::Starting | Due::Stopping) || record.phase != Phase::Open,
+        uncertain: !is_sure,
         asked: VecDeque::new(),
         lost: false,
         renewals: 0,

@@ -100,11 +100,36 @@ fn the_others_end_at_their_deadline_and_are_renewed_as_before() {
     assert_eq!(commands(&mut runner), ["run 1: close 192.0.2.1"]);
 }
 
+/// What a stop command takes back may have outlived the machine, and its first try may come before what it needs.
 #[test]
-fn a_stop_of_another_boot_is_tried_once() {
-    let mut runner = take_over(record(7, Style::Native, s(120), Phase::Open), Due::OtherBoot);
+fn r1_a_stop_of_another_boot_that_fails_is_tried_again() {
+    let mut runner = take_over(record(7, Style::Native, s(9000), Phase::Open), Due::OtherBoot);
+    assert_eq!(commands(&mut runner), ["run 1: close 192.0.2.1"]);
+    // By a clock of then it would have hours left.
+    assert_eq!(
+        ended(&mut runner, s(100), 1, 1),
+        ["log failed Stop", "log retry 1 after 1", "put 7 Closing till 100"]
+    );
+    runner.handle_timeout(s(101));
+    assert_eq!(commands(&mut runner), ["run 2: close 192.0.2.1"]);
+    assert_eq!(ended(&mut runner, s(101), 2, 0), ["remove 7", "log closed Overdue"]);
+    let mut runner = take_over(record(7, Style::Knockd, s(9000), Phase::Open), Due::OtherBoot);
     assert_eq!(commands(&mut runner), ["run 1: close 192.0.2.1"]);
     assert_eq!(ended(&mut runner, s(100), 1, 1), ["log failed Stop", "remove 7", "log closed Overdue"]);
+}
+
+/// Nothing was left of it: whoever knocks gets in, and the lease ends with that.
+#[test]
+fn a_knock_opens_anew_what_another_boot_had_open() {
+    let mut runner = take_over(record(7, Style::Native, s(120), Phase::Open), Due::OtherBoot);
+    effects(&mut runner);
+    assert_eq!(runner.grant(s(100), SSH, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(7)));
+    assert_eq!(ended(&mut runner, s(100), 1, 1).last().unwrap(), "run 2: open 192.0.2.1 30");
+    ended(&mut runner, s(100), 2, 0);
+    runner.handle_timeout(s(130));
+    assert_eq!(commands(&mut runner), ["run 3: close 192.0.2.1"]);
+    assert_eq!(ended(&mut runner, s(130), 3, 0).last().unwrap(), "run 4: close 192.0.2.1");
+    assert_eq!(ended(&mut runner, s(130), 4, 1).last().unwrap(), "log closed Expired");
 }
 
 #[test]
