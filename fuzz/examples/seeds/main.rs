@@ -113,7 +113,8 @@ fn messages() -> Vec<Vec<u8>> {
         ToWorker::NextSequence { place, sequence: None },
         ToWorker::Count { query: 1 },
         ToWorker::Store,
-        ToWorker::Listen,
+        ToWorker::Listen { stand_in: None },
+        ToWorker::Listen { stand_in: std::num::NonZeroU16::new(u16::MAX) },
     ];
     let from = from.iter().map(|message| message.encode().to_vec());
     from.chain(to.iter().map(|message| message.encode().to_vec())).collect()
