@@ -13,6 +13,8 @@ mod moved;
 mod restarts;
 #[path = "commands/turns.rs"]
 mod turns;
+#[path = "commands/unready.rs"]
+mod unready;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

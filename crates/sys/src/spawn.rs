@@ -3,9 +3,9 @@
 //! A command has descriptors 0, 1 and 2 and no others, its own session, no signal blocked or ignored. No address space is copied
 //! for it (`spawn/enter.rs`).
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use rustix::io::Errno;
@@ -23,7 +23,7 @@ pub use note::{Note, bytes as note_bytes};
 pub use tree::{kill_marked, kill_strays, signal_marked, signal_tree, strays};
 
 /// The environment of a confined command.
-const ENVIRONMENT: [&std::ffi::CStr; 2] =
+const ENVIRONMENT: [&CStr; 2] =
     [c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=C"];
 /// The folders in which a program without a slash in its name is looked for.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -61,7 +61,8 @@ pub struct Child {
 }
 
 /// Starts a command, which writes this note of itself first. A program that cannot be executed is an error here, not an exit
-/// status, though its note may be written.
+/// status, though its note may be written; one whose file cannot be read yet counts as running, and ends with status 127 if it
+/// never can.
 pub fn start(program: &Program, conduct: Conduct, note: Option<&Note<'_>>) -> io::Result<Child> {
     start_as(program, conduct, note, None)
 }
@@ -87,20 +88,18 @@ fn start_as(
         Conduct::Confined { marked } => (true, marked),
         Conduct::AsTheDaemon => (false, false),
     };
-    let output = is_confined.then(output).transpose()?;
-    let inherited = if is_confined { Vec::new() } else { inherited() };
-    let environment = if is_confined { pointers(&ENVIRONMENT) } else { pointers(&inherited) };
-    let (pid, began) = enter::start(&enter::Plan {
-        file: &file,
-        words: &pointers(&words),
-        environment: &environment,
-        output: output.as_ref().map(|(_, theirs)| theirs.as_raw_fd()),
+    let (output, theirs) = is_confined.then(output).transpose()?.unzip();
+    let (pid, began) = enter::start(enter::Plan {
+        file,
+        words,
+        environment: if is_confined { ENVIRONMENT.map(CStr::to_owned).into() } else { inherited() },
+        output: theirs,
         is_marked,
         note: note.map(Note::raw),
         capabilities,
     })?;
     let mark = began.filter(|_| is_marked).and_then(|began| Mark::of(pid, began));
-    Ok(Child { pid, output: output.map(|(ours, _)| ours), mark })
+    Ok(Child { pid, output, mark })
 }
 
 /// A pipe for what a command prints: our end, which never blocks, and its own.
@@ -164,11 +163,6 @@ fn inherited() -> Vec<CString> {
     // Neither part of a variable can hold a zero.
     ours.filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect()
-}
-
-fn pointers<T: AsRef<std::ffi::CStr>>(words: &[T]) -> Vec<*mut libc::c_char> {
-    let pointers = words.iter().map(|word| word.as_ref().as_ptr().cast_mut());
-    pointers.chain(std::iter::once(std::ptr::null_mut())).collect()
 }
 
 #[cfg(test)]

@@ -1,31 +1,47 @@
 //! From this process to a command: a child in this process's memory, which makes itself ready and becomes the program.
 //!
-//! `posix_spawn` does the same, but knows neither resource limits nor notes. The thread that calls is held until the child has
-//! left its memory, other threads are not: so the child calls the kernel and nothing else. It takes no lock, allocates nothing and
+//! `posix_spawn` does the same, but knows neither resource limits nor notes. The thread that makes the child is held until it has
+//! left this memory, other threads are not: so the child calls the kernel and nothing else. It takes no lock, allocates nothing and
 //! cannot panic; all it needs is made before ([`Plan`]).
+//!
+//! To become the program the kernel reads its file, and a file may be on a network file system that is dead, or wait for a scanner
+//! that does not answer. So the thread that is held is one of its own: who asks for a command waits for a moment, and then takes
+//! it for one that runs. It has its process number, and its time limit ends it.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use super::{limits, note};
 use crate::privileges;
 
 /// The child's stack until it is the program: a few frames, one of them with a page of text.
 const STACK: usize = 64 * 1024;
+/// The thread's, which lays out two lists of pointers and calls the kernel.
+const THREAD_STACK: usize = 64 * 1024;
+/// How long a child may take to become the program before it counts as running. A thousand times as long as it takes.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// The same while another one is being waited for in vain: that its file system is dead is known then.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(5);
+
+/// Threads that are held by a child nobody waits for any more.
+static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// What the child is to do.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
-    pub(super) file: &'a CStr,
-    /// Both lists end with a null pointer.
-    pub(super) words: &'a [*mut c_char],
-    pub(super) environment: &'a [*mut c_char],
+pub(super) struct Plan {
+    pub(super) file: CString,
+    pub(super) words: Vec<CString>,
+    pub(super) environment: Vec<CString>,
     /// A confined command: its output goes there.
-    pub(super) output: Option<RawFd>,
+    pub(super) output: Option<OwnedFd>,
     pub(super) is_marked: bool,
+    /// Its file is written to before [`start`] is done.
     pub(super) note: Option<note::Raw>,
     /// No more than these; `None`: all it has.
     pub(super) capabilities: Option<u64>,
@@ -38,53 +54,105 @@ struct Report {
     error: AtomicI32,
     /// When it began, in the kernel's ticks; 0: that could not be read.
     began: AtomicU64,
+    /// Its process number, as soon as nothing but the program's own file can keep it waiting.
+    ready: AtomicU32,
+    /// Whoever comes first: the thread that has it behind it, or who waits no more.
+    is_settled: AtomicBool,
 }
 
+/// A plan as the kernel takes it.
 struct Errand<'a> {
-    plan: &'a Plan<'a>,
+    plan: &'a Plan,
+    /// Both lists end with a null pointer.
+    words: &'a [*mut c_char],
+    environment: &'a [*mut c_char],
     report: &'a Report,
 }
 
 /// Starts it: its process number, and when it began as far as that can be read.
-pub(super) fn start(plan: &Plan<'_>) -> io::Result<(u32, Option<u64>)> {
-    let report = Report::default();
-    let mut errand = Errand { plan, report: &report };
-    let mut stack = vec![0_u128; STACK / size_of::<u128>()];
-    let top = stack.as_mut_ptr_range().end.cast::<c_void>();
-    // No handler of this process may run in the child, in our memory.
-    let before = block_all()?;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the stack is the child's alone, aligned, and grows down from its end; stack, errand and what it refers to outlive the
-    // child's use of them, since this thread goes on only when the child has become a program or has ended.
-    let pid = unsafe { libc::clone(enter, top, flags, (&raw mut errand).cast()) };
-    let error = io::Error::last_os_error();
-    restore(&before);
-    if pid < 0 {
-        return Err(error);
-    }
+pub(super) fn start(plan: Plan) -> io::Result<(u32, Option<u64>)> {
+    let report = Arc::new(Report::default());
+    let (tell, told) = mpsc::sync_channel(1);
+    let theirs = Arc::clone(&report);
+    std::thread::Builder::new().stack_size(THREAD_STACK).spawn(move || {
+        let cloned = make_child(&plan, &theirs);
+        drop(plan);
+        if theirs.is_settled.swap(true, Ordering::AcqRel) {
+            HELD.fetch_sub(1, Ordering::AcqRel);
+        }
+        // Nobody may be waiting any more.
+        let _ = tell.send(cloned);
+    })?;
+    let pid = loop {
+        match told.recv_timeout(patience()) {
+            Ok(cloned) => break cloned?,
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(pid) = give_up_waiting(&report) {
+                    break pid;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("the thread that starts it ended"));
+            }
+        }
+    };
     match report.error.load(Ordering::Acquire) {
         0 => {
             let began = report.began.load(Ordering::Acquire);
-            Ok((pid.cast_unsigned(), (began > 0).then_some(began)))
+            Ok((pid, (began > 0).then_some(began)))
         }
         error => {
-            let pid = rustix::process::Pid::from_raw(pid);
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed());
             rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).ok();
             Err(io::Error::from_raw_os_error(error))
         }
     }
 }
 
+fn patience() -> Duration {
+    if HELD.load(Ordering::Acquire) == 0 { PATIENCE } else { LITTLE_PATIENCE }
+}
+
+/// The process number of a child that has done all but become the program. `None`: it has more to do, or has just been told of.
+fn give_up_waiting(report: &Report) -> Option<u32> {
+    let pid = Some(report.ready.load(Ordering::Acquire)).filter(|pid| *pid != 0)?;
+    HELD.fetch_add(1, Ordering::AcqRel);
+    if report.is_settled.swap(true, Ordering::AcqRel) {
+        HELD.fetch_sub(1, Ordering::AcqRel);
+        return None;
+    }
+    Some(pid)
+}
+
+/// Makes the child, and goes on when it has become the program or has ended.
+fn make_child(plan: &Plan, report: &Report) -> io::Result<u32> {
+    let (words, environment) = (pointers(&plan.words), pointers(&plan.environment));
+    let mut errand = Errand { plan, words: &words, environment: &environment, report };
+    let mut stack = vec![0_u128; STACK / size_of::<u128>()];
+    let top = stack.as_mut_ptr_range().end.cast::<c_void>();
+    // No handler of this process may run in the child, in our memory.
+    block_all()?;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is the child's alone, aligned, and grows down from its end; stack, errand and what it refers to outlive the
+    // child's use of them, since this thread goes on only when the child has become a program or has ended.
+    let pid = unsafe { libc::clone(enter, top, flags, (&raw mut errand).cast()) };
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid.cast_unsigned()) }
+}
+
+fn pointers(words: &[CString]) -> Vec<*mut c_char> {
+    let pointers = words.iter().map(|word| word.as_ptr().cast_mut());
+    pointers.chain(std::iter::once(std::ptr::null_mut())).collect()
+}
+
 /// The child's whole life before it is the program.
 extern "C" fn enter(errand: *mut c_void) -> c_int {
     // SAFETY: `start` gives an errand that outlives this.
-    let Errand { plan, report } = unsafe { &*errand.cast::<Errand<'_>>() };
+    let Errand { plan, words, environment, report } = unsafe { &*errand.cast::<Errand<'_>>() };
     let error = match prepare(plan, report) {
         Ok(()) => {
+            report.ready.store(note::own_pid(), Ordering::Release);
             // SAFETY: the file's name and both lists end with zero, and all pointers are valid.
-            unsafe {
-                libc::execve(plan.file.as_ptr(), plan.words.as_ptr().cast(), plan.environment.as_ptr().cast())
-            };
+            unsafe { libc::execve(plan.file.as_ptr(), words.as_ptr().cast(), environment.as_ptr().cast()) };
             last_error()
         }
         Err(error) => error,
@@ -99,7 +167,7 @@ fn last_error() -> c_int {
 }
 
 /// All but the last step; the error's number where one of them fails.
-fn prepare(plan: &Plan<'_>, report: &Report) -> Result<(), c_int> {
+fn prepare(plan: &Plan, report: &Report) -> Result<(), c_int> {
     // SAFETY: no argument.
     if unsafe { libc::setsid() } < 0 {
         return Err(last_error());
@@ -113,9 +181,9 @@ fn prepare(plan: &Plan<'_>, report: &Report) -> Result<(), c_int> {
     if let Some(note) = &plan.note {
         note.write(began);
     }
-    if let Some(output) = plan.output {
+    if let Some(output) = &plan.output {
         limits::confine();
-        redirect(output)?;
+        redirect(output.as_raw_fd())?;
     }
     if plan.is_marked {
         limits::mark(began);
@@ -132,7 +200,7 @@ unsafe extern "C" {
 }
 
 /// No input, this output, directory `/`.
-fn redirect(output: RawFd) -> Result<(), c_int> {
+fn redirect(output: c_int) -> Result<(), c_int> {
     // SAFETY: a static path.
     let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
     // SAFETY: numbers; those that are no descriptors are refused.
@@ -163,20 +231,14 @@ fn unblock_all() {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
 }
 
-/// Blocks every signal for this thread; says which were.
-fn block_all() -> io::Result<libc::sigset_t> {
-    let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+/// Blocks every signal for this thread.
+fn block_all() -> io::Result<()> {
+    let mut all = MaybeUninit::uninit();
     // SAFETY: a valid place to initialise; it cannot fail.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: an initialised set, and a valid place for the old one.
-    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) } {
-        // SAFETY: the call that succeeded has filled it.
-        0 => Ok(unsafe { before.assume_init() }),
+    // SAFETY: an initialised set.
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut()) } {
+        0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
-}
-
-fn restore(mask: &libc::sigset_t) {
-    // SAFETY: an initialised set.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
 }
