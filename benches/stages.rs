@@ -167,6 +167,12 @@ mod lease {
     }
 
     #[divan::bench(args = SIZES)]
+    fn open_and_close_by_device_beside(bencher: Bencher<'_, '_>, held: u32) {
+        let mut leases = Leases::new(held);
+        bencher.bench_local(|| leases.open_and_close_by_device());
+    }
+
+    #[divan::bench(args = SIZES)]
     fn renew_one_of(bencher: Bencher<'_, '_>, held: u32) {
         let mut leases = Leases::new(held);
         bencher.bench_local(|| leases.renew());

@@ -24,9 +24,9 @@ pub(crate) fn all() -> Vec<Curve> {
             let mut gate = Gateway::junk(size, 1 << 10);
             time(|| gate.frame())
         }),
-        curve("lease opened and closed, by leases held", |size| {
+        curve("a device's lease opened and closed, by leases", |size| {
             let mut leases = Leases::new(size);
-            time(|| leases.open_and_close())
+            time(|| leases.open_and_close_by_device())
         }),
         curve("lease renewed, by leases held", |size| {
             let mut leases = Leases::new(size);
@@ -42,6 +42,10 @@ pub(crate) fn all() -> Vec<Curve> {
                 track.newcomer();
             }
             time(|| track.knock())
+        }),
+        curve("SYN to a knock port, by sources that take turns", |size| {
+            let mut track = Track::new(1, Mode::Compatible, 1 << 18);
+            time(|| track.in_turn(size))
         }),
     ]
 }

@@ -14,7 +14,7 @@ const DECADES: [i32; 2] = [1, 4];
 /// Lines of a label's height.
 const LINE: f64 = 17.0;
 /// Told apart also by those who see few colours; legible on white and on black.
-const COLOURS: [&str; 5] = ["#0f8f8f", "#c2571a", "#7a68d8", "#b8860b", "#4a8a2a"];
+const COLOURS: [&str; 6] = ["#0f8f8f", "#c2571a", "#7a68d8", "#b8860b", "#4a8a2a", "#b8437c"];
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#333}.grid{stroke:#8886;stroke-width:1}\
     .line{fill:none;stroke-width:2}@media(prefers-color-scheme:dark){text{fill:#ddd}}";
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aldaba_runner::door::{Action, Catalogue, Door, Limits, NftAction, NftFamily, NftSet, Style};
-use aldaba_runner::{Ask, DoorId, Effect, Granted, Runner};
+use aldaba_runner::{Ask, DoorId, Effect, Granted, Owner, Runner};
 
 use crate::source;
 
@@ -49,6 +49,17 @@ impl Leases {
         closed
     }
 
+    /// A device that is new gets one, and closes what it holds of the door.
+    pub fn open_and_close_by_device(&mut self) -> usize {
+        let device = Owner([7; 32]);
+        let ask = Ask { owner: Some(device), ..Ask::by_sequence(source(self.held)) };
+        self.runner.grant(self.now, DOOR, &ask);
+        self.perform();
+        let closed = self.runner.close_owned(self.now, DOOR, device);
+        self.perform();
+        closed
+    }
+
     /// Somebody new gets one for a second, and it ends.
     pub fn open_and_expire(&mut self) -> bool {
         self.grant(source(self.held), SHORT);
@@ -61,7 +72,7 @@ impl Leases {
     /// How many it holds.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.runner.leases().count()
+        self.runner.lease_count()
     }
 
     fn grant(&mut self, address: IpAddr, time: Duration) -> Granted {

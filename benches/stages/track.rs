@@ -56,6 +56,13 @@ impl Track {
         self.hit(self.newcomers, ports(0)[0])
     }
 
+    /// The first step of the first door, from the next of so many who take turns: where there are many, what is known of them lies
+    /// where no cache has it.
+    pub fn in_turn(&mut self, sources: u32) -> Outcome {
+        self.newcomers = (self.newcomers + 1) % sources;
+        self.hit(self.newcomers + 1, ports(0)[0])
+    }
+
     /// The first door's whole sequence, always from the same source.
     pub fn knock(&mut self) -> Outcome {
         let [first, second, third] = ports(0);

@@ -162,9 +162,7 @@ impl Runner {
     /// Closes what a device holds open of a door, for whichever address; tells how many leases that concerns.
     pub fn close_owned(&mut self, now: Duration, door: DoorId, owner: Owner) -> usize {
         let known = usize::try_from(door.0).ok().and_then(|index| self.doors.get(index)).cloned();
-        let Some(known) = known else { return 0 };
-        let held_so = |lease: &&Lease| lease.owner == Some(owner) && lease.door == known.name;
-        let ids: Vec<LeaseId> = self.table.iter().filter(held_so).map(|lease| lease.id).collect();
+        let ids = known.map_or_else(Vec::new, |known| self.table.owned(owner, &known.name));
         self.close_all(now, &ids)
     }
 
@@ -257,6 +255,12 @@ impl Runner {
     /// All leases, oldest first, those that wait for their start command included.
     pub fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.table.iter()
+    }
+
+    /// How many there are, without looking at each.
+    #[must_use]
+    pub fn lease_count(&self) -> usize {
+        self.table.len()
     }
 
     /// One lease.

@@ -12,7 +12,7 @@ use crate::ipc::ToWorker;
 use crate::surroundings::Surroundings;
 use crate::watch::Watch;
 
-/// What could not be said, or may not be said yet, is looked at again after this time.
+/// The state is looked at so often at most, since it takes all leases; what could not be said is said again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The words on their way.
@@ -24,9 +24,11 @@ pub struct Service {
     /// When the next one is due.
     sign_due: Option<Duration>,
     phase: Phase,
-    /// The state as it was last told, and when.
-    told: Option<(String, Duration)>,
-    /// When to look again at what could not be said.
+    /// The state as it was last told.
+    told: Option<String>,
+    /// When it was last looked at.
+    looked: Option<Duration>,
+    /// When to look again: at what has changed since, or could not be said.
     due: Option<Duration>,
 }
 
@@ -60,6 +62,17 @@ impl Service {
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         self.manager.as_ref()?;
         [self.sign_due, self.due].into_iter().flatten().min()
+    }
+
+    /// Whether the state may be looked at; later, where that was done less than a second ago.
+    fn may_look(&mut self, now: Duration) -> bool {
+        let again = self.looked.map_or(now, |looked| looked.saturating_add(AGAIN));
+        if now < again {
+            self.due = Some(again);
+            return false;
+        }
+        self.looked = Some(now);
+        true
     }
 
     fn say(&self, words: &str) -> bool {
@@ -129,19 +142,16 @@ impl Monitor {
 
     /// The state when it has changed, at most once a second; with `ready`, at once.
     fn tell_state(&mut self, now: Duration, ready: bool) {
+        if !self.service.may_look(now) && !ready {
+            return;
+        }
         let state = self.state(now);
-        if !ready && let Some((told, at)) = &self.service.told {
-            if *told == state {
-                return;
-            }
-            if now < at.saturating_add(AGAIN) {
-                self.service.due = Some(at.saturating_add(AGAIN));
-                return;
-            }
+        if !ready && self.service.told.as_ref() == Some(&state) {
+            return;
         }
         let head = if ready { "READY=1\n" } else { "" };
         if self.service.say(&format!("{head}STATUS={state}")) {
-            self.service.told = Some((state, now));
+            self.service.told = Some(state);
             if ready {
                 self.service.phase = Phase::Ready;
             }
@@ -153,7 +163,7 @@ impl Monitor {
     /// One line for `systemctl status`: what is wrong first.
     fn state(&self, now: Duration) -> String {
         let doors = self.policy.current().policy.catalogue.doors.len();
-        let open = self.runner.leases().count();
+        let open = self.runner.lease_count();
         let stuck = self.runner.leases().filter(|lease| lease.state().stuck().is_some()).count();
         let mut state = Vec::new();
         if stuck > 0 {
@@ -176,5 +186,25 @@ impl Monitor {
         };
         state.push(format!("{doors} doors on {on}, {open} leases"));
         crate::log::printable(&state.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(number: u64) -> Duration {
+        Duration::from_millis(number)
+    }
+
+    #[test]
+    fn the_state_is_looked_at_once_a_second_and_nothing_that_came_meanwhile_is_forgotten() {
+        let mut service = Service::default();
+        assert!(service.may_look(ms(5_000)));
+        assert_eq!(service.due, None);
+        // However many turns: one look, when its time has come.
+        let turns = (5_000..7_500).filter(|turn| service.may_look(ms(*turn))).collect::<Vec<_>>();
+        assert_eq!(turns, [6_000, 7_000]);
+        assert_eq!(service.due, Some(ms(8_000)));
     }
 }

@@ -18,7 +18,7 @@ pub struct LeaseTable {
     holders: BTreeMap<Element, LeaseId>,
     per_source: BTreeMap<IpAddr, usize>,
     per_door: BTreeMap<Arc<str>, usize>,
-    per_owner: BTreeMap<Owner, usize>,
+    of_owner: BTreeMap<Owner, BTreeSet<LeaseId>>,
     timers: BTreeSet<(Duration, LeaseId)>,
     timer_of: BTreeMap<LeaseId, Duration>,
 }
@@ -98,23 +98,41 @@ impl LeaseTable {
     /// How many leases this device holds.
     #[must_use]
     pub fn of_owner(&self, owner: Owner) -> usize {
-        self.per_owner.get(&owner).copied().unwrap_or(0)
+        self.of_owner.get(&owner).map_or(0, BTreeSet::len)
+    }
+
+    /// The leases of this device and door, oldest first: what closing them costs depends on what the device holds alone.
+    pub(crate) fn owned(&self, owner: Owner, door: &Arc<str>) -> Vec<LeaseId> {
+        let ids = self.of_owner.get(&owner).into_iter().flatten().copied();
+        ids.filter(|id| self.lease(*id).is_some_and(|lease| lease.door == *door)).collect()
     }
 
     /// Every device that holds leases, and how many.
     pub fn owners(&self) -> impl Iterator<Item = (Owner, usize)> {
-        self.per_owner.iter().map(|(owner, held)| (*owner, *held))
+        self.of_owner.iter().map(|(owner, held)| (*owner, held.len()))
     }
 
     /// The lease is another one's from now on.
     pub(crate) fn set_owner(&mut self, id: LeaseId, owner: Option<Owner>) {
         let Some(lease) = self.leases.get_mut(&id) else { return };
         let before = std::mem::replace(&mut lease.owner, owner);
-        if let Some(before) = before {
-            subtract(&mut self.per_owner, &before);
-        }
+        self.disown(before, id);
+        self.own(owner, id);
+    }
+
+    fn own(&mut self, owner: Option<Owner>, id: LeaseId) {
         if let Some(owner) = owner {
-            add(&mut self.per_owner, owner);
+            self.of_owner.entry(owner).or_default().insert(id);
+        }
+    }
+
+    /// A device without leases leaves the map: it must not grow with every device ever seen.
+    fn disown(&mut self, owner: Option<Owner>, id: LeaseId) {
+        let Some(owner) = owner else { return };
+        let Some(held) = self.of_owner.get_mut(&owner) else { return };
+        held.remove(&id);
+        if held.is_empty() {
+            self.of_owner.remove(&owner);
         }
     }
 
@@ -134,9 +152,7 @@ impl LeaseTable {
         self.pairs.insert((Arc::clone(&lease.door), lease.address, lease.id));
         add(&mut self.per_source, lease.address);
         add(&mut self.per_door, Arc::clone(&lease.door));
-        if let Some(owner) = lease.owner {
-            add(&mut self.per_owner, owner);
-        }
+        self.own(lease.owner, lease.id);
         self.leases.insert(lease.id, lease);
     }
 
@@ -149,9 +165,7 @@ impl LeaseTable {
         }
         subtract(&mut self.per_source, &lease.address);
         subtract(&mut self.per_door, &lease.door);
-        if let Some(owner) = lease.owner {
-            subtract(&mut self.per_owner, &owner);
-        }
+        self.disown(lease.owner, id);
         Some(lease)
     }
 
