@@ -6,7 +6,6 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::UnshareFlags;
@@ -75,14 +74,11 @@ pub fn number() -> io::Result<u64> {
 #[must_use]
 pub fn is_there(number: u64) -> bool {
     let Ok(ours) = std::fs::metadata(OURS) else { return false };
-    let is_it = |found: &Metadata| (found.dev(), found.ino()) == (ours.dev(), number);
-    let below = |folder: &str, file: &'static str| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.filter_map(move |entry| std::fs::metadata(entry.path().join(Path::new(file))).ok())
-    };
-    is_it(&ours)
-        || below(NAMED, "").any(|found| is_it(&found))
-        || below("/proc", "ns/net").any(|found| is_it(&found))
+    let is_it = |found: Metadata| (found.dev(), found.ino()) == (ours.dev(), number);
+    let below = |folder| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = below(NAMED);
+    let lived_in = below("/proc").map(|process| process.join("ns/net"));
+    ours.ino() == number || named.chain(lived_in).filter_map(|path| std::fs::metadata(path).ok()).any(is_it)
 }
 
 /// Lays a cable: one end here, the other in another namespace.

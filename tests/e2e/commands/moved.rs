@@ -24,8 +24,9 @@ impl Moving {
 
     /// Writes the configuration, which names this folder, or none.
     fn configure(&self, state: Option<&str>) {
-        let state = state.map(|state| format!("state-dir = {:?}\n", self.path(state)));
-        let top = format!("{}control = {:?}\n", state.unwrap_or_default(), self.path("control.sock"));
+        let state = state.map(|state| format!("state-dir = \"{}\"\n", self.path(state).display()));
+        let control = self.path("control.sock");
+        let top = format!("{}control = \"{}\"\n", state.unwrap_or_default(), control.display());
         std::fs::write(
             self.path("aldaba.toml"),
             config(self.dir.path(), "2s", "").replace("interfaces", &format!("{top}interfaces")),
@@ -34,6 +35,11 @@ impl Moving {
     }
 
     fn start(&self, words: &[&str], output: &str) -> Program {
+        self.start_by(&[], words, output)
+    }
+
+    /// The same behind other words.
+    fn start_by(&self, before: &[&str], words: &[&str], output: &str) -> Program {
         let (mount, program) = (
             format!("mount --bind {} /var/lib && exec \"$@\"", self.path("lib").display()),
             binary("aldabad"),
@@ -41,7 +47,7 @@ impl Moving {
         let config = self.path("aldaba.toml");
         let prefix = ["unshare", "-m", "--", "sh", "-c", &mount, "sh", program.to_str().expect("plain")];
         let config = ["--config", config.to_str().expect("plain")];
-        Program::start(&self.hosts, &[&prefix[..], words, &config].concat(), &self.path(output))
+        Program::start(&self.hosts, &[before, &prefix, words, &config].concat(), &self.path(output))
     }
 
     fn run(&self) -> Program {
@@ -108,16 +114,20 @@ fn r1_another_state_folder_keeps_no_door_open() {
     let fake = scene.path("systemd-run");
     std::fs::write(&fake, format!("#!/bin/sh\necho \"$@\" >>{}\n", armed.display())).expect("written");
     std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
-    let reap = |more: &[&str]| {
-        let mut reap = scene.start(&[&["reap"], more].concat(), "reaped");
+    let reap = |before: &[&str], more: &[&str]| {
+        let mut reap = scene.start_by(before, &[&["reap"], more].concat(), "reaped");
         let ended = reap.wait(LONG);
         assert!(ended.is_some_and(|status| status.success()), "{}", reap.said());
+        reap.said()
     };
-    reap(&["--timer", fake.to_str().expect("plain")]);
+    let said = reap(&["ip", "netns", "exec", &scene.hosts.client], &["--now"]);
+    let left = format!("{}: its doors are in another network namespace", scene.path("two").display());
+    assert!(said.contains(&left) && scene.is_open(), "{said}");
+    reap(&[], &["--timer", fake.to_str().expect("plain")]);
     if scene.is_open() {
         let armed = std::fs::read_to_string(armed).expect("a timer");
         assert!(armed.contains(&format!("--state-dir {}", scene.path("two").display())), "{armed}");
     }
-    reap(&["--wait"]);
+    reap(&[], &["--wait"]);
     assert!(!scene.is_open());
 }
