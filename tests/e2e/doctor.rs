@@ -1,6 +1,9 @@
 //! `aldabad doctor` on a host whose firewall is right, and on hosts where it is not: each finding beside what a client meets.
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
+#[path = "doctor/rules.rs"]
+mod rules;
+
 use std::fs::Permissions;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;

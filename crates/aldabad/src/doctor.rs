@@ -7,6 +7,8 @@
 mod daemon;
 mod firewall;
 mod host;
+mod obstacle;
+mod places;
 mod process;
 mod programs;
 mod routes;
@@ -38,7 +40,7 @@ pub struct DoctorArgs {
 }
 
 /// How grave a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Grade {
     /// As it should be.
@@ -125,7 +127,7 @@ fn examine(args: &DoctorArgs, policy: &Policy, surroundings: &Surroundings) -> V
     findings.extend(host::capture(policy));
     findings.extend(routes::look(policy));
     findings.extend(host::addresses(policy));
-    findings.extend(firewall::look(policy));
+    findings.extend(firewall::look(policy, &args.ask.config));
     findings.extend(programs::look(args, policy, surroundings));
     findings
 }

@@ -30,7 +30,7 @@ use crate::netlink::{Builder, DUMP, REQUEST, Socket};
 use batch::{Batch, Written};
 use known::{Generation, Known};
 
-pub use judge::{Asking, Fate, Judgement, Probe, Standing};
+pub use judge::{Asking, Course, Diversion, Doubt, Fate, Judgement, Place, Probe, Standing};
 pub use mark::{Guarding, Mark};
 pub use own::{OwnTable, TableId};
 pub use ruleset::{ChainName, Ruleset, legacy_iptables};

@@ -2,6 +2,8 @@
 
 #[path = "nft/marks.rs"]
 mod marks;
+#[path = "nft/rulesets.rs"]
+mod rulesets;
 #[path = "nft/sets.rs"]
 mod sets;
 
@@ -139,7 +141,8 @@ fn a_table_made_in_steps_is_shut_from_the_first_and_the_same_after_the_last() {
         assert_eq!(left, [2, 3, 4]);
         assert!(!firewall.own_table(&spec).unwrap().unwrap().is(&spec));
         let ruleset = firewall.ruleset().unwrap();
-        let fate = |(udp, port)| ruleset.judge(Probe { ipv6: false, udp, port }, "none of ours").fate;
+        let fate =
+            |(udp, port)| ruleset.judge(Probe { ipv6: false, udp, port, place: None }, "none of ours").fate;
         for guarded in [(false, 22), (false, 80), (false, 8005), (true, 443), (false, 5432), (true, 40_003)] {
             assert_eq!(fate(guarded), Fate::Dropped, "{guarded:?} in {}", nft("list ruleset"));
         }
@@ -431,7 +434,7 @@ fn r7_lost_notices_count_as_ours() {
 /// What becomes of a stranger's packet, and which chain says so.
 fn judged(ipv6: bool, udp: bool, port: u16) -> (Fate, String, bool) {
     let ruleset = Nft::open().and_then(|mut nft| nft.ruleset()).expect("the ruleset");
-    let judgement = ruleset.judge(Probe { ipv6, udp, port }, "aldaba");
+    let judgement = ruleset.judge(Probe { ipv6, udp, port, place: None }, "aldaba");
     let chain = judgement.chain.map_or_else(|| "-".to_owned(), |chain| chain.to_string());
     (judgement.fate, chain, judgement.by_policy)
 }
@@ -486,7 +489,7 @@ fn rulesets_as_people_have_them_are_judged() {
 fn judged_by_set(port: u16) -> (Fate, Fate) {
     let ruleset = Nft::open().and_then(|mut nft| nft.ruleset()).expect("the ruleset");
     let set = SetName { family: Family::Inet, table: "filter".to_owned(), set: "knocked".to_owned() };
-    let probe = Probe { ipv6: false, udp: false, port };
+    let probe = Probe { ipv6: false, udp: false, port, place: None };
     let of = |inside| ruleset.judge_of(probe, Standing { set: &set, inside }).fate;
     (of(true), of(false))
 }
@@ -534,15 +537,18 @@ fn a_rule_that_could_reject_is_remembered() {
     in_namespace(|| {
         nft("add table ip filter");
         nft("add chain ip filter INPUT { type filter hook input priority 0 ; policy drop ; }");
-        nft("add rule ip filter INPUT limit rate 5/second reject");
+        nft("add rule ip filter INPUT meta mark 7 reject");
         let ruleset = Nft::open().unwrap().ruleset().unwrap();
-        let judgement = ruleset.judge(Probe { ipv6: false, udp: true, port: 4 }, "aldaba");
+        let judgement = ruleset.judge(Probe { ipv6: false, udp: true, port: 4, place: None }, "aldaba");
         assert_eq!(judgement.fate, Fate::Dropped);
         let chain = judgement.may_reject.unwrap();
         assert_eq!((chain.to_string().as_str(), chain.is_of_iptables()), ("ip filter INPUT", true));
-        let probe = Probe { ipv6: false, udp: true, port: 4 };
+        let probe = Probe { ipv6: false, udp: true, port: 4, place: None };
         let behind = ruleset.judge_before(probe, "aldaba");
         assert_eq!((behind.fate, behind.may_reject), (Fate::Accepted, None), "our own table comes before it");
+        nft("add rule ip filter INPUT limit rate 5/second reject");
+        let rejected = Nft::open().unwrap().ruleset().unwrap().judge(probe, "aldaba");
+        assert_eq!(rejected.fate, Fate::Rejected, "the first one is");
         nft("add table ip early");
         nft("add chain ip early pre { type filter hook prerouting priority 0 ; }");
         nft("add rule ip early pre udp dport 4 reject");

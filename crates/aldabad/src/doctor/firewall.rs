@@ -2,11 +2,17 @@
 //! anything leads around the table.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use aldaba_config::Policy;
 use aldaba_runner::door::{Action, NftAction, NftSet, PortRange, Transport};
-use aldaba_sys::nft::{ChainName, Fate, Nft, Probe, Ruleset, legacy_iptables};
+use aldaba_sys::nft::{
+    ChainName, Course, Diversion, Doubt, Fate, Judgement, Nft, NftError, Place, Probe, Ruleset,
+    legacy_iptables,
+};
 
+use super::obstacle::Guards;
+use super::places::Places;
 use super::{Finding, Grade, sets};
 
 /// No table has this name: then all are followed.
@@ -15,14 +21,20 @@ const NONE: &str = "";
 /// What shows it where a ruleset does not.
 const FROM_OUTSIDE: &str = "try from outside: aldaba try HOST DOOR, or nc -zvw2 HOST PORT";
 
-pub(super) fn look(policy: &Policy) -> Vec<Finding> {
+/// What packets meet, and where.
+pub(super) struct Scenery {
+    pub(super) ruleset: Ruleset,
+    pub(super) guards: Guards,
+    pub(super) places: Places,
+}
+
+pub(super) fn look(policy: &Policy, config: &Path) -> Vec<Finding> {
     let (guarded, sets) = (guarded(policy), sets::of(policy));
     if guarded.is_empty() && sets.is_empty() {
         let seen = "no door has ports or a set of nftables: what closes them is not seen from here";
         return vec![Finding::doubtful("firewall", seen, FROM_OUTSIDE)];
     }
-    let read = Nft::open().and_then(|mut nft| Ok((nft.ruleset()?, nft)));
-    let (ruleset, mut nft) = match read {
+    let (scenery, mut nft) = match read(policy, config) {
         Ok(read) => read,
         Err(error) => {
             let seen = format!("the ruleset cannot be read: {error}");
@@ -32,17 +44,22 @@ pub(super) fn look(policy: &Policy) -> Vec<Finding> {
     let mut findings = legacy();
     for (door, range) in guarded {
         for ipv6 in [false, true] {
-            let own = &policy.daemon.table;
-            let ports = ruleset.borders(range.first, range.last).into_iter();
-            let at = ports.map(|port| At { ruleset: &ruleset, own, door, range, port, ipv6 });
-            findings.extend(of_range(&at.collect::<Vec<At<'_>>>()));
+            let family = OfFamily { scenery: &scenery, own: &policy.daemon.table, door, range, ipv6 };
+            findings.extend(family.findings());
         }
         findings.extend(listening(door, range));
     }
     for set in sets {
-        findings.extend(set.findings(&mut nft, &ruleset));
+        findings.extend(set.findings(&mut nft, &scenery));
     }
     findings
+}
+
+fn read(policy: &Policy, config: &Path) -> Result<(Scenery, Nft), NftError> {
+    let mut nft = Nft::open()?;
+    let ruleset = nft.ruleset()?;
+    let scenery = Scenery { ruleset, guards: Guards::of(config, &mut nft), places: Places::of(policy) };
+    Ok((scenery, nft))
 }
 
 fn guarded(policy: &Policy) -> Vec<(&str, PortRange)> {
@@ -68,98 +85,200 @@ fn legacy() -> Vec<Finding> {
     )]
 }
 
-/// One family of a range: what is wrong at one of its ports is wrong.
-fn of_range(ports: &[At<'_>]) -> Vec<Finding> {
-    let open = ports.iter().map(At::closed).find(|closed| closed.grade == Grade::Bad);
-    let mut findings: Vec<Finding> = open.or_else(|| ports.first().map(At::closed)).into_iter().collect();
-    findings.extend(ports.iter().find_map(At::opens));
-    findings.extend(ports.iter().find_map(At::around));
-    findings
-}
-
-/// One family of one port.
-struct At<'a> {
-    ruleset: &'a Ruleset,
+/// One family of a range of ports.
+#[derive(Clone, Copy)]
+struct OfFamily<'a> {
+    scenery: &'a Scenery,
     own: &'a str,
     door: &'a str,
     range: PortRange,
-    port: u16,
     ipv6: bool,
 }
 
+impl<'a> OfFamily<'a> {
+    /// What is wrong at one of its ports is wrong.
+    fn findings(self) -> Vec<Finding> {
+        let ports = self.scenery.ruleset.borders(self.range.first, self.range.last);
+        let closed = ports.iter().flat_map(|port| self.at(*port)).map(|at| at.closed());
+        let mut findings: Vec<Finding> = worst(closed).into_iter().collect();
+        findings.extend(worst(ports.iter().filter_map(|port| self.opens(*port))));
+        findings.extend(worst(ports.iter().flat_map(|port| self.at(*port)).filter_map(|at| at.around())));
+        findings
+    }
+
+    fn at(self, port: u16) -> impl Iterator<Item = At<'a>> {
+        let places = self.scenery.places.of_family(self.ipv6);
+        let several = places.len() > 1;
+        places.into_iter().map(move |place| At { family: self, port, place, several })
+    }
+
+    /// Who knocks at an interface that was not asked for need not come in there, if he does elsewhere.
+    fn opens(self, port: u16) -> Option<Finding> {
+        let found: Vec<Option<Finding>> = self.at(port).map(|at| at.opens()).collect();
+        over_places(found, self.scenery.places.are_named)
+    }
+}
+
+/// The gravest of several findings, of equal ones the first.
+pub(super) fn worst(findings: impl Iterator<Item = Finding>) -> Option<Finding> {
+    findings.reduce(|worst, next| if next.grade > worst.grade { next } else { worst })
+}
+
+/// What is so at one place; where nobody has named the places and it is not so at all of them, that is no more than doubtful.
+pub(super) fn over_places(found: Vec<Option<Finding>>, are_named: bool) -> Option<Finding> {
+    let everywhere =
+        found.iter().flatten().filter(|finding| finding.grade == Grade::Bad).count() == found.len();
+    let worst = worst(found.into_iter().flatten())?;
+    if worst.grade == Grade::Bad && !are_named && !everywhere {
+        return Some(Finding { grade: Grade::Doubtful, ..worst });
+    }
+    Some(worst)
+}
+
+/// One port of a range, where packets come in.
+struct At<'a> {
+    family: OfFamily<'a>,
+    port: u16,
+    place: Option<&'a Place>,
+    /// There are other places.
+    several: bool,
+}
+
 impl At<'_> {
-    fn probe(&self) -> Probe {
-        Probe { ipv6: self.ipv6, udp: self.range.transport == Transport::Udp, port: self.port }
+    fn probe(&self) -> Probe<'_> {
+        let OfFamily { range, ipv6, .. } = self.family;
+        Probe { ipv6, udp: range.transport == Transport::Udp, port: self.port, place: self.place }
     }
 
     fn name(&self) -> String {
-        let family = if self.ipv6 { "IPv6" } else { "IPv4" };
-        format!("door {}, {} over {family}", self.door, self.range)
+        let OfFamily { door, range, ipv6, .. } = self.family;
+        format!("door {door}, {range} over {}", if ipv6 { "IPv6" } else { "IPv4" })
     }
 
-    /// The same of this port, where it is one of several.
+    /// The same of this port and this place, where they are one of several.
     fn one(&self) -> String {
-        if self.range.first == self.range.last {
-            self.name()
-        } else {
-            format!("{}, port {}", self.name(), self.port)
-        }
+        let range = self.family.range;
+        let port = if range.first == range.last { String::new() } else { format!(", port {}", self.port) };
+        let place = self.place.filter(|_| self.several).map(|place| format!(", to {place}"));
+        format!("{}{port}{}", self.name(), place.unwrap_or_default())
     }
 
     /// To a stranger.
     fn closed(&self) -> Finding {
-        let judgement = self.ruleset.judge(self.probe(), NONE);
-        if judgement.fate != Fate::Accepted {
-            let chain = judgement.chain.map(|chain| chain.to_string()).unwrap_or_default();
-            return Finding::good("closed", format!("{}: {chain} keeps strangers out", self.name()));
+        let judgement = self.family.scenery.ruleset.judge(self.probe(), NONE);
+        let chain = judgement.chain.map(|chain| chain.to_string()).unwrap_or_default();
+        match judgement {
+            Judgement { fate: Fate::Accepted, .. } => {
+                let (one, own) = (self.one(), self.family.own);
+                let seen = format!("{one} stands open to everybody: no rule of table inet {own} drops it");
+                Finding::bad("closed", seen, "start the daemon, or: aldabad firewall apply")
+            }
+            Judgement { doubt: Some(Doubt { chain: other, by_source: false }), .. } => {
+                let seen = format!(
+                    "{}: {chain} keeps strangers out, unless a rule in {other} that is not understood lets them in before",
+                    self.one()
+                );
+                Finding::doubtful("closed", seen, FROM_OUTSIDE)
+            }
+            _ => Finding::good("closed", format!("{}: {chain} keeps strangers out", self.name())),
         }
-        let seen =
-            format!("{} stands open to everybody: no rule of table inet {} drops it", self.one(), self.own);
-        Finding::bad("closed", seen, "start the daemon, or: aldabad firewall apply")
     }
 
     /// To one who has knocked: what another table drops, an acceptance in aldaba's does not lift.
     fn opens(&self) -> Option<Finding> {
-        let judgement = self.ruleset.judge(self.probe(), self.own);
+        let judgement = self.family.scenery.ruleset.judge(self.probe(), self.family.own);
+        let one = self.one();
         if judgement.fate == Fate::Accepted {
-            return None;
+            return Some(may_drop(&one, &judgement.doubt?));
         }
         let chain = judgement.chain?;
         let how = if judgement.by_policy { "by its policy" } else { "by a rule" };
-        let seen = format!(
-            "{}: the chain {chain} drops it {how}, also for those who have knocked: a drop anywhere is the end",
-            self.one()
-        );
-        Some(Finding::bad("order", seen, self.let_through(&chain)))
+        let seen = format!("{one}: the chain {chain} drops it {how}");
+        let help = self.let_through(&chain);
+        Some(match judgement.doubt {
+            None => {
+                let seen = format!("{seen}, also for those who have knocked: a drop anywhere is the end");
+                Finding::bad("order", seen, help)
+            }
+            Some(Doubt { by_source: true, .. }) => {
+                let seen = format!(
+                    "{seen}, but for sources that it names: who knocks from elsewhere comes no further"
+                );
+                Finding::doubtful("order", seen, help)
+            }
+            Some(Doubt { chain, .. }) => {
+                let seen = format!(
+                    "{seen}, unless a rule in {chain} that is not understood lets it in before, also for those who have knocked"
+                );
+                Finding::doubtful("order", seen, help)
+            }
+        })
     }
 
     fn let_through(&self, chain: &ChainName) -> String {
+        if let Some(help) = self.family.scenery.guards.help(chain) {
+            return help;
+        }
         if chain.is_of_iptables() {
             return "give the door start and stop commands with iptables (aldaba.toml(5)): what iptables drops only it opens"
                 .to_owned();
         }
         let (port, protocol) = (self.port, if self.probe().udp { "udp" } else { "tcp" });
-        format!(
-            "let that chain leave the port to aldaba's table: nft insert rule {chain} {protocol} dport {port} accept; or give \
-             the door a set of that table (`aldabad init` shows how)"
-        )
+        let rule = format!(
+            "let that chain leave the port to aldaba's table: nft insert rule {chain} {protocol} dport {port} accept"
+        );
+        if chain.is_of_device() {
+            return rule;
+        }
+        format!("{rule}; or give the door a set of that table (`aldabad init` shows how)")
     }
 
     /// Past the table: addresses are changed before the hook it stands at.
     fn around(&self) -> Option<Finding> {
-        let chain = self.ruleset.diverted(self.probe())?;
-        let seen = format!(
-            "{}: a rule in {chain} sends what comes there elsewhere before aldaba's table sees it, as for a published port \
-             of a container: it is reached without a knock",
-            self.one()
-        );
-        let port = self.port;
+        let Diversion { chain, course } = self.family.scenery.ruleset.diverted(self.probe())?;
+        let (one, port) = (self.one(), self.port);
+        let sent = "sends what comes there elsewhere before aldaba's table sees it";
         let help = format!(
             "publish it on the loopback address alone (-p 127.0.0.1:{port}:{port}) behind a service of the host's, or drop \
              strangers where containers are meant to be guarded, in the chain DOCKER-USER (which is not looked into: this finding stays)"
         );
-        Some(Finding::bad("around", seen, help))
+        let look = format!("nft list chain {chain}; then {FROM_OUTSIDE}, before a knock");
+        Some(match course {
+            Course::Away => {
+                let seen = format!(
+                    "{one}: a rule in {chain} {sent}, as for a published port of a container: it is reached without a knock"
+                );
+                Finding::bad("around", seen, help)
+            }
+            Course::AwayForSome => {
+                let seen = format!("{one}: a rule in {chain} {sent}, for sources that it names");
+                Finding::doubtful("around", seen, look)
+            }
+            Course::AwayPerhaps => {
+                let seen = format!(
+                    "{one}: a rule in {chain} asks for the port and may send what comes there elsewhere before aldaba's table \
+                     sees it; not all of it is understood"
+                );
+                Finding::doubtful("around", seen, look)
+            }
+            Course::Program => {
+                let seen = format!(
+                    "{one}: a rule in {chain} gives what comes there to a program that waits at another port (tproxy): that one, \
+                     and not the service, is what those meet who have knocked"
+                );
+                Finding::doubtful("around", seen, look)
+            }
+        })
     }
+}
+
+/// A rule that may drop it, were more known.
+pub(super) fn may_drop(one: &str, doubt: &Doubt) -> Finding {
+    let chain = &doubt.chain;
+    let seen = format!(
+        "{one}: a rule in {chain} may drop it, also for those who have knocked; not all of it is understood"
+    );
+    Finding::doubtful("order", seen, format!("nft list chain {chain}; then {FROM_OUTSIDE}, after a knock"))
 }
 
 /// Whether there is anything behind the door.

@@ -122,7 +122,7 @@ fn families(own: &[IpAddr]) -> &'static str {
     }
 }
 
-const fn is_link_local(ip: IpAddr) -> bool {
+pub(super) const fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),

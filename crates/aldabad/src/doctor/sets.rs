@@ -3,9 +3,9 @@
 
 use aldaba_config::Policy;
 use aldaba_runner::door::{Action, NftAction, NftSet, PortRange, Transport};
-use aldaba_sys::nft::{Asking, Fate, Nft, NftError, Probe, Ruleset, SetName, Standing};
+use aldaba_sys::nft::{Asking, Doubt, Fate, Judgement, Nft, NftError, Place, Probe, SetName, Standing};
 
-use super::firewall::listening;
+use super::firewall::{Scenery, listening, may_drop, over_places};
 use super::{Finding, Grade};
 use crate::monitor::family_of;
 
@@ -34,13 +34,13 @@ pub(super) fn of(policy: &Policy) -> Vec<DoorSet<'_>> {
 }
 
 impl DoorSet<'_> {
-    pub(super) fn findings(&self, nft: &mut Nft, ruleset: &Ruleset) -> Vec<Finding> {
+    pub(super) fn findings(&self, nft: &mut Nft, scenery: &Scenery) -> Vec<Finding> {
         let fit = self.fit(nft);
         if fit.grade != Grade::Good {
             return vec![fit];
         }
         let mut findings = vec![fit];
-        findings.extend(self.of_rules(ruleset));
+        findings.extend(self.of_rules(scenery));
         findings
     }
 
@@ -64,8 +64,8 @@ impl DoorSet<'_> {
         }
     }
 
-    fn of_rules(&self, ruleset: &Ruleset) -> Vec<Finding> {
-        let asking = ruleset.asking(&self.set);
+    fn of_rules(&self, scenery: &Scenery) -> Vec<Finding> {
+        let asking = scenery.ruleset.asking(&self.set);
         if asking.is_empty() {
             return vec![self.asked_by_nobody()];
         }
@@ -73,13 +73,13 @@ impl DoorSet<'_> {
             return vec![self.of_unknown_ports(&asking)];
         }
         let rules = asking.iter().flat_map(|rule| rule.ports.iter().map(move |port| (rule, *port)));
-        let mut seen: Vec<Probe> = Vec::new();
+        let mut seen: Vec<Probe<'_>> = Vec::new();
         let mut findings = Vec::new();
         for (rule, port) in rules {
-            let probe = Probe { ipv6: self.ipv6, udp: rule.udp, port };
+            let probe = Probe { ipv6: self.ipv6, udp: rule.udp, port, place: None };
             if !seen.contains(&probe) {
                 seen.push(probe);
-                findings.extend(self.at(ruleset, rule, probe));
+                findings.extend(self.at(scenery, rule, probe));
                 findings.extend(listening(self.door, range(probe)));
             }
         }
@@ -116,46 +116,85 @@ impl DoorSet<'_> {
             self.name(),
             chains.join(", ")
         );
-        Finding::doubtful("order", seen, "try from outside: nc -zvw2 HOST PORT, before a knock and after it")
+        Finding::doubtful("order", seen, TRY)
     }
 
     /// What becomes of somebody inside and of all others, at a port that a rule names beside the set.
-    fn at(&self, ruleset: &Ruleset, rule: &Asking, probe: Probe) -> Vec<Finding> {
-        let of = |inside| ruleset.judge_of(probe, Standing { set: &self.set, inside });
-        let (member, stranger) = (of(true), of(false));
-        let place =
-            format!("{}, {} over {}", self.name(), range(probe), if self.ipv6 { "IPv6" } else { "IPv4" });
-        let mut findings = Vec::new();
-        if stranger.fate == Fate::Accepted {
-            let help =
-                format!("drop it behind the rule that asks for the set, or by the policy of {}", rule.chain);
-            let seen = format!("{place} stands open to everybody, who is in the set and who is not");
-            findings.push(Finding::bad("closed", seen, help));
-        } else if let Some(chain) = &stranger.chain {
-            findings.push(Finding::good("closed", format!("{place}: {chain} keeps strangers out")));
+    fn at(&self, scenery: &Scenery, rule: &Asking, probe: Probe<'_>) -> Vec<Finding> {
+        let places = scenery.places.of_family(self.ipv6);
+        let several = places.len() > 1;
+        let at = |place: Option<&Place>| {
+            let named = place.filter(|_| several).map(|place| format!(", to {place}")).unwrap_or_default();
+            let family = if self.ipv6 { "IPv6" } else { "IPv4" };
+            format!("{}, {} over {family}{named}", self.name(), range(probe))
+        };
+        let judge = |place, inside| {
+            let standing = Standing { set: &self.set, inside };
+            scenery.ruleset.judge_of(Probe { place, ..probe }, standing)
+        };
+        let closed = places.iter().map(|place| closed(&at(*place), rule, judge(*place, false)));
+        let opens =
+            places.iter().map(|place| self.opens(&at(*place), scenery, rule, probe, judge(*place, true)));
+        let are_named = scenery.places.are_named;
+        [over_places(closed.collect(), are_named), over_places(opens.collect(), are_named)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn opens(
+        &self,
+        at: &str,
+        scenery: &Scenery,
+        rule: &Asking,
+        probe: Probe<'_>,
+        member: Judgement,
+    ) -> Option<Finding> {
+        if member.fate == Fate::Accepted {
+            return Some(may_drop(at, &member.doubt?));
         }
-        if member.fate != Fate::Accepted
-            && let Some(chain) = &member.chain
-        {
-            let seen =
-                format!("{place}: {chain} drops it also for those in the set: a drop anywhere is the end");
+        let chain = member.chain?;
+        let seen = format!("{at}: {chain} drops it also for those in the set: a drop anywhere is the end");
+        let help = scenery.guards.help(&chain).unwrap_or_else(|| {
             let protocol = if probe.udp { "udp" } else { "tcp" };
-            let question = if *chain == rule.chain || chain.table == self.set.table {
+            let question = if chain == rule.chain || chain.table == self.set.table {
                 self.question() + " "
             } else {
                 String::new()
             };
-            let help = format!(
-                "let it through before that: nft insert rule {chain} {question}{protocol} dport {} accept",
-                probe.port
-            );
-            findings.push(Finding::bad("order", seen, help));
-        }
-        findings
+            let port = probe.port;
+            format!(
+                "let it through before that: nft insert rule {chain} {question}{protocol} dport {port} accept"
+            )
+        });
+        let finding = Finding::bad("order", seen, help);
+        let is_unsure = member.doubt.is_some_and(|doubt| !doubt.by_source);
+        Some(if is_unsure { Finding { grade: Grade::Doubtful, ..finding } } else { finding })
     }
 }
 
-const fn range(probe: Probe) -> PortRange {
+/// To somebody who is not in the set.
+fn closed(at: &str, rule: &Asking, stranger: Judgement) -> Option<Finding> {
+    if stranger.fate == Fate::Accepted {
+        let help =
+            format!("drop it behind the rule that asks for the set, or by the policy of {}", rule.chain);
+        let seen = format!("{at} stands open to everybody, who is in the set and who is not");
+        return Some(Finding::bad("closed", seen, help));
+    }
+    let chain = stranger.chain?;
+    if let Some(Doubt { chain: other, by_source: false }) = stranger.doubt {
+        let seen = format!(
+            "{at}: {chain} keeps strangers out, unless a rule in {other} that is not understood lets them in before"
+        );
+        return Some(Finding::doubtful("closed", seen, TRY));
+    }
+    Some(Finding::good("closed", format!("{at}: {chain} keeps strangers out")))
+}
+
+/// What shows it where a ruleset does not.
+const TRY: &str = "try from outside: nc -zvw2 HOST PORT, before a knock and after it";
+
+const fn range(probe: Probe<'_>) -> PortRange {
     let transport = if probe.udp { Transport::Udp } else { Transport::Tcp };
     PortRange { first: probe.port, last: probe.port, transport }
 }

@@ -36,7 +36,7 @@ impl Look {
 
     fn judge(&self, ipv6: bool, udp: bool, port: u16) -> Option<Judgement> {
         let ruleset = self.ruleset.as_ref().ok()?;
-        Some(ruleset.judge(Probe { ipv6, udp, port }, OWN_TABLE))
+        Some(ruleset.judge(Probe { ipv6, udp, port, place: None }, OWN_TABLE))
     }
 
     /// The chain that keeps strangers of a family from a service.
@@ -108,7 +108,7 @@ impl Look {
         }
         for (ipv6, header) in [(false, "ip"), (true, "ip6")] {
             let Ok(ruleset) = &self.ruleset else { continue };
-            let probe = Probe { ipv6, udp: true, port };
+            let probe = Probe { ipv6, udp: true, port, place: None };
             let judgement = if captured {
                 ruleset.judge_before(probe, OWN_TABLE)
             } else {

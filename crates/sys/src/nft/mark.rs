@@ -3,7 +3,7 @@
 //! It tells a table that a daemon has left under another name from everybody else's, and is a sum of the table's own name too: so
 //! neither another daemon's table has it, nor a copy under a new name that somebody has made of one.
 
-use super::ruleset::{Chain, chain};
+use super::ruleset::{Chain, ChainName, chain};
 use super::table::{CHAIN, INPUT, PRIORITY};
 use super::{Family, GET_CHAIN, GET_RULE, NEW_RULE, Nft, NftError};
 use crate::netlink::DUMP;
@@ -61,6 +61,14 @@ pub struct Guarding {
     pub table: String,
     /// Whether it has the mark asked for: else it is another daemon's, or somebody else's.
     pub is_ours: bool,
+}
+
+impl ChainName {
+    /// Whether it is the guard of the table of this name, if that is one of aldaba's kind.
+    #[must_use]
+    pub fn is_guard_of(&self, table: &str) -> bool {
+        self.family == Family::Inet.number() && self.table == table && self.chain == CHAIN
+    }
 }
 
 impl Nft {

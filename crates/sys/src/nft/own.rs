@@ -291,7 +291,7 @@ mod tests {
 
     fn element(port: u16, to: Option<(i32, &str)>) -> Element {
         let verdict = to.map(|(code, chain)| (code, Some(chain.to_owned())));
-        Element { key: port.to_be_bytes().to_vec(), ends: verdict.is_none(), verdict }
+        Element { key: port.to_be_bytes().to_vec(), last: None, ends: verdict.is_none(), verdict }
     }
 
     #[test]

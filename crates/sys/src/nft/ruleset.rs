@@ -1,16 +1,20 @@
-//! The whole ruleset as the kernel has it now, read only: chains, rules, and the sets that rules hold within them.
+//! The whole ruleset as the kernel has it now, read only: chains, rules, and the sets that rules ask.
 //!
 //! What it does with a packet is [`judge`](super::judge)'s business. Rules that iptables wrote into nftables are here too;
 //! those of its older kind are not: see [`legacy_iptables`].
 
-use std::collections::HashMap;
+mod sets;
+
+use std::collections::{HashMap, HashSet};
 use std::io;
 
-use super::{GET_CHAIN, GET_ELEMENT, GET_RULE, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, Nft, NftError, header};
+use super::{GET_CHAIN, GET_RULE, GET_TABLE, NEW_CHAIN, NEW_RULE, NEW_TABLE, Nft, NftError, header};
 use crate::netlink::{Attributes, Builder, DUMP, Message, REQUEST};
 
-/// Elements of one set that are read: as many as there are beginnings and ends of ranges of ports.
-const MOST_ELEMENTS: usize = 1 << 17;
+pub(super) use sets::{Element, Set, SetKey, elements_of};
+
+/// The flag of a table that sleeps: none of its chains is asked.
+const SLEEPS: u32 = 1;
 
 /// A chain by its family's number, its table and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,7 +43,15 @@ impl ChainName {
     /// Whether iptables wrote it: its tables take no sets, and it refuses a table that has some.
     #[must_use]
     pub fn is_of_iptables(&self) -> bool {
-        matches!(self.family, 2 | 10) && self.table == "filter" && self.chain == "INPUT"
+        let is_its = |(table, chain)| self.table == table && self.chain == chain;
+        let own = [("filter", "INPUT"), ("mangle", "INPUT"), ("mangle", "PREROUTING"), ("raw", "PREROUTING")];
+        matches!(self.family, 2 | 10) && own.into_iter().any(is_its)
+    }
+
+    /// Whether it is of a single device's table, which takes no sets of doors.
+    #[must_use]
+    pub const fn is_of_device(&self) -> bool {
+        self.family == 5
     }
 }
 
@@ -55,30 +67,36 @@ pub(super) struct Chain {
     pub(super) name: ChainName,
     /// Number and priority, of chains the kernel itself asks.
     pub(super) hook: Option<(u32, i32)>,
+    /// The devices whose packets it is asked of, where it is not asked of all.
+    pub(super) devices: Vec<Device>,
     pub(super) filters: bool,
     pub(super) drops: bool,
 }
 
+/// A device that a chain names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Device {
+    name: String,
+    /// Only how its name begins.
+    is_prefix: bool,
+}
+
+impl Device {
+    pub(super) fn is(&self, name: &str) -> bool {
+        if self.is_prefix { name.starts_with(&self.name) } else { name == self.name }
+    }
+}
+
 /// A rule's expressions: names and what stands in them.
 pub(super) type Rule = Vec<(String, Vec<u8>)>;
-
-/// An element of a set.
-#[derive(Debug, Clone)]
-pub(super) struct Element {
-    pub(super) key: Vec<u8>,
-    /// What a verdict map gives for it: code and chain.
-    pub(super) verdict: Option<(i32, Option<String>)>,
-    /// The first value behind a range.
-    pub(super) ends: bool,
-}
 
 /// All there is.
 #[derive(Debug, Clone, Default)]
 pub struct Ruleset {
     pub(super) chains: Vec<Chain>,
     pub(super) rules: HashMap<ChainName, Vec<Rule>>,
-    /// Those without a name of their own, by family, table and the kernel's name.
-    pub(super) sets: HashMap<(u8, String, String), Vec<Element>>,
+    /// What rules look something up in.
+    pub(super) sets: HashMap<SetKey, Set>,
 }
 
 impl Ruleset {
@@ -93,25 +111,20 @@ impl Nft {
     /// Reads the ruleset.
     pub fn ruleset(&mut self) -> Result<Ruleset, NftError> {
         let mut ruleset = Ruleset::default();
+        let mut asleep = HashSet::new();
+        self.list(GET_TABLE, 0, &[], |message| asleep.extend(asleep_table(message)))?;
         self.list(GET_CHAIN, 0, &[], |message| ruleset.chains.extend(chain(message)))?;
+        for chain in &mut ruleset.chains {
+            if asleep.contains(&(chain.name.family, chain.name.table.clone())) {
+                chain.hook = None;
+            }
+        }
         self.list(GET_RULE, 0, &[], |message| {
             if let Some((chain, rule)) = rule(message) {
                 ruleset.rules.entry(chain).or_default().push(rule);
             }
         })?;
-        for (family, table, set) in unnamed_sets(&ruleset) {
-            let mut elements = Vec::new();
-            let names = [(1, table.as_str()), (2, set.as_str())];
-            // A set that has gone meanwhile is one that nothing is known of.
-            let read = self.list(GET_ELEMENT, family, &names, |message| {
-                if elements.len() < MOST_ELEMENTS {
-                    elements_of(message, &mut elements);
-                }
-            });
-            if read.is_ok() {
-                ruleset.sets.insert((family, table, set), elements);
-            }
-        }
+        ruleset.sets = self.looked_up(&ruleset)?;
         Ok(ruleset)
     }
 
@@ -139,10 +152,28 @@ pub(super) fn chain(message: &Message<'_>) -> Option<Chain> {
     }
     let (fixed, attributes) = message.split(4)?;
     let name = ChainName { family: *fixed.first()?, table: attributes.text(1)?, chain: attributes.text(3)? };
-    let hook =
-        attributes.inside(4).and_then(|hook| Some((number(&hook, 1)?, number(&hook, 2)?.cast_signed())));
+    let base = attributes.inside(4);
+    let hook = base.as_ref().and_then(|base| Some((number(base, 1)?, number(base, 2)?.cast_signed())));
+    let devices = base.as_ref().map(devices).unwrap_or_default();
     let filters = attributes.text(7).as_deref() == Some("filter");
-    Some(Chain { name, hook, filters, drops: number(&attributes, 5) == Some(0) })
+    Some(Chain { name, hook, devices, filters, drops: number(&attributes, 5) == Some(0) })
+}
+
+/// One device, or a list of them.
+fn devices(base: &Attributes<'_>) -> Vec<Device> {
+    const PREFIX: u16 = 2;
+    if let Some(list) = base.inside(4) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
+        return list.map(|(kind, bytes)| Device { name: text(bytes), is_prefix: kind == PREFIX }).collect();
+    }
+    base.text(3).map(|name| Device { name, is_prefix: false }).into_iter().collect()
+}
+
+/// A table that sleeps, by its family's number and its name.
+fn asleep_table(message: &Message<'_>) -> Option<(u8, String)> {
+    let (fixed, attributes) = message.split(4).filter(|_| message.kind == NEW_TABLE)?;
+    let sleeps = number(&attributes, 2).is_some_and(|flags| flags & SLEEPS != 0);
+    sleeps.then_some((*fixed.first()?, attributes.text(1)?))
 }
 
 pub(super) fn rule(message: &Message<'_>) -> Option<(ChainName, Rule)> {
@@ -157,35 +188,6 @@ pub(super) fn rule(message: &Message<'_>) -> Option<(ChainName, Rule)> {
         Some((parts.text(1)?, parts.find(2).unwrap_or_default().to_vec()))
     });
     Some((chain, read.collect()))
-}
-
-/// What rules look up in sets that have no name of their own.
-fn unnamed_sets(ruleset: &Ruleset) -> Vec<(u8, String, String)> {
-    let mut sets = Vec::new();
-    for (chain, rules) in &ruleset.rules {
-        let lookups = rules.iter().flatten().filter(|(name, _)| name == "lookup");
-        for set in lookups.filter_map(|(_, bytes)| Attributes::new(bytes).text(1)) {
-            if set.starts_with("__") {
-                sets.push((chain.family, chain.table.clone(), set));
-            }
-        }
-    }
-    sets.sort();
-    sets.dedup();
-    sets
-}
-
-pub(super) fn elements_of(message: &Message<'_>, elements: &mut Vec<Element>) {
-    if message.kind != NEW_ELEMENT {
-        return;
-    }
-    let list = message.split(4).and_then(|(_, attributes)| attributes.inside(3));
-    elements.extend(list.into_iter().flatten().filter_map(|(_, bytes)| {
-        let parts = Attributes::new(bytes);
-        let key = parts.inside(1)?.find(1)?.to_vec();
-        let verdict = parts.inside(2).and_then(|data| verdict(&data));
-        Some(Element { key, verdict, ends: number(&parts, 3).is_some_and(|flags| flags & 1 != 0) })
-    }));
 }
 
 /// The verdict in the data of an expression or an element: code, and the chain of a jump.

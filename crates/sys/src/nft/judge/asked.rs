@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Rule, Ruleset, SetName, data, number};
+use super::{ChainName, Ruleset, SetName, data, number};
 use crate::netlink::Attributes;
-use crate::nft::ChainName;
+use crate::nft::ruleset::Rule;
 
 /// A rule that asks whether somebody is in a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Ruleset {
                 ("cmp", Some(Field::Protocol)) => asking.udp = data(&parts, 3) == Some(&[17]),
                 ("lookup", Some(Field::Port)) => {
                     let set = (chain.family, chain.table.clone(), parts.text(1).unwrap_or_default());
-                    let elements = self.sets.get(&set).into_iter().flatten();
+                    let elements = self.sets.get(&set).into_iter().flat_map(|set| &set.elements);
                     let first = elements.filter(|element| !element.ends);
                     asking.ports.extend(first.filter_map(|element| port(Some(&element.key))));
                 }
