@@ -220,6 +220,12 @@ fn r28_a_set_that_lets_nobody_in_or_keeps_nobody_out_is_named() {
         code == Some(0) && said.contains(good) && said.contains("a service listens on 2222/tcp"),
         "{said}"
     );
+    scene.nft("table ip nat { chain pre { type nat hook prerouting priority dstnat; tcp dport 2222 redirect to :8022; }; }");
+    let (code, said) = scene.doctor(&[]);
+    let named =
+        "doubtful  around: door ssh, set inet filter knocked, 2222/tcp over IPv4: a rule in ip nat pre sends";
+    assert!(code == Some(0) && said.contains(named), "{said}");
+    scene.nft("delete table ip nat");
     scene.nft(
         "flush chain inet filter input; add rule inet filter input ip saddr @knocked tcp dport 2222 accept",
     );

@@ -4,6 +4,8 @@
 //! ruleset itself, by following a stranger's packet through it; the last word has a packet from outside, and the command
 //! for that is named.
 
+mod answers;
+mod around;
 mod daemon;
 mod firewall;
 mod host;
@@ -12,6 +14,7 @@ mod places;
 mod process;
 mod programs;
 mod routes;
+mod service;
 mod sets;
 mod unit;
 

@@ -1,6 +1,8 @@
 //! Rules that a look at single ports would miss: maps and sets of values put together, chains of devices, programs that get what was
 //! sent to another port, and rules of which not all is understood.
 
+use std::time::Duration;
+
 use super::*;
 
 impl Scene {
@@ -116,6 +118,94 @@ fn r28_a_drop_of_values_put_together_is_named() {
     rule("ip saddr != 10.8.0.0/16 tcp dport 2222 drop");
     assert!(!scene.hosts.reachable(2222));
     scene.doubts("order", &["drops it by a rule, but for sources that it names"]);
+}
+
+/// A bridge's own chains, and those of the device it stands on, see what is for the host.
+#[test]
+fn r28_a_drop_below_a_bridge_is_named() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    hosts.wait_for_link();
+    for words in [
+        "link add br0 type bridge",
+        "link add port0 type veth peer name wan0 netns CLIENT",
+        "link set port0 master br0",
+        "link set port0 up",
+        "addr add 10.8.0.1/24 dev br0",
+        "link set br0 up",
+    ] {
+        hosts.ip(&words.replace("CLIENT", &hosts.client).split(' ').collect::<Vec<_>>());
+    }
+    for words in ["ip addr add 10.8.0.2/24 dev wan0", "ip link set wan0 up"] {
+        assert!(hosts.on_client(&words.split(' ').collect::<Vec<_>>()).status.success(), "{words}");
+    }
+    let daemon = Program::aldabad_with(&hosts, dir.path(), &CONFIG.replace("srv0", "br0"), &[]);
+    let scene = Scene { hosts, dir, daemon };
+    let _listeners = [scene.hosts.listen(2222), scene.hosts.listen(8022)];
+    let (host, client) = (Ipv4Addr::new(10, 8, 0, 1), Ipv4Addr::new(10, 8, 0, 2));
+    let passes = || scene.hosts.reachable_at((host, 8022).into());
+    assert!(aldaba_tests::until(Duration::from_secs(10), passes).is_some(), "nothing passes the bridge");
+    scene.hosts.knock_at(client.into(), host.into(), &[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    let reachable = || scene.hosts.reachable_at((host, 2222).into());
+    assert!(reachable());
+    let rule = "priority 0; meta protocol ip tcp dport 2222 drop";
+    for (family, hook) in [("bridge", "input"), ("netdev", "ingress device \"port0\"")] {
+        scene.nft(&format!("table {family} low {{ chain early {{ type filter hook {hook} {rule}; }}; }}"));
+        assert!(!reachable(), "opened, and of no use: {family}");
+        scene.finds("order", &[&format!("over IPv4: the chain {family} low early drops it by a rule")]);
+        scene.nft(&format!("delete table {family} low"));
+    }
+    assert!(reachable());
+    let (code, said) = scene.doctor(&[]);
+    assert!(code == Some(0) && !said.contains("order: "), "{said}");
+}
+
+/// Who knocked comes in, and hears nothing.
+#[test]
+fn r28_a_drop_of_answers_is_named() {
+    let Some(scene) = Scene::new() else { return };
+    let _listener = scene.hosts.listen(2222);
+    scene.open();
+    // As hosts have it that let out what was asked for, in the words of nft and of iptables.
+    scene.nft(
+        "table inet filter { chain output { type filter hook output priority filter; policy drop; \
+        oifname lo accept; ct state established,related accept; tcp dport 443 accept; }; }",
+    );
+    let iptables = |words: &str| {
+        let line = format!("iptables {words}");
+        scene.hosts.on_server(&line.split(' ').collect::<Vec<_>>());
+    };
+    iptables("-A OUTPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT");
+    iptables("-A OUTPUT -p tcp -m multiport --dports 25,587 -j REJECT");
+    iptables("-A OUTPUT -p tcp -m tcp --sport 2222 -j DROP");
+    assert!(scene.hosts.reachable(2222));
+    scene.finds_nothing();
+    iptables("-D OUTPUT 1");
+    assert!(!scene.hosts.reachable(2222), "opened, and of no use");
+    let help = "iptables -t filter -I OUTPUT -p tcp --sport 2222 -j ACCEPT";
+    scene.finds("order", &["the chain ip filter OUTPUT drops what the service answers by a rule", help]);
+    // What it says helps.
+    scene.hosts.on_server(&help.split(' ').collect::<Vec<_>>());
+    assert!(scene.hosts.reachable(2222));
+    scene.finds_nothing();
+    // By who sends it, which is not known.
+    scene.nft("flush chain inet filter output; add rule inet filter output meta skuid 0 accept");
+    assert!(scene.hosts.reachable(2222));
+    scene.doubts(
+        "order",
+        &["the chain inet filter output drops what the service answers by its policy, unless a rule in"],
+    );
+    scene.nft("delete table inet filter");
+    scene.nft("table netdev dev { chain late { type filter hook egress device \"srv0\" priority 0; tcp sport 2222 drop; }; }");
+    assert!(!scene.hosts.reachable(2222), "opened, and of no use");
+    let help = "nft insert rule netdev dev late tcp sport 2222 accept";
+    scene.finds("order", &["the chain netdev dev late drops what the service answers", help]);
+    scene.nft(help.trim_start_matches("nft "));
+    assert!(scene.hosts.reachable(2222));
+    scene.finds_nothing();
 }
 
 /// It is met through the guard: nobody gets there without a knock.

@@ -1,25 +1,24 @@
 //! The firewall: whether each guarded port is closed to strangers, whether those who knocked get through, and whether
 //! anything leads around the table.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use aldaba_config::Policy;
 use aldaba_runner::door::{Action, NftAction, NftSet, PortRange, Transport};
 use aldaba_sys::nft::{
-    ChainName, Course, Diversion, Doubt, Fate, Judgement, Nft, NftError, Place, Probe, Ruleset,
-    legacy_iptables,
+    ChainName, Doubt, Fate, Judgement, Nft, NftError, Place, Probe, Ruleset, legacy_iptables,
 };
 
 use super::obstacle::Guards;
 use super::places::Places;
-use super::{Finding, Grade, sets};
+use super::service::listening;
+use super::{Finding, Grade, answers, around, sets};
 
 /// No table has this name: then all are followed.
 const NONE: &str = "";
 
 /// What shows it where a ruleset does not.
-const FROM_OUTSIDE: &str = "try from outside: aldaba try HOST DOOR, or nc -zvw2 HOST PORT";
+pub(super) const FROM_OUTSIDE: &str = "try from outside: aldaba try HOST DOOR, or nc -zvw2 HOST PORT";
 
 /// What packets meet, and where.
 pub(super) struct Scenery {
@@ -102,7 +101,12 @@ impl<'a> OfFamily<'a> {
         let closed = ports.iter().flat_map(|port| self.at(*port)).map(|at| at.closed());
         let mut findings: Vec<Finding> = worst(closed).into_iter().collect();
         findings.extend(worst(ports.iter().filter_map(|port| self.opens(*port))));
-        findings.extend(worst(ports.iter().flat_map(|port| self.at(*port)).filter_map(|at| at.around())));
+        findings.extend(worst(
+            ports
+                .iter()
+                .flat_map(|port| self.at(*port))
+                .filter_map(|at| around::look(self.scenery, &at.one(), at.probe())),
+        ));
         findings
     }
 
@@ -189,7 +193,8 @@ impl At<'_> {
         let judgement = self.family.scenery.ruleset.judge(self.probe(), self.family.own);
         let one = self.one();
         if judgement.fate == Fate::Accepted {
-            return Some(may_drop(&one, &judgement.doubt?));
+            let doubt = judgement.doubt.map(|doubt| may_drop(&one, &doubt));
+            return doubt.or_else(|| answers::look(self.family.scenery, &one, self.probe(), None));
         }
         let chain = judgement.chain?;
         let how = if judgement.by_policy { "by its policy" } else { "by a rule" };
@@ -227,48 +232,10 @@ impl At<'_> {
         let rule = format!(
             "let that chain leave the port to aldaba's table: nft insert rule {chain} {protocol} dport {port} accept"
         );
-        if chain.is_of_device() {
+        if !chain.takes_sets() {
             return rule;
         }
         format!("{rule}; or give the door a set of that table (`aldabad init` shows how)")
-    }
-
-    /// Past the table: addresses are changed before the hook it stands at.
-    fn around(&self) -> Option<Finding> {
-        let Diversion { chain, course } = self.family.scenery.ruleset.diverted(self.probe())?;
-        let (one, port) = (self.one(), self.port);
-        let sent = "sends what comes there elsewhere before aldaba's table sees it";
-        let help = format!(
-            "publish it on the loopback address alone (-p 127.0.0.1:{port}:{port}) behind a service of the host's, or drop \
-             strangers where containers are meant to be guarded, in the chain DOCKER-USER (which is not looked into: this finding stays)"
-        );
-        let look = format!("nft list chain {chain}; then {FROM_OUTSIDE}, before a knock");
-        Some(match course {
-            Course::Away => {
-                let seen = format!(
-                    "{one}: a rule in {chain} {sent}, as for a published port of a container: it is reached without a knock"
-                );
-                Finding::bad("around", seen, help)
-            }
-            Course::AwayForSome => {
-                let seen = format!("{one}: a rule in {chain} {sent}, for sources that it names");
-                Finding::doubtful("around", seen, look)
-            }
-            Course::AwayPerhaps => {
-                let seen = format!(
-                    "{one}: a rule in {chain} asks for the port and may send what comes there elsewhere before aldaba's table \
-                     sees it; not all of it is understood"
-                );
-                Finding::doubtful("around", seen, look)
-            }
-            Course::Program => {
-                let seen = format!(
-                    "{one}: a rule in {chain} gives what comes there to a program that waits at another port (tproxy): that one, \
-                     and not the service, is what those meet who have knocked"
-                );
-                Finding::doubtful("around", seen, look)
-            }
-        })
     }
 }
 
@@ -281,76 +248,18 @@ pub(super) fn may_drop(one: &str, doubt: &Doubt) -> Finding {
     Finding::doubtful("order", seen, format!("nft list chain {chain}; then {FROM_OUTSIDE}, after a knock"))
 }
 
-/// Whether there is anything behind the door.
-pub(super) fn listening(door: &str, range: PortRange) -> Option<Finding> {
-    if range.transport == Transport::Udp {
-        return None;
-    }
-    let tables =
-        ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
-    let at: Vec<IpAddr> = tables.iter().flat_map(|text| listeners(text, range)).collect();
-    if at.is_empty() {
-        let seen = format!("door {door}: nothing listens on {range} here");
-        return Some(Finding::doubtful(
-            "service",
-            seen,
-            "start the service, or see whether its port is another one: ss -ltn",
-        ));
-    }
-    let own_only = at.iter().all(IpAddr::is_loopback);
-    let list: Vec<String> = at.iter().map(IpAddr::to_string).collect();
-    let seen = format!("door {door}: a service listens on {range} at {}", list.join(", "));
-    if own_only {
-        let help = "let it listen at an address that clients reach: behind the door stands nothing for them";
-        return Some(Finding::doubtful("service", seen, help));
-    }
-    Some(Finding {
-        help: Some(format!(
-            "the last word, from outside: aldaba try HOST {door}, or nc -zvw2 HOST {} (no connection)",
-            range.first
-        )),
-        ..Finding::good("service", seen)
-    })
-}
-
-/// The addresses at which sockets listen on ports, from the kernel's table (proc(5)): words of 32 bits in host order.
-fn listeners(table: &str, range: PortRange) -> Vec<IpAddr> {
-    const LISTEN: &str = "0A";
-    let lines = table.lines().skip(1).filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let (local, state) = (fields.next()?, fields.nth(1)?);
-        let (address, number) = local.split_once(':')?;
-        let port = u16::from_str_radix(number, 16).ok()?;
-        let matches = state == LISTEN && (range.first..=range.last).contains(&port);
-        matches.then(|| address_of(address)).flatten()
-    });
-    lines.collect()
-}
-
-fn address_of(hex: &str) -> Option<IpAddr> {
-    let mut bytes = Vec::with_capacity(16);
-    for at in (0..hex.len()).step_by(8) {
-        let word = u32::from_str_radix(hex.get(at..at.checked_add(8)?)?, 16).ok()?;
-        bytes.extend(word.to_ne_bytes());
-    }
-    let v4 = <[u8; 4]>::try_from(bytes.as_slice()).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes.as_slice()).map(IpAddr::from)).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn listeners_are_read_from_the_kernels_table() {
-        let table = "  sl  local_address rem_address   st\n   \
-                     0: 0100007F:0016 00000000:0000 0A 0\n   \
-                     1: 00000000:0016 00000000:0000 01 0\n   \
-                     2: 00000000000000000000000001000000:0016 0:0 0A 0\n";
-        let expected = if cfg!(target_endian = "little") { ["127.0.0.1", "::1"] } else { return };
-        let range = |first, last| PortRange { first, last, transport: Transport::Tcp };
-        let found: Vec<String> = listeners(table, range(20, 22)).iter().map(IpAddr::to_string).collect();
-        assert_eq!(found, expected);
-        assert!(listeners(table, range(23, 99)).is_empty());
+    fn what_is_so_at_one_place_of_several_is_bad_where_somebody_has_named_them() {
+        let (bad, fine) = (|| Some(Finding::bad("order", "it", "do")), None);
+        let grade = |found, are_named| over_places(found, are_named).map(|finding| finding.grade);
+        assert_eq!(grade(vec![fine.clone(), bad()], true), Some(Grade::Bad));
+        assert_eq!(grade(vec![fine.clone(), bad()], false), Some(Grade::Doubtful));
+        assert_eq!(grade(vec![Some(Finding::good("closed", "it")), bad()], false), Some(Grade::Doubtful));
+        assert_eq!(grade(vec![bad(), bad()], false), Some(Grade::Bad));
+        assert_eq!(grade(vec![fine.clone(), fine], true), None);
     }
 }

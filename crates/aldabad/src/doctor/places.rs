@@ -1,6 +1,7 @@
 //! Where clients' packets come in: the interfaces that knocks are listened for at, and this host's addresses there.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use aldaba_config::{Interfaces, Policy};
 use aldaba_sys::nft::Place;
@@ -44,10 +45,12 @@ fn places(links: &[&Interface], ipv6: bool) -> Vec<Place> {
         let ips = link.addresses.iter().map(|address| address.ip).filter(|ip| ip.is_ipv6() == ipv6);
         let (local, others): (Vec<IpAddr>, Vec<IpAddr>) = ips.partition(|ip| is_link_local(*ip));
         let below = below(&link.name, DEEPEST);
+        let is_bridge = Path::new(&format!("/sys/class/net/{}/bridge", link.name)).exists();
         let place = |address| Place {
             interface: link.name.clone(),
             index: link.index,
             below: below.clone(),
+            is_bridge,
             address,
         };
         // Those that reach one network only are looked at where there are no others.

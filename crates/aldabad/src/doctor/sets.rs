@@ -5,8 +5,9 @@ use aldaba_config::Policy;
 use aldaba_runner::door::{Action, NftAction, NftSet, PortRange, Transport};
 use aldaba_sys::nft::{Asking, Doubt, Fate, Judgement, Nft, NftError, Place, Probe, SetName, Standing};
 
-use super::firewall::{Scenery, listening, may_drop, over_places};
-use super::{Finding, Grade};
+use super::firewall::{Scenery, may_drop, over_places, worst};
+use super::service::listening;
+use super::{Finding, Grade, answers, around};
 use crate::monitor::family_of;
 
 /// A set that a door puts addresses of one family into.
@@ -123,23 +124,31 @@ impl DoorSet<'_> {
     fn at(&self, scenery: &Scenery, rule: &Asking, probe: Probe<'_>) -> Vec<Finding> {
         let places = scenery.places.of_family(self.ipv6);
         let several = places.len() > 1;
-        let at = |place: Option<&Place>| {
-            let named = place.filter(|_| several).map(|place| format!(", to {place}")).unwrap_or_default();
-            let family = if self.ipv6 { "IPv6" } else { "IPv4" };
-            format!("{}, {} over {family}{named}", self.name(), range(probe))
+        let family = if self.ipv6 { "IPv6" } else { "IPv4" };
+        let name = format!("{}, {} over {family}", self.name(), range(probe));
+        let at = |place: Option<&Place>| match place.filter(|_| several) {
+            Some(place) => format!("{name}, to {place}"),
+            None => name.clone(),
         };
         let judge = |place, inside| {
             let standing = Standing { set: &self.set, inside };
             scenery.ruleset.judge_of(Probe { place, ..probe }, standing)
         };
-        let closed = places.iter().map(|place| closed(&at(*place), rule, judge(*place, false)));
-        let opens =
-            places.iter().map(|place| self.opens(&at(*place), scenery, rule, probe, judge(*place, true)));
+        let closed = places.iter().map(|place| closed(&name, &at(*place), rule, judge(*place, false)));
+        let opens = places.iter().map(|place| {
+            let probe = Probe { place: *place, ..probe };
+            self.opens(&at(*place), scenery, rule, probe, judge(*place, true))
+        });
+        let around = places.iter().filter_map(|place| {
+            let probe = Probe { place: *place, ..probe };
+            around::look(scenery, &at(*place), probe)
+        });
+        // Where the set is asked for what goes elsewhere, that is as it should be.
+        let around = worst(around).map(|finding| Finding { grade: Grade::Doubtful, ..finding });
         let are_named = scenery.places.are_named;
-        [over_places(closed.collect(), are_named), over_places(opens.collect(), are_named)]
-            .into_iter()
-            .flatten()
-            .collect()
+        let closed = over_places(closed.collect(), are_named);
+        let opens = over_places(opens.collect(), are_named);
+        [closed, opens, around].into_iter().flatten().collect()
     }
 
     fn opens(
@@ -151,7 +160,9 @@ impl DoorSet<'_> {
         member: Judgement,
     ) -> Option<Finding> {
         if member.fate == Fate::Accepted {
-            return Some(may_drop(at, &member.doubt?));
+            let doubt = member.doubt.map(|doubt| may_drop(at, &doubt));
+            let standing = Standing { set: &self.set, inside: true };
+            return doubt.or_else(|| answers::look(scenery, at, probe, Some(standing)));
         }
         let chain = member.chain?;
         let seen = format!("{at}: {chain} drops it also for those in the set: a drop anywhere is the end");
@@ -174,7 +185,7 @@ impl DoorSet<'_> {
 }
 
 /// To somebody who is not in the set.
-fn closed(at: &str, rule: &Asking, stranger: Judgement) -> Option<Finding> {
+fn closed(name: &str, at: &str, rule: &Asking, stranger: Judgement) -> Option<Finding> {
     if stranger.fate == Fate::Accepted {
         let help =
             format!("drop it behind the rule that asks for the set, or by the policy of {}", rule.chain);
@@ -188,7 +199,7 @@ fn closed(at: &str, rule: &Asking, stranger: Judgement) -> Option<Finding> {
         );
         return Some(Finding::doubtful("closed", seen, TRY));
     }
-    Some(Finding::good("closed", format!("{at}: {chain} keeps strangers out")))
+    Some(Finding::good("closed", format!("{name}: {chain} keeps strangers out")))
 }
 
 /// What shows it where a ruleset does not.

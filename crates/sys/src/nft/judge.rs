@@ -19,25 +19,34 @@ use std::net::IpAddr;
 
 use super::SetName;
 use super::ruleset::{Chain, ChainName, Ruleset, number};
-use super::table::{INPUT, PRIORITY};
+use super::table::{INPUT, OUTPUT, PRIORITY};
 use crate::netlink::Attributes;
 
+use packet::Packet;
 use walk::{End, Ended, Walk};
 use words::Reader;
 
 pub use asked::Asking;
 pub use divert::{Course, Diversion};
 
-/// Where chains are asked about a packet for this host, in order.
+/// Where chains are asked about a packet for this host and the answer to it, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     /// As a device hands it over.
     Ingress,
+    /// Within a bridge, on the way to the host it stands on.
+    Bridge,
     Prerouting,
     Input,
+    /// From here on it is the service's answer.
+    Output,
+    Postrouting,
+    BridgeOut,
+    /// As it is handed to a device.
+    Egress,
 }
 
-/// From this priority on, at `prerouting`, the kernel knows a packet's connection (`NF_IP_PRI_CONNTRACK`).
+/// From this priority on, where packets come in and where this host's own begin, the kernel knows a packet's connection (`NF_IP_PRI_CONNTRACK`).
 const TRACKED: i32 = -200;
 
 /// A stranger's packet.
@@ -62,6 +71,8 @@ pub struct Place {
     pub index: u32,
     /// Devices below it, whose packets come in by it: a bridge's ports, what a VLAN is on.
     pub below: Vec<String>,
+    /// It is a bridge, whose own chains see them too.
+    pub is_bridge: bool,
     /// An address of this host's.
     pub address: IpAddr,
 }
@@ -126,19 +137,25 @@ impl Ruleset {
     /// Follows a packet through the chains of all tables but `own`, which is aldaba's.
     #[must_use]
     pub fn judge(&self, probe: Probe<'_>, own: &str) -> Judgement {
-        self.follow(probe, self.asked(probe, own), None)
+        self.follow(probe, self.asked(probe, own, false), None)
     }
 
     /// The same through the chains of all tables, for somebody of whom is known whether he is in a set.
     #[must_use]
     pub fn judge_of(&self, probe: Probe<'_>, standing: Standing<'_>) -> Judgement {
-        self.follow(probe, self.asked(probe, ""), Some(standing))
+        self.follow(probe, self.asked(probe, NONE, false), Some(standing))
+    }
+
+    /// What becomes of the service's answer to it, in the chains of all tables; of whom it is for may be known whether he is in a set.
+    #[must_use]
+    pub fn judge_answer(&self, probe: Probe<'_>, standing: Option<Standing<'_>>) -> Judgement {
+        self.follow(probe, self.asked(probe, NONE, true), standing)
     }
 
     /// Follows it only through the chains that come before aldaba's own table.
     #[must_use]
     pub fn judge_before(&self, probe: Probe<'_>, own: &str) -> Judgement {
-        let mut asked = self.asked(probe, own);
+        let mut asked = self.asked(probe, own, false);
         // Of one priority, the older chain comes first: which is not ours to know.
         asked.retain(|chain| chain.stage() <= Some((Stage::Input, PRIORITY)));
         self.follow(probe, asked, None)
@@ -171,27 +188,43 @@ impl Ruleset {
     }
 
     fn reader<'r>(&'r self, probe: Probe<'r>, chain: &Chain, standing: Option<Standing<'r>>) -> Reader<'r> {
-        let tracked = chain.stage() > Some((Stage::Prerouting, TRACKED));
-        Reader { ruleset: self, probe, standing, tracked }
+        let stage = chain.stage();
+        let is_of = |name: &str| chain.devices.iter().any(|device| device.is(name));
+        let packet = Packet {
+            probe,
+            is_answer: stage.is_some_and(|(stage, _)| stage >= Stage::Output),
+            tracked: stage.is_some_and(|(stage, priority)| match stage {
+                Stage::Ingress => false,
+                Stage::Bridge | Stage::Prerouting | Stage::Output => priority > TRACKED,
+                _ => true,
+            }),
+            at_interface: (chain.devices.is_empty() && chain.name.family != BRIDGE)
+                || probe.place.is_some_and(|place| is_of(&place.interface)),
+        };
+        Reader { ruleset: self, packet, standing }
     }
 
     /// The chains that decide, in the order in which the kernel asks them.
-    fn asked(&self, probe: Probe<'_>, own: &str) -> Vec<&Chain> {
+    fn asked(&self, probe: Probe<'_>, own: &str, answers: bool) -> Vec<&Chain> {
         let is_own = |chain: &Chain| chain.name.family == INET && chain.name.table == own;
-        let mut asked = self.passed(probe);
+        let mut asked = self.passed(probe, answers);
         asked.retain(|chain| chain.filters && !is_own(chain));
         asked
     }
 
-    /// All chains that see it.
-    fn passed(&self, probe: Probe<'_>) -> Vec<&Chain> {
+    /// All chains that see it, or the answer to it.
+    fn passed(&self, probe: Probe<'_>, answers: bool) -> Vec<&Chain> {
         let of_device = |chain: &Chain| {
             let is = |name: &str| chain.devices.iter().any(|device| device.is(name));
             probe.place.is_some_and(|place| place.has_device(is))
         };
         let sees = |chain: &Chain| match (chain.stage(), chain.name.family) {
             (None, _) => false,
-            (Some((Stage::Ingress, _)), _) => of_device(chain),
+            (Some((stage, _)), _) if (stage >= Stage::Output) != answers => false,
+            (Some((Stage::Ingress | Stage::Egress, _)), _) => of_device(chain),
+            (Some((Stage::Bridge | Stage::BridgeOut, _)), _) => {
+                probe.place.is_some_and(|place| place.is_bridge)
+            }
             (Some(_), family) => family == INET || (family == IPV6) == probe.ipv6,
         };
         let mut passed: Vec<&Chain> = self.chains.iter().filter(|chain| sees(chain)).collect();
@@ -200,23 +233,34 @@ impl Ruleset {
     }
 }
 
+/// No table has this name: then all are followed.
+const NONE: &str = "";
 /// Families as the kernel numbers them.
 const INET: u8 = 1;
 const IPV4: u8 = 2;
 const NETDEV: u8 = 5;
+const BRIDGE: u8 = 7;
 const IPV6: u8 = 10;
 /// Hooks: those of devices count anew, and tables for both families have one behind their own.
-const FIRST: u32 = 0;
+const PREROUTING: u32 = 0;
+const POSTROUTING: u32 = 4;
 const INET_INGRESS: u32 = 5;
+const INGRESS: u32 = 0;
+const EGRESS: u32 = 1;
 
 impl Chain {
     /// When it is asked, if it is.
     fn stage(&self) -> Option<(Stage, i32)> {
         let (hook, priority) = self.hook?;
         let stage = match (self.name.family, hook) {
-            (NETDEV, FIRST) | (INET, INET_INGRESS) => Stage::Ingress,
-            (INET | IPV4 | IPV6, FIRST) => Stage::Prerouting,
+            (NETDEV, INGRESS) | (INET, INET_INGRESS) => Stage::Ingress,
+            (BRIDGE, PREROUTING | INPUT) => Stage::Bridge,
+            (BRIDGE, OUTPUT | POSTROUTING) => Stage::BridgeOut,
+            (INET | IPV4 | IPV6, PREROUTING) => Stage::Prerouting,
             (INET | IPV4 | IPV6, INPUT) => Stage::Input,
+            (INET | IPV4 | IPV6, OUTPUT) => Stage::Output,
+            (INET | IPV4 | IPV6, POSTROUTING) => Stage::Postrouting,
+            (NETDEV, EGRESS) => Stage::Egress,
             _ => return None,
         };
         Some((stage, priority))

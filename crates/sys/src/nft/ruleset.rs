@@ -44,14 +44,16 @@ impl ChainName {
     #[must_use]
     pub fn is_of_iptables(&self) -> bool {
         let is_its = |(table, chain)| self.table == table && self.chain == chain;
-        let own = [("filter", "INPUT"), ("mangle", "INPUT"), ("mangle", "PREROUTING"), ("raw", "PREROUTING")];
-        matches!(self.family, 2 | 10) && own.into_iter().any(is_its)
+        let comes_in =
+            [("filter", "INPUT"), ("mangle", "INPUT"), ("mangle", "PREROUTING"), ("raw", "PREROUTING")];
+        let leaves = [("filter", "OUTPUT"), ("mangle", "POSTROUTING"), ("raw", "OUTPUT")];
+        matches!(self.family, 2 | 10) && comes_in.into_iter().chain(leaves).any(is_its)
     }
 
-    /// Whether it is of a single device's table, which takes no sets of doors.
+    /// Whether its table can hold a door's set: those of devices and bridges cannot.
     #[must_use]
-    pub const fn is_of_device(&self) -> bool {
-        self.family == 5
+    pub const fn takes_sets(&self) -> bool {
+        matches!(self.family, 1 | 2 | 10)
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) const CHAIN: &str = "guard";
 pub(super) const PRIORITY: i32 = -10;
 /// The hooks for what is for this host, and for what it sends.
 pub(super) const INPUT: u32 = 1;
-const OUTPUT: u32 = 3;
+pub(super) const OUTPUT: u32 = 3;
 /// Sets whose elements time out.
 pub(super) const SET_TIMEOUT: u32 = 0x10;
 /// What `nft` shows the keys as.

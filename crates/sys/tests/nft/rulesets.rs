@@ -28,6 +28,7 @@ fn place(interface: &str) -> Place {
         interface: interface.into(),
         index: 2,
         below: Vec::new(),
+        is_bridge: false,
         address: Ipv4Addr::new(192, 0, 2, 10).into(),
     }
 }
@@ -42,7 +43,7 @@ fn course(ruleset: &Ruleset, place: &Place, port: u16) -> Option<Course> {
     ruleset.diverted(probe).map(|diversion| diversion.course)
 }
 
-/// What becomes of each port at `eth0`, and which ports lead elsewhere; of all others nothing but the fate is known to differ.
+/// What becomes of each port at `eth0`, which lead elsewhere, and that all answers come out. Nothing of it is in doubt.
 fn check(file: &'static str, fates: &'static [(u16, Fate)], elsewhere: &'static [u16]) {
     in_namespace(move || {
         let (ruleset, place) = (take(file), place("eth0"));
@@ -50,6 +51,9 @@ fn check(file: &'static str, fates: &'static [(u16, Fate)], elsewhere: &'static 
             assert_eq!(fate(&ruleset, &place, *port), (*expected, None), "{file}: {port}");
             let course = course(&ruleset, &place, *port);
             assert_eq!(course, elsewhere.contains(port).then_some(Course::Away), "{file}: {port}");
+            let probe = Probe { ipv6: false, udp: false, port: *port, place: Some(&place) };
+            let answer = ruleset.judge_answer(probe, None);
+            assert_eq!((answer.fate, answer.doubt), (Fate::Accepted, None), "{file}: {port}");
         }
     });
 }
@@ -114,7 +118,7 @@ fn hosts_of_a_cluster_lead_ports_of_nodes_elsewhere_and_those_of_services_not() 
 
 #[test]
 fn what_is_written_by_hand_with_limits_and_lists_is_judged_without_a_doubt() {
-    use Fate::{Accepted, Rejected};
+    use Fate::{Accepted, Dropped, Rejected};
     let fates = &[
         (22, Accepted),
         (2222, Accepted),
@@ -124,4 +128,9 @@ fn what_is_written_by_hand_with_limits_and_lists_is_judged_without_a_doubt() {
         (8101, Rejected),
     ];
     check("by-hand.nft", fates, &[]);
+    check("by-hand.iptables", &[(22, Accepted), (25, Accepted), (443, Accepted), (23, Dropped)], &[]);
+    in_namespace(|| {
+        let found = fate(&take("by-hand.iptables"), &place("eth0"), 2222);
+        assert_eq!(found, (Dropped, Some(true)), "single sources come in");
+    });
 }

@@ -37,7 +37,7 @@ impl Ruleset {
                 lesser.get_or_insert(Diversion { chain, course });
             }
         };
-        for chain in self.passed(probe) {
+        for chain in self.passed(probe, false) {
             if chain.stage() >= Some((Stage::Input, i32::MIN)) {
                 break;
             }

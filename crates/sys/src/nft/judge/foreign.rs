@@ -1,7 +1,9 @@
 //! What iptables wrote into nftables: its matches and targets keep structures of their own (`linux/netfilter/xt_*.h`, numbers in
 //! host order).
 
-use super::Probe;
+use std::ops::RangeInclusive;
+
+use super::packet::Packet;
 use super::registers::Match;
 use super::words::Word;
 use crate::netlink::Attributes;
@@ -50,68 +52,85 @@ pub(super) fn target(parts: &Attributes<'_>) -> Option<Word> {
     }
 }
 
-impl Probe<'_> {
-    /// A match, and whether connections are known where it stands.
-    pub(super) fn foreign(&self, parts: &Attributes<'_>, tracked: bool) -> Matched {
+impl Packet<'_> {
+    pub(super) fn foreign(&self, parts: &Attributes<'_>) -> Matched {
         let info = Info(parts.find(3).unwrap_or_default());
         let revision =
             parts.find(2).and_then(|bytes| bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)));
         let name = parts.text(1).unwrap_or_default();
         let is = match name.as_str() {
-            "tcp" | "udp" => self.ports(info, name == "udp"),
-            "multiport" => self.several_ports(info, revision),
-            "conntrack" => return self.tracking(info, revision, tracked),
-            "state" => Match::of(info.word(0) & state(tracked) != 0),
-            "addrtype" => local(info, revision),
+            "tcp" | "udp" => return self.ports(info, name == "udp"),
+            "multiport" => return self.several_ports(info, revision),
+            "conntrack" => return self.tracking(info, revision),
+            "set" => return self.of_set(info),
+            "state" => Match::of(info.word(0) & self.state() != 0),
             "icmp" | "icmp6" | "sctp" | "dccp" | "esp" | "ah" => Match::No,
-            "set" => return of_set(info),
-            _ => of_packet(&name, info, revision),
+            "comment" | "limit" => Match::Yes,
+            "statistic" => Match::Sometimes,
+            // A first packet's, and what is said of strangers as sources.
+            _ if self.is_answer => Match::Maybe,
+            "addrtype" => local(info, revision),
+            _ => of_stranger(&name, info, revision),
         };
-        Matched { is, names_port: matches!(name.as_str(), "tcp" | "udp" | "multiport") }
+        Matched { is, names_port: false }
     }
 
     /// `struct xt_tcp` and `xt_udp`: source ports, destination ports, first and last; for TCP an option and flags.
-    fn ports(&self, info: Info<'_>, udp: bool) -> Match {
+    fn ports(&self, info: Info<'_>, udp: bool) -> Matched {
         const NOT_SOURCE: u8 = 1;
         const NOT_DESTINATION: u8 = 2;
         const NOT_FLAGS: u8 = 4;
-        const SYN: u8 = 2;
-        if udp != self.udp {
-            return Match::No;
-        }
         let inverted = info.byte(if udp { 8 } else { 11 });
-        let any_source = (info.short(0), info.short(2), inverted & NOT_SOURCE) == (0, u16::MAX, 0);
-        let source = if any_source { Match::Yes } else { Match::Maybe };
-        let inside = (info.short(4)..=info.short(6)).contains(&self.port);
-        let matched = source.min(Match::of(inside).but_if(inverted & NOT_DESTINATION != 0));
-        if udp {
-            return matched;
+        let ends = [(0, NOT_SOURCE), (4, NOT_DESTINATION)].map(|(at, not)| {
+            let (first, last) = (info.short(at), info.short(at.saturating_add(2)));
+            (first..=last, inverted & not != 0)
+        });
+        let is_any = |(range, inverted): &(RangeInclusive<u16>, bool)| !inverted && *range == (0..=u16::MAX);
+        let [source, destination] = &ends;
+        let (door, other) = if self.is_answer { (source, destination) } else { (destination, source) };
+        let mut is = Match::of(udp == self.probe.udp)
+            .min(Match::of(door.0.contains(&self.probe.port)).but_if(door.1))
+            .min(if is_any(other) { Match::Yes } else { Match::Maybe });
+        if !udp {
+            let flags = Match::of(self.flags() & info.byte(9) == info.byte(10));
+            is = is.min(flags.but_if(inverted & NOT_FLAGS != 0));
+            is = is.min(if info.byte(8) == 0 { Match::Yes } else { Match::Maybe });
         }
-        let option = if info.byte(8) == 0 { Match::Yes } else { Match::Maybe };
-        let flags = Match::of(SYN & info.byte(9) == info.byte(10)).but_if(inverted & NOT_FLAGS != 0);
-        matched.min(option).min(flags)
+        Matched { is, names_port: !is_any(door) }
     }
 
     /// `struct xt_multiport_v1`: of which end, how many, the ports, which of them begin a range, whether it is inverted.
-    fn several_ports(&self, info: Info<'_>, revision: Option<u32>) -> Match {
+    fn several_ports(&self, info: Info<'_>, revision: Option<u32>) -> Matched {
         const MOST: usize = 15;
-        if revision != Some(1) || info.byte(0) == 0 {
-            return Match::Maybe;
+        const EITHER: u8 = 2;
+        let of_door = info.byte(0) == u8::from(!self.is_answer);
+        if revision != Some(1) || !of_door {
+            return Matched { is: Match::Maybe, names_port: of_door || info.byte(0) == EITHER };
         }
-        let ports = (0..usize::from(info.byte(1)).min(MOST)).map(|at| {
+        let mut ports = (0..usize::from(info.byte(1)).min(MOST)).map(|at| {
             (info.short(at.saturating_mul(2).saturating_add(2)), info.byte(at.saturating_add(32)) != 0)
         });
-        let mut ports = ports;
         let mut inside = false;
         while let Some((first, is_range)) = ports.next() {
             let last = if is_range { ports.next().map_or(first, |(last, _)| last) } else { first };
-            inside |= (first..=last).contains(&self.port);
+            inside |= (first..=last).contains(&self.probe.port);
         }
-        Match::of(inside).but_if(info.byte(47) != 0)
+        Matched { is: Match::of(inside).but_if(info.byte(47) != 0), names_port: true }
+    }
+
+    /// `struct xt_set_info`: a set of ipset's, which is not looked into. Of clients' addresses alone, no stranger's is in it; of what
+    /// else it may be, the port is one.
+    fn of_set(&self, info: Info<'_>) -> Matched {
+        const INVERTED: u8 = 1;
+        const SOURCE: u8 = 2;
+        let (dimensions, flags) = (info.byte(2), info.byte(3));
+        let of_clients = dimensions == 1 && (flags & SOURCE != 0) != self.is_answer;
+        let is = if of_clients { Match::Named.but_if(flags & INVERTED != 0) } else { Match::Maybe };
+        Matched { is, names_port: !of_clients }
     }
 
     /// `struct xt_conntrack_mtinfo3`, and the two before it.
-    fn tracking(&self, info: Info<'_>, revision: Option<u32>, tracked: bool) -> Matched {
+    fn tracking(&self, info: Info<'_>, revision: Option<u32>) -> Matched {
         const STATE: u16 = 1;
         const PORT: u16 = 1 << 9;
         const DIRECTION: u16 = 1 << 12;
@@ -121,22 +140,17 @@ impl Probe<'_> {
             if asked & flag == 0 { Match::Yes } else { Match::of(is).but_if(inverted & flag != 0) }
         };
         let port = if revision == Some(3) {
-            (info.short(140)..=info.short(156).max(info.short(140))).contains(&self.port)
+            (info.short(140)..=info.short(156).max(info.short(140))).contains(&self.probe.port)
         } else {
-            info.short(140).to_ne_bytes() == self.port.to_be_bytes()
+            info.short(140).to_ne_bytes() == self.probe.port.to_be_bytes()
         };
         let rest = if asked & !(STATE | PORT | DIRECTION) == 0 { Match::Yes } else { Match::Maybe };
-        let is = of(STATE, u32::from(states) & state(tracked) != 0)
+        let is = of(STATE, u32::from(states) & self.state() != 0)
             .min(of(PORT, port))
-            .min(of(DIRECTION, true))
+            .min(of(DIRECTION, !self.is_answer))
             .min(rest);
         Matched { is, names_port: asked & PORT != 0 }
     }
-}
-
-/// The bit of a connection's state: new, or none where the kernel knows of no connection yet.
-const fn state(tracked: bool) -> u32 {
-    if tracked { 8 } else { 1 }
 }
 
 /// `struct xt_addrtype_info_v1`: which kinds the source and the destination may be of.
@@ -154,21 +168,9 @@ fn local(info: Info<'_>, revision: Option<u32>) -> Match {
     of(info.short(0), UNICAST, not_source).min(of(info.short(2), LOCAL, not_destination))
 }
 
-/// `struct xt_set_info`: a set of ipset's, which is not looked into. Of sources, no stranger is in it; of what else it may be, the
-/// port is one.
-fn of_set(info: Info<'_>) -> Matched {
-    const INVERTED: u8 = 1;
-    let (dimensions, flags) = (info.byte(2), info.byte(3));
-    let of_sources = dimensions == 1 && flags & 2 != 0;
-    let is = if of_sources { Match::Named.but_if(flags & INVERTED != 0) } else { Match::Maybe };
-    Matched { is, names_port: !of_sources }
-}
-
 /// Other matches: a stranger's first packet exceeds no rate and was not seen before.
-fn of_packet(name: &str, info: Info<'_>, revision: Option<u32>) -> Match {
+fn of_stranger(name: &str, info: Info<'_>, revision: Option<u32>) -> Match {
     match name {
-        "comment" | "limit" => Match::Yes,
-        "statistic" => Match::Sometimes,
         // `struct xt_recent_mtinfo`: what is done with the list, and whether that is inverted. Who is put there is so at once.
         "recent" if info.byte(8) & 2 != 0 => Match::of(info.byte(9) == 0),
         "recent" => Match::Named.but_if(info.byte(9) != 0),

@@ -36,6 +36,26 @@ pub(super) fn best(found: &[(Match, &Element)]) -> Match {
     found.iter().map(|(matched, _)| *matched).max().unwrap_or(Match::No)
 }
 
+/// How surely one of those does that were not read.
+pub(super) fn unread<'v>(set: &Set, read: impl Fn(usize) -> Option<&'v [Byte]>) -> Match {
+    if !set.is_cut {
+        return Match::No;
+    }
+    let named = set.elements.iter().find(|element| !element.key.is_empty());
+    named.and_then(|element| read(element.key.len())).map_or(Match::Maybe, any)
+}
+
+/// How surely an element does of which nothing is known.
+fn any(value: &[Byte]) -> Match {
+    if value.contains(&Byte::Stranger) {
+        Match::Named
+    } else if value.contains(&Byte::Drawn) {
+        Match::Sometimes
+    } else {
+        Match::Maybe
+    }
+}
+
 /// In a set of ranges of one value: the beginning of the value's range.
 fn of_ranges<'s>(elements: &[&'s Element], value: &[Byte]) -> Vec<(Match, &'s Element)> {
     let bytes: Option<Vec<u8>> =
@@ -45,13 +65,7 @@ fn of_ranges<'s>(elements: &[&'s Element], value: &[Byte]) -> Vec<(Match, &'s El
         let last = below.max_by_key(|element| (&element.key, !element.ends)).filter(|element| !element.ends);
         return last.map(|element| (Match::Yes, *element)).into_iter().collect();
     }
-    let each = if value.contains(&Byte::Stranger) {
-        Match::Named
-    } else if value.contains(&Byte::Drawn) {
-        Match::Sometimes
-    } else {
-        Match::Maybe
-    };
+    let each = any(value);
     elements.iter().filter(|element| !element.ends).map(|element| (each, *element)).collect()
 }
 
@@ -139,5 +153,13 @@ mod tests {
             assert_eq!(matched(ranges(), &[], &known(&[byte])), inside, "{byte}");
         }
         assert_eq!(matched(ranges(), &[], &[Byte::Unknown]), Match::Maybe);
+        // A list that is too long to be read is one of sources all the same.
+        let of = |is_cut, byte| {
+            let set = Set { elements: ranges(), is_cut, ..Set::default() };
+            let value = [byte];
+            unread(&set, |length| value.get(..length))
+        };
+        assert_eq!((of(true, Byte::Stranger), of(true, Byte::Known(9))), (Match::Named, Match::Maybe));
+        assert_eq!(of(false, Byte::Known(9)), Match::No);
     }
 }

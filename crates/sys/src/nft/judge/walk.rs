@@ -124,7 +124,10 @@ impl<'r> Walk<'r> {
         if end == Some(End::Fate(Fate::Rejected)) {
             self.may_reject.get_or_insert_with(|| chain.clone());
         }
-        if !here.names_port {
+        // What may let an answer out often asks for other things: who sends it, or a mark.
+        let lets_out =
+            self.reader.packet.is_answer && matches!(end, Some(End::Open | End::Fate(Fate::Accepted)));
+        if !here.names_port && !lets_out {
             return;
         }
         if end == Some(End::Away) && here.matched == Match::Sometimes {

@@ -1,10 +1,10 @@
 //! What one rule says of a packet: expression by expression, as the kernel takes them.
 
 use super::foreign::{self, Matched};
-use super::lookup::{best, found};
-use super::packet::Loaded;
+use super::lookup::{best, found, unread};
+use super::packet::{Loaded, Packet};
 use super::registers::{Byte, Match, Registers, VERDICT, known};
-use super::{Probe, Standing, number};
+use super::{Standing, number};
 use crate::netlink::Attributes;
 use crate::nft::ruleset::{ChainName, Rule, Ruleset, verdict};
 
@@ -49,10 +49,8 @@ enum Step {
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'r> {
     pub(super) ruleset: &'r Ruleset,
-    pub(super) probe: Probe<'r>,
+    pub(super) packet: Packet<'r>,
     pub(super) standing: Option<Standing<'r>>,
-    /// Whether the kernel has looked for the packet's connection.
-    pub(super) tracked: bool,
 }
 
 /// One rule, as far as it has been read.
@@ -96,13 +94,13 @@ impl Reader<'_> {
     }
 
     fn expression(&self, name: &str, parts: &Attributes<'_>, reading: &mut Reading<'_>) -> Step {
-        let probe = &self.probe;
+        let packet = &self.packet;
         match name {
-            "meta" => reading.put(parts, 1, &probe.meta(number(parts, 2))),
-            "payload" if probe.is_led_elsewhere_by(parts) => Step::Word(Word::Away),
-            "payload" => reading.put(parts, 1, &probe.payload(parts)),
-            "ct" => reading.put(parts, 1, &probe.connection(parts, self.tracked)),
-            "fib" => reading.put(parts, 1, &Probe::route(parts).into()),
+            "meta" => reading.put(parts, 1, &packet.meta(number(parts, 2))),
+            "payload" if packet.is_led_elsewhere_by(parts) => Step::Word(Word::Away),
+            "payload" => reading.put(parts, 1, &packet.payload(parts)),
+            "ct" => reading.put(parts, 1, &packet.connection(parts)),
+            "fib" => reading.put(parts, 1, &packet.route(parts).into()),
             "numgen" => reading.put(parts, 1, &vec![Byte::Drawn; 4].into()),
             "hash" => reading.put(parts, 2, &vec![Byte::Drawn; 4].into()),
             "byteorder" => reading.turn(parts),
@@ -111,7 +109,7 @@ impl Reader<'_> {
             "cmp" => Step::Match(reading.registers.compare(parts)),
             "range" => Step::Match(reading.registers.range(parts)),
             "lookup" => self.lookup(parts, reading),
-            "match" => reading.ask(&probe.foreign(parts, self.tracked)),
+            "match" => reading.ask(&packet.foreign(parts)),
             "immediate" => reading.immediate(parts),
             _ => statement(name, parts),
         }
@@ -134,9 +132,8 @@ impl Reader<'_> {
                 Step::Match(Match::Maybe)
             };
         };
-        let found = found(set, |length| reading.registers.read(source, length));
-        // What was not read may be the one.
-        let unread = if set.is_cut { Match::Maybe } else { Match::No };
+        let read = |length| reading.registers.read(source, length);
+        let (found, unread) = (found(set, read), unread(set, read));
         let matched = best(&found).max(unread);
         if target != Some(VERDICT) {
             reading.registers.load(target, &[Byte::Unknown; 16]);
@@ -151,7 +148,7 @@ impl Reader<'_> {
         words.sort_by(|one, other| (other.0, &other.1).cmp(&(one.0, &one.1)));
         words.dedup();
         match words.as_slice() {
-            [] if unread == Match::Maybe => Step::Word(Word::Strange),
+            [] if unread != Match::No => Step::Word(Word::Strange),
             // None stands for it, or to go on; the rule ends here otherwise.
             [] => Step::Match(matched),
             _ => Step::Words(words),
@@ -276,5 +273,36 @@ fn of_object(kind: Option<u32>) -> Step {
         Some(1 | 3 | 7 | 8 | 9) => Step::Match(Match::Yes),
         Some(2 | 4 | 5) => Step::Match(Match::Maybe),
         _ => Step::Word(Word::Strange),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, number: u32) -> Vec<u8> {
+        [&[8, 0][..], &kind.to_le_bytes(), &number.to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn what_does_something_is_told_from_what_counts_and_from_what_is_not_understood() {
+        let of = |name: &str, bytes: &[u8]| match statement(name, &Attributes::new(bytes)) {
+            Step::Word(word) => Err(word),
+            Step::Match(matched) => Ok(matched),
+            Step::Words(_) => Ok(Match::Maybe),
+        };
+        assert_eq!(of("queue", &[]), Err(Word::Queue));
+        assert_eq!(of("fwd", &[]), Err(Word::Away));
+        assert_eq!(of("synproxy", &[]), Err(Word::Strange));
+        assert_eq!(of("made tomorrow", &[]), Err(Word::Strange));
+        assert_eq!(of("dup", &[]), Ok(Match::Yes));
+        if cfg!(target_endian = "little") {
+            assert_eq!(of("limit", &attribute(5, 1)), Ok(Match::No));
+            assert_eq!(of("limit", &attribute(5, 0)), Ok(Match::Yes));
+            assert_eq!(of("objref", &attribute(1, 4)), Ok(Match::Maybe));
+            assert_eq!(of("nat", &attribute(1, 0)), Ok(Match::Yes), "of sources");
+            assert_eq!(of("nat", &attribute(1, 1)), Err(Word::Away));
+            assert_eq!(of("redir", &[]), Ok(Match::Yes), "to the same port");
+        }
     }
 }
