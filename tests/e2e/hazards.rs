@@ -1,4 +1,4 @@
-//! Hazards that need more than one door or more than one moment (docs/reliability.md): R3, R5, R6, R9, R18, R21.
+//! Hazards that need more than one door or more than one moment (docs/reliability.md): R3, R5, R6, R9, R18, R21, R23.
 
 #![expect(clippy::disallowed_methods, reason = "real daemons take real time; every wait is bounded")]
 
@@ -386,4 +386,42 @@ fn r9_no_door_opens_for_an_address_that_no_client_can_have() {
         let told = text(&answer.stderr);
         assert!(!answer.status.success() && told.contains("no client has this address"), "{address}: {told}");
     }
+}
+
+/// R23: what a worker may take is limited by what its policy needs; a policy that needs more gets another worker, and one that needs less
+/// does not.
+#[test]
+fn r23_a_policy_that_needs_more_than_the_worker_may_take_gets_another_one() {
+    let Some(scene) = scene(|_| NATIVE.to_owned()) else { return };
+    let worker = || {
+        let is_worker = |pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("worker"))
+        };
+        scene.daemon.children().into_iter().find(is_worker).expect("a worker")
+    };
+    let most = |of: &str| {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", worker())).expect("it lives");
+        let line = limits.lines().find_map(|line| line.strip_prefix(of)).expect("a limit");
+        line.split_whitespace().next().and_then(|most| most.parse::<u64>().ok()).expect("a number")
+    };
+    let before = ["Max data size", "Max address space", "Max file size"].map(most);
+    assert!(before[0] < 300 << 20 && before[1] < 6 << 30 && before[2] < 100 << 20, "{before:?}");
+    let reload = |text: &str| {
+        std::fs::write(scene.dir.path().join("aldaba.toml"), text).expect("written");
+        let answer = asked(scene.dir.path(), &["reload"]);
+        assert!(answer.status.success(), "{}", text_of(&answer));
+    };
+    let ended = || scene.daemon.said().matches("worker-ended why=room ").count();
+    let long = format!("{NATIVE}{}", "# more\n".repeat(300_000));
+    for (policy, times) in [(NATIVE, 0), (&*long, 1), (NATIVE, 1), (&*long, 1)] {
+        reload(policy);
+        assert_eq!(ended(), times, "{}", scene.daemon.said());
+    }
+    assert!(most("Max data size") > before[0] + (200 << 20), "{before:?}");
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+}
+
+fn text_of(output: &std::process::Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
 }

@@ -21,6 +21,7 @@ use aldaba_sys::capture::{CaptureSocket, RingSize, Target};
 use aldaba_sys::channel::{Channel, Received, Sent};
 use aldaba_sys::filter::FilterSpec;
 use aldaba_sys::poll::{self, Interest};
+use aldaba_sys::privileges::Room;
 use aldaba_sys::process::{self, Ending};
 use aldaba_sys::reexec::{self, Surroundings};
 use aldaba_sys::{datagram, memfd, privileges};
@@ -35,6 +36,8 @@ use rustix::process::Signal;
 
 const NAME: &str = "r23_a_hostile_worker_gets_nothing";
 const SOON: Duration = Duration::from_secs(20);
+/// As it is for a small policy.
+const ROOM: Room = Room { memory: 256 << 20, file: 64 << 20 };
 
 /// A door by element, and one by command.
 fn config(file: &Path) -> String {
@@ -165,7 +168,7 @@ fn attempt(
 ) -> (Confined, Became) {
     let (ours, theirs) = Channel::pair().expect("a channel");
     let identity = privileges::Identity { uid: 61_990, gid: 61_991 };
-    let arguments = Confinement { identity, sandbox, pnet: Vec::new() }.arguments();
+    let arguments = Confinement { identity, sandbox, room: ROOM, pnet: Vec::new() }.arguments();
     let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
     let role = reexec::Role {
         name: Role::Worker.argv0(),
@@ -218,6 +221,7 @@ fn first_wall(dir: &Path) {
     cut_standard_error(&program, &prey, &log);
     assert_eq!(std::fs::read(&path).expect("the log"), b"what the daemon has said");
     println!("figure: R23 {denied} attempts of {denied} ended the worker that made them");
+    meet_limits(&program, &prey, &log);
 }
 
 /// Cutting and overwriting are allowed for the store; under the number of standard error they find /dev/null.
@@ -225,6 +229,19 @@ fn cut_standard_error(program: &reexec::Program, prey: &Prey, log: &File) {
     for (number, _) in attempts::at_standard_error().iter().enumerate() {
         attempt(program, attempts::all().len() + number, true, prey, log);
     }
+}
+
+/// What it needs some of, memory and the store, it gets no more of than that.
+fn meet_limits(program: &reexec::Program, prey: &Prey, log: &File) {
+    let first = attempts::all().len() + attempts::at_standard_error().len();
+    for (number, Attempt { what, without_list, .. }) in attempts::beyond_limits().iter().enumerate() {
+        let (_, became) = attempt(program, first + number, true, prey, log);
+        println!("tried: {what}: {became:?}");
+        let error = without_list.map(|(error, _)| error).expect("an error");
+        assert_eq!(became, Became::Returned(format!("-1 {error}")), "{what}");
+    }
+    assert_eq!(prey.store.metadata().expect("its facts").len(), 0);
+    println!("figure: R23 {} attempts at more memory and disk met a limit", attempts::beyond_limits().len());
 }
 
 /// User id, capabilities, limits and Landlock, without the list.

@@ -25,6 +25,7 @@ mod pulse;
 mod recovery;
 mod reload;
 mod requests;
+mod room;
 mod service;
 mod spa;
 mod speech;
@@ -321,7 +322,7 @@ impl Monitor {
                 Signal::Child => self.reap(now),
                 Signal::Hangup => self.handle_hangup(now),
                 Signal::Interrupt | Signal::Terminate => self.begin_stop(now, signal),
-                Signal::User1 | Signal::User2 => {}
+                Signal::User1 | Signal::User2 | Signal::FileTooLong => {}
             }
         }
     }

@@ -144,16 +144,28 @@ fn group_ids() -> Option<[u32; 3]> {
     (result == 0).then_some([real, effective, saved])
 }
 
-/// The largest file a worker may write: the replay records of more devices than there will be.
-const LARGEST_FILE: u64 = 1 << 30;
+/// What a worker may take at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of memory of its own.
+    pub memory: u64,
+    /// Bytes of a file.
+    pub file: u64,
+}
 
-/// Takes from this process what a worker never needs: new processes and threads, core dumps, files that grow for ever,
+/// Addresses beyond that: for its program, and for rings, which are the kernel's memory. What nobody writes to costs no memory of its own but
+/// tables of its pages.
+const ADDRESSES: u64 = 4 << 30;
+
+/// Takes from this process what a worker never needs: new processes and threads, core dumps, files and memory that grow for ever,
 /// and more than this many descriptors.
-pub fn limit_worker(descriptors: u64) -> Result<(), PrivilegeError> {
+pub fn limit_worker(descriptors: u64, room: Room) -> Result<(), PrivilegeError> {
     let limits = [
         (Resource::Nproc, 0),
         (Resource::Core, 0),
-        (Resource::Fsize, LARGEST_FILE),
+        (Resource::Fsize, room.file),
+        (Resource::Data, room.memory),
+        (Resource::As, room.memory.saturating_add(ADDRESSES)),
         (Resource::Nofile, descriptors),
     ];
     for (resource, limit) in limits {

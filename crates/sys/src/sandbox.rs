@@ -55,7 +55,6 @@ const FREELY: &[libc::c_long] = &[
     libc::SYS_lseek,
     libc::SYS_pwrite64,
     libc::SYS_ftruncate,
-    libc::SYS_fallocate,
     libc::SYS_fdatasync,
     libc::SYS_exit_group,
 ];
@@ -81,21 +80,32 @@ impl Stderr {
 }
 
 /// Closes the sandbox around the calling thread, for good: to be called before any other is started.
-pub fn enter(channel: BorrowedFd<'_>) -> Result<(), SandboxError> {
+/// No room on a disk is taken for more than this many bytes of a file: not every file system asks for the limit on its length there.
+pub fn enter(channel: BorrowedFd<'_>, longest: u64) -> Result<(), SandboxError> {
     // The first look at a clock finds where the kernel's own code for it stands, with calls that are denied later.
     let _ = crate::clock::boottime();
-    Ok(seccompiler::apply_filter(&program(channel)?)?)
+    Ok(seccompiler::apply_filter(&program(channel, longest)?)?)
 }
 
-fn program(channel: BorrowedFd<'_>) -> Result<BpfProgram, SandboxError> {
+fn program(channel: BorrowedFd<'_>, longest: u64) -> Result<BpfProgram, SandboxError> {
     let mut rules: Vec<(libc::c_long, Vec<SeccompRule>)> =
         FREELY.iter().map(|call| (*call, Vec::new())).collect();
     for call in [libc::SYS_sendmsg, libc::SYS_sendto, libc::SYS_write] {
         rules.push((call, only(0, Is::Eq, u64::from(channel.as_raw_fd().cast_unsigned()))?));
     }
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.push((call, only(2, Is::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned())), 0)?));
+    let executes_not = word(2, Is::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned())), 0)?;
+    rules.push((libc::SYS_mprotect, vec![SeccompRule::new(vec![executes_not.clone()])?]));
+    // Memory that is shared and no file's counts for no limit of the process's: it is a file's, or private.
+    let mut maps = Vec::new();
+    for flag in [libc::MAP_ANONYMOUS, libc::MAP_SHARED] {
+        let has_not = word(3, Is::MaskedEq(u64::from(flag.cast_unsigned())), 0)?;
+        maps.push(SeccompRule::new(vec![executes_not.clone(), has_not])?);
     }
+    rules.push((libc::SYS_mmap, maps));
+    let keeps_size = word(1, Is::Eq, u64::from(libc::FALLOC_FL_KEEP_SIZE.cast_unsigned()))?;
+    let from_the_first = Condition::new(2, Width::Qword, Is::Eq, 0)?;
+    let up_to = Condition::new(3, Width::Qword, Is::Le, longest)?;
+    rules.push((libc::SYS_fallocate, vec![SeccompRule::new(vec![keeps_size, from_the_first, up_to])?]));
     let mut questions = Vec::new();
     // The second is asked by the standard library, in debug builds, of every descriptor it closes.
     for question in [libc::F_GET_SEALS, libc::F_GETFD] {
@@ -108,8 +118,12 @@ fn program(channel: BorrowedFd<'_>) -> Result<BpfProgram, SandboxError> {
     Ok(filter.try_into()?)
 }
 
-/// The one rule that this argument must be so. The kernel takes all of these as 32 bits.
+/// The one rule that this argument must be so.
 fn only(argument: u8, is: Is, value: u64) -> Result<Vec<SeccompRule>, SandboxError> {
-    let condition = Condition::new(argument, Width::Dword, is, value)?;
-    Ok(vec![SeccompRule::new(vec![condition])?])
+    Ok(vec![SeccompRule::new(vec![word(argument, is, value)?])?])
+}
+
+/// An argument that the kernel takes as 32 bits.
+fn word(argument: u8, is: Is, value: u64) -> Result<Condition, SandboxError> {
+    Ok(Condition::new(argument, Width::Dword, is, value)?)
 }

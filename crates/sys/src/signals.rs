@@ -23,6 +23,8 @@ pub enum Signal {
     User1,
     /// SIGUSR2.
     User2,
+    /// SIGXFSZ: a file would be longer than this process may make it.
+    FileTooLong,
 }
 
 impl Signal {
@@ -39,6 +41,7 @@ impl Signal {
             Self::Child => libc::SIGCHLD,
             Self::User1 => libc::SIGUSR1,
             Self::User2 => libc::SIGUSR2,
+            Self::FileTooLong => libc::SIGXFSZ,
         }
     }
 

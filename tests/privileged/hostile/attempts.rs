@@ -48,7 +48,7 @@ pub(crate) struct Attempt {
     pub(crate) what: &'static str,
     call: libc::c_long,
     arguments: &'static [Argument],
-    /// The error it meets where the list of calls is not in force, and the version of Landlock that takes.
+    /// The error it meets where the list of calls is not in force, or allows it, and the version of Landlock that takes.
     pub(crate) without_list: Option<(i32, u8)>,
 }
 
@@ -110,10 +110,48 @@ pub(crate) const fn at_standard_error() -> &'static [Attempt] {
     AT_STANDARD_ERROR
 }
 
-/// The one of this number, over both lists.
-pub(crate) fn numbered(number: usize) -> Option<&'static Attempt> {
-    ATTEMPTS.iter().chain(AT_STANDARD_ERROR).nth(number)
+/// What the list allows, and limits do not: each with the error it meets.
+pub(crate) const fn beyond_limits() -> &'static [Attempt] {
+    BEYOND_LIMITS
 }
+
+/// The one of this number, over all lists.
+pub(crate) fn numbered(number: usize) -> Option<&'static Attempt> {
+    ATTEMPTS.iter().chain(AT_STANDARD_ERROR).chain(BEYOND_LIMITS).nth(number)
+}
+
+const BEYOND_LIMITS: &[Attempt] = &[
+    tried(
+        "map a gigabyte",
+        libc::SYS_mmap,
+        &[ZERO, N(1 << 30), N(3), N(0x22), N(M1), ZERO],
+        Some((libc::ENOMEM, 0)),
+    ),
+    tried(
+        "grow by a gigabyte",
+        libc::SYS_mremap,
+        &[PAGE, N(4096), N(1 << 30), N(1)],
+        Some((libc::ENOMEM, 0)),
+    ),
+    tried(
+        "map all addresses",
+        libc::SYS_mmap,
+        &[ZERO, N(1 << 40), N(1), N(0x4022), N(M1), ZERO],
+        Some((libc::ENOMEM, 0)),
+    ),
+    tried(
+        "make the store a terabyte long",
+        libc::SYS_ftruncate,
+        &[STORE, N(1 << 40)],
+        Some((libc::EFBIG, 0)),
+    ),
+    tried(
+        "write a terabyte behind it",
+        libc::SYS_pwrite64,
+        &[STORE, ADDRESS, N(8), N(1 << 40)],
+        Some((libc::EFBIG, 0)),
+    ),
+];
 
 const AT_STANDARD_ERROR: &[Attempt] = &[
     tried("cut standard error", libc::SYS_ftruncate, &[N(2), ZERO], None),
@@ -275,6 +313,10 @@ const ATTEMPTS: &[Attempt] = &[
     tried("map memory to execute", libc::SYS_mmap, &[ZERO, N(4096), N(5), N(0x22), N(M1), ZERO], None),
     tried("map memory to write and execute", libc::SYS_mmap, &[ZERO, N(4096), N(7), N(0x22), N(M1), ZERO], None),
     tried("map the store to execute", libc::SYS_mmap, &[ZERO, N(4096), N(5), N(2), STORE, ZERO], None),
+    tried("map memory that no limit counts", libc::SYS_mmap, &[ZERO, N(4096), N(3), N(0x21), N(M1), ZERO], None),
+    tried("take a disk's room for the store", libc::SYS_fallocate, &[STORE, N(1), ZERO, N(1 << 40)], None),
+    tried("take a disk's room behind it", libc::SYS_fallocate, &[STORE, N(1), N(1 << 40), N(4096)], None),
+    tried("make the store longer by its room", libc::SYS_fallocate, &[STORE, ZERO, ZERO, N(4096)], None),
     tried("make memory executable", libc::SYS_mprotect, &[PAGE, N(4096), N(5)], None),
     tried("make memory executable with a key", libc::SYS_pkey_mprotect, &[PAGE, N(4096), N(5), N(M1)], None),
     tried("map secret memory", libc::SYS_memfd_secret, &[ZERO], None),

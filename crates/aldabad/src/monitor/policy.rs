@@ -38,6 +38,8 @@ pub(super) struct Version {
     pub registry: Registry,
     /// What it was made of, for every worker.
     pub sealed: OwnedFd,
+    /// The length of that.
+    pub bytes: usize,
     /// Its configuration's own files.
     pub texts: Texts,
     /// The files of its one-time knocks.
@@ -82,7 +84,7 @@ impl Version {
                 format!("the configuration has more than {} MiB with all its files", LARGEST_POLICY >> 20);
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
-        let sealed = memfd::sealed("aldaba-policy", &bundle)?;
+        let (sealed, bytes) = (memfd::sealed("aldaba-policy", &bundle)?, bundle.len());
         let devices = policy.spa.as_mut().map(|spa| std::mem::take(&mut spa.devices)).unwrap_or_default();
         let registry = Registry::new(devices, random::bytes()?).map_err(io::Error::other)?;
         policy.gate.ipv6 &= !overrides.ipv4_only;
@@ -91,7 +93,7 @@ impl Version {
             file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", of.path.display())))
         };
         let one_time = policy.one_time.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { generation, policy, registry, sealed, texts, one_time, stands_in_for })
+        Ok(Self { generation, policy, registry, sealed, bytes, texts, one_time, stands_in_for })
     }
 
     /// The gate's rules with the one-time sequences that are current now.

@@ -155,6 +155,12 @@ impl Monitor {
     pub(super) fn offer(&mut self, now: Duration) {
         if self.workers.is_serving() {
             let Some(candidate) = self.policy.candidate() else { return };
+            if !self.has_room_for(candidate) {
+                // It would be ended for what it takes; a new one may take more.
+                self.workers.replace(now);
+                self.say_worker_ended(now, "why=room");
+                return;
+            }
             let (generation, sealed) = (candidate.generation, candidate.sealed.try_clone());
             if let Err(error) = self.prepare_worker(generation, sealed) {
                 self.candidate_refused(now, generation, format!("{error}\n"));

@@ -223,14 +223,14 @@ impl Monitor {
     }
 
     fn start_first_worker(&mut self, now: Duration) -> Result<(), StartError> {
-        let pnet = self.captures_for_pnet(now);
-        self.workers.start(now, &pnet).map_err(kernel("cannot start the worker"))
+        let (pnet, room) = (self.captures_for_pnet(now), self.room_for_worker());
+        self.workers.start(now, &pnet, room).map_err(kernel("cannot start the worker"))
     }
 
     /// Starts the next worker.
     pub(super) fn start_worker(&mut self, now: Duration) {
-        let pnet = self.captures_for_pnet(now);
-        match self.workers.start(now, &pnet) {
+        let (pnet, room) = (self.captures_for_pnet(now), self.room_for_worker());
+        match self.workers.start(now, &pnet, room) {
             Ok(()) => self.pulse.expect(now),
             Err(error) => {
                 self.workers.plan(now);

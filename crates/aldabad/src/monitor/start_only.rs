@@ -38,6 +38,11 @@ impl StartOnly {
         self.attempts = policy.gate.attempts;
     }
 
+    /// Room for so many attempts is what the worker has.
+    pub(super) const fn attempts(&self) -> usize {
+        self.attempts
+    }
+
     /// What is another value in `new`: the key, and what is in force. Of the folder and the socket it is what is used, whatever the file
     /// said.
     fn changed(&self, new: &Policy, folder: &Path, socket: Option<&Path>) -> Vec<(&'static str, String)> {

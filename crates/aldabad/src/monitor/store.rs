@@ -191,6 +191,11 @@ pub(super) fn wall() -> Timestamp {
     Timestamp(u64::try_from(fault::wall().as_micros()).unwrap_or_default())
 }
 
+/// How long the replay store in this folder is; 0: there is none.
+pub(super) fn length(folder: &Path) -> u64 {
+    std::fs::metadata(folder.join(STORE)).map_or(0, |facts| facts.len())
+}
+
 /// Whether this state folder has a replay store.
 #[must_use]
 pub fn has_store(folder: &Path) -> bool {

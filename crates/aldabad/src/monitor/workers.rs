@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use aldaba_sys::channel::{Channel, Received, Sent};
+use aldaba_sys::privileges::Room;
 use aldaba_sys::process::{self, Kill};
 use aldaba_sys::reexec::{self, Program, Started, Surroundings};
 
@@ -40,6 +41,8 @@ struct Living {
     process: Started,
     channel: Channel,
     since: Duration,
+    /// What it may take at most.
+    room: Room,
     /// Messages that wait for room in the channel.
     waiting: VecDeque<([u8; SIZE], Vec<OwnedFd>)>,
     owed: Owed,
@@ -87,12 +90,12 @@ impl Workers {
     }
 
     /// Starts a worker.
-    pub(super) fn start(&mut self, now: Duration, pnet: &[PnetSocket]) -> std::io::Result<()> {
+    pub(super) fn start(&mut self, now: Duration, pnet: &[PnetSocket], room: Room) -> std::io::Result<()> {
         self.due = None;
         let (ours, theirs) = Channel::pair()?;
         let sockets = pnet.iter().map(|(link, index, _)| (*link, *index)).collect();
         let confinement =
-            Confinement { identity: self.user.identity(), sandbox: self.sandbox, pnet: sockets };
+            Confinement { identity: self.user.identity(), sandbox: self.sandbox, room, pnet: sockets };
         let mut arguments = confinement.arguments();
         arguments.extend(fault::wish());
         let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
@@ -109,6 +112,7 @@ impl Workers {
             process,
             channel: ours,
             since: now,
+            room,
             waiting: VecDeque::new(),
             owed: Owed::default(),
             confined: None,
@@ -137,6 +141,11 @@ impl Workers {
             (true, true) => control::Confined::SameUser,
             (true, false) => control::Confined::Fully,
         }
+    }
+
+    /// What the one that lives may take at most.
+    pub(super) fn room(&self) -> Option<Room> {
+        self.living.as_ref().map(|living| living.room)
     }
 
     /// Whether one lives.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use aldaba_sys::channel::Channel;
 use aldaba_sys::landlock;
 use aldaba_sys::pnet_capture::LinkKind;
-use aldaba_sys::privileges::{self, Dropped, Identity};
+use aldaba_sys::privileges::{self, Dropped, Identity, Room};
 use aldaba_sys::sandbox::{self, Stderr};
 use aldaba_sys::signals::{self, Signal};
 
@@ -24,6 +24,8 @@ pub struct Confinement {
     pub identity: Identity,
     /// Whether seccomp must hold; only an explicit option of the administrator's says no.
     pub sandbox: bool,
+    /// What it may take at most.
+    pub room: Room,
     /// Sockets for pnet that come beside the channel, in their order: what their frames begin with, and the
     /// interface.
     pub pnet: Vec<(LinkKind, u32)>,
@@ -42,7 +44,8 @@ impl Confinement {
     /// As arguments of the worker.
     #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
-        let numbers = [self.identity.uid, self.identity.gid, u32::from(self.sandbox)];
+        let [uid, gid] = [self.identity.uid, self.identity.gid].map(u64::from);
+        let numbers = [uid, gid, u64::from(self.sandbox), self.room.memory, self.room.file];
         let pnet = self.pnet.iter().map(|(link, index)| {
             let link = if *link == LinkKind::Ethernet { "ethernet" } else { "ip" };
             OsString::from(format!("{link}:{index}"))
@@ -54,33 +57,36 @@ impl Confinement {
     #[must_use]
     pub fn from_arguments(arguments: &[OsString]) -> Option<Self> {
         let number = |word: &OsStr| word.to_str()?.parse::<u32>().ok();
-        let [uid, gid, sandbox, pnet @ ..] = arguments else { return None };
+        let size = |word: &OsStr| word.to_str()?.parse::<u64>().ok();
+        let [uid, gid, sandbox, memory, file, pnet @ ..] = arguments else { return None };
         let pnet = pnet.iter().map(|word| pnet_socket(word)).collect::<Option<_>>()?;
         let identity = Identity { uid: number(uid)?, gid: number(gid)? };
-        Some(Self { identity, sandbox: number(sandbox)? != 0, pnet })
+        let room = Room { memory: size(memory)?, file: size(file)? };
+        Some(Self { identity, sandbox: number(sandbox)? != 0, room, pnet })
     }
 
     /// Locks this process in, for good.
     pub fn enter(&self, channel: &Channel) -> Result<Confined, String> {
         // It ends with its channel, never before the monitor: that one's signals are not its own.
-        signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate])
+        // Nor for a file that is as long as it may be: then writing fails, and is told of.
+        signals::ignore(&[Signal::Hangup, Signal::Interrupt, Signal::Terminate, Signal::FileTooLong])
             .map_err(|error| error.to_string())?;
         let dropped = privileges::drop_to(self.identity).map_err(|error| error.to_string())?;
-        privileges::limit_worker(DESCRIPTORS).map_err(|error| error.to_string())?;
+        privileges::limit_worker(DESCRIPTORS, self.room).map_err(|error| error.to_string())?;
         // Before Landlock, which leaves no path to /dev/null.
         let stderr = self.sandbox.then(sandbox::let_go_of_stderr).transpose();
         let stderr = stderr.map_err(|error| error.to_string())?;
         let landlock = landlock::deny_everything();
         if let Some(stderr) = stderr {
-            close_sandbox(channel, stderr)?;
+            close_sandbox(channel, self.room, stderr)?;
         }
         Ok(Confined { kept_uid: dropped == Dropped::KeptUid, landlock })
     }
 }
 
 /// Where that fails nothing was read yet, and standard error is what it was: the reason is heard.
-fn close_sandbox(channel: &Channel, stderr: Stderr) -> Result<(), String> {
-    let Err(error) = sandbox::enter(channel.as_fd()) else { return Ok(()) };
+fn close_sandbox(channel: &Channel, room: Room, stderr: Stderr) -> Result<(), String> {
+    let Err(error) = sandbox::enter(channel.as_fd(), room.file) else { return Ok(()) };
     stderr.put_back().map_err(|error| error.to_string())?;
     Err(format!("{error}{NO_SECCOMP}"))
 }
@@ -103,10 +109,13 @@ mod tests {
     fn arguments_come_back() {
         for sandbox in [true, false] {
             let pnet = vec![(LinkKind::Ethernet, 2), (LinkKind::Ip, 7)];
-            let one = Confinement { identity: Identity { uid: 61_184, gid: 61_185 }, sandbox, pnet };
+            let room = Room { memory: u64::MAX, file: 1 << 40 };
+            let one = Confinement { identity: Identity { uid: 61_184, gid: 61_185 }, sandbox, room, pnet };
             assert_eq!(Confinement::from_arguments(&one.arguments()), Some(one));
         }
         assert_eq!(Confinement::from_arguments(&["0".into(), "0".into()]), None);
-        assert_eq!(Confinement::from_arguments(&["a".into(), "0".into(), "1".into()]), None);
+        let words = |first: &str| [first, "0", "1", "2", "3"].map(OsString::from);
+        assert_eq!(Confinement::from_arguments(&words("a")), None);
+        assert!(Confinement::from_arguments(&words("0")).is_some());
     }
 }

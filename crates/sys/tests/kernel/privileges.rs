@@ -32,8 +32,9 @@ pub(crate) fn act(channel: &Channel, task: &str) {
 
 fn limits(channel: &Channel) {
     assert_eq!(privileges::drop_to(NOBODY).unwrap(), Dropped::Changed);
-    privileges::limit_worker(64).unwrap();
-    let all = [Resource::Nproc, Resource::Core, Resource::Fsize, Resource::Nofile];
+    privileges::limit_worker(64, privileges::Room { memory: 3 << 30, file: 1 << 20 }).unwrap();
+    let all =
+        [Resource::Nproc, Resource::Core, Resource::Fsize, Resource::Data, Resource::As, Resource::Nofile];
     let all = all.map(getrlimit).map(|limit| (limit.current.unwrap(), limit.maximum.unwrap()));
     tell(channel, &format!("{all:?}"));
     let thread = std::thread::Builder::new().spawn(|| {});
@@ -116,7 +117,9 @@ fn a_worker_starts_nothing_and_writes_nothing() {
         return;
     }
     let child = child("limits");
-    assert_eq!(child.answer(), "[(0, 0), (0, 0), (1073741824, 1073741824), (64, 64)]");
+    let (file, data, addresses) = (1 << 20, 3_u64 << 30, 7_u64 << 30);
+    let limits = [0, 0, file, data, addresses, 64].map(|limit: u64| (limit, limit));
+    assert_eq!(child.answer(), format!("{limits:?}"));
     assert_eq!(child.answer(), "Err(WouldBlock)");
     assert_eq!(child.ending(), Ending::Code(0));
 }

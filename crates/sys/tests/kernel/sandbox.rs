@@ -53,6 +53,10 @@ const DENIED: &[(&str, libc::c_long, [Argument; 6])] = &[
     ("use another interface of the kernel", libc::SYS_io_uring_setup, [N(1), ZERO, ZERO, ZERO, ZERO, ZERO]),
     ("load a program into the kernel", libc::SYS_bpf, [ZERO, ZERO, ZERO, ZERO, ZERO, ZERO]),
     ("map memory to execute", libc::SYS_mmap, [ZERO, N(4096), N(5), N(0x22), N(u64::MAX), ZERO]),
+    ("map memory that no limit counts", libc::SYS_mmap, [ZERO, N(4096), N(3), N(0x21), N(u64::MAX), ZERO]),
+    ("take more room on a disk", libc::SYS_fallocate, [FD, N(1), ZERO, N((1 << 30) + 1), ZERO, ZERO]),
+    ("take room elsewhere", libc::SYS_fallocate, [FD, N(1), N(4096), N(1), ZERO, ZERO]),
+    ("make a file longer by its room", libc::SYS_fallocate, [FD, ZERO, ZERO, N(1), ZERO, ZERO]),
     ("make memory executable", libc::SYS_mprotect, [ZERO, N(4096), N(4), ZERO, ZERO, ZERO]),
     ("send a file", libc::SYS_sendfile, [FD, FD, ZERO, N(1), ZERO, ZERO]),
     ("splice", libc::SYS_splice, [FD, ZERO, FD, ZERO, N(1), ZERO]),
@@ -88,7 +92,7 @@ pub(crate) fn act(channel: &Channel, task: &str, fds: Vec<OwnedFd>) {
         "open" => {}
         // pnet binds by itself, so it comes first.
         "pnet" => return look(channel, fds),
-        _ => sandbox::enter(channel.as_fd()).unwrap(),
+        _ => sandbox::enter(channel.as_fd(), 1 << 30).unwrap(),
     }
     match kind {
         "open" | "deny" => deny(channel, rest.parse().unwrap(), &fds),
@@ -139,7 +143,7 @@ fn work(channel: &Channel, mut fds: Vec<OwnedFd>) {
 
 fn look(channel: &Channel, mut fds: Vec<OwnedFd>) {
     let mut capture = PnetCapture::open(fds.remove(0), LinkKind::Ethernet, 1).unwrap();
-    sandbox::enter(channel.as_fd()).unwrap();
+    sandbox::enter(channel.as_fd(), 1 << 30).unwrap();
     tell(channel, "ready");
     let waiting = [(capture.as_fd(), Interest::READ)];
     assert_eq!(poll::wait(&waiting, Some(Duration::from_secs(20))).unwrap(), [true]);
