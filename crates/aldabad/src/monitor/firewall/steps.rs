@@ -104,3 +104,87 @@ impl Monitor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::path::Path;
+
+    use aldaba_runner::LeaseId;
+    use aldaba_sys::namespace;
+    use aldaba_sys::nft::DoorSpec;
+
+    use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+    /// With a firewall whose table has so many doors, in a network namespace of its own.
+    fn with_doors(doors: usize, test: impl FnOnce(Firewall) + Send + 'static) {
+        let thread = std::thread::spawn(move || {
+            if let Err(error) = namespace::enter_on_this_thread() {
+                assert!(std::env::var_os("ALDABA_TESTS_MUST_RUN").is_none(), "this test must run: {error}");
+                println!("SKIPPED: no network namespace of our own: {error}");
+                return;
+            }
+            let mut firewall = Firewall::new(Path::new("/nowhere/aldaba.toml"), "aldaba");
+            let door = |port: u16| DoorSpec::new(&format!("d{port}"), [(false, port, port)]);
+            firewall.table.doors =
+                (0..doors).map(|number| door(u16::try_from(number).unwrap() + 1)).collect();
+            firewall.open().unwrap();
+            test(firewall);
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+
+    fn begin(firewall: &mut Firewall) -> bool {
+        firewall.left.begin(firewall.nft.as_mut().unwrap(), &firewall.table).unwrap()
+    }
+
+    /// How many doors have their sets.
+    fn stand(firewall: &mut Firewall) -> usize {
+        let (nft, table) = (firewall.nft.as_mut().unwrap(), &firewall.table);
+        // One for each family.
+        nft.set_ids(&table.all_sets().collect::<Vec<_>>()).unwrap().len() / 2
+    }
+
+    fn opening(door: &str) -> ElementChange {
+        let place = Place::Own { door: door.into() };
+        let timeout = Some(Duration::from_secs(30));
+        ElementChange { lease: LeaseId(1), place, address: CLIENT, timeout, is_new: true }
+    }
+
+    #[test]
+    fn some_doors_are_added_at_a_turn_and_one_that_opens_at_once() {
+        with_doors(MANY, |mut firewall| {
+            assert!(begin(&mut firewall) && firewall.is_begun());
+            assert_eq!((stand(&mut firewall), firewall.left.0.len()), (0, MANY));
+            firewall.add_some().unwrap();
+            assert_eq!((stand(&mut firewall), firewall.left.0.len()), (AT_A_TURN, MANY - AT_A_TURN));
+            // The last one; one that is there already; one of no door's.
+            firewall.add_doors_of(&[opening(&format!("d{MANY}")), opening("d1"), opening("none")]);
+            assert_eq!((stand(&mut firewall), firewall.left.0.len()), (AT_A_TURN + 1, MANY - AT_A_TURN - 1));
+            assert!(!firewall.left.0.contains(&(MANY - 1)));
+            firewall.add_all();
+            assert_eq!((stand(&mut firewall), firewall.is_begun()), (MANY, false));
+            let whole = firewall.nft.as_mut().unwrap().own_table(&firewall.table).unwrap();
+            assert!(whole.is_some_and(|found| found.is(&firewall.table)));
+        });
+    }
+
+    #[test]
+    fn few_doors_are_not_worth_it() {
+        with_doors(MANY - 1, |mut firewall| {
+            assert!(!begin(&mut firewall) && !firewall.is_begun());
+            assert!(firewall.nft.as_mut().unwrap().own_table(&firewall.table).unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn where_somebody_has_taken_the_table_away_nothing_is_left_to_be_added() {
+        with_doors(MANY, |mut firewall| {
+            assert!(begin(&mut firewall));
+            firewall.nft.as_mut().unwrap().remove_own_table("aldaba").unwrap();
+            assert!(firewall.add_some().is_err() && !firewall.is_begun());
+        });
+    }
+}

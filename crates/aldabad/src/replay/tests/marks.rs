@@ -43,7 +43,8 @@ fn a_record_costs_one_page_and_one_wait_for_the_disk() {
 #[test]
 fn r3_all_pages_of_the_front_are_there_before_the_first_mark() {
     let paper = Arc::new(Paper::default());
-    Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    // Closing it would wait for the disk too.
+    let _store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
     let writes = paper.writes.lock().expect("no panic").clone();
     let pages = writes.iter().filter(|(offset, data)| *offset < LENGTH && data.len() == 4096);
     let pages: BTreeSet<u64> = pages.map(|(offset, _)| *offset).collect();
