@@ -104,7 +104,7 @@ impl Gateway {
         self.next = (self.next + GROUP) % self.frames.len();
         self.now += PACE;
         let frames: [Frame<'_>; GROUP] = std::array::from_fn(|number| Frame::whole(LINK, &frames[number]));
-        self.gate.read_ahead(self.now, &frames);
+        self.gate.read_ahead(self.now, frames);
         for frame in &frames {
             let verdict = self.gate.frame(self.now, 2, frame, &mut Quiet(Forgetful));
             assert_eq!(verdict, Verdict::Seen(Outcome::Started), "a stranger");

@@ -14,8 +14,8 @@ use crate::{DoorRule, Events, Gate, Interface, Knock, KnockAction, Rules, Sequen
 
 /// More sources than the smallest table has room for: some have to make room for others.
 const SOURCES: u8 = 40;
-/// As many as are read at a time.
-const TOGETHER: usize = 16;
+/// As the worker's captures have it.
+const LINK: Link = Link::Network { ethertype: 0x0800 };
 /// The ports of two sequences, of one kind each; the last one is that of neither.
 const PORTS: [u16; 5] = [1, 2, 11, 12, 21];
 const HOST: [u8; 4] = [192, 0, 2, 1];
@@ -30,9 +30,9 @@ pub fn rehearse(now: Duration, events: &mut impl Events) {
     // Their sum is wrong, which is found first; then it is not looked at.
     for checksum in [Checksum::Verify, Checksum::Trusted] {
         let frames: Vec<Frame<'_>> =
-            syns.iter().map(|bytes| Frame { checksum, ..Frame::whole(Link::Ip, bytes) }).collect();
-        for some in frames.chunks(TOGETHER) {
-            gate.read_ahead(now, some);
+            syns.iter().map(|bytes| Frame { checksum, ..Frame::whole(LINK, bytes) }).collect();
+        for some in frames.chunks(Gate::AHEAD) {
+            gate.read_ahead(now, some.iter().copied());
             for frame in some {
                 std::hint::black_box(gate.frame(now, 1, frame, events));
             }
@@ -115,7 +115,7 @@ mod tests {
         let mut gate = gate().unwrap();
         let mut verdict = |source, port, checksum| {
             let bytes = syn(source, port);
-            let frame = Frame { checksum, ..Frame::whole(Link::Ip, &bytes) };
+            let frame = Frame { checksum, ..Frame::whole(LINK, &bytes) };
             gate.frame(Duration::from_secs(5), 1, &frame, &mut Heard::default())
         };
         for source in [1, 77, SOURCES] {

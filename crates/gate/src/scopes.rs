@@ -6,7 +6,7 @@
 mod numbering;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use aldaba_knock::ScopeId;
@@ -29,15 +29,32 @@ pub struct Interface {
 #[derive(Debug, Default)]
 struct Listening {
     names: Vec<Interface>,
-    /// The interface's addresses and the targets of doors, in order, each once. They are looked up for every frame, and
-    /// strangers do not choose them: a search needs no keyed hash.
-    places: Vec<Place>,
+    /// The interface's addresses and the targets of doors, of either family.
+    v4: Places<Ipv4Addr>,
+    v6: Places<Ipv6Addr>,
 }
 
-/// A destination that concerns us.
+/// Destinations that concern us, in order, each once. They are looked up for every frame, and strangers do not choose them: a
+/// search needs no keyed hash.
+#[derive(Debug)]
+struct Places<A>(Vec<(A, Place)>);
+
+impl<A> Default for Places<A> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<A: Copy + Ord> Places<A> {
+    fn at(&self, address: A) -> Option<&Place> {
+        let found = self.0.binary_search_by_key(&address, |(place, _)| *place).ok()?;
+        self.0.get(found).map(|(_, place)| place)
+    }
+}
+
+/// What a destination that concerns us is.
 #[derive(Debug)]
 struct Place {
-    address: IpAddr,
     /// Whether it is this host.
     here: bool,
     /// The scopes to show a packet to: of doors that have it as their target, and, when it is our own address, of those that
@@ -102,9 +119,15 @@ impl Scopes {
             let local = places.entry(target).or_default();
             *local = joined(&scopes, local);
         }
-        let place = |(address, scopes)| Place { address, here: has(&names, address), scopes };
-        let places = places.into_iter().map(place).collect();
-        Listening { names, places }
+        let (mut v4, mut v6) = (Places::default(), Places::default());
+        for (address, scopes) in places {
+            let place = Place { here: has(&names, address), scopes };
+            match address {
+                IpAddr::V4(address) => v4.0.push((address, place)),
+                IpAddr::V6(address) => v6.0.push((address, place)),
+            }
+        }
+        Listening { names, v4, v6 }
     }
 
     /// What a packet to `destination` that arrived on this interface is to us: whether it is for this host, and the scopes it
@@ -112,8 +135,10 @@ impl Scopes {
     pub(crate) fn look_up(&self, index: u32, destination: IpAddr) -> Option<Found<'_>> {
         let listening = self.interfaces.get(&index)?;
         let loopback = listening.names.first().is_some_and(|interface| interface.loopback);
-        let at = listening.places.binary_search_by(|place| place.address.cmp(&destination)).ok();
-        let place = at.and_then(|at| listening.places.get(at));
+        let place = match destination {
+            IpAddr::V4(address) => listening.v4.at(address),
+            IpAddr::V6(address) => listening.v6.at(address),
+        };
         let (here, scopes) = place.map_or((false, &[][..]), |place| (place.here, &*place.scopes));
         Some(Found { loopback, here, scopes })
     }

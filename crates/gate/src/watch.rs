@@ -86,6 +86,9 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// How many frames [`Gate::read_ahead`] takes.
+    pub const AHEAD: usize = Tracker::AHEAD;
+
     /// A gate for `rules` that knows no interface yet. `key` makes the table's hash unpredictable: 16 random bytes.
     pub fn new(rules: &Rules, key: [u8; 16]) -> Result<Self, TrackerError> {
         let mut scopes = Scopes::default();
@@ -145,9 +148,10 @@ impl Gate {
     }
 
     /// Fetches what these frames will need of the table of attempts, side by side: in a flood of ever new sources the memory
-    /// is what takes longest. Changes nothing, and none of it need be so.
-    pub fn read_ahead<'f>(&self, now: Duration, frames: impl IntoIterator<Item = &'f Frame<'f>>) {
-        self.tracker.read_ahead(now, frames.into_iter().filter_map(Frame::claimed_source));
+    /// is what takes longest. Of more frames than [`Gate::AHEAD`] the first. Changes nothing of what becomes of frames, and none
+    /// of it need be so.
+    pub fn read_ahead<'f>(&mut self, now: Duration, frames: impl IntoIterator<Item = Frame<'f>>) {
+        self.tracker.read_ahead(now, frames.into_iter().filter_map(|frame| frame.claimed_source()));
     }
 
     /// Looks at one frame that arrived on interface `index`.
@@ -419,13 +423,18 @@ fn concern<'a>(
 /// No door opens for an address nobody can answer from, nor for loopback addresses that came over a wire.
 #[must_use]
 pub fn can_knock(source: IpAddr, on_loopback: bool) -> bool {
-    // 240.0.0.0/4 (RFC 1112, section 4), which ends with what means everybody.
-    let reserved = matches!(source, IpAddr::V4(v4) if matches!(v4.octets(), [240..=255, ..]));
-    let loopback = match source {
-        IpAddr::V4(v4) => v4.is_loopback(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.to_ipv4_mapped().is_some(),
-    };
-    !(source.is_unspecified() || source.is_multicast() || reserved || (loopback && !on_loopback))
+    match source {
+        IpAddr::V4(v4) => {
+            // 240.0.0.0/4 (RFC 1112, section 4), which ends with what means everybody.
+            let reserved = matches!(v4.octets(), [240..=255, ..]);
+            let nobody = v4.is_unspecified() || v4.is_multicast() || reserved;
+            !nobody && (on_loopback || !v4.is_loopback())
+        }
+        IpAddr::V6(v6) => {
+            let nobody = v6.is_unspecified() || v6.is_multicast();
+            !nobody && (on_loopback || !(v6.is_loopback() || v6.to_ipv4_mapped().is_some()))
+        }
+    }
 }
 
 fn hit_of(segment: &Segment<'_>) -> Hit {

@@ -11,6 +11,7 @@
 //!
 //! Not here: which scopes a destination has (the gate), reports (the [`Sink`]), and when to sweep (the caller).
 
+mod ahead;
 mod plan;
 mod reach;
 mod round;
@@ -20,9 +21,10 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use self::ahead::Ahead;
 use self::plan::{Age, Nanos, NodeId, Plan, StepKey, nanos};
 use self::round::{Gathered, Round};
-use self::table::{AHEAD, REST, Slot, Table};
+use self::table::{REST, Slot, Table};
 use crate::{Hit, Keep, Limits, Outcome, Pattern, PatternId, ScopeId, Sequence, Sink, Step, TrackerError};
 
 /// Sets looked at in one sweep: all of a table of the default size, a part of a larger one, so that a sweep never
@@ -40,12 +42,16 @@ pub struct Tracker {
     plan: Plan,
     table: Table,
     gathered: Gathered,
+    ahead: Ahead,
     /// No time before this counts: it parts attempts from a change of patterns in the same instant.
     floor: Nanos,
     swept_to: usize,
 }
 
 impl Tracker {
+    /// How many sources [`Tracker::read_ahead`] takes: more than a processor can wait for at a time would be in vain.
+    pub const AHEAD: usize = 16;
+
     /// A tracker for `patterns`. Strict patterns do not see the ports in `ignore`: they neither count nor cancel.
     /// `key` makes the table's hash unpredictable: 16 random bytes.
     pub fn new(
@@ -61,17 +67,20 @@ impl Tracker {
             plan: Plan::build(patterns, &vec![0; patterns.len()], ignore, None),
             table: Table::new(limits, key)?,
             gathered: Gathered::with_room_for(patterns.len()),
+            ahead: Ahead::default(),
             floor: 0,
             swept_to: 0,
         })
     }
 
     /// Looks at one hit that falls in `scopes`, each named once.
-    pub fn hit(&mut self, now: Duration, scopes: &[ScopeId], hit: &Hit, sink: &mut impl Sink) -> Outcome {
+    pub fn hit(&mut self, now: Duration, scopes: &[ScopeId], hit: &Hit, sink: &mut dyn Sink) -> Outcome {
         let now = nanos(now).max(self.floor);
         let stages = sink.wants_stages();
+        let home = self.ahead.home_of(hit.source).unwrap_or_else(|| self.table.home(hit.source));
         let mut round = Round {
-            home: self.table.home(hit.source),
+            home,
+            found: None,
             plan: &self.plan,
             table: &mut self.table,
             gathered: &mut self.gathered,
@@ -82,26 +91,20 @@ impl Tracker {
             step: StepKey::from(hit.step()),
         };
         let outcome = round.compatible(scopes).max(round.strict(scopes));
-        self.tell(hit, stages, sink);
-        self.cool_down(now);
+        if !self.gathered.is_empty() {
+            self.tell(hit, stages, sink);
+            self.cool_down(now);
+        }
         outcome
     }
 
-    /// Fetches what hits of these sources will look at, side by side, where one by one each would wait for its own. It changes
-    /// nothing.
-    pub fn read_ahead(&self, now: Duration, sources: impl IntoIterator<Item = IpAddr>) {
-        let mut sources = sources.into_iter();
-        loop {
-            let mut homes = [None; AHEAD];
-            let taken = homes.iter_mut().zip(&mut sources).map(|(home, source)| {
-                *home = Some(self.table.home(source));
-            });
-            if taken.count() == 0 {
-                return;
-            }
-            for group in self.plan.groups().take(GROUPS_AHEAD) {
-                self.table.read_ahead(&homes, group, nanos(now));
-            }
+    /// Fetches what hits of these sources will look at, side by side, where one by one each would wait for its own. Of more than
+    /// [`Tracker::AHEAD`] only the first. It changes nothing of what hits bring.
+    pub fn read_ahead(&mut self, now: Duration, sources: impl IntoIterator<Item = IpAddr>) {
+        let table = &self.table;
+        self.ahead.renew(sources, |source| table.home(source));
+        for group in self.plan.groups().take(GROUPS_AHEAD) {
+            table.read_ahead(self.ahead.homes(), group, nanos(now));
         }
     }
 
@@ -151,7 +154,7 @@ impl Tracker {
     /// Reports and ends attempts that are over time. Not needed for what opens, but for the reports and for
     /// [`Tracker::attempts`]. To be called at most once a second, before a hit. Of a table larger than the default one
     /// call looks at a part.
-    pub fn expire(&mut self, now: Duration, sink: &mut impl Sink) {
+    pub fn expire(&mut self, now: Duration, sink: &mut dyn Sink) {
         let now = nanos(now).max(self.floor);
         let stages = sink.wants_stages();
         for _ in 0..SWEEP_SETS.min(self.table.sets()) {
@@ -181,7 +184,7 @@ impl Tracker {
         self.table.displaced()
     }
 
-    fn expire_entry(&mut self, slot: Slot, now: Nanos, stages: bool, sink: &mut impl Sink) {
+    fn expire_entry(&mut self, slot: Slot, now: Nanos, stages: bool, sink: &mut dyn Sink) {
         let Some(entry) = self.table.get(slot).copied() else {
             return;
         };
@@ -207,7 +210,7 @@ impl Tracker {
     }
 
     /// Says what the hit has brought, in the order of the patterns.
-    fn tell(&mut self, hit: &Hit, stages: bool, sink: &mut impl Sink) {
+    fn tell(&mut self, hit: &Hit, stages: bool, sink: &mut dyn Sink) {
         let Gathered { expired, news } = &mut self.gathered;
         expired.sort_unstable_by_key(|item| item.pattern);
         for item in expired.drain(..) {

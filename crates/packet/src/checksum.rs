@@ -8,14 +8,22 @@ pub(crate) struct Sum(u64);
 
 impl Sum {
     /// Adds bytes that begin at an even place. Four at a time: 2^16 is 1 modulo 65,535.
+    #[inline]
     pub(crate) fn bytes(self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<4>();
+        let sum = words.iter().fold(self, |sum, word| sum.word(u32::from_be_bytes(*word)));
+        if rest.is_empty() {
+            return sum;
+        }
         let mut last = [0; 4];
         for (to, from) in last.iter_mut().zip(rest) {
             *to = *from;
         }
-        let add = |sum: u64, word: &[u8; 4]| sum.wrapping_add(u64::from(u32::from_be_bytes(*word)));
-        Self(add(words.iter().fold(self.0, add), &last))
+        sum.word(u32::from_be_bytes(last))
+    }
+
+    fn word(self, word: u32) -> Self {
+        Self(self.0.wrapping_add(u64::from(word)))
     }
 
     /// Adds what stands in front of a transport's header of `len` bytes with its payload, for the checksum only.
@@ -27,7 +35,7 @@ impl Sum {
 
     fn address(self, address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(v4) => self.bytes(&v4.octets()),
+            IpAddr::V4(v4) => self.word(v4.to_bits()),
             IpAddr::V6(v6) => self.bytes(&v6.octets()),
         }
     }

@@ -18,8 +18,9 @@ const fn malformed(fault: Fault) -> Refused {
 }
 
 /// Checks the header and takes it off.
+#[inline]
 pub(crate) fn open(rest: Rest<'_>) -> Result<Datagram<'_>, Refused> {
-    let fixed = rest.head(LEAST, Layer::Ipv4)?;
+    let fixed = rest.fixed::<LEAST>(Layer::Ipv4)?;
     let view = Ipv4Packet::new(fixed).ok_or(malformed(Fault::Truncated))?;
     if view.get_version() != 4 {
         return Err(malformed(Fault::Version));
@@ -28,23 +29,24 @@ pub(crate) fn open(rest: Rest<'_>) -> Result<Datagram<'_>, Refused> {
     if header_len < LEAST {
         return Err(malformed(Fault::HeaderLength));
     }
-    let header = rest.head(header_len, Layer::Ipv4)?;
-    if !Sum::default().bytes(header).is_right() {
+    let options = rest.head(header_len, Layer::Ipv4)?.get(LEAST..).unwrap_or_default();
+    if !Sum::default().bytes(fixed).bytes(options).is_right() {
         return Err(malformed(Fault::Checksum));
     }
     let total = usize::from(view.get_total_length());
     if total < header_len || total > rest.len() {
         return Err(malformed(Fault::Length));
     }
-    options::check(header.get(LEAST..).unwrap_or_default())?;
-    if view.get_source().is_multicast() {
+    options::check(options)?;
+    let source = view.get_source();
+    if source.is_multicast() {
         return Err(malformed(Fault::Source));
     }
     if view.get_fragment_offset() != 0 {
         return Err(Refused::LaterFragment);
     }
     Ok(Datagram {
-        source: view.get_source().into(),
+        source: source.into(),
         destination: view.get_destination().into(),
         protocol: view.get_next_level_protocol().0,
         rest: rest.cut(total).after(header_len),

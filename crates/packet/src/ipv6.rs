@@ -24,12 +24,13 @@ const fn malformed(fault: Fault) -> Refused {
 
 /// Checks the header and takes it off, with the extension headers.
 pub(crate) fn open(rest: Rest<'_>) -> Result<Datagram<'_>, Refused> {
-    let header = rest.head(HEADER, Layer::Ipv6)?;
+    let header = rest.fixed::<HEADER>(Layer::Ipv6)?;
     let view = Ipv6Packet::new(header).ok_or(malformed(Fault::Truncated))?;
     if view.get_version() != 6 {
         return Err(malformed(Fault::Version));
     }
-    if view.get_source().is_multicast() {
+    let source = view.get_source();
+    if source.is_multicast() {
         return Err(malformed(Fault::Source));
     }
     let next = view.get_next_header().0;
@@ -45,7 +46,7 @@ pub(crate) fn open(rest: Rest<'_>) -> Result<Datagram<'_>, Refused> {
     };
     let end = extension::walk(next, payload, length)?;
     Ok(Datagram {
-        source: view.get_source().into(),
+        source: source.into(),
         destination: view.get_destination().into(),
         protocol: end.protocol,
         rest: end.rest,

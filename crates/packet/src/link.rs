@@ -28,6 +28,7 @@ pub(crate) struct Network<'a> {
 const CUT_OFF: Refused = Refused::Malformed(Layer::Link, Fault::Truncated);
 
 /// Takes the link's header and the VLAN tags off.
+#[inline]
 pub(crate) fn open<'a>(frame: &Frame<'a>) -> Result<Network<'a>, Refused> {
     let all = Rest::new(frame.bytes, frame.wire_len);
     let (ethertype, rest) = match frame.link {

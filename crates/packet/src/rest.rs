@@ -33,10 +33,20 @@ impl<'a> Rest<'a> {
 
     /// The first `count` bytes, which belong to `layer`.
     pub(crate) fn head(self, count: usize, layer: Layer) -> Result<&'a [u8], Refused> {
-        match self.bytes.get(..count) {
-            Some(head) => Ok(head),
-            None if count <= self.len => Err(Refused::NotCaptured(layer)),
-            None => Err(Refused::Malformed(layer, Fault::Truncated)),
+        self.bytes.get(..count).ok_or_else(|| self.lacks(count, layer))
+    }
+
+    /// The same of a header's fixed part, so that what reads its fields need not ask where it ends.
+    pub(crate) fn fixed<const COUNT: usize>(self, layer: Layer) -> Result<&'a [u8; COUNT], Refused> {
+        self.bytes.first_chunk().ok_or_else(|| self.lacks(COUNT, layer))
+    }
+
+    /// Why there are not so many bytes.
+    const fn lacks(self, count: usize, layer: Layer) -> Refused {
+        if count <= self.len {
+            Refused::NotCaptured(layer)
+        } else {
+            Refused::Malformed(layer, Fault::Truncated)
         }
     }
 

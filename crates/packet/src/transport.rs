@@ -27,6 +27,7 @@ pub(crate) struct Datagram<'a> {
 }
 
 /// Reads the transport's header.
+#[inline]
 pub(crate) fn open<'a>(datagram: &Datagram<'a>, checksum: Checksum) -> Result<Transport<'a>, Refused> {
     match datagram.protocol {
         TCP => tcp(datagram, checksum).map(Transport::Tcp),
@@ -37,7 +38,7 @@ pub(crate) fn open<'a>(datagram: &Datagram<'a>, checksum: Checksum) -> Result<Tr
 
 fn tcp(datagram: &Datagram<'_>, checksum: Checksum) -> Result<Tcp, Refused> {
     let rest = datagram.rest;
-    let fixed = rest.head(TCP_LEAST, Layer::Tcp)?;
+    let fixed = rest.fixed::<TCP_LEAST>(Layer::Tcp)?;
     let view = TcpPacket::new(fixed).ok_or(Refused::Malformed(Layer::Tcp, Fault::Truncated))?;
     let header_len = usize::from(view.get_data_offset()) << 2;
     if header_len < TCP_LEAST {
@@ -57,7 +58,7 @@ fn tcp(datagram: &Datagram<'_>, checksum: Checksum) -> Result<Tcp, Refused> {
 }
 
 fn udp<'a>(datagram: &Datagram<'a>, checksum: Checksum) -> Result<Udp<'a>, Refused> {
-    let header = datagram.rest.head(UDP_HEADER, Layer::Udp)?;
+    let header = datagram.rest.fixed::<UDP_HEADER>(Layer::Udp)?;
     let view = UdpPacket::new(header).ok_or(Refused::Malformed(Layer::Udp, Fault::Truncated))?;
     let rest = datagram.rest.cut(datagram.udp_length(view.get_length())?);
     match (view.get_checksum(), datagram.source) {

@@ -20,6 +20,7 @@ const BATCH: usize = 256;
 /// How long to let the monitor have the processor, which may be this one, when there is more to read and it has been asked to open a
 /// door. The ring has room for far longer.
 pub(super) const HAND_OVER: Duration = Duration::from_micros(100);
+const _: () = assert!(GROUP <= Gate::AHEAD, "of all frames shown together the gate reads ahead");
 /// While it is hot nobody is told of faults by the kernel: they are looked for this often.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -120,14 +121,11 @@ impl Eyes {
         }
         for eye in &mut self.rings {
             let batch = eye.ring.poll_groups(BATCH, |views| {
-                let mut frames = [Frame::whole(Link::Ip, &[]); GROUP];
-                let frames = &mut frames[..views.len().min(GROUP)];
-                frames.iter_mut().zip(views).for_each(|(to, view)| *to = frame(view));
-                if frames.len() > 1 {
-                    gate.read_ahead(now, &*frames);
+                if views.len() > 1 {
+                    gate.read_ahead(now, views.iter().map(frame));
                 }
-                for (view, frame) in views.iter().zip(&*frames) {
-                    gate.frame(now, eye.on.index_of(view), frame, reporter);
+                for view in views {
+                    gate.frame(now, eye.on.index_of(view), &frame(view), reporter);
                 }
             });
             frames += batch.frames;

@@ -88,12 +88,16 @@ impl Differential {
         Ok(Self { tracker, model: Model::new(patterns, ignore) })
     }
 
-    /// [`Tracker::hit`]: the same outcome and the same events in the same order.
+    /// [`Tracker::hit`]: the same outcome and the same events in the same order, whether it was read ahead or not.
     ///
     /// # Panics
     /// When they differ, or the table was too small.
     pub fn hit(&mut self, now: Duration, scopes: &[ScopeId], hit: &Hit) -> (Outcome, Vec<Event>) {
         let mut heard = Heard::default();
+        if hit.port.is_multiple_of(3) {
+            // The second of them is another hit's, or never comes.
+            self.tracker.read_ahead(now, [hit.source; 2]);
+        }
         let outcome = self.tracker.hit(now, scopes, hit, &mut heard);
         let wanted = self.model.hit(now, scopes, hit);
         assert_eq!((outcome, &heard.0), (wanted.0, &wanted.1), "{hit:?} at {now:?}");

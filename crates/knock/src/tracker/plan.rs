@@ -13,8 +13,11 @@ use crate::{FlagFilter, Hit, Mode, Pattern, Protocol, ScopeId, Step};
 /// Nanoseconds since the caller's origin.
 pub(super) type Nanos = u64;
 
+/// No time: [`nanos`] never says it.
+pub(super) const NEVER: Nanos = Nanos::MAX;
+
 pub(super) fn nanos(time: Duration) -> Nanos {
-    Nanos::try_from(time.as_nanos()).unwrap_or(Nanos::MAX)
+    Nanos::try_from(time.as_nanos()).unwrap_or(NEVER).min(NEVER - 1)
 }
 
 fn at(index: u32) -> usize {
@@ -89,11 +92,17 @@ struct Group {
     udp: bool,
 }
 
+impl Group {
+    fn passes(&self, hit: &Hit) -> bool {
+        hit.protocol == Protocol::Udp || self.key.flags.matches(hit.flags)
+    }
+}
+
 /// A place in the trees. Parents have lower numbers than their children.
 pub(super) type NodeId = u32;
 
 #[derive(Debug, Clone)]
-struct Node {
+pub(super) struct Node {
     group: GroupId,
     parent: NodeId,
     step: StepKey,
@@ -110,6 +119,16 @@ struct Node {
     onward_reach: Reach,
     /// The different time limits of those that go on: its part of [`Plan::timeouts`].
     timeouts: Range<u32>,
+}
+
+/// What a first step begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct First<'p> {
+    /// The group's root, where whoever has no attempt rests.
+    pub(super) root: NodeId,
+    /// The place one step further.
+    pub(super) id: NodeId,
+    pub(super) place: &'p Node,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -191,8 +210,7 @@ impl Plan {
 
     /// Whether the hit is to a port of a compatible group and passes its filter.
     pub(super) fn sees(&self, group: GroupId, step: StepKey, hit: &Hit) -> bool {
-        self.passes(group, hit)
-            && self.group(group).is_some_and(|group| group.steps.binary_search(&step).is_ok())
+        self.group(group).is_some_and(|group| group.passes(hit) && group.steps.binary_search(&step).is_ok())
     }
 
     /// Whether a hit of the group's protocols that is no step of it ends a strict attempt.
@@ -206,13 +224,19 @@ impl Plan {
     }
 
     pub(super) fn passes(&self, group: GroupId, hit: &Hit) -> bool {
-        hit.protocol == Protocol::Udp
-            || self.group(group).is_some_and(|group| group.key.flags.matches(hit.flags))
+        self.group(group).is_some_and(|group| group.passes(hit))
     }
 
     /// The groups there are.
     pub(super) fn groups(&self) -> impl Iterator<Item = GroupId> {
         (0..).zip(&self.groups).filter(|(_, group)| group.is_some()).map(|(number, _)| number)
+    }
+
+    /// Where a first step leads in a group whose filter passes it.
+    pub(super) fn first(&self, group: GroupId, step: StepKey, hit: &Hit) -> Option<First<'_>> {
+        let group = self.group(group).filter(|group| group.passes(hit))?;
+        let id = self.child(group.root, step)?;
+        Some(First { root: group.root, id, place: self.node(id)? })
     }
 
     /// The place of a source that has no attempt.
@@ -237,12 +261,12 @@ impl Plan {
 
     /// Whether some pattern that ends here or goes on counts an attempt of this age.
     pub(super) fn counts_here(&self, node: NodeId, age: Age) -> bool {
-        self.node(node).is_some_and(|node| node.reach.covers(age))
+        self.node(node).is_some_and(|node| node.counts_here(age))
     }
 
     /// Whether some pattern that goes on from here counts it.
     pub(super) fn goes_on(&self, node: NodeId, age: Age) -> bool {
-        self.node(node).is_some_and(|node| node.onward_reach.covers(age))
+        self.node(node).is_some_and(|node| node.goes_on(age))
     }
 
     pub(super) fn ends(&self, node: NodeId) -> &[u32] {
@@ -334,6 +358,20 @@ impl Plan {
 }
 
 impl Node {
+    pub(super) const fn stage(&self) -> u8 {
+        self.stage
+    }
+
+    /// As [`Plan::counts_here`].
+    pub(super) fn counts_here(&self, age: Age) -> bool {
+        self.reach.covers(age)
+    }
+
+    /// As [`Plan::goes_on`].
+    pub(super) fn goes_on(&self, age: Age) -> bool {
+        self.onward_reach.covers(age)
+    }
+
     /// Takes its reach from the timings of its patterns anew; allocates nothing when no time limit is new.
     fn measure(&mut self, timings: &[Timing], patterns: &[u32]) {
         let timings_of = |range| part(patterns, range).iter().filter_map(|pattern| timings.get(at(*pattern)));

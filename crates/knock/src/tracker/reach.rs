@@ -1,6 +1,6 @@
 //! Which attempts a set of patterns still counts, as a short staircase instead of a list of all of them.
 
-use super::plan::{Age, Nanos};
+use super::plan::{Age, NEVER, Nanos};
 
 /// For each pattern, attempts that began at `since` or later count until they are `timeout` old. Steps that another
 /// step covers are left out, so with equal time limits or equal `since` one is left, whatever the number of patterns.
@@ -8,7 +8,7 @@ use super::plan::{Age, Nanos};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Reach {
     /// The one with the longest time limit.
-    first: Option<Stair>,
+    first: Stair,
     /// The others, longest first.
     more: Vec<Stair>,
 }
@@ -17,6 +17,13 @@ pub(super) struct Reach {
 struct Stair {
     timeout: Nanos,
     since: Nanos,
+}
+
+impl Default for Stair {
+    /// One that counts nothing, so that all others cover it.
+    fn default() -> Self {
+        Self { timeout: 0, since: NEVER }
+    }
 }
 
 impl Stair {
@@ -36,7 +43,7 @@ impl Stair {
 
 impl Reach {
     pub(super) fn clear(&mut self) {
-        self.first = None;
+        self.first = Stair::default();
         self.more.clear();
     }
 
@@ -48,30 +55,24 @@ impl Reach {
     /// Adds a pattern. Sorted by time limit, longest first; a shorter one stays only where it counts older attempts.
     pub(super) fn add(&mut self, timeout: Nanos, since: Nanos) {
         let new = Stair { timeout, since };
-        if self.stairs().any(|stair| stair.covers(&new)) {
+        if self.first.covers(&new) || self.more.iter().any(|stair| stair.covers(&new)) {
             return;
         }
         self.more.retain(|stair| !new.covers(stair));
-        match self.first {
-            Some(first) if first.timeout > timeout => {
-                let place = self.more.partition_point(|stair| stair.timeout > timeout);
-                self.more.insert(place, new);
+        if self.first.timeout > timeout {
+            let place = self.more.partition_point(|stair| stair.timeout > timeout);
+            self.more.insert(place, new);
+        } else {
+            if !new.covers(&self.first) {
+                self.more.insert(0, self.first);
             }
-            Some(first) if !new.covers(&first) => {
-                self.more.insert(0, first);
-                self.first = Some(new);
-            }
-            _ => self.first = Some(new),
+            self.first = new;
         }
     }
 
     /// Whether some pattern counts an attempt of this age.
     pub(super) fn covers(&self, age: Age) -> bool {
-        self.stairs().any(|stair| stair.counts(age))
-    }
-
-    fn stairs(&self) -> impl Iterator<Item = &Stair> {
-        self.first.iter().chain(&self.more)
+        self.first.counts(age) || self.more.iter().any(|stair| stair.counts(age))
     }
 }
 
@@ -85,7 +86,7 @@ mod tests {
         for timeout in [5, 9, 3, 9] {
             reach.add(timeout, 0);
         }
-        assert_eq!(reach, Reach { first: Some(Stair { timeout: 9, since: 0 }), more: Vec::new() });
+        assert_eq!(reach, Reach { first: Stair { timeout: 9, since: 0 }, more: Vec::new() });
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::plan::{Age, GroupId, Nanos, NodeId, Plan, StepKey};
+use super::plan::{Age, First, GroupId, Nanos, NodeId, Plan, StepKey};
 use super::table::{Entry, Home, REST, Room, Slot, Table};
 use crate::{Hit, Outcome, PatternId, ScopeId, Sink};
 
@@ -26,46 +26,73 @@ impl Gathered {
     pub(super) fn with_room_for(patterns: usize) -> Self {
         Self { expired: Vec::with_capacity(patterns), news: Vec::with_capacity(patterns) }
     }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.expired.is_empty() && self.news.is_empty()
+    }
 }
 
 /// The hit at hand and what it works on.
-pub(super) struct Round<'a, S> {
+pub(super) struct Round<'a> {
     pub(super) plan: &'a Plan,
     pub(super) table: &'a mut Table,
     pub(super) gathered: &'a mut Gathered,
-    pub(super) sink: &'a mut S,
+    pub(super) sink: &'a mut dyn Sink,
     pub(super) stages: bool,
     pub(super) now: Nanos,
     pub(super) hit: &'a Hit,
     pub(super) step: StepKey,
     pub(super) home: Home,
+    /// The group last asked for, and the source's entry in it.
+    pub(super) found: Option<(GroupId, Option<Slot>)>,
 }
 
-impl<S: Sink> Round<'_, S> {
+impl Round<'_> {
     /// The compatible groups in scope: they share one rule, that nothing begins while something is under way.
     pub(super) fn compatible(&mut self, scopes: &[ScopeId]) -> Outcome {
         let plan = self.plan;
-        let groups = || scopes.iter().flat_map(|scope| plan.compatible(*scope)).copied();
-        if !plan.is_compatible_step(self.step) || !groups().any(|group| plan.sees(group, self.step, self.hit))
-        {
+        let sees = |scope: &ScopeId| {
+            plan.compatible(*scope).iter().any(|group| plan.sees(*group, self.step, self.hit))
+        };
+        if !plan.is_compatible_step(self.step) || !scopes.iter().any(sees) {
             return Outcome::Invisible;
         }
-        let followed = groups().filter_map(|group| self.follow_compatible(group)).max();
-        followed.unwrap_or_else(|| groups().map(|group| self.start(group)).max().unwrap_or(Outcome::Ignored))
+        let mut followed = None;
+        for scope in scopes {
+            for group in plan.compatible(*scope) {
+                followed = followed.max(self.follow_compatible(*group));
+            }
+        }
+        followed.unwrap_or_else(|| self.begin_compatible(scopes))
+    }
+
+    fn begin_compatible(&mut self, scopes: &[ScopeId]) -> Outcome {
+        let plan = self.plan;
+        let mut begun = Outcome::Ignored;
+        for scope in scopes {
+            for group in plan.compatible(*scope) {
+                begun = begun.max(self.start(*group));
+            }
+        }
+        begun
     }
 
     /// The strict groups in scope, each for itself.
     pub(super) fn strict(&mut self, scopes: &[ScopeId]) -> Outcome {
         let plan = self.plan;
+        let mut outcome = Outcome::Invisible;
         if plan.is_ignored(self.step) {
-            return Outcome::Invisible;
+            return outcome;
         }
-        let groups = scopes.iter().flat_map(|scope| plan.strict(*scope)).copied();
-        let touched = groups.filter(|group| plan.touches(*group, self.hit));
-        touched
-            .map(|group| self.follow_strict(group).unwrap_or_else(|| self.start(group)))
-            .max()
-            .unwrap_or(Outcome::Invisible)
+        for scope in scopes {
+            for group in plan.strict(*scope) {
+                if plan.touches(*group, self.hit) {
+                    let followed = self.follow_strict(*group);
+                    outcome = outcome.max(followed.unwrap_or_else(|| self.start(*group)));
+                }
+            }
+        }
+        outcome
     }
 
     fn follow_compatible(&mut self, group: GroupId) -> Option<Outcome> {
@@ -106,9 +133,21 @@ impl<S: Sink> Round<'_, S> {
         Some(Outcome::Cancelled)
     }
 
+    /// The source's entry in a group. To begin what does not go on yet nothing is looked for twice.
+    fn find(&mut self, group: GroupId) -> Option<Slot> {
+        match self.found {
+            Some((last, slot)) if last == group => slot,
+            _ => {
+                let slot = self.table.find(self.home, self.hit.source, group);
+                self.found = Some((group, slot));
+                slot
+            }
+        }
+    }
+
     /// The source's attempt in a group, if it has one that is not over time.
     fn under_way(&mut self, group: GroupId) -> Option<(Slot, Entry)> {
-        let slot = self.table.find(self.home, self.hit.source, group)?;
+        let slot = self.find(group)?;
         let entry = *self.table.get(slot).filter(|entry| !entry.is_resting())?;
         let limits = newly_over(&entry, self.now);
         if self.plan.runs_out(entry.node, &limits) {
@@ -152,22 +191,22 @@ impl<S: Sink> Round<'_, S> {
     /// A first step, from a source with no attempt in this group.
     fn start(&mut self, group: GroupId) -> Outcome {
         let (plan, age) = (self.plan, Age::new(self.now));
-        let first = plan.root(group).and_then(|root| plan.child(root, self.step));
-        let Some(first) = first.filter(|_| plan.passes(group, self.hit)) else {
+        let Some(first) = plan.first(group, self.step, self.hit) else {
             return Outcome::Ignored;
         };
-        let known = self.table.find(self.home, self.hit.source, group);
+        let known = self.find(group);
         let in_memory = |entry: &&Entry| self.now.saturating_sub(entry.started) < REST;
-        let old = known.and_then(|slot| self.table.get(slot)).filter(in_memory).copied();
+        let old = known.and_then(|slot| self.table.get(slot)).filter(in_memory);
         if old.is_some_and(|old| old.remembers(self.hit.mark)) {
             return Outcome::Retransmission;
         }
-        if !plan.counts_here(first, age) {
+        if !first.place.counts_here(age) {
             return Outcome::Ignored;
         }
-        let goes_on = plan.goes_on(first, age);
-        let remembered = self.begin(group, first, goes_on, known, old);
-        let completed = self.tell(first, age, goes_on && remembered);
+        let nobody = Entry::resting(self.hit.source, group, first.root, self.now);
+        let goes_on = first.place.goes_on(age);
+        let remembered = self.begin(old.copied().unwrap_or(nobody), &first, goes_on, known);
+        let completed = self.tell(first.id, age, goes_on && remembered);
         match (completed, goes_on && !remembered) {
             (true, _) => Outcome::Completed,
             (false, true) => Outcome::TableFull,
@@ -175,26 +214,17 @@ impl<S: Sink> Round<'_, S> {
         }
     }
 
-    /// Writes the entry of a first step; false if there is no room for it.
-    fn begin(
-        &mut self,
-        group: GroupId,
-        first: NodeId,
-        goes_on: bool,
-        known: Option<Slot>,
-        old: Option<Entry>,
-    ) -> bool {
-        let root = self.plan.root(group).unwrap_or(first);
-        let mut entry = old.unwrap_or_else(|| Entry::resting(self.hit.source, group, root, self.now));
+    /// Writes the entry of a first step, and with it what the source's entry before it remembers; false if there is no room for it.
+    fn begin(&mut self, mut entry: Entry, first: &First<'_>, goes_on: bool, known: Option<Slot>) -> bool {
         entry.remember(self.hit.mark);
         (entry.started, entry.reported) = (self.now, 0);
         if goes_on {
-            (entry.node, entry.stage) = (first, self.plan.stage(first));
+            (entry.node, entry.stage) = (first.id, first.place.stage());
         } else if self.hit.mark.is_none() {
             // Nothing under way and nothing to remember.
             return true;
         }
-        let Some(slot) = known.or_else(|| self.make_room(group)) else {
+        let Some(slot) = known.or_else(|| self.make_room(entry.group)) else {
             return false;
         };
         self.table.put(slot, self.home, entry);
@@ -215,14 +245,15 @@ impl<S: Sink> Round<'_, S> {
     }
 
     fn displace(&mut self, slot: Slot) {
-        let Some(entry) = self.table.get(slot).copied().filter(|entry| !entry.is_resting()) else {
+        let Some(entry) = self.table.get(slot).filter(|entry| !entry.is_resting()) else {
             return;
         };
-        if self.plan.goes_on(entry.node, Age::at(entry.started, self.now)) {
-            self.table.count_displaced();
-        }
+        let in_time = self.plan.goes_on(entry.node, Age::at(entry.started, self.now));
         if self.stages {
-            tell_expired(self.plan, &entry, self.now, self.sink);
+            tell_expired(self.plan, entry, self.now, self.sink);
+        }
+        if in_time {
+            self.table.count_displaced();
         }
     }
 
@@ -259,7 +290,7 @@ pub(super) fn newly_over(entry: &Entry, now: Nanos) -> RangeInclusive<Nanos> {
 }
 
 /// Reports what has run out of an entry since the last report.
-pub(super) fn tell_expired(plan: &Plan, entry: &Entry, now: Nanos, sink: &mut impl Sink) {
+pub(super) fn tell_expired(plan: &Plan, entry: &Entry, now: Nanos, sink: &mut dyn Sink) {
     for pattern in plan.run_out(entry.node, entry.started, newly_over(entry, now)) {
         sink.expired(entry.source, PatternId(pattern), entry.stage);
     }

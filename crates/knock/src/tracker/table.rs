@@ -7,20 +7,17 @@
 
 mod heads;
 
-use std::hash::Hasher;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 use siphasher::sip::SipHasher13;
 
 use self::heads::Heads;
+use super::Tracker;
 use super::plan::{GroupId, Nanos, NodeId};
 use crate::{Limits, TrackerError};
 
 const WAYS: usize = 8;
-
-/// Sources whose entries are fetched side by side: more than a processor can wait for at a time would be in vain.
-pub(super) const AHEAD: usize = 16;
 
 /// How many of the last segments that counted an entry remembers.
 pub(crate) const MARKS: usize = 3;
@@ -72,7 +69,7 @@ impl Entry {
 }
 
 /// Where a source's entries can be: its hash.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Home(u64);
 
 impl Home {
@@ -103,7 +100,7 @@ pub(super) struct Table {
     sets: Vec<Heads>,
     /// Number of sets - 1; the number is a power of two.
     mask: u64,
-    key: [u8; 16],
+    hasher: SipHasher13,
     under_way: usize,
     displaced: u64,
 }
@@ -120,19 +117,17 @@ impl Table {
             entries: vec![nobody; entries],
             sets: vec![Heads::default(); sets],
             mask: u64::try_from(sets.saturating_sub(1)).unwrap_or(0),
-            key,
+            hasher: SipHasher13::new_with_key(&key),
             under_way: 0,
             displaced: 0,
         })
     }
 
     pub(super) fn home(&self, source: IpAddr) -> Home {
-        let mut hasher = SipHasher13::new_with_key(&self.key);
-        match source {
-            IpAddr::V4(v4) => hasher.write(&v4.octets()),
-            IpAddr::V6(v6) => hasher.write(&v6.octets()),
-        }
-        Home(hasher.finish())
+        Home(match source {
+            IpAddr::V4(v4) => self.hasher.hash(&v4.octets()),
+            IpAddr::V6(v6) => self.hasher.hash(&v6.octets()),
+        })
     }
 
     pub(super) fn find(&self, home: Home, source: IpAddr, group: GroupId) -> Option<Slot> {
@@ -145,13 +140,13 @@ impl Table {
 
     /// Looks at the sets of these sources, then at the entries that are theirs or have to make room for them. Nothing is
     /// done with what is seen, so that no look waits for another and the memory is fetched side by side.
-    pub(super) fn read_ahead(&self, homes: &[Option<Home>; AHEAD], group: GroupId, now: Nanos) {
+    pub(super) fn read_ahead(&self, homes: &[Home], group: GroupId, now: Nanos) {
         let mut seen = 0;
-        for home in homes.iter().flatten() {
+        for home in homes {
             seen ^= self.sets.get(self.set(*home, group)).map_or(0, |heads| heads.tag(0));
         }
-        let mut slots = [0; AHEAD];
-        for (place, home) in slots.iter_mut().zip(homes.iter().flatten()) {
+        let mut slots = [0; Tracker::AHEAD];
+        for (place, home) in slots.iter_mut().zip(homes) {
             let set = self.set(*home, group);
             let way = self.sets.get(set).and_then(|heads| heads.likely(home.tag(), now));
             *place = way.map_or(0, |way| slot(set, way).0);
@@ -186,30 +181,34 @@ impl Table {
             return Room::Free(slot(set, free));
         }
         let over = |way: &usize| self.entries.get(slot(set, *way).0).is_some_and(&is_over);
-        let lowest = heads.oldest_at(0, now);
-        let lowest = lowest.or_else(|| heads.further().find(over)).or_else(|| heads.oldest_at(1, now));
-        lowest.map_or(Room::Full, |way| Room::Displace(slot(set, way)))
+        let weakest = heads.weakest(now);
+        let way = match weakest {
+            Some(weakest) if weakest.rests => Some(weakest.way),
+            _ => heads.further().find(over).or(weakest.map(|weakest| weakest.way)),
+        };
+        way.map_or(Room::Full, |way| Room::Displace(slot(set, way)))
     }
 
     /// Writes an entry, over whoever is there.
     pub(super) fn put(&mut self, slot: Slot, home: Home, entry: Entry) {
-        self.remove(slot);
-        self.under_way = self.under_way.saturating_add(usize::from(!entry.is_resting()));
-        if let Some(place) = self.entries.get_mut(slot.0) {
-            *place = entry;
-        }
-        if let Some(heads) = self.sets.get_mut(slot.0 / WAYS) {
-            heads.note(slot.0 % WAYS, home.tag(), entry.stage, entry.started);
-        }
+        let (Some(heads), Some(place)) = (self.sets.get_mut(slot.0 / WAYS), self.entries.get_mut(slot.0))
+        else {
+            return;
+        };
+        let way = slot.0 % WAYS;
+        self.under_way = self
+            .under_way
+            .saturating_sub(usize::from(heads.is_under_way(way)))
+            .saturating_add(usize::from(!entry.is_resting()));
+        heads.note(way, home.tag(), entry.stage, entry.started);
+        *place = entry;
     }
 
     pub(super) fn remove(&mut self, slot: Slot) {
         let Some(heads) = self.sets.get_mut(slot.0 / WAYS) else { return };
         let way = slot.0 % WAYS;
-        let was_under_way =
-            heads.tag(way) != 0 && self.entries.get(slot.0).is_some_and(|entry| !entry.is_resting());
+        self.under_way = self.under_way.saturating_sub(usize::from(heads.is_under_way(way)));
         heads.free(way);
-        self.under_way = self.under_way.saturating_sub(usize::from(was_under_way));
     }
 
     /// Takes an entry that is under way further.

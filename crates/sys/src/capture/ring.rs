@@ -3,10 +3,10 @@
 //! A slot belongs to the kernel while its status is 0 and to us while the first bit is set. We read the status with
 //! acquire ordering before anything else of the slot, and give it back with release ordering after everything.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{io, slice};
 
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -140,13 +140,13 @@ impl Ring {
         let mut batch = Batch { more: true, ..Batch::default() };
         while batch.frames < limit {
             let wanted = GROUP.min(limit - batch.frames);
-            let (ready, losing) = self.show_group(wanted, &mut show);
+            let ready = self.ready(wanted);
+            batch.losing |= self.show_group(ready, &mut show);
             for _ in 0..ready {
                 self.status(self.next).store(libc::TP_STATUS_KERNEL, Ordering::Release);
-                self.next = (self.next + 1) % self.size.frames();
+                self.next = self.after(self.next);
             }
             batch.frames += ready;
-            batch.losing |= losing;
             if ready < wanted {
                 batch.more = false;
                 break;
@@ -155,24 +155,34 @@ impl Ring {
         batch
     }
 
-    /// Shows the next frames, at most `wanted`: how many are there, and whether the kernel has dropped others.
-    fn show_group(&self, wanted: usize, show: &mut impl FnMut(&[FrameView<'_>])) -> (usize, bool) {
-        let mut frames = [NOTHING; GROUP];
-        let (mut ready, mut losing) = (0, false);
-        for (place, frame) in frames.iter_mut().enumerate().take(wanted) {
-            let slot = (self.next + place) % self.size.frames();
-            let status = self.status(slot).load(Ordering::Acquire);
-            if status & libc::TP_STATUS_USER == 0 {
-                break;
-            }
-            losing |= status & libc::TP_STATUS_LOSING != 0;
-            *frame = view(self.slot(slot), status);
+    /// How many of the next slots are ours, at most `wanted`. What is read of them first is fetched here, side by side: it comes
+    /// from the processor that the frames came in on.
+    fn ready(&self, wanted: usize) -> usize {
+        let (mut slot, mut ready, mut seen) = (self.next, 0, 0);
+        while ready < wanted && self.status(slot).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0 {
+            seen ^= self.slot(slot)[HEADER - STATUS];
+            slot = self.after(slot);
             ready += 1;
         }
-        if ready > 0 {
-            show(&frames[..ready]);
+        std::hint::black_box(seen);
+        ready
+    }
+
+    /// Shows the next `ready` frames, if there are any; whether the kernel has dropped others.
+    fn show_group(&self, ready: usize, show: &mut impl FnMut(&[FrameView<'_>])) -> bool {
+        let mut frames = [NOTHING; GROUP];
+        let frames = &mut frames[..ready];
+        let (mut slot, mut losing) = (self.next, false);
+        for frame in &mut *frames {
+            let status = self.status(slot).load(Ordering::Acquire);
+            losing |= status & libc::TP_STATUS_LOSING != 0;
+            *frame = view(self.slot(slot), status);
+            slot = self.after(slot);
         }
-        (ready, losing)
+        if !frames.is_empty() {
+            show(frames);
+        }
+        losing
     }
 
     /// Takes the error that makes the socket readable without a frame. To be called after such a wake-up.
@@ -181,9 +191,14 @@ impl Ring {
         take_fault(self.fd.as_fd())
     }
 
-    /// Where a slot begins, counted around.
+    /// The slot behind one, counted around.
+    const fn after(&self, slot: usize) -> usize {
+        if slot + 1 < self.size.frames() { slot + 1 } else { 0 }
+    }
+
+    /// Where a slot begins.
     fn place(&self, slot: usize) -> NonNull<u8> {
-        let slot = slot % self.size.frames();
+        assert!(slot < self.size.frames(), "slots are counted around");
         // SAFETY: below the number of slots, so this is within the mapping.
         unsafe { self.memory.add(slot * SLOT) }
     }
@@ -196,11 +211,11 @@ impl Ring {
 
     /// A slot behind its status word. It must be ours, and is until [`Ring::poll_groups`] gives it back, which the borrow
     /// does not outlive.
-    fn slot(&self, slot: usize) -> &[u8] {
+    fn slot(&self, slot: usize) -> &Slot {
         // SAFETY: as above.
         let behind_status = unsafe { self.place(slot).add(STATUS) };
         // SAFETY: within the mapping; the kernel does not write to a slot that is ours.
-        unsafe { slice::from_raw_parts(behind_status.as_ptr(), SLOT - STATUS) }
+        unsafe { behind_status.cast().as_ref() }
     }
 }
 
@@ -234,11 +249,16 @@ pub fn rehearse() {
 
 /// The status word's length.
 const STATUS: usize = size_of::<u32>();
+/// What of a slot is filled before its frame's own bytes begin, or nearly so: a cache line.
+const HEADER: usize = 64;
+/// A slot behind its status word.
+type Slot = [u8; SLOT - STATUS];
 
 /// Reads a slot behind its status word. Places the kernel gives are checked: nothing outside the slot is ever shown.
-fn view(slot: &[u8], status: u32) -> FrameView<'_> {
-    let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|n| slot[at - STATUS + n]));
-    let half = |at: usize| u16::from_ne_bytes([0, 1].map(|n| slot[at - STATUS + n]));
+fn view(slot: &Slot, status: u32) -> FrameView<'_> {
+    let byte = |at: usize| slot[at - STATUS];
+    let half = |at: usize| u16::from_ne_bytes([byte(at), byte(at + 1)]);
+    let word = |at: usize| u32::from_ne_bytes([byte(at), byte(at + 1), byte(at + 2), byte(at + 3)]);
     let net = usize::from(half(std::mem::offset_of!(libc::tpacket2_hdr, tp_net)));
     let captured = word(std::mem::offset_of!(libc::tpacket2_hdr, tp_snaplen)) as usize;
     let bytes = net
@@ -255,9 +275,7 @@ fn view(slot: &[u8], status: u32) -> FrameView<'_> {
         wire_len: word(std::mem::offset_of!(libc::tpacket2_hdr, tp_len)) as usize,
         ifindex: word(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_ifindex)),
         ethertype: u16::from_be(half(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_protocol))),
-        packet_type: PacketType::of(
-            slot[ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_pkttype) - STATUS],
-        ),
+        packet_type: PacketType::of(byte(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_pkttype))),
         vlan: (status & libc::TP_STATUS_VLAN_VALID != 0).then_some(VlanTag { tpid, tci }),
         checksum_not_ready: status & libc::TP_STATUS_CSUMNOTREADY != 0,
         checksum_valid: status & libc::TP_STATUS_CSUM_VALID != 0,

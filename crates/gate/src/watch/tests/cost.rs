@@ -118,7 +118,7 @@ fn no_frame_costs_an_allocation() {
     let cost = allocation_counter::measure(|| {
         for (number, group) in (0_u64..).zip(frames.chunks(16)) {
             let now = Duration::from_secs(100) + Duration::from_millis(number * 20);
-            gate.read_ahead(now, group);
+            gate.read_ahead(now, group.iter().copied());
             for frame in group {
                 let kind = match gate.frame(now, 2, frame, &mut events) {
                     Verdict::Refused(_) => 0,

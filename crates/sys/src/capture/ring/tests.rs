@@ -2,7 +2,7 @@ use super::*;
 use crate::capture::build::RingMemory;
 
 /// A slot as the kernel might fill it, without its status word.
-fn slot(net: u16, captured: u32, length: u32) -> Vec<u8> {
+fn slot(net: u16, captured: u32, length: u32) -> Slot {
     let mut slot: Vec<u8> = (0..SLOT).map(|n| n.to_le_bytes()[0]).collect();
     let mut put = |at: usize, bytes: &[u8]| slot[at..at + bytes.len()].copy_from_slice(bytes);
     put(4, &length.to_ne_bytes());
@@ -13,7 +13,7 @@ fn slot(net: u16, captured: u32, length: u32) -> Vec<u8> {
     put(34, &0x86dd_u16.to_be_bytes());
     put(36, &7_u32.to_ne_bytes());
     put(42, &[libc::PACKET_MULTICAST]);
-    slot.split_off(STATUS)
+    slot.split_off(STATUS).try_into().expect("all but the status word")
 }
 
 #[test]
