@@ -98,6 +98,7 @@ impl Gate {
         scopes.take_over(numbers);
         let limits = Limits { entries: rules.attempts };
         let tracker = Tracker::new(&patterns, &rules.ignore, limits, key)?;
+        let used_up = room_for_used_up(&origins);
         Ok(Self {
             scopes,
             origins,
@@ -106,7 +107,7 @@ impl Gate {
             swept: Duration::ZERO,
             spa: None,
             stand_in: None,
-            used_up: Vec::new(),
+            used_up,
             counters: Counters::default(),
         })
     }
@@ -119,6 +120,7 @@ impl Gate {
         self.tracker.reconfigure(now, &patterns, &rules.ignore, keep)?;
         let numbers = numbering.done();
         self.scopes.take_over(numbers);
+        self.used_up = room_for_used_up(&origins);
         self.origins = origins;
         self.ipv6 = rules.ipv6;
         Ok(())
@@ -205,7 +207,7 @@ impl Gate {
         }
         let outcome = self.tracker.hit(now, found.scopes, &hit, &mut relay);
         while let Some(id) = self.used_up.pop() {
-            self.tracker.replace(now, id, None);
+            self.tracker.silence(id);
         }
         self.count(outcome);
         if outcome != Outcome::Invisible && events.wants_hits() {
@@ -330,6 +332,11 @@ impl Gate {
         };
         *counter = counter.saturating_add(1);
     }
+}
+
+/// One frame may complete every one-time pattern there is, and costs no allocation.
+fn room_for_used_up(origins: &[Origin]) -> Vec<PatternId> {
+    Vec::with_capacity(origins.iter().filter(|origin| origin.one_time).count())
 }
 
 /// Passes the tracker's words on in the gate's.

@@ -38,9 +38,19 @@ impl Group {
 struct Watched {
     pattern: Pattern,
     deaf_until: Duration,
+    /// Its sequence was taken away; until the next change its ports count all the same.
+    silenced: bool,
 }
 
 impl Watched {
+    fn new(pattern: &Pattern) -> Self {
+        Self { pattern: pattern.clone(), deaf_until: Duration::ZERO, silenced: false }
+    }
+
+    fn hears(&self, now: Duration) -> bool {
+        !self.silenced && self.deaf_until <= now
+    }
+
     fn steps(&self) -> &[Step] {
         self.pattern.sequence.as_ref().map_or(&[], Sequence::steps)
     }
@@ -79,7 +89,7 @@ impl Model {
     /// A model for these patterns.
     #[must_use]
     pub fn new(patterns: &[Pattern], ignore: &[Step]) -> Self {
-        let watched = |pattern: &Pattern| Watched { pattern: pattern.clone(), deaf_until: Duration::ZERO };
+        let watched = |pattern: &Pattern| Watched::new(pattern);
         Self {
             patterns: patterns.iter().map(watched).collect(),
             ignore: ignore.to_vec(),
@@ -113,8 +123,27 @@ impl Model {
         std::mem::take(&mut self.expired)
     }
 
+    /// No sequence for a pattern any more.
+    pub fn silence(&mut self, pattern: usize) {
+        if let Some(watched) = self.patterns.get_mut(pattern) {
+            watched.silenced = true;
+            self.attempts.retain(|attempt| attempt.pattern != pattern);
+        }
+    }
+
+    /// The ports of what was silenced are gone too.
+    fn drop_silenced(&mut self) {
+        for watched in self.patterns.iter_mut().filter(|watched| watched.silenced) {
+            watched.pattern.sequence = None;
+            watched.silenced = false;
+        }
+    }
+
     /// Another sequence for a pattern.
     pub fn replace(&mut self, now: Duration, pattern: usize, sequence: Option<Sequence>) {
+        if pattern < self.patterns.len() {
+            self.drop_silenced();
+        }
         let Some(watched) = self.patterns.get_mut(pattern) else {
             return;
         };
@@ -125,6 +154,7 @@ impl Model {
 
     /// Other patterns.
     pub fn reconfigure(&mut self, now: Duration, patterns: &[Pattern], ignore: &[Step], keep: Keep) {
+        self.drop_silenced();
         let mut old: Vec<Option<Watched>> = self.patterns.drain(..).map(Some).collect();
         let attempts = std::mem::take(&mut self.attempts);
         if keep == Keep::Nothing {
@@ -137,7 +167,7 @@ impl Model {
             let kept = found.and_then(|index| old.get_mut(index)).and_then(Option::take);
             let moved = attempts.iter().filter(|attempt| kept.is_some() && Some(attempt.pattern) == found);
             self.attempts.extend(moved.map(|attempt| Attempt { pattern: number, ..*attempt }));
-            let fresh = || Watched { pattern: pattern.clone(), deaf_until: Duration::ZERO };
+            let fresh = || Watched::new(pattern);
             self.patterns.push(kept.unwrap_or_else(fresh));
         }
         self.ignore = ignore.to_vec();
@@ -246,8 +276,8 @@ impl Model {
         let first = |watched: &Watched| watched.steps().first() == Some(&hit.step());
         let numbered = (0..).zip(&self.patterns);
         let begins = numbered.filter(|(_, watched)| Group::of(&watched.pattern) == group && first(watched));
-        let begins: Vec<(usize, Duration)> =
-            begins.map(|(number, watched)| (number, watched.deaf_until)).collect();
+        let begins: Vec<(usize, bool)> =
+            begins.map(|(number, watched)| (number, watched.hears(now))).collect();
         if begins.is_empty() || !group.passes(hit) {
             return Outcome::Ignored;
         }
@@ -255,7 +285,7 @@ impl Model {
             return Outcome::Retransmission;
         }
         let mut outcome = Outcome::Ignored;
-        for (pattern, _) in begins.into_iter().filter(|(_, deaf_until)| *deaf_until <= now) {
+        for (pattern, _) in begins.into_iter().filter(|(_, hears)| *hears) {
             let attempt = Attempt { source: hit.source, pattern, stage: 1, started: now };
             outcome = outcome.max(if self.reached(attempt) { Outcome::Completed } else { Outcome::Started });
         }

@@ -126,6 +126,16 @@ impl Tracker {
         self.compile(&since);
     }
 
+    /// Takes a pattern's sequence away, at once and whatever the number of patterns and attempts; until the next change of patterns
+    /// its ports still count as ports of a pattern, as in a cooldown. Allocates nothing.
+    pub fn silence(&mut self, pattern: PatternId) {
+        let index = usize::try_from(pattern.0).ok();
+        if let Some(silenced) = index.and_then(|index| self.patterns.get_mut(index)) {
+            silenced.sequence = None;
+            self.plan.silence(pattern.0);
+        }
+    }
+
     /// Takes over other patterns. With [`Keep::Unchanged`] attempts at patterns that are among the old ones too go on,
     /// whatever their number is now. On an error the old patterns stay.
     pub fn reconfigure(

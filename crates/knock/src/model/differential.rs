@@ -120,6 +120,12 @@ impl Differential {
         wanted
     }
 
+    /// [`Tracker::silence`].
+    pub fn silence(&mut self, pattern: usize) {
+        self.tracker.silence(id(pattern));
+        self.model.silence(pattern);
+    }
+
     /// [`Tracker::replace`].
     pub fn replace(&mut self, now: Duration, pattern: usize, sequence: Option<Sequence>) {
         self.tracker.replace(now, id(pattern), sequence.clone());

@@ -13,8 +13,8 @@ use crate::{FlagFilter, Hit, Mode, Pattern, Protocol, ScopeId, Step};
 /// Nanoseconds since the caller's origin.
 pub(super) type Nanos = u64;
 
-/// No time: [`nanos`] never says it.
-pub(super) const NEVER: Nanos = Nanos::MAX;
+/// Later than any time: [`nanos`] stays below it.
+pub(super) const NEVER: Nanos = 1 << 63;
 
 pub(super) fn nanos(time: Duration) -> Nanos {
     Nanos::try_from(time.as_nanos()).unwrap_or(NEVER).min(NEVER - 1)
@@ -142,7 +142,7 @@ struct Edge {
 struct Timing {
     timeout: Nanos,
     cooldown: Nanos,
-    /// Attempts that began before do not count.
+    /// Attempts that began before do not count: from [`NEVER`] on none does, and what is above it is the time from before.
     since: Nanos,
     /// Where its last step leads to, if it has one now.
     end: Option<NodeId>,
@@ -318,18 +318,28 @@ impl Plan {
         self.timings.get(at(pattern)).map_or(0, |timing| timing.cooldown)
     }
 
-    /// From which start on attempts count, for each pattern.
+    /// From which start on attempts count, for each pattern; of one that was silenced, as if it had not been.
     pub(super) fn since(&self) -> impl Iterator<Item = Nanos> {
-        self.timings.iter().map(|timing| timing.since)
+        self.timings.iter().map(|timing| timing.since & !NEVER)
     }
 
     /// Makes a pattern deaf for attempts that begin before `since`. Costs a walk over its own steps and the patterns that share
     /// them; it happens once in a cooldown.
     pub(super) fn deafen(&mut self, pattern: u32, since: Nanos) {
+        self.change(pattern, |timing| timing.since = since);
+    }
+
+    /// Makes a pattern deaf until the plan is built anew, at the same cost.
+    pub(super) fn silence(&mut self, pattern: u32) {
+        self.change(pattern, |timing| timing.since |= NEVER);
+    }
+
+    /// Changes a pattern's timing, and what the places on its way count with it.
+    fn change(&mut self, pattern: u32, change: impl FnOnce(&mut Timing)) {
         let Some(timing) = self.timings.get_mut(at(pattern)) else {
             return;
         };
-        timing.since = since;
+        change(timing);
         let mut next = timing.end;
         while let Some(index) = next {
             let Some(node) = self.nodes.get_mut(at(index)) else {

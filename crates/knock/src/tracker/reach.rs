@@ -54,6 +54,9 @@ impl Reach {
 
     /// Adds a pattern. Sorted by time limit, longest first; a shorter one stays only where it counts older attempts.
     pub(super) fn add(&mut self, timeout: Nanos, since: Nanos) {
+        if since >= NEVER {
+            return;
+        }
         let new = Stair { timeout, since };
         if self.first.covers(&new) || self.more.iter().any(|stair| stair.covers(&new)) {
             return;

@@ -144,6 +144,9 @@ impl Runner {
         if at_once && !self.keeps() {
             self.make_due(id);
         } else {
+            // The disk is waited for a second time. That the start command has done its work has to outlive the daemon, or the next
+            // one takes the lease for uncertain, and of knockd.conf its end for an earlier one. The machine it need not outlive; but
+            // a commit that is not waited for leaves a file that a power cut can tear, with the records that must outlive it.
             self.save(id);
             self.table.set_timer(id, Some(deadline));
         }

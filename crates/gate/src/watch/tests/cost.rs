@@ -53,8 +53,11 @@ fn gate() -> Gate {
 /// The same where the datagrams of this port, or of none, are captured.
 fn gate_with(port: Option<u16>) -> Gate {
     let strict = Knock { mode: Mode::Strict, ..knock("7000,8000:udp,9000") };
-    let doors =
-        vec![door(vec![knock("7000,8000,9000"), strict]), door(vec![knock("100"), knock("9000,100")])];
+    let one_time = Knock { source: SequenceSource::OneTime("22".parse().ok()), ..knock("22") };
+    let doors = vec![
+        door(vec![knock("7000,8000,9000"), strict]),
+        door(vec![knock("100"), knock("9000,100"), one_time]),
+    ];
     let rules = Rules { spa_port: port, ..rules(doors) };
     let mut gate = Gate::new(&rules, [7; 16]).unwrap();
     let addresses = HashSet::from([IpAddr::from(HOST), "fd00::1".parse().unwrap()]);

@@ -21,6 +21,9 @@ enum Operation {
     Expire {
         after: u64,
     },
+    Silence {
+        pattern: usize,
+    },
     Replace {
         pattern: usize,
         sequence: Option<Sequence>,
@@ -118,6 +121,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         50 => hits,
         3 => after().prop_map(|after| Operation::Expire { after }),
         2 => replace,
+        2 => (0..8_usize).prop_map(|pattern| Operation::Silence { pattern }),
         1 => reconfigure,
         2 => shuffle,
     ]
@@ -135,6 +139,12 @@ fn run(mut patterns: Vec<Pattern>, mut ignore: Vec<Step>, operations: Vec<Operat
             Operation::Expire { after } => {
                 now += Duration::from_millis(after);
                 both.expire(now);
+            }
+            Operation::Silence { pattern } => {
+                if let Some(pattern) = patterns.get_mut(pattern) {
+                    pattern.sequence = None;
+                }
+                both.silence(pattern);
             }
             Operation::Replace { pattern, sequence } => {
                 if let Some(pattern) = patterns.get_mut(pattern) {

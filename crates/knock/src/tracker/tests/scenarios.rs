@@ -305,6 +305,20 @@ fn a_replaced_sequence_begins_at_its_first_step() {
 }
 
 #[test]
+fn a_silenced_pattern_is_deaf_until_it_has_another_sequence() {
+    let mut listener = Listener::new(&[compatible("7000,8000"), compatible("7000,9000")]);
+    listener.send("7000 o:7000");
+    listener.tracker.silence(PatternId(0));
+    listener.send("8000 o:9000 t:7000 t:8000");
+    assert_eq!(listener.opened(), "B:o", "the other pattern goes on");
+    listener.tracker.replace(listener.now, PatternId(0), grammar::strict("7000,8000").ok());
+    listener.send("8000");
+    assert_eq!(listener.opened(), "", "what was begun before does not count");
+    listener.send("7000 8000");
+    assert_eq!(listener.opened(), "A:c");
+}
+
+#[test]
 fn a_cooldown_is_deaf_to_everybody() {
     let cool = Pattern {
         cooldown: Duration::from_secs(10),
