@@ -70,6 +70,9 @@ stages! {
     stage_message_to_kernel(set: SetName = set(), 200) { opening(set, CLIENT, LEASE) }
     stage_lease_open_and_close(leases: Leases = Leases::new(1), 200) { leases.open_and_close() }
     stage_lease_open_and_close_beside_1000(leases: Leases = Leases::new(1_000), 200) { leases.open_and_close() }
+    stage_lease_open_and_close_by_device_beside_1000(leases: Leases = Leases::new(1_000), 200) {
+        leases.open_and_close_by_device()
+    }
     stage_lease_renew_one_of_1000(leases: Leases = Leases::new(1_000), 200) { leases.renew() }
     stage_lease_open_and_expire_beside_1000(leases: Leases = Leases::new(1_000), 200) { leases.open_and_expire() }
     stage_policy_read_100_doors(configuration: Configuration = Configuration::new(100), 1) { configuration.read() }

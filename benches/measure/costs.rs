@@ -31,9 +31,11 @@ pub(crate) fn kernel(results: &Results) -> String {
         "| the kernel's time for a packet, in the sender's softirq, ns | 1 door | 100 doors | 1,000 doors |\n\
          |---|---:|---:|---:|\n",
     );
-    for (words, what) in
-        [("SYN to a port of no door", "elsewhere"), ("SYN to a port that a door guards", "guarded")]
-    {
+    for (words, what) in [
+        ("SYN to a port of no door", "elsewhere"),
+        ("packet of a connection that stands", "standing"),
+        ("SYN to a port that a door guards", "guarded"),
+    ] {
         write!(text, "| {words} |").expect("text");
         for size in [1, FEW, MANY] {
             let value = results.at((Which::Compatible.name(), size, what, KERNEL));

@@ -24,6 +24,9 @@ const POOL: u16 = 1_000;
 /// Below it no packet says anything to any daemon here.
 const QUIET_PORTS: u16 = 2_000;
 
+/// The flag of every segment but a connection's first.
+const ACK: u8 = 0x10;
+
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Traffic {
@@ -31,6 +34,8 @@ pub(crate) enum Traffic {
     Syn(u16),
     /// SYNs to a thousand ports of no door.
     Elsewhere,
+    /// Packets of connections that stand, to as many ports.
+    Standing,
     /// Noise of a datagram's length; in letters of base64 where datagrams are made of them.
     Junk { port: u16, length: usize, letters: bool },
 }
@@ -145,6 +150,7 @@ impl Template {
         let frame = match traffic {
             Traffic::Syn(port) => syn(port),
             Traffic::Elsewhere => syn(QUIET_PORTS + number),
+            Traffic::Standing => syn(QUIET_PORTS + number).flags(ACK),
             Traffic::Junk { port, length, letters } => {
                 let mut random = fastrand::Rng::with_seed(number.into());
                 let mut byte = || if letters { random.alphanumeric() as u8 } else { random.u8(..) };

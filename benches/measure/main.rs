@@ -1,4 +1,4 @@
-//! The daemon as a whole: `benches/run [--quick] [--curves] [--write] [NAME]`, as root.
+//! The daemon as a whole: `benches/run [--write]`, `benches/run [--quick] [NAME]` or `benches/run --curves`, as root.
 //!
 //! Two hosts in network namespaces, a flood between them, and beside aldaba a floor and the peers that are installed. Nothing
 //! leaves the machine. All figures are medians of one run on one machine: their ratios mean something elsewhere, they
@@ -59,6 +59,8 @@ const LONG: Duration = Duration::from_secs(8);
 /// How much is measured.
 struct Scale {
     runs: usize,
+    /// Rounds of what is measured in turn.
+    rounds: usize,
     /// Knocks of a run at rest, and in a flood.
     resting: u32,
     knocks: u32,
@@ -66,8 +68,10 @@ struct Scale {
     sources: u32,
 }
 
-const FULL: Scale = Scale { runs: 3, resting: 100, knocks: 60, packets: 300_000, sources: MILLION };
-const QUICK: Scale = Scale { runs: 1, resting: 12, knocks: 12, packets: 100_000, sources: MILLION / 5 };
+const FULL: Scale =
+    Scale { runs: 3, rounds: 5, resting: 100, knocks: 60, packets: 300_000, sources: MILLION };
+const QUICK: Scale =
+    Scale { runs: 1, rounds: 1, resting: 12, knocks: 12, packets: 100_000, sources: MILLION / 5 };
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -81,18 +85,20 @@ fn main() -> ExitCode {
         }
     }
     let has = |word: &str| words.iter().any(|given| given == word);
-    if aldaba_tests::cannot_run().is_some() {
+    let only: Vec<&String> = words[1..].iter().filter(|word| !word.starts_with('-')).collect();
+    if has("--write") && (has("--quick") || !only.is_empty()) {
+        eprintln!("error: only a whole run is written\n  help: benches/run --write");
+        return ExitCode::from(2);
+    }
+    if aldaba_tests::cannot_run().is_some() || lacks_tools() {
         return ExitCode::FAILURE;
     }
     let begun = Instant::now();
     println!("{}", machine::kind());
     if has("--curves") {
-        let curves = curves::all();
-        std::fs::write(root().join(PICTURE), picture::draw(&curves)).expect("written");
-        println!("written: {PICTURE}");
+        draw();
         return ExitCode::SUCCESS;
     }
-    let only: Vec<&String> = words[1..].iter().filter(|word| !word.starts_with('-')).collect();
     let results = all(if has("--quick") { &QUICK } else { &FULL }, &only);
     let lines = root().join("target/performance.jsonl");
     results.write(&lines);
@@ -106,8 +112,26 @@ fn main() -> ExitCode {
     println!("\n{}\n{} s; every row: {}", parts.join("\n"), begun.elapsed().as_secs(), lines.display());
     if has("--write") {
         document::write(&root().join(DOCUMENT), &parts);
+        draw();
     }
     ExitCode::SUCCESS
+}
+
+fn draw() {
+    std::fs::write(root().join(PICTURE), picture::draw(&curves::all())).expect("written");
+    println!("written: {PICTURE}");
+}
+
+/// Whether something is not there that the two hosts are made with.
+fn lacks_tools() -> bool {
+    let is_there =
+        |name: &&str| ["/usr/sbin", "/sbin", "/usr/bin"].iter().any(|dir| Path::new(dir).join(name).exists());
+    let missing: Vec<&str> =
+        ["iptables", "ip", "sysctl"].into_iter().filter(|name| !is_there(name)).collect();
+    if !missing.is_empty() {
+        eprintln!("error: there is no {}\n  help: apt install iptables iproute2 procps", missing.join(", "));
+    }
+    !missing.is_empty()
 }
 
 fn root() -> PathBuf {
@@ -173,6 +197,9 @@ impl Measured<'_> {
             Which::Compatible => [1, FEW, MANY].into_iter().for_each(|size| self.kernel(size)),
             which => {
                 which.sizes().iter().for_each(|size| self.with(*size));
+                if which == Which::Captured {
+                    self.in_turn();
+                }
                 if which.opens() {
                     let subject = which.prepare(self.dir, 1, Door::Opens);
                     self.results.add(&self.scale.runs(|| self.bench.open(&subject, "open")));
@@ -197,8 +224,34 @@ impl Measured<'_> {
         }
         if self.which == Which::Sequence {
             self.results.add(&self.scale.runs(|| self.bench.start_again(&subject)));
-            let sources = Flood { packets: self.scale.sources, ..full };
-            self.results.add(&[self.bench.flood(&subject, "sources", sources, Duration::ZERO)]);
+            self.flood(&subject, "ignored", Flood { traffic: Traffic::Syn(subject::IGNORED), ..full });
+        }
+        if self.which == Which::Sequence || size == 1 && self.which.is_ours_by_datagram() {
+            self.flood(&subject, "sources", Flood { packets: self.scale.sources, ..full });
+        }
+    }
+
+    /// With one, many and most of them, one after the other and again: what is compared is measured side by side.
+    fn in_turn(&mut self) {
+        let subjects: Vec<Subject> = self
+            .which
+            .sizes()
+            .iter()
+            .map(|size| {
+                let dir = self.dir.join(size.to_string());
+                std::fs::create_dir(&dir).expect("a folder");
+                self.which.prepare(&dir, *size, Door::Tells)
+            })
+            .collect();
+        let mut rows = vec![Vec::new(); subjects.len()];
+        for _ in 0..self.scale.rounds {
+            for (subject, rows) in subjects.iter().zip(&mut rows) {
+                let full = Flood { traffic: subject.attack(), packets: self.scale.packets, rate: None };
+                rows.push(self.bench.flood(subject, "in turn", full, Duration::ZERO));
+            }
+        }
+        for rows in &rows {
+            self.results.add(rows);
         }
     }
 
@@ -206,8 +259,11 @@ impl Measured<'_> {
     fn kernel(&mut self, size: u32) {
         let subject = self.which.prepare(self.dir, size, Door::Tells);
         let full = |traffic| Flood { traffic, packets: self.scale.packets / 2, rate: None };
-        let floods =
-            [("elsewhere", full(Traffic::Elsewhere)), ("guarded", full(Traffic::Syn(subject::GUARDED)))];
+        let floods = [
+            ("elsewhere", full(Traffic::Elsewhere)),
+            ("standing", full(Traffic::Standing)),
+            ("guarded", full(Traffic::Syn(subject::GUARDED))),
+        ];
         for (what, flood) in floods {
             self.flood(&subject, what, flood);
         }

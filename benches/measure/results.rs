@@ -132,10 +132,11 @@ impl Results {
         self.0.iter().find(is)?.values.get(name).copied()
     }
 
-    /// Knocks that were honoured, of how many.
-    pub(crate) fn honoured(&self, subject: &'static str, what: &'static str) -> Option<String> {
+    /// Which part of the knocks was honoured, and how that is written.
+    pub(crate) fn honoured(&self, subject: &'static str, what: &'static str) -> Option<(f64, String)> {
         let of = |name| self.at((subject, 1, what, name));
-        Some(format!("{} of {}", of("honoured")?, of("knocks")?))
+        let (honoured, knocks) = (of("honoured")?, of("knocks")?);
+        Some((honoured / knocks, format!("{honoured} of {knocks}")))
     }
 
     /// One JSON object for each row.

@@ -31,7 +31,7 @@ const LINES: [(&str, &str, &str, u32); 28] = [
     ("the same, p50, µs", "knocks", "p50", 1),
     ("the same, p99, µs", "knocks", "p99", 1),
     ("memory grown by that flood, KiB", "knocks", "grown KiB", 1),
-    ("the same by a million sources and no knock, KiB", "sources", "grown KiB", 1),
+    ("the same by a million packets and no knock, KiB", "sources", "grown KiB", 1),
     ("of that not code, KiB", "sources", "grown KiB, written", 1),
     ("the same with 1,000 doors, KiB", "sources", "grown KiB", MANY),
     ("of that not code, KiB", "sources", "grown KiB, written", MANY),
@@ -62,7 +62,7 @@ pub(crate) fn table(results: &Results) -> String {
 fn cell(results: &Results, words: &str, point: Point) -> Option<String> {
     let value = results.at(point)?;
     if point.3 == "honoured" {
-        return results.honoured(point.0, point.2);
+        return results.honoured(point.0, point.2).map(|(_, text)| text);
     }
     Some(round(if words.ends_with("ms") { value / 1_000.0 } else { value }))
 }

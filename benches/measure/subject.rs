@@ -21,6 +21,8 @@ const SPA_PORT: u16 = 62_201;
 pub(crate) const PROBE: u16 = 7_007;
 /// A port that the first door opens where doors open TCP ports.
 pub(crate) const GUARDED: u16 = 1;
+/// A port that strict doors do not look at.
+pub(crate) const IGNORED: u16 = 4_000;
 /// More knocks than one measurement has. A device may knock twice a second and has 40 in reserve.
 const KNOCKS: u32 = 120;
 const DEVICES: u32 = 4;
@@ -120,6 +122,11 @@ impl Which {
             }
             _ => Way::Sequence,
         }
+    }
+
+    /// Whether it is aldaba, knocked on by datagrams.
+    pub(crate) const fn is_ours_by_datagram(self) -> bool {
+        matches!(self, Self::Captured | Self::Listening)
     }
 
     /// With how many doors or users it is measured.
@@ -247,7 +254,7 @@ type Prepared = (Vec<String>, Knock, &'static str);
 
 fn aldaba(which: Which, dir: &Path, size: u32, door: Door) -> Prepared {
     let devices: Vec<Device> = (11..).take(DEVICES as usize).map(Device::new).collect();
-    let mut text = format!("interfaces = [\"{IF}\"]\n");
+    let mut text = format!("interfaces = [\"{IF}\"]\nignore = [\"{IGNORED}/tcp\"]\n");
     if which.way() == Way::Datagram {
         registry(dir, size, &devices);
         let receive = if which == Which::Listening { "listen" } else { "capture" };

@@ -1,14 +1,15 @@
 //! The way of a frame, gone once with made-up ones, so that its code is there before the first real one comes.
 //!
 //! A program's pages are mapped when they are first run, and a daemon at rest has run none of this. Whoever knocks first would wait for
-//! that, and in the first flood the process would grow. No real gate sees these frames, no sequence is completed and no datagram is
-//! among them; what the sink is told of stages means nothing.
+//! that, and in the first flood the process would grow. No real gate sees these frames, no sequence is completed, and no lock of the
+//! policy sees the datagram; what the sink is told of stages means nothing.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use aldaba_knock::{FlagFilter, Mode};
 use aldaba_packet::{Checksum, Frame, Link};
+use aldaba_spa::{Audience, LockKeys, Locks, Psk, SecretKey, Timestamp};
 
 use crate::{DoorRule, Events, Gate, Interface, Knock, KnockAction, Rules, SequenceSource};
 
@@ -22,15 +23,22 @@ const HOST: [u8; 4] = [192, 0, 2, 1];
 /// An IPv4 header and a TCP header.
 const LENGTH: usize = 40;
 
-/// Shows made-up frames to a gate of their own, with this sink.
+/// A datagram as long as a client's.
+const DATAGRAM: [u8; 160] = [0; 160];
+/// An IPv4 header, a UDP header and that.
+const DATAGRAM_LENGTH: usize = 28 + DATAGRAM.len();
+
+/// Shows made-up frames to a gate of their own, with this sink, and a datagram to a lock of its own.
 pub fn rehearse(now: Duration, events: &mut impl Events) {
     let Some(mut gate) = gate() else { return };
     let syns: Vec<[u8; LENGTH]> =
         PORTS.iter().flat_map(|port| (1..=SOURCES).map(|source| syn(source, *port))).collect();
-    // Their sum is wrong, which is found first; then it is not looked at.
+    let datagrams = [1, 2].map(datagram);
+    let all = || syns.iter().map(|bytes| &bytes[..]).chain(datagrams.iter().map(|bytes| &bytes[..]));
+    // The sum of SYNs is wrong, which is found first; then it is not looked at.
     for checksum in [Checksum::Verify, Checksum::Trusted] {
         let frames: Vec<Frame<'_>> =
-            syns.iter().map(|bytes| Frame { checksum, ..Frame::whole(LINK, bytes) }).collect();
+            all().map(|bytes| Frame { checksum, ..Frame::whole(LINK, bytes) }).collect();
         for some in frames.chunks(Gate::AHEAD) {
             gate.read_ahead(now, some.iter().copied());
             for frame in some {
@@ -38,6 +46,24 @@ pub fn rehearse(now: Duration, events: &mut impl Events) {
             }
         }
     }
+    // Where it cannot be done nothing is lost but the pages.
+    let _ = refuse_noise();
+}
+
+/// Looks at noise as a server does. Its keys are nobody's.
+fn refuse_noise() -> Option<()> {
+    let keys = LockKeys {
+        secret: SecretKey::new(&[1; 32]),
+        gate_psk: Psk::new([1; 32]),
+        audience: Audience::default(),
+        not_before: None,
+        not_after: None,
+    };
+    let locks = Locks::new(vec![keys]).ok()?;
+    for length in [1, DATAGRAM.len()] {
+        std::hint::black_box(locks.verify(Timestamp(0), DATAGRAM.get(..length)?).is_ok());
+    }
+    Some(())
 }
 
 fn gate() -> Option<Gate> {
@@ -71,6 +97,22 @@ fn syn(source: u8, port: u16) -> [u8; LENGTH] {
         0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, sum_high, sum_low, 198, 51, 100, source, a, b, c, d, // IPv4
         0x9c, 0x40, high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 4, 0, 0, 0, 0, 0, // TCP
     ]
+}
+
+/// Noise from one of the sources, without a sum of its own, which IPv4 allows.
+fn datagram(source: u8) -> [u8; DATAGRAM_LENGTH] {
+    let [a, b, c, d] = HOST;
+    let [sum_high, sum_low] = 0x8dfc_u16.wrapping_sub(u16::from(source)).to_be_bytes();
+    let headers = [
+        0x45, 0, 0, 188, 0, 0, 0, 0, 64, 17, sum_high, sum_low, 198, 51, 100, source, a, b, c,
+        d, // IPv4
+        0x9c, 0x40, 0, 3, 0, 168, 0, 0, // UDP
+    ];
+    let mut bytes = [0; DATAGRAM_LENGTH];
+    if let Some(to) = bytes.first_chunk_mut() {
+        *to = headers;
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -121,6 +163,13 @@ mod tests {
         for source in [1, 77, SOURCES] {
             assert_eq!(verdict(source, 1, Checksum::Trusted), Verdict::Seen(Outcome::Started), "{source}");
             assert!(matches!(verdict(source, 1, Checksum::Verify), Verdict::Refused(_)));
+            let noise = datagram(source);
+            let frame = Frame { checksum: Checksum::Verify, ..Frame::whole(LINK, &noise) };
+            let segment = aldaba_packet::parse(&frame).expect("a datagram");
+            assert!(
+                matches!(segment.transport, aldaba_packet::Transport::Udp(udp) if udp.payload == DATAGRAM)
+            );
         }
+        assert_eq!(refuse_noise(), Some(()));
     }
 }
