@@ -194,7 +194,7 @@ impl Worker {
             ToWorker::Interface { index, loopback, name } => {
                 let interface = Interface { name, loopback, addresses: HashSet::new() };
                 match &mut self.naming {
-                    Some((named, names)) if *named == index => names.push(interface),
+                    Some((named, all)) if *named == index => all.push(interface),
                     naming => *naming = Some((index, vec![interface])),
                 }
             }
