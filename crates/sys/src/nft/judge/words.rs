@@ -82,7 +82,7 @@ impl Reader<'_> {
                 Step::Match(Match::No) => return Vec::new(),
                 Step::Match(matched) => reading.matched = reading.matched.min(matched),
                 Step::Word(Word::Program) => reading.program = true,
-                Step::Word(Word::Strange) => reading.is_strange = true,
+                Step::Word(Word::Strange) => reading.doubt(),
                 Step::Word(word) => words.push((Match::Yes, word)),
                 Step::Words(several) => words.extend(several),
             }
@@ -165,6 +165,12 @@ impl Reading<'_> {
             self.registers.load(register, &loaded.value);
         }
         Step::Match(Match::Yes)
+    }
+
+    /// What is not understood may also ask for something.
+    fn doubt(&mut self) {
+        self.is_strange = true;
+        self.matched = self.matched.min(Match::Maybe);
     }
 
     fn forget(&mut self) -> Step {
@@ -278,7 +284,32 @@ fn of_object(kind: Option<u32>) -> Step {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Probe;
     use super::*;
+    use crate::netlink::Builder;
+
+    #[test]
+    fn what_is_not_understood_makes_all_behind_it_unsure() {
+        let mut drop = Builder::default();
+        drop.put_be32(1, VERDICT);
+        drop.nest(2, |data| data.nest(2, |verdict| verdict.put_be32(1, 0)));
+        let drop = ("immediate".to_owned(), drop.into_attributes());
+        let strange = ("made tomorrow".to_owned(), Vec::new());
+        let (ruleset, chain) = (
+            Ruleset::default(),
+            ChainName { family: 1, table: "filter".to_owned(), chain: "input".to_owned() },
+        );
+        let probe = Probe { ipv6: false, udp: false, port: 22, place: None };
+        let packet = Packet { probe, is_answer: false, tracked: true, at_interface: true };
+        let reader = Reader { ruleset: &ruleset, packet, standing: None };
+        let said = |rule: &[&(String, Vec<u8>)]| -> Vec<(Match, Word)> {
+            let rule = rule.iter().copied().cloned().collect();
+            reader.rule(&chain, &rule).into_iter().map(|said| (said.matched, said.word)).collect()
+        };
+        assert_eq!(said(&[&drop]), [(Match::Yes, Word::Drop)]);
+        assert_eq!(said(&[&strange, &drop]), [(Match::Maybe, Word::Drop)]);
+        assert_eq!(said(&[&strange]), [(Match::Maybe, Word::Strange)]);
+    }
 
     fn attribute(kind: u16, number: u32) -> Vec<u8> {
         [&[8, 0][..], &kind.to_le_bytes(), &number.to_be_bytes()].concat()
