@@ -9,6 +9,7 @@
 //! Ethernet frames or none; drops are not counted; and an interface that is deleted and made again needs a new worker.
 //! The monitor may still replace the filter on its duplicate.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd as _, OwnedFd};
 use std::time::Duration;
@@ -57,6 +58,7 @@ impl LinkKind {
 pub struct PreparedSocket {
     fd: OwnedFd,
     link: LinkKind,
+    attached: Cell<Attached>,
 }
 
 impl PreparedSocket {
@@ -64,8 +66,14 @@ impl PreparedSocket {
     pub fn open(ifindex: u32, filter: &FilterSpec) -> io::Result<Self> {
         let (fd, hardware) = prepare_raw(ifindex)?;
         let link = LinkKind::of_hardware(hardware)?;
-        attach(fd.as_fd(), filter, link.offset())?;
-        Ok(Self { fd, link })
+        let attached = Cell::new(attach(fd.as_fd(), filter, link.offset())?);
+        Ok(Self { fd, link, attached })
+    }
+
+    /// The filter in force.
+    #[must_use]
+    pub const fn attached(&self) -> Attached {
+        self.attached.get()
     }
 
     /// Where its frames' bytes begin; the worker must be told.
@@ -76,7 +84,9 @@ impl PreparedSocket {
 
     /// Replaces the filter at once.
     pub fn replace_filter(&self, filter: &FilterSpec) -> io::Result<Attached> {
-        attach(self.fd.as_fd(), filter, self.link.offset())
+        let attached = attach(self.fd.as_fd(), filter, self.link.offset())?;
+        self.attached.set(attached);
+        Ok(attached)
     }
 
     /// Another descriptor of the same socket, for the worker.

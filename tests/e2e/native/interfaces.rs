@@ -1,6 +1,6 @@
 //! Where it captures: on several interfaces, on one that is not there, on labels of one device, everywhere.
 
-use aldaba_tests::{asked, status, text};
+use aldaba_tests::{asked, degraded, status, text};
 
 use super::*;
 
@@ -103,6 +103,53 @@ fn two_labels_of_one_device_are_both_heard() {
     // The device's own address is under neither label.
     scene.hosts.knock(&[7000, 8000, 9000]);
     scene.hears(CLIENT, LABELLED[0], &["all", "one"]);
+}
+
+/// Doors of so many ports that their filter has more than 20 KiB.
+fn many_ports() -> String {
+    let door = |n: u32| {
+        let ports: Vec<String> = (0..30).map(|step| (3 + 21 * (30 * n + step)).to_string()).collect();
+        let (name, ports) = (format!("d{n}"), ports.join(","));
+        format!(
+            "[[door]]\nname = \"{name}\"\nmode = \"compatible\"\nsequence = \"{ports}\"\nlog-only = true\n"
+        )
+    };
+    (0..100).map(door).collect()
+}
+
+#[test]
+fn a_filter_that_the_kernel_has_no_room_for_is_told_of() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().expect("a folder"));
+    // As Linux before 6.8 has it; after that each namespace has its own.
+    let short = hosts.as_server(|| std::fs::write("/proc/sys/net/core/optmem_max", "20480"));
+    if let Err(error) = short {
+        assert!(std::env::var_os("ALDABA_TESTS_MUST_RUN").is_none(), "this test must run: {error}");
+        println!("SKIPPED: no memory limit of its own: {error}");
+        return;
+    }
+    let config = format!("interfaces = [\"srv0\"]\n{}", door("few", ""));
+    let daemon = Program::aldabad(&hosts, dir.path(), &(config.clone() + &many_ports()));
+    let scene = Scene { hosts, dir, daemon };
+    let told = "degraded what=filter-widened error=\"srv0: the kernel has no room for the whole filter";
+    assert_eq!(scene.daemon.said().matches(told).count(), 1, "{}", scene.daemon.said());
+    assert_eq!(degraded(scene.dir.path()), ["filter-widened"]);
+    let status = status(scene.dir.path());
+    assert_eq!(
+        (&status["interfaces"][0]["filter-widened"], &status["degraded"][0]["grave"]),
+        (&true.into(), &false.into())
+    );
+    let said = text(&asked(scene.dir.path(), &["status"]).stdout);
+    assert!(
+        said.contains("sysctl -w net.core.optmem_max=131072") && said.contains(", filter widened\n"),
+        "{said}"
+    );
+    scene.hears(CLIENT, SERVER, &["few"]);
+    scene.reload(&config);
+    assert_eq!(degraded(scene.dir.path()), Vec::<String>::new());
+    scene.hears(CLIENT, SERVER, &["few"]);
 }
 
 /// Without `interfaces` every interface counts, and each door may name its own.

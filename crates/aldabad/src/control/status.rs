@@ -109,6 +109,9 @@ pub struct Interface {
     /// Those of them that the kernel dropped, because the worker did not keep up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drops: Option<u64>,
+    /// Whether its filter lets more pass than the doors need, because the whole one was too long.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filter_widened: bool,
 }
 
 /// Whether an interface is there.

@@ -195,7 +195,7 @@ mod tests {
     fn interface(packets: u64, drops: u64) -> Interface {
         let (name, capture) = ("srv0".to_owned(), "ring".to_owned());
         let (packets, drops) = (Some(packets), Some(drops));
-        Interface { name, state: InterfaceState::Found, capture, packets, drops }
+        Interface { name, state: InterfaceState::Found, capture, packets, drops, filter_widened: false }
     }
 
     #[test]

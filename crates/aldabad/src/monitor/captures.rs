@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::iter;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use aldaba_config::Capture;
 use aldaba_gate::Needs;
-use aldaba_sys::capture::{BlankSocket, CaptureSocket, RingSize, Target};
+use aldaba_sys::capture::{Attached, BlankSocket, CaptureSocket, RingSize, Target};
 use aldaba_sys::filter::{FilterSpec, PortSet};
 use aldaba_sys::pnet_capture::PreparedSocket;
 
@@ -371,6 +372,10 @@ impl Captures {
         };
         Interface {
             state: self.state_of(&name, links),
+            filter_widened: self
+                .key_of(&name)
+                .and_then(|key| self.attached(key))
+                .is_some_and(|it| it.widened),
             name,
             capture: capture.to_owned(),
             packets: counted.map(|counted| counted.packets),
@@ -378,17 +383,39 @@ impl Captures {
         }
     }
 
+    /// The filter in force on a capture, where there is one.
+    fn attached(&self, key: CaptureKey) -> Option<Attached> {
+        let prepared = || match key {
+            CaptureKey::Any => None,
+            CaptureKey::Interface(index) => self.prepared.get(&index).map(PreparedSocket::attached),
+        };
+        self.rings.get(&key).map(|ring| ring.socket.attached()).or_else(prepared)
+    }
+
+    /// Where the kernel has no room for the whole filter, by the interfaces' names.
+    pub(super) fn short_of_room(&self) -> Vec<String> {
+        let indexes = self.views.keys().map(|index| CaptureKey::Interface(*index));
+        let short = |key: &CaptureKey| {
+            self.attached(*key).is_some_and(|attached| attached.widened && attached.short_of_memory)
+        };
+        iter::once(CaptureKey::Any).chain(indexes).filter(short).map(|key| self.name_of(key)).collect()
+    }
+
     fn view_of(&self, name: &str) -> Option<&View> {
         self.views.values().find(|view| view.names.contains_key(name))
     }
 
+    /// What one of the configuration is captured with, where it is there.
+    fn key_of(&self, name: &str) -> Option<CaptureKey> {
+        match self.watch {
+            Watch::All => Some(CaptureKey::Any),
+            Watch::Named(_) => self.view_of(name).map(|view| CaptureKey::Interface(view.index)),
+        }
+    }
+
     fn state_of(&self, name: &str, links: &[Link]) -> InterfaceState {
         let view = self.view_of(name);
-        let key = match (&self.watch, view) {
-            (Watch::All, _) => CaptureKey::Any,
-            (Watch::Named(_), Some(view)) => CaptureKey::Interface(view.index),
-            (Watch::Named(_), None) => return InterfaceState::Gone,
-        };
+        let Some(key) = self.key_of(name) else { return InterfaceState::Gone };
         let is_down = |view: &View| links.iter().any(|link| link.index == view.index && !link.up);
         if self.failed.contains_key(&key) {
             InterfaceState::NotCaptured

@@ -298,6 +298,7 @@ impl Monitor {
                 self.speech.tell(Level::Error, format!("degraded what=filter error={error}"));
             }
         }
+        self.look_at_filters(clock::boottime());
     }
 
     /// Whoever moved the log away gets a new one.

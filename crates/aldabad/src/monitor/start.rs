@@ -373,8 +373,26 @@ impl Monitor {
         for (name, error) in changes.failed {
             self.degraded(now, "capture", &format!("{name}: {error}"));
         }
+        self.look_at_filters(now);
         if changes.needs_new_worker && self.workers.is_living() {
             self.replace_worker(now);
+        }
+    }
+
+    /// Says it once where the kernel has no room for a whole filter. Doors open all the same.
+    pub(super) fn look_at_filters(&mut self, now: Duration) {
+        const WHAT: &str = "filter-widened";
+        let on = self.captures.short_of_room().join(", ");
+        if on.is_empty() {
+            self.health.clear(WHAT);
+            return;
+        }
+        let error =
+            format!("{on}: the kernel has no room for the whole filter: packets to ports of no door pass");
+        if !self.health.is_noted_as(WHAT, &error) {
+            self.health.note(now, WHAT, &error);
+            let line = format!("degraded what={WHAT} error={}", crate::wording::quoted(&error));
+            self.speech.tell(Level::Warning, line);
         }
     }
 

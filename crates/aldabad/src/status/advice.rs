@@ -21,7 +21,7 @@ const fn state(what: &'static str, meaning: &'static str, next: &'static str) ->
 }
 
 /// All there are, in the order of the specification.
-const STATES: [State; 43] = [
+const STATES: [State; 44] = [
     state(
         "cannot-close",
         "A DOOR STAYS OPEN",
@@ -205,6 +205,12 @@ const STATES: [State; 43] = [
         "filter",
         "a capture has an old filter",
         "see the error; then restart the daemon: open doors stay as `on-exit` says",
+    ),
+    state(
+        "filter-widened",
+        "more packets than need be reach the worker",
+        "sysctl -w net.core.optmem_max=131072, the same in /etc/sysctl.d for the next boot; then restart the daemon: open doors stay as \
+         `on-exit` says",
     ),
     state(
         "log",

@@ -99,7 +99,8 @@ fn interfaces(status: &Status) -> Vec<String> {
             (Some(packets), Some(drops)) => format!(", {packets} packets, {drops} dropped by the kernel"),
             _ => ", not counted".to_owned(),
         };
-        format!("{} {state}, {}{counted}", of.name, of.capture)
+        let filter = if of.filter_widened { ", filter widened" } else { "" };
+        format!("{} {state}, {}{counted}{filter}", of.name, of.capture)
     };
     status.interfaces.iter().map(line).collect()
 }

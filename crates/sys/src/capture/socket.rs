@@ -42,6 +42,8 @@ pub struct Attached {
     pub instructions: usize,
     /// Whether it lets more pass than was asked for, because the exact one was too long for the kernel.
     pub widened: bool,
+    /// Whether the kernel had no memory for a longer one, which an administrator can change (`net.core.optmem_max`).
+    pub short_of_memory: bool,
 }
 
 /// A packet socket with a filter and a ring.
@@ -168,9 +170,11 @@ pub(crate) fn attach(fd: BorrowedFd<'_>, filter: &FilterSpec, offset: Offset) ->
                 limit = program.instructions.len().min(limit) * 3 / 4;
             }
             result => {
-                let attached =
-                    Attached { instructions: program.instructions.len(), widened: program.widened };
-                return result.map(|()| attached);
+                return result.map(|()| Attached {
+                    instructions: program.instructions.len(),
+                    widened: program.widened,
+                    short_of_memory: limit < MOST_INSTRUCTIONS,
+                });
             }
         }
     }

@@ -390,7 +390,7 @@ fn where_memory_for_filters_is_short_more_passes() {
         }
         let all: Vec<u16> = (0..3000).map(|n| n * 21 + 3).collect();
         let (socket, mut ring) = on_vb(net, &doors(&all, &[]));
-        assert!(socket.attached().widened);
+        assert!(socket.attached().widened && socket.attached().short_of_memory);
         // The one in force counts until it is replaced, so there is less memory for the next.
         let next = socket.replace_filter(&doors(&all[1..], &[])).unwrap();
         assert!(next.widened);
