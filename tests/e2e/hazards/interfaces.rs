@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use aldaba_tests::hosts::{CLIENT, SERVER};
-use aldaba_tests::{Device, device, memory};
+use aldaba_tests::memory;
 
 use super::*;
 
