@@ -87,6 +87,9 @@ impl Borrow<[u8; 32]> for PublicKey {
     }
 }
 
+/// What two pairs of keys agree on: as secret as either.
+pub(crate) type Agreement = Zeroizing<[u8; 32]>;
+
 /// An X25519 secret key.
 #[derive(Clone)]
 pub struct SecretKey(StaticSecret);
@@ -112,7 +115,7 @@ impl SecretKey {
     }
 
     /// X25519; `None` if the result is all zero, which only a point of small order gives.
-    pub(crate) fn diffie_hellman(&self, theirs: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+    pub(crate) fn diffie_hellman(&self, theirs: &[u8; 32]) -> Option<Agreement> {
         #[cfg(test)]
         crate::work::agreement();
         let shared = self.0.diffie_hellman(&Point::from(*theirs));

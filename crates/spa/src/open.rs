@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::envelope::Fields;
+use crate::key::Agreement;
 use crate::lock::GateKeys;
 use crate::noise::{State, TAG};
 use crate::request::CORE;
@@ -115,6 +116,14 @@ fn serve(keys: LockKeys) -> Served {
     Served { secret, server, gate, not_before, not_after }
 }
 
+/// A device as the caller of [`Datagram::open_from`] knows it.
+pub(crate) struct Party<'k, D> {
+    pub(crate) device: D,
+    pub(crate) psk: Psk,
+    /// What it and the lock agree on, if that is known.
+    pub(crate) agreed: Option<&'k Agreement>,
+}
+
 /// A datagram whose tag is right: whoever made it knows the gate.
 pub struct Datagram<'a> {
     fields: Fields<'a>,
@@ -149,6 +158,18 @@ impl Datagram<'_> {
         &self,
         psk_of: impl FnOnce(&[u8; 32]) -> Result<(D, Psk), Refusal>,
     ) -> Result<Authentic<D>, Refused<D>> {
+        let party_of = |key: &[u8; 32]| {
+            let (device, psk) = psk_of(key)?;
+            Ok(Party { device, psk, agreed: None })
+        };
+        self.open_from(party_of).map(|(authentic, _)| authentic)
+    }
+
+    /// The same for a caller who keeps what lock and device agree on: where it was not told, it is told now.
+    pub(crate) fn open_from<'k, D>(
+        &self,
+        party_of: impl FnOnce(&[u8; 32]) -> Result<Party<'k, D>, Refusal>,
+    ) -> Result<(Authentic<D>, Option<Agreement>), Refused<D>> {
         let lock = self.lock;
         let mut state = State::knock(&lock.gate, &lock.server);
         let ephemeral = self.fields.unmask(&lock.gate);
@@ -157,17 +178,20 @@ impl Datagram<'_> {
         state.mix_key(&es);
         let (mut key, tag) = self.sealed_key();
         state.decrypt_and_hash(&mut key, &tag).map_err(|_| Refusal::SealedKey)?;
-        let (device, psk) = psk_of(&key)?;
-        let blame = |refusal| Refused { refusal, device: None };
-        let ss = lock.secret.diffie_hellman(&key).ok_or(blame(Refusal::Forged))?;
-        state.mix_key(&ss);
+        let Party { device, psk, agreed } = party_of(&key)?;
+        let new = match agreed {
+            Some(_) => None,
+            None => Some(lock.secret.diffie_hellman(&key).ok_or(Refusal::Forged)?),
+        };
+        let ss = agreed.or(new.as_ref()).ok_or(Refusal::Forged)?;
+        state.mix_key(ss);
         state.mix_key_and_hash(psk.expose_secret());
         let mut buffer = Zeroizing::new([0; MAX_LEN]);
         let Ok(plaintext) = self.payload(&mut state, &mut buffer) else {
             return Err(Refused { refusal: Refusal::Forged, device: Some(device) });
         };
         match decode(plaintext) {
-            Ok(request) => Ok(Authentic { device, request, id: self.id }),
+            Ok(request) => Ok((Authentic { device, request, id: self.id }, new)),
             Err(malformed) => Err(Refused { refusal: Refusal::Malformed(malformed), device: Some(device) }),
         }
     }

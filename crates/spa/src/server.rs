@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::budget::{Bucket, Budget, NETWORKS};
-use crate::open::Authentic;
+use crate::key::Agreement;
+use crate::open::{Authentic, Party};
 use crate::seen::{Keyed, Seen};
 use crate::{
     AddressRule, Datagram, Device, DeviceId, DoorTag, Guard, KnockId, Locks, Operation, Psk, PublicKey,
@@ -139,6 +140,9 @@ pub struct Rejected {
 struct Known {
     record: Record,
     rate: Bucket,
+    /// What it and the lock it knocked on last, by index, agree on: half of what a datagram takes to open. Whoever reads it here
+    /// finds the lock's own key beside it, from which it follows. In a box: a table that grows leaves what it held behind.
+    agreed: Option<(usize, Box<Agreement>)>,
 }
 
 /// The state of a server.
@@ -179,6 +183,8 @@ impl Server {
             served.locks.ids().map(|id| before.remove(&id).unwrap_or_else(|| Budget::new(now, self.key)));
         self.budgets = budgets.collect();
         self.known.retain(|key, _| served.registry.find(key.as_bytes()).is_some());
+        // The locks may be others.
+        self.known.values_mut().for_each(|known| known.agreed = None);
         self.served = served;
     }
 
@@ -246,12 +252,16 @@ impl Server {
         if !budget.take(at.now, source) {
             return Err(refuse(Refusal::Budget));
         }
-        let opened = open(&datagram, served, at.wall);
+        let opened = open(&datagram, served, known, at.wall);
         let behind_the_gate = opened.as_ref().is_err_and(|refused| refused.refusal.step() < 10);
         let tags = if behind_the_gate { failed } else { seen };
         tags.insert(*datagram.tag());
-        let authentic = opened.map_err(named)?;
+        let (authentic, agreed) = opened.map_err(named)?;
         let whose = |refusal| named(Refused { refusal, device: Some(authentic.device) });
+        let known = recall(&authentic, served, known, at.now, store).map_err(whose)?;
+        if let Some(agreed) = agreed {
+            known.agreed = Some((lock, Box::new(agreed)));
+        }
         let fresh = refresh(authentic, served, known, guard, at, store).map_err(whose)?;
         let admitted = fresh.admit(served, lock, source).map_err(whose)?;
         budget.admit(at.now, source);
@@ -263,19 +273,40 @@ const fn refusal_of(refusal: Refusal) -> Refused<DeviceId> {
     Refused { refusal, device: None }
 }
 
-/// Steps 5 to 11.
+/// Steps 5 to 11. What lock and device agree on comes with it where it was not known.
 fn open(
     datagram: &Datagram<'_>,
     served: &Served,
+    known: &HashMap<PublicKey, Known, Keyed>,
     wall: Timestamp,
-) -> Result<Authentic<DeviceId>, Refused<DeviceId>> {
-    datagram.open(|key| {
+) -> Result<(Authentic<DeviceId>, Option<Agreement>), Refused<DeviceId>> {
+    datagram.open_from(|key| {
         let (id, device) = served.registry.find(key).ok_or(Refusal::UnknownDevice)?;
         if !device.is_valid(wall) {
             return Err(Refusal::InvalidDevice);
         }
-        Ok((id, served.psks.of(device)))
+        let agreed = known.get(key).and_then(|known| known.agreed.as_ref());
+        let agreed = agreed.filter(|(lock, _)| *lock == datagram.lock()).map(|(_, agreed)| &**agreed);
+        Ok(Party { device: id, psk: served.psks.of(device), agreed })
     })
+}
+
+/// What is known of a device that has proved itself: its record is read when it is first needed.
+fn recall<'k>(
+    authentic: &Authentic<DeviceId>,
+    served: &Served,
+    known: &'k mut HashMap<PublicKey, Known, Keyed>,
+    now: Duration,
+    store: &mut dyn Store,
+) -> Result<&'k mut Known, Refusal> {
+    let device = served.registry.device(authentic.device).ok_or(Refusal::UnknownDevice)?;
+    match known.entry(device.key) {
+        Entry::Occupied(known) => Ok(known.into_mut()),
+        Entry::Vacant(unknown) => {
+            let record = store.load(&device.key).map_err(|StoreFailed| Refusal::Store)?.unwrap_or_default();
+            Ok(unknown.insert(Known { record, rate: Bucket::full(RATE, BURST, now), agreed: None }))
+        }
+    }
 }
 
 /// A request whose time was never accepted before, and never will be again.
@@ -285,19 +316,12 @@ struct Fresh(Authentic<DeviceId>);
 fn refresh(
     authentic: Authentic<DeviceId>,
     served: &Served,
-    known: &mut HashMap<PublicKey, Known, Keyed>,
+    known: &mut Known,
     guard: &mut Option<Guard>,
     at: Moment,
     store: &mut dyn Store,
 ) -> Result<Fresh, Refusal> {
     let device = served.registry.device(authentic.device).ok_or(Refusal::UnknownDevice)?;
-    let known = match known.entry(device.key) {
-        Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(unknown) => {
-            let record = store.load(&device.key).map_err(|StoreFailed| Refusal::Store)?.unwrap_or_default();
-            unknown.insert(Known { record, rate: Bucket::full(RATE, BURST, at.now) })
-        }
-    };
     let time = authentic.request.time;
     known.record.check(&served.window, at.wall, time)?;
     if let Some(guard) = guard {

@@ -57,3 +57,46 @@ fn a_repeated_datagram_costs_none_either_and_a_new_one_two() {
     });
     assert_eq!(cost.count_total, 0);
 }
+
+#[test]
+fn what_lock_and_device_agree_on_is_kept_until_the_policy_changes() {
+    let mut world = world(|_| ());
+    let agreements = |world: &mut World, key: &SecretKey| {
+        world.at.wall = world.at.wall.after(Duration::from_millis(1));
+        let bytes = world.seal(key, Operation::Hello, world.at.wall);
+        let (handled, work) = counted(|| world.handle(HERE, &bytes));
+        (handled.is_ok(), work.agreements)
+    };
+    assert_eq!(agreements(&mut world, &alice()), (true, 2));
+    assert_eq!(agreements(&mut world, &alice()), (true, 1));
+    assert_eq!(agreements(&mut world, &bob()), (true, 2), "each has its own");
+    assert_eq!(agreements(&mut world, &alice()), (true, 1));
+    world.server.reconfigure(served(vec![device(&alice(), "alice"), device(&bob(), "bob")]), world.at.now);
+    assert_eq!(agreements(&mut world, &alice()), (true, 2));
+    // Whoever only names a device is taken for it no more than before, and does not make the server remember anything.
+    world.seed = Psk::new([66; 32]);
+    assert_eq!(agreements(&mut world, &bob()), (false, 2));
+    assert_eq!(agreements(&mut world, &bob()), (false, 2));
+    assert_eq!(agreements(&mut world, &alice()), (false, 1));
+}
+
+#[test]
+fn each_lock_has_its_own_agreement_with_a_device() {
+    let other = SecretKey::new(&[19; 32]);
+    let keys = |secret: &SecretKey| LockKeys {
+        secret: secret.clone(),
+        gate_psk: Psk::new([8; 32]),
+        audience: Audience::default(),
+        not_before: None,
+        not_after: None,
+    };
+    let mut world = world(|_| ());
+    let both = Locks::new(vec![keys(&SecretKey::new(&[9; 32])), keys(&other)]).expect("two locks");
+    let served = Served { locks: both, ..served(vec![device(&alice(), "alice")]) };
+    world.server.reconfigure(served, world.at.now);
+    let locks = [world.lock.clone(), other.lock(Psk::new([8; 32]), Audience::default())];
+    for lock in [0, 1, 1, 0, 1] {
+        world.lock = locks[lock].clone();
+        assert_eq!(world.knock(&alice(), Operation::Hello), Ok(Demand::Hello));
+    }
+}

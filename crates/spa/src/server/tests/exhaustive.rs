@@ -180,12 +180,13 @@ fn request(served: &Served, place: &mut Place, time: u64, disk: Disk) -> bool {
     let mut guard = place.guard.map(|guard| Guard::new(wall(guard.until), Duration::ZERO));
     let mut known = HashMap::with_hasher(Keyed([0; 16]));
     if let Some(record) = place.memory {
-        known.insert(key, Known { record, rate: Bucket::full(RATE, BURST, at.now) });
+        known.insert(key, Known { record, rate: Bucket::full(RATE, BURST, at.now), agreed: None });
     }
     let request = Request { operation: Operation::Hello, time: wall(time) };
     let authentic = Authentic { device: DeviceId(0), request, id: KnockId([0; 8]) };
     let mut store = One { record: place.disk, disk };
-    let said = refresh(authentic, served, &mut known, &mut guard, at, &mut store);
+    let said = recall(&authentic, served, &mut known, at.now, &mut store)
+        .and_then(|known| refresh(authentic, served, known, &mut guard, at, &mut store));
     let record = known.get(&key).map(|known| known.record);
     if said.as_ref().is_err_and(|refusal| refusal.step() < 15) {
         assert_eq!(store.record, place.disk, "a refused request changed the store");
