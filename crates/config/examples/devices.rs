@@ -219,7 +219,7 @@ fn main() {
         });
         let (worker, spa) = quickest(|| {
             let bundle = Bundle::decode(&bytes).expect("a bundle");
-            bundle.load().expect("a policy").policy.spa.expect("its section")
+            bundle.policy().expect("a policy").spa.expect("its section")
         });
         let begin = processor();
         let mut server = server(spa);

@@ -3,6 +3,7 @@
 //! Every table refuses keys it does not know. Files in `conf.d/` beside the main file are read in the order of their
 //! names: doors add up, and whatever is written once in all stays where it was written.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,7 @@ pub(crate) fn read(path: &Path, source: &Source, files: &mut dyn Files, findings
         doors: Vec::new(),
         one_time: Vec::new(),
         places: Vec::new(),
+        names: HashMap::new(),
         told: Vec::new(),
         spa: spa::Section::new(path),
     };
@@ -95,6 +97,8 @@ struct Reading {
     doors: Vec<aldaba_runner::door::Door>,
     one_time: Vec<OneTime>,
     places: Vec<DoorPlaces>,
+    /// Which doors have this name.
+    names: HashMap<String, Vec<usize>>,
     /// What devices are told of each door.
     told: Vec<BundleDoor>,
     spa: spa::Section,
@@ -143,11 +147,13 @@ impl Reading {
     }
 
     /// Doors of one name cannot be told apart; those that come from a knockd.conf may be so all the same.
-    fn one_name(&self, door: &aldaba_runner::door::Door, place: &Place, findings: &mut Findings) {
-        let same = |other: &&aldaba_runner::door::Door| {
-            other.name == door.name && (other.style == Style::Native || door.style == Style::Native)
-        };
-        let Some(index) = self.doors.iter().position(|other| same(&other)) else { return };
+    fn one_name(&mut self, door: &aldaba_runner::door::Door, place: &Place, findings: &mut Findings) {
+        let named = self.names.entry(door.name.clone()).or_default();
+        let is_native =
+            |index: &usize| self.doors.get(*index).is_some_and(|door| door.style == Style::Native);
+        let before = named.iter().copied().find(|index| door.style == Style::Native || is_native(index));
+        named.push(self.doors.len());
+        let Some(index) = before else { return };
         let found = Diagnostic::error("same-name", place, format!("there is a door {:?} already", door.name))
             .help("every door needs a name of its own");
         findings.add(match self.places.get(index) {
@@ -157,7 +163,7 @@ impl Reading {
     }
 
     fn finish(self, findings: &mut Findings) -> Plan {
-        let Self { settings, rules, doors, one_time, places, told, spa } = self;
+        let Self { settings, rules, doors, one_time, places, told, spa, .. } = self;
         action::one_word_for_each_port(&doors, &places, findings);
         action::one_door_for_each_set(&doors, &places, findings);
         let mut spa = spa.finish(&rules, &places, findings);

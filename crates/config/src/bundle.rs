@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{FileBytes, FileFacts, Files, Kind, Loaded, Options, Report, is_drop_in_of, load};
+use crate::{
+    FileBytes, FileFacts, Files, Kind, Loaded, Options, Policy, Report, is_drop_in_of, load, load_again,
+};
 
 mod wire;
 
@@ -83,9 +85,9 @@ impl Bundle {
         (Self { kind, path: path.to_owned(), options: options.clone(), answers }, outcome)
     }
 
-    /// Reads the configuration again from what was kept.
-    pub fn load(&self) -> Result<Loaded, Report> {
-        load(self.kind, &self.path, &mut Replay::new(&self.answers), &self.options)
+    /// The policy once more, from what was kept. What is doubtful in it was said when it was recorded.
+    pub fn policy(&self) -> Result<Policy, Report> {
+        load_again(self.kind, &self.path, &mut Replay::new(&self.answers), &self.options)
     }
 
     /// The configuration itself as it was read, the main file first and then its drop-ins: without what they refer to.

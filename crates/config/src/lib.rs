@@ -82,12 +82,7 @@ pub struct Loaded {
 
 /// Reads a configuration; it is taken whole or refused with every problem named.
 pub fn load(kind: Kind, path: &Path, files: &mut dyn Files, options: &Options) -> Result<Loaded, Report> {
-    let mut findings = Findings {
-        strict: options.strict_check,
-        own_uid: options.own_uid,
-        keyless: options.keyless,
-        ..Findings::default()
-    };
+    let mut findings = findings(options);
     let plan = read(kind, path, files, options, &mut findings);
     if let Some(plan) = &plan {
         lint::all(plan, files, options, &mut findings);
@@ -99,6 +94,20 @@ pub fn load(kind: Kind, path: &Path, files: &mut dyn Files, options: &Options) -
         }
         _ => Err(Report::new(findings.list)),
     }
+}
+
+/// Reads one that was taken before: what is doubtful in it was said then, and is not looked for again.
+fn load_again(kind: Kind, path: &Path, files: &mut dyn Files, options: &Options) -> Result<Policy, Report> {
+    let mut findings = findings(options);
+    match read(kind, path, files, options, &mut findings) {
+        Some(plan) if !findings.refused() => Ok(plan.policy),
+        _ => Err(Report::new(findings.list)),
+    }
+}
+
+fn findings(options: &Options) -> Findings {
+    let Options { strict_check: strict, own_uid, keyless, .. } = *options;
+    Findings { strict, own_uid, keyless, ..Findings::default() }
 }
 
 fn read(

@@ -36,9 +36,9 @@ impl ScanChance {
 #[must_use]
 pub fn scan_chance(sequence: &Sequence, mode: Mode, ignore: &[Step]) -> ScanChance {
     let ports = telling_steps(sequence, ignore);
-    let opened = |orders: Vec<Vec<Step>>| orders.iter().any(|order| opens(sequence, mode, ignore, order));
-    let ascending = opened(arrangements(&ports));
-    let descending = opened(arrangements(&ports.iter().rev().copied().collect::<Vec<_>>()));
+    let backwards: Vec<Step> = ports.iter().rev().copied().collect();
+    let mut scanned = Scanned::new(sequence, mode, ignore);
+    let [ascending, descending] = [&ports, &backwards].map(|ports| scanned.by_any(&arrangements(ports)));
     let protocols = [Protocol::Tcp, Protocol::Udp].into_iter().filter(|protocol| uses(sequence, *protocol));
     let touched = protocols.fold(0_u32, |touched, protocol| {
         touched.saturating_add(ALL_PORTS.saturating_sub(count(ignore, protocol)))
@@ -85,13 +85,15 @@ fn telling_steps(sequence: &Sequence, ignore: &[Step]) -> Vec<Step> {
     steps
 }
 
-/// An ordered scan with both protocols: port by port, or one protocol after the other.
+/// An ordered scan with both protocols: port by port, or one protocol after the other. With one, these are the same.
 fn arrangements(ports: &[Step]) -> Vec<Vec<Step>> {
     let mut tcp_first = ports.to_vec();
     tcp_first.sort_by_key(|step| step.protocol == Protocol::Udp);
     let mut udp_first = ports.to_vec();
     udp_first.sort_by_key(|step| step.protocol == Protocol::Tcp);
-    vec![ports.to_vec(), tcp_first, udp_first]
+    let mut orders = vec![ports.to_vec(), tcp_first, udp_first];
+    orders.dedup();
+    orders
 }
 
 fn uses(sequence: &Sequence, protocol: Protocol) -> bool {
@@ -106,30 +108,48 @@ fn count(ignore: &[Step], protocol: Protocol) -> u32 {
     u32::try_from(ports.len()).unwrap_or(u32::MAX)
 }
 
-/// Whether hits to these ports, in this order, complete the sequence.
-pub(crate) fn opens(sequence: &Sequence, mode: Mode, ignore: &[Step], order: &[Step]) -> bool {
-    let pattern = Pattern {
-        sequence: Some(sequence.clone()),
-        flags: FlagFilter::ANY,
-        timeout: Duration::MAX,
-        mode,
-        scope: ScopeId(0),
-        cooldown: Duration::ZERO,
-    };
-    let limits = Limits { entries: Limits::MIN_ENTRIES };
-    let Ok(mut tracker) = Tracker::new(&[pattern], ignore, limits, [0; 16]) else { return false };
-    let mut opened = Opened(false);
-    for step in order {
-        let hit = Hit {
-            source: std::net::Ipv4Addr::LOCALHOST.into(),
-            protocol: step.protocol,
-            port: step.port,
-            flags: TcpFlags::SYN,
-            mark: None,
+/// A sequence that is scanned, by another source each time.
+struct Scanned {
+    tracker: Option<Tracker>,
+    source: u32,
+}
+
+impl Scanned {
+    fn new(sequence: &Sequence, mode: Mode, ignore: &[Step]) -> Self {
+        let pattern = Pattern {
+            sequence: Some(sequence.clone()),
+            flags: FlagFilter::ANY,
+            timeout: Duration::MAX,
+            mode,
+            scope: ScopeId(0),
+            cooldown: Duration::ZERO,
         };
-        tracker.hit(Duration::ZERO, &[ScopeId(0)], &hit, &mut opened);
+        // Room for more sources than there are arrangements.
+        let limits = Limits { entries: Limits::MIN_ENTRIES };
+        Self { tracker: Tracker::new(&[pattern], ignore, limits, [0; 16]).ok(), source: 0 }
     }
-    opened.0
+
+    fn by_any(&mut self, orders: &[Vec<Step>]) -> bool {
+        orders.iter().any(|order| self.opens(order))
+    }
+
+    /// Whether hits to these ports, in this order, complete the sequence.
+    fn opens(&mut self, order: &[Step]) -> bool {
+        let Some(tracker) = &mut self.tracker else { return false };
+        self.source = self.source.saturating_add(1);
+        let mut opened = Opened(false);
+        for step in order {
+            let hit = Hit {
+                source: std::net::Ipv4Addr::from(self.source).into(),
+                protocol: step.protocol,
+                port: step.port,
+                flags: TcpFlags::SYN,
+                mark: None,
+            };
+            tracker.hit(Duration::ZERO, &[ScopeId(0)], &hit, &mut opened);
+        }
+        opened.0
+    }
 }
 
 struct Opened(bool);

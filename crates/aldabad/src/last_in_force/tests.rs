@@ -79,8 +79,8 @@ fn is_the_same_policy(scene: &Scene) {
     assert_eq!(loaded.policy, scene.policy);
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     // And so it is for the worker, which has the bytes alone.
-    let handed_over = Bundle::decode(&bundle.encode()).unwrap().load().unwrap();
-    assert_eq!(handed_over.policy, scene.policy);
+    let handed_over = Bundle::decode(&bundle.encode()).unwrap().policy().unwrap();
+    assert_eq!(handed_over, scene.policy);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) struct Made {
 /// same bytes before; here it only means that the policy is not taken.
 pub(super) fn made(bundle: &[u8]) -> Option<Made> {
     let bundle = Bundle::decode(bundle).ok()?;
-    let Policy { gate: rules, spa, .. } = bundle.load().ok()?.policy;
+    let Policy { gate: rules, spa, .. } = bundle.policy().ok()?;
     let Some(spa) = spa else { return Some(Made { rules, spa: None, devices: Vec::new() }) };
     let devices = spa.devices.iter().map(|device| *device.key.as_bytes()).collect();
     let spa = Some(served(spa, &rules)?);

@@ -5,6 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::grammar::strict;
 
+fn opens(sequence: &Sequence, mode: Mode, ignore: &[Step], order: &[Step]) -> bool {
+    Scanned::new(sequence, mode, ignore).opens(order)
+}
+
 fn sequence(text: &str) -> Sequence {
     strict(text).unwrap()
 }
