@@ -308,6 +308,9 @@ impl Worker {
         let candidate = self.candidate.take().filter(|candidate| candidate.generation == generation);
         let Candidate { made, keep, stages, hits, .. } = candidate.ok_or(End::Broken)?;
         let policy::Made { rules, spa, devices } = made;
+        if spa.is_some() {
+            self.reporter.remember_refused();
+        }
         let mut gate = match self.gate.take() {
             Some(mut gate) => {
                 gate.reconfigure(now, &rules, keep).map_err(|_| End::Broken)?;

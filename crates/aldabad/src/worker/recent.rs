@@ -39,18 +39,25 @@ pub(super) struct Noted {
 /// What is remembered.
 #[derive(Debug)]
 pub(super) struct Recent {
+    /// None, or as many as there are groups.
     sets: Vec<[Option<Noted>; WAYS]>,
     foreign: [Option<(IpAddr, Duration)>; FOREIGN],
     next_foreign: usize,
 }
 
+/// Without room: where no datagram is heard, none is refused.
 impl Default for Recent {
     fn default() -> Self {
-        Self { sets: vec![[None; WAYS]; SETS], foreign: [None; FOREIGN], next_foreign: 0 }
+        Self { sets: Vec::new(), foreign: [None; FOREIGN], next_foreign: 0 }
     }
 }
 
 impl Recent {
+    /// Makes the room there is from then on.
+    pub(super) fn make_room(&mut self) {
+        self.sets.resize(SETS, [None; WAYS]);
+    }
+
     /// Notes a refusal, in place of the oldest of its group.
     pub(super) fn note(&mut self, noted: Noted) {
         let Some(set) = self.sets.get_mut(index(noted.id)) else { return };
@@ -116,9 +123,15 @@ mod tests {
         Noted { id, at: Duration::from_secs(at), from: from.into(), refusal, device: None, again: 0 }
     }
 
+    fn roomy() -> Recent {
+        let mut recent = Recent::default();
+        recent.make_room();
+        recent
+    }
+
     #[test]
     fn one_that_comes_again_keeps_its_first_reason_and_its_place() {
-        let mut recent = Recent::default();
+        let mut recent = roomy();
         let clock = Refusal::Clock { offset: -4, used: false };
         recent.note(noted(9, 1, clock));
         for at in 2..1000 {
@@ -135,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_a_group_makes_room() {
-        let mut recent = Recent::default();
+        let mut recent = roomy();
         for (id, at) in [(1, 10), (2, 5), (3, 20), (4, 30), (5, 40)] {
             recent.note(noted(id, at, Refusal::Tag));
         }
@@ -145,7 +158,7 @@ mod tests {
 
     #[test]
     fn of_an_address_the_last_ones_are_told_in_their_order() {
-        let mut recent = Recent::default();
+        let mut recent = roomy();
         for n in 0..60 {
             recent.note(noted((n << 48) | (n % 2), n, Refusal::Door));
         }
@@ -156,7 +169,7 @@ mod tests {
 
     #[test]
     fn of_the_nameless_the_last_sources_are_known() {
-        let mut recent = Recent::default();
+        let mut recent = roomy();
         let (one, other): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         recent.note_foreign(Duration::from_secs(1), one);
         recent.note_foreign(Duration::from_secs(2), other);

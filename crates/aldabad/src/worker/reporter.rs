@@ -86,6 +86,11 @@ impl Reporter {
         self.devices = devices;
     }
 
+    /// Datagrams are heard from now on: those that are refused are remembered.
+    pub(super) fn remember_refused(&mut self) {
+        self.recent.make_room();
+    }
+
     /// Where replay records are kept.
     pub(super) const fn store(&mut self) -> &mut Replay {
         &mut self.store
