@@ -210,7 +210,7 @@ impl Server {
                     let ends = now + Duration::from_millis(self.random.u64(1..400));
                     self.processes.insert(job, Process { part, lease, ends, address: words[1].clone() });
                 }
-                Effect::Signal { job, .. } => self.end(now, job),
+                Effect::Signal { jobs, .. } => jobs.into_iter().for_each(|job| self.end(now, job)),
                 Effect::Elements(changes) => {
                     for change in changes {
                         self.change_element(now, &change);

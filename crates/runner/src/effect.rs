@@ -96,10 +96,10 @@ pub enum Effect {
         /// For information: the runner itself asks for the signals when it is over.
         time_limit: Option<Duration>,
     },
-    /// Signal the command's process group. The command may have ended meanwhile: then there is nothing to do.
+    /// Signal the process groups of these commands. One may have ended meanwhile: then there is nothing to do for it.
     Signal {
-        /// Which command.
-        job: JobId,
+        /// Which commands: all that have run too long at this moment, since what they have started is found for all of them at once.
+        jobs: Vec<JobId>,
         /// Which signal.
         signal: Signal,
     },

@@ -20,7 +20,7 @@ mod tree;
 
 pub use mark::Mark;
 pub use note::{Note, bytes as note_bytes};
-pub use tree::{kill_marked, kill_strays, signal_marked, signal_tree, strays};
+pub use tree::{kill_marked, kill_strays, signal_marked, signal_trees, strays};
 
 /// The environment of a confined command.
 const ENVIRONMENT: [&CStr; 2] =

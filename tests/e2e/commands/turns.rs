@@ -2,12 +2,15 @@
 //! docs/reliability.md).
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use aldaba_tests::program::binary;
-use aldaba_tests::{Hosts, Program, cannot_run, until};
+use aldaba_tests::{Hosts, Program, cannot_run, serve, until};
 
 /// The longest its own stop command may take to close the good door: a second or two, and what a busy machine adds.
 const IN_TIME: Duration = Duration::from_secs(6);
@@ -118,4 +121,52 @@ fn r1_the_closer_and_reap_go_round_the_doors() {
             reap.wait().unwrap();
         }
     }
+}
+
+/// One line to the control socket, whose answer may be waited for or not.
+fn ask(dir: &std::path::Path, line: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(dir.join("control.sock")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    writeln!(stream, "{{\"version\":1,\"ask\":{line}}}").unwrap();
+    stream
+}
+
+/// How often a process has read.
+fn reads(pid: u32) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    io.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap().parse().unwrap()
+}
+
+/// Twenty doors, each of which has sixteen to close at once. What it takes to end a command is counted, not timed.
+#[test]
+fn r6_hundreds_that_reach_their_limit_together_are_ended_together() {
+    let door = |number: u32| {
+        format!(
+            "[[door]]\nname = \"slow{number}\"\nsequence = \"{},{}\"\ntime-limit = \"4s\"\n\
+             start = [\"/bin/true\"]\nstop = [\"/bin/sleep\", \"60\"]\n",
+            2000 + number * 10,
+            2001 + number * 10
+        )
+    };
+    let config = format!("interfaces = [\"srv0\"]\n{}", (0..20).map(door).collect::<String>());
+    let Some((_hosts, dir, daemon)) = serve(&config) else { return };
+    for (client, door) in (1..=16).flat_map(|client| (0..20).map(move |door| (client, door))) {
+        let address = format!("192.0.2.{client}");
+        let line = format!("{{\"open\":{{\"address\":\"{address}\",\"door\":\"slow{door}\"}}}}");
+        let answer = std::io::read_to_string(ask(dir.path(), &line)).unwrap();
+        assert!(answer.contains("opened"), "{answer}");
+    }
+    let idle: BTreeSet<u32> = daemon.children().into_iter().collect();
+    let commands =
+        || daemon.children().into_iter().filter(|pid| !idle.contains(pid)).collect::<BTreeSet<_>>();
+    let close = |client| ask(dir.path(), &format!("{{\"close\":{{\"address\":\"192.0.2.{client}\"}}}}"));
+    let asked: Vec<UnixStream> = (1..=16).map(close).collect();
+    assert!(until(Duration::from_secs(20), || commands().len() >= 120).is_some(), "{}", daemon.said());
+    let (begun, before) = (commands(), reads(daemon.pid()));
+    let all_ended = || commands().is_disjoint(&begun);
+    assert!(until(Duration::from_secs(40), all_ended).is_some(), "{}", daemon.said());
+    let each = (reads(daemon.pid()) - before) / begun.len() as u64;
+    println!("figure: R6 {} commands that reach their limit together take {each} reads each", begun.len());
+    assert!(each < 200, "{each} reads for each of {}", begun.len());
+    drop(asked);
 }

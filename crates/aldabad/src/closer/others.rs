@@ -7,7 +7,7 @@ use std::time::Duration;
 use aldaba_runner::lease::{Held, LeaseId};
 use aldaba_runner::record::{Due, Recovered};
 use aldaba_sys::process::{self, Kill};
-use aldaba_sys::spawn;
+use aldaba_sys::spawn::{self, Mark};
 
 use super::overdue::HUNG;
 use crate::keeper::{Progress, StopUnderWay};
@@ -21,6 +21,8 @@ pub(super) struct Others {
     noted: Vec<StopUnderWay>,
     /// Since when each is seen to run, or to have ended.
     seen: BTreeMap<(LeaseId, u32, bool), Duration>,
+    /// Those that are to be ended next.
+    over_time: Vec<Mark>,
 }
 
 /// What that means for a lease.
@@ -42,7 +44,8 @@ impl Others {
         self.noted = noted;
     }
 
-    /// How far the stop command of this lease has come that somebody else has begun. One whose time limit is long over is ended.
+    /// How far the stop command of this lease has come that somebody else has begun. One whose time limit is long over is ended, with
+    /// [`Others::end`].
     pub(super) fn of(&mut self, recovered: &Recovered, now: Duration) -> Other {
         let record = &recovered.record;
         let is_its = |stop: &&StopUnderWay| stop.lease == record.id && recovered.due != Due::OtherBoot;
@@ -68,9 +71,12 @@ impl Others {
             return Other::None;
         }
         process::signal_group(*pid, Kill::Kill).ok();
-        if let Some(mark) = mark {
-            spawn::signal_marked(*mark, Kill::Kill);
-        }
+        self.over_time.extend(mark);
         Other::Runs
+    }
+
+    /// Ends what those whose time is over have started, all at once.
+    pub(super) fn end(&mut self) {
+        spawn::signal_marked(&std::mem::take(&mut self.over_time), Kill::Kill);
     }
 }

@@ -227,6 +227,8 @@ impl Overdue {
             let left = self.consider(&mut hold, recovered, now.now);
             next = [next, left].into_iter().flatten().min();
         }
+        self.starts.signal();
+        self.others.end();
         next = [next, self.begin_due(now.now)].into_iter().flatten().min();
         if !self.runs() {
             // Nothing of the folder is kept open between turns, so that it can be unmounted.

@@ -152,7 +152,9 @@ impl Running {
         for job in jobs {
             self.commands.drain(job);
             settled.ended.extend(self.take_ended(job, notes));
-            settled.over_time.extend(self.signal_over_time(now, job));
+        }
+        for signal in [Signal::Term, Signal::Kill] {
+            settled.over_time.extend(self.signal_over_time(now, signal));
         }
         settled.stubborn = self.commands.handle_timeout(now);
         self.places.release(now);
@@ -175,15 +177,20 @@ impl Running {
         Some(Ended { recovered: stop.recovered, outcome: ended.outcome, output: ended.output })
     }
 
-    fn signal_over_time(&mut self, now: Duration, job: JobId) -> Option<(Record, What)> {
-        let stop = self.stops.get_mut(&job)?;
-        let (_, signal) = stop.limit.take_if(|(at, _)| *at <= now)?;
-        if signal == Signal::Term {
-            stop.limit = Some((now.saturating_add(KILL_AFTER), Signal::Kill));
+    /// All that get this signal now.
+    fn signal_over_time(&mut self, now: Duration, signal: Signal) -> Vec<(Record, What)> {
+        let kill = (signal == Signal::Term).then(|| (now.saturating_add(KILL_AFTER), Signal::Kill));
+        let (mut jobs, mut over_time) = (Vec::new(), Vec::new());
+        for (job, stop) in &mut self.stops {
+            if stop.limit.take_if(|(at, which)| *at <= now && *which == signal).is_some() {
+                stop.limit = kill;
+                jobs.push(*job);
+                let what = What::TimeLimit { part: Part::Stop, signal };
+                over_time.push((stop.recovered.record.clone(), what));
+            }
         }
-        let record = stop.recovered.record.clone();
-        self.commands.signal(job, signal);
-        Some((record, What::TimeLimit { part: Part::Stop, signal }))
+        self.commands.signal(&jobs, signal);
+        over_time
     }
 }
 

@@ -18,7 +18,11 @@ const MOST: usize = 64;
 
 /// Those that have not ended.
 #[derive(Debug, Default)]
-pub(crate) struct Starts(Vec<Start>);
+pub(crate) struct Starts {
+    all: Vec<Start>,
+    /// Those that are to be signalled next.
+    over_time: Vec<(Kill, Mark)>,
+}
 
 #[derive(Debug)]
 struct Start {
@@ -49,48 +53,48 @@ impl Starts {
     pub(super) fn take(&mut self, bytes: &[u8], mut fds: Vec<OwnedFd>) {
         let (Some((lease, pid)), Some(process)) = (read(bytes), fds.pop()) else { return };
         self.forget_ended();
-        if self.0.len() < MOST {
+        if self.all.len() < MOST {
             let began = process::start_time(pid).ok();
             // While it lives, the number is its own.
             let began = began.filter(|_| !process::has_ended(process.as_fd()));
             let mark = began.and_then(|began| Mark::of(pid, began));
-            self.0.push(Start { lease, process, mark, signalled: None });
+            self.all.push(Start { lease, process, mark, signalled: None });
         }
     }
 
     /// Takes those noted on disk, as far as nobody has told of them.
     pub(super) fn join(&mut self, survivors: Vec<Survivor>) {
         for Survivor { lease, process, mark, .. } in survivors {
-            if self.0.len() < MOST && !self.is_running(lease) {
-                self.0.push(Start { lease, process, mark, signalled: None });
+            if self.all.len() < MOST && !self.is_running(lease) {
+                self.all.push(Start { lease, process, mark, signalled: None });
             }
         }
     }
 
     /// Lets go of those that have ended.
     pub(super) fn forget_ended(&mut self) {
-        self.0.retain(|start| !process::has_ended(start.process.as_fd()));
+        self.all.retain(|start| !process::has_ended(start.process.as_fd()));
     }
 
     /// The same where nobody else looks after what they have left: the marks of those that had ended, if they bore any.
     pub(super) fn settle(&mut self) -> Vec<Option<Mark>> {
-        let ended = self.0.extract_if(.., |start| process::has_ended(start.process.as_fd()));
+        let ended = self.all.extract_if(.., |start| process::has_ended(start.process.as_fd()));
         ended.map(|start| start.mark).collect()
     }
 
     /// Whether the start command of this lease still runs.
     pub(super) fn is_running(&self, lease: LeaseId) -> bool {
-        self.0.iter().any(|start| start.lease == lease)
+        self.all.iter().any(|start| start.lease == lease)
     }
 
     /// When the time of this lease's start command is over, which may take so long.
     pub(super) fn end_of_time(&self, lease: LeaseId, limit: Duration) -> Option<Duration> {
-        let start = self.0.iter().find(|start| start.lease == lease)?;
+        let start = self.all.iter().find(|start| start.lease == lease)?;
         Some(start.mark?.began().saturating_add(limit))
     }
 
-    /// Ends it when its time is over: TERM, and what comes later is KILL. How soon to look again, and how it is signalled now for the first
-    /// time.
+    /// Ends it when its time is over, with [`Starts::signal`]: TERM, and what comes later is KILL. How soon to look again, and how it is
+    /// signalled now for the first time.
     pub(super) fn watch(
         &mut self,
         lease: LeaseId,
@@ -101,7 +105,7 @@ impl Starts {
         if now < over {
             return Some((over.saturating_sub(now), None));
         }
-        let start = self.0.iter_mut().find(|start| start.lease == lease)?;
+        let start = self.all.iter_mut().find(|start| start.lease == lease)?;
         let kill_at = over.saturating_add(KILL_AFTER);
         let (signal, kill, pause) = if now < kill_at {
             (Signal::Term, Kill::Terminate, kill_at.saturating_sub(now))
@@ -109,14 +113,21 @@ impl Starts {
             (Signal::Kill, Kill::Kill, AGAIN)
         };
         let is_new = start.signalled.replace(signal) != Some(signal);
-        if let Some(mark) = start.mark.filter(|_| is_new || kill == Kill::Kill) {
-            spawn::signal_marked(mark, kill);
-        }
+        self.over_time.extend(start.mark.filter(|_| is_new || kill == Kill::Kill).map(|mark| (kill, mark)));
         Some((pause, is_new.then_some(signal)))
+    }
+
+    /// Signals those whose time is over, all of them at once.
+    pub(super) fn signal(&mut self) {
+        let all = std::mem::take(&mut self.over_time);
+        for kill in [Kill::Terminate, Kill::Kill] {
+            let of = all.iter().filter(|(which, _)| *which == kill);
+            spawn::signal_marked(&of.map(|(_, mark)| *mark).collect::<Vec<Mark>>(), kill);
+        }
     }
 
     /// Readable as soon as one ends.
     pub(super) fn interests(&self) -> Vec<(BorrowedFd<'_>, Interest)> {
-        self.0.iter().map(|start| (start.process.as_fd(), Interest::READ)).collect()
+        self.all.iter().map(|start| (start.process.as_fd(), Interest::READ)).collect()
     }
 }

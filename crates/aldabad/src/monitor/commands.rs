@@ -1,6 +1,6 @@
 //! Commands under way: started, their output drained, their end told to the runner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
@@ -61,6 +61,10 @@ pub(crate) struct Commands {
     leftovers: Vec<Leftover>,
     /// Since when all of them are to be gone.
     ending: Option<Duration>,
+    /// Whether some more have ended than may leave something behind.
+    is_crowded: bool,
+    /// It is not looked for before.
+    look_again: Duration,
     /// Start commands of an earlier daemon.
     pub(super) survivors: Survivors,
 }
@@ -126,16 +130,23 @@ impl Commands {
         Ok(pid)
     }
 
-    /// Signals a command and everything it has started.
-    pub(crate) fn signal(&mut self, job: JobId, signal: Signal) {
+    /// Signals commands and everything they have started.
+    pub(crate) fn signal(&mut self, jobs: &[JobId], signal: Signal) {
         let kill = match signal {
             Signal::Term => Kill::Terminate,
             Signal::Kill => Kill::Kill,
         };
-        if let Some(running) = self.running.get(&job) {
-            spawn::signal_tree(&running.child, kill);
+        let children: Vec<&Child> =
+            jobs.iter().filter_map(|job| Some(&self.running.get(job)?.child)).collect();
+        if !children.is_empty() {
+            spawn::signal_trees(&children, &self.processes(), kill);
         }
-        self.survivors.signal(job, kill);
+        self.survivors.signal(jobs, kill);
+    }
+
+    /// The processes of all that run.
+    fn processes(&self) -> BTreeSet<u32> {
+        self.running.values().map(|running| running.child.pid).collect()
     }
 
     /// The outputs to wait on.
@@ -179,24 +190,26 @@ impl Commands {
     }
 
     fn add(&mut self, leftover: Leftover) {
-        if self.leftovers.len() >= LEFTOVERS {
-            self.forget_gone();
-        }
-        if self.leftovers.len() >= LEFTOVERS.saturating_mul(2) {
-            let oldest = self.leftovers.remove(0);
-            kill(&[&oldest]);
-        } else if self.leftovers.len() >= LEFTOVERS
-            && let Some(oldest) = self.leftovers.iter_mut().find(|leftover| leftover.since.is_none())
-        {
-            oldest.next = Duration::ZERO;
-        }
         self.leftovers.push(leftover);
+        self.is_crowded |= self.leftovers.len() > LEFTOVERS;
     }
 
     /// What has ended is a child of ours until it is reaped: so nothing that ends while another begins is overlooked.
     fn forget_gone(&mut self) {
-        let strays = spawn::strays();
+        let strays = spawn::strays(&self.processes());
         self.leftovers.retain(|leftover| leftover.elsewhere.is_some() || strays.contains(&leftover.mark));
+    }
+
+    /// Where too many have left something behind, the oldest are cut short; those that are forgotten, to be killed once more.
+    fn make_room(&mut self) -> Vec<Leftover> {
+        self.is_crowded = false;
+        let forgotten = self.leftovers.len().saturating_sub(LEFTOVERS.saturating_mul(2));
+        let forgotten = self.leftovers.drain(..forgotten).collect();
+        let dying = self.leftovers.iter().filter(|leftover| leftover.since.is_some()).count();
+        let too_many = self.leftovers.len().saturating_sub(LEFTOVERS.saturating_add(dying));
+        let lasting = self.leftovers.iter_mut().filter(|leftover| leftover.since.is_none());
+        lasting.take(too_many).for_each(|leftover| leftover.next = Duration::ZERO);
+        forgotten
     }
 
     /// Whether ended commands have left something behind that still lives and will be ended.
@@ -209,30 +222,30 @@ impl Commands {
 
     /// When [`Commands::handle_timeout`] has something to end.
     pub(crate) fn poll_timeout(&self) -> Option<Duration> {
-        self.leftovers.iter().map(|leftover| leftover.next).min()
+        let over = self.leftovers.iter().map(|leftover| leftover.next).min();
+        let next = if self.is_crowded { Some(Duration::ZERO) } else { over };
+        next.map(|next| next.max(self.look_again))
     }
 
     /// Kills what ended commands have left behind and whose time is over, again and again until nothing of it is found: what
     /// starts itself anew faster than it is looked for is met sooner or later. The process numbers of those commands of which
     /// something lives on though, each told once.
     pub(crate) fn handle_timeout(&mut self, now: Duration) -> Vec<u32> {
-        if self.leftovers.iter().all(|leftover| leftover.next > now) {
+        if self.poll_timeout().is_none_or(|next| next > now) {
             return Vec::new();
         }
         let begin = clock::boottime();
-        let strays = spawn::strays();
+        self.forget_gone();
+        let forgotten = self.make_room();
         let is_over = |leftover: &&mut Leftover| leftover.next <= now;
-        self.leftovers.retain(|leftover| {
-            leftover.next > now || leftover.elsewhere.is_some() || strays.contains(&leftover.mark)
-        });
-        let over: Vec<&Leftover> = self.leftovers.iter().filter(|leftover| leftover.next <= now).collect();
-        let found = kill(&over);
+        let over = self.leftovers.iter().filter(|leftover| leftover.next <= now).chain(&forgotten);
+        let found = kill(&over.collect::<Vec<_>>(), &self.processes());
         self.leftovers.retain_mut(|leftover| leftover.next > now || leftover.may_live(&found));
         let spent = clock::boottime().saturating_sub(begin);
-        let next = now.saturating_add(AGAIN.max(spent.saturating_mul(SPENT)));
+        self.look_again = now.saturating_add(AGAIN.max(spent.saturating_mul(SPENT)));
         let mut stubborn = Vec::new();
         for leftover in self.leftovers.iter_mut().filter(is_over) {
-            leftover.next = next;
+            leftover.next = self.look_again;
             let since = *leftover.since.get_or_insert(now);
             if now.saturating_sub(since) >= STUBBORN && !std::mem::replace(&mut leftover.told, true) {
                 stubborn.push(leftover.mark.pid());
@@ -262,12 +275,12 @@ impl Leftover {
 }
 
 /// Kills what is left of these; those of which something was found that may be anybody's child.
-fn kill(leftovers: &[&Leftover]) -> Vec<Mark> {
+fn kill(leftovers: &[&Leftover], running: &BTreeSet<u32>) -> Vec<Mark> {
     let marks = |elsewhere: bool| {
         let these = leftovers.iter().filter(|leftover| leftover.elsewhere.is_some() == elsewhere);
         these.map(|leftover| leftover.mark).collect::<Vec<Mark>>()
     };
-    spawn::kill_strays(&marks(false));
+    spawn::kill_strays(&marks(false), running);
     spawn::kill_marked(&marks(true))
 }
 

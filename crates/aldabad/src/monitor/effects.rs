@@ -41,7 +41,7 @@ impl Monitor {
                     self.runner.command_finished(now, job, Outcome::NotStarted(errno));
                 }
             }
-            Effect::Signal { job, signal } => self.commands.signal(job, signal),
+            Effect::Signal { jobs, signal } => self.commands.signal(&jobs, signal),
             Effect::Elements(changes) => self.change_elements(now, &changes),
         }
     }

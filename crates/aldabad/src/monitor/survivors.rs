@@ -45,20 +45,25 @@ impl Survivors {
         starts.chain(stops)
     }
 
-    /// Signals one and all it has started, if the job is one of these.
-    pub(super) fn signal(&self, job: JobId, kill: Kill) {
-        let start = self.starts.get(&job).map(|start| (start.pid, start.process.as_fd(), start.mark));
-        let stop = self.stops.get(&job);
-        let stop = stop.and_then(|stop| Some((stop.pid, stop.process.as_ref()?.as_fd(), stop.mark)));
-        // While it lives, the number of its group is its own.
-        if let Some((pid, process, mark)) = start.or(stop)
-            && !process::has_ended(process)
-        {
-            process::signal_group(pid, kill).ok();
-            if let Some(mark) = mark {
-                spawn::signal_marked(mark, kill);
+    /// Signals those of these jobs that are here, and all they have started.
+    pub(super) fn signal(&self, jobs: &[JobId], kill: Kill) {
+        let mut marks = Vec::new();
+        for (pid, process, mark) in jobs.iter().filter_map(|job| self.process(*job)) {
+            // While it lives, the number of its group is its own.
+            if !process::has_ended(process) {
+                process::signal_group(pid, kill).ok();
+                marks.extend(mark);
             }
         }
+        spawn::signal_marked(&marks, kill);
+    }
+
+    fn process(&self, job: JobId) -> Option<(u32, BorrowedFd<'_>, Option<Mark>)> {
+        if let Some(start) = self.starts.get(&job) {
+            return Some((start.pid, start.process.as_fd(), start.mark));
+        }
+        let stop = self.stops.get(&job)?;
+        Some((stop.pid, stop.process.as_ref()?.as_fd(), stop.mark))
     }
 
     /// When it is looked next how a stop command has ended.

@@ -1,5 +1,6 @@
 //! The timer that runs `aldabad reap` again: a transient unit of systemd's.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ fn run(words: Vec<String>) -> Result<(), String> {
             _ => clock::rest(Duration::from_millis(5)),
         }
     }
-    aldaba_sys::spawn::signal_tree(&child, process::Kill::Kill);
+    aldaba_sys::spawn::signal_trees(&[&child], &BTreeSet::from([child.pid]), process::Kill::Kill);
     Err("it does not end".to_owned())
 }
 

@@ -14,7 +14,7 @@ impl World {
         match effect {
             Effect::Journal(changes) => self.change_journal(changes),
             Effect::Spawn { job, lease, part, style, .. } => self.spawn(job, lease, part, style),
-            Effect::Signal { job, signal } => self.signal(job, signal),
+            Effect::Signal { jobs, signal } => jobs.into_iter().for_each(|job| self.signal(job, signal)),
             Effect::Elements(changes) => changes.into_iter().for_each(|change| self.change_element(change)),
             Effect::Log(_) => {}
         }

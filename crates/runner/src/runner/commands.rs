@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::durations::back_off;
 use super::{Outcome, Runner};
 use crate::door::Style;
-use crate::effect::{Effect, JobId, Part};
+use crate::effect::{Effect, JobId, Part, Signal};
 use crate::event::{Reason, What, Why, bump};
 use crate::lease::{Held, LOUD_AFTER, LeaseId, State};
 use crate::queue::Line;
@@ -214,10 +214,19 @@ impl Runner {
 
     /// Ends commands that have run too long.
     pub(super) fn enforce_time_limits(&mut self, now: Duration) {
+        let (mut term, mut kill) = (Vec::new(), Vec::new());
         while let Some((id, job, signal)) = self.jobs.over_time(now) {
             bump(&mut self.counters.over_time);
             self.log_of(job.lease, What::TimeLimit { part: job.part, signal });
-            self.effects.push_back(Effect::Signal { job: id, signal });
+            match signal {
+                Signal::Term => term.push(id),
+                Signal::Kill => kill.push(id),
+            }
+        }
+        for (jobs, signal) in [(term, Signal::Term), (kill, Signal::Kill)] {
+            if !jobs.is_empty() {
+                self.effects.push_back(Effect::Signal { jobs, signal });
+            }
         }
     }
 }

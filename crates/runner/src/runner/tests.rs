@@ -101,7 +101,9 @@ fn lines(effect: &Effect) -> Vec<String> {
             Change::Remove(id) => format!("remove {}", id.0),
         })),
         Effect::Spawn { job, command, .. } => one(format!("run {}: {command}", job.0)),
-        Effect::Signal { job, signal } => one(format!("signal {} {signal:?}", job.0)),
+        Effect::Signal { jobs, signal } => {
+            together(jobs.iter().map(|job| format!("signal {} {signal:?}", job.0)))
+        }
         Effect::Elements(changes) => together(changes.iter().map(|change| match change.timeout {
             Some(timeout) => {
                 format!("set {} {} for {}", change.lease.0, change.address, timeout.as_secs_f32())

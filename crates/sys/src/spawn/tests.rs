@@ -1,7 +1,8 @@
+use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use super::tree::collect;
+use super::tree::{Seen, collect};
 use super::*;
 use crate::poll::{self, Interest};
 use crate::process::Kill;
@@ -87,15 +88,16 @@ fn a_tree_dies_though_it_leaves_group_and_session() {
             .unwrap();
     let mut seen = Vec::new();
     for _ in 0..200 {
-        seen.clear();
-        collect(child.pid, |_| true, &mut seen);
+        let mut found = Seen::default();
+        collect(child.pid, |_| true, &mut found);
+        seen = found.members;
         if seen.len() >= 3 {
             break;
         }
         poll::wait(&[], Some(Duration::from_millis(10))).unwrap();
     }
     assert!(seen.len() >= 3, "{seen:?}");
-    signal_tree(&child, Kill::Kill);
+    signal_trees(&[&child], &BTreeSet::new(), Kill::Kill);
     let gone = |(pid, _): &(u32, u64)| {
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         state.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z') || rest.is_empty())
@@ -131,11 +133,38 @@ fn what_sheds_all_it_can_is_found_by_its_mark() {
     assert_eq!(Mark::borne_by(pids[1]), Some(mark));
     let left = crate::process::pidfd(pids[1]).unwrap();
     let (pid, began) = mark.first();
-    signal_marked(Mark::of(pid, began + 1).unwrap(), Kill::Kill);
+    signal_marked(&[Mark::of(pid, began + 1).unwrap()], Kill::Kill);
     assert!(!crate::process::has_ended(left.as_fd()), "that was another command's mark");
-    signal_marked(mark, Kill::Kill);
+    signal_marked(&[mark], Kill::Kill);
     poll::wait(&[(left.as_fd(), Interest::READ)], Some(Duration::from_secs(10))).unwrap();
     assert!(crate::process::has_ended(left.as_fd()));
+}
+
+/// However many there are: each is looked at a few times, and the others not at all.
+#[test]
+fn r6_many_are_ended_by_one_walk() {
+    let begin = || start(&Program::Argv(["/bin/sleep", "604"].map(OsString::from).into()), CONFINED, None);
+    let commands: Vec<Child> = (0..80).map(|_| begin().unwrap()).collect();
+    let running: BTreeSet<u32> = commands.iter().map(|command| command.pid).collect();
+    let (some, rest) = commands.split_at(40);
+    for (these, signal) in [(some, Kill::Terminate), (rest, Kill::Kill)] {
+        let before = reads();
+        signal_trees(&these.iter().collect::<Vec<_>>(), &running, signal);
+        let reads = reads() - before;
+        assert!(reads < 40 * these.len() as u64, "{reads} reads for {} commands", these.len());
+        for command in these {
+            let pid = rustix::process::Pid::from_raw(command.pid.cast_signed());
+            let (_, status) =
+                rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap();
+            assert!(status.terminating_signal().is_some(), "{status:?}");
+        }
+    }
+}
+
+/// How often this thread has read.
+fn reads() -> u64 {
+    let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    io.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap().parse().unwrap()
 }
 
 /// What programs may take, as `ulimit` of a command says it.

@@ -4,6 +4,8 @@
 //! process's own children, where it ends up once [`process::adopt_orphans`] was called, or among all processes where
 //! somebody else has started the command.
 
+use std::collections::BTreeSet;
+
 use super::Child;
 use super::mark::Mark;
 use crate::process::{self, Kill};
@@ -16,40 +18,68 @@ const CHASES: usize = 256;
 /// A process of a tree: its number, and when it began.
 type Member = (u32, u64);
 
-/// Signals a command's group and all its descendants, also those that have left the group, the session or their
-/// parent. The command itself must not have been reaped. For KILL the walk is repeated until nothing new turns up, at
-/// most 16 times.
-pub fn signal_tree(child: &Child, kill: Kill) {
-    repeat(kill, |seen| {
-        collect(child.pid, |_| true, seen);
-        collect_strays(child.mark.as_slice(), seen);
-        // What cannot be signalled any more has ended.
-        process::signal_group(child.pid, kill).ok();
-    });
+/// The members that were found, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) members: Vec<Member>,
+    known: BTreeSet<Member>,
 }
 
-/// The same for a command that another process has started, as far as it and what it has started bear this mark. Looks at all
-/// processes there are.
-pub fn signal_marked(mark: Mark, kill: Kill) {
-    let (pid, began) = mark.first();
+impl Seen {
+    /// Whether it is a new one.
+    fn add(&mut self, member: Member) -> bool {
+        let is_new = self.known.insert(member);
+        if is_new {
+            self.members.push(member);
+        }
+        is_new
+    }
+}
+
+/// Signals the groups of these commands and all their descendants, also those that have left the group, the session or their
+/// parent. The commands themselves must not have been reaped. One walk finds what belongs to any of them; for KILL it is
+/// repeated until nothing new turns up, at most 16 times. `running` are the processes of all commands that run: what these bear
+/// need not be looked at.
+pub fn signal_trees(children: &[&Child], running: &BTreeSet<u32>, kill: Kill) {
+    let marks: Vec<Mark> = children.iter().filter_map(|child| child.mark).collect();
     repeat(kill, |seen| {
-        collect(pid, |found| found == began, seen);
-        for pid in everybody() {
-            collect_marked(pid, &[mark], seen);
+        for child in children {
+            collect(child.pid, |_| true, seen);
+        }
+        collect_strays(&marks, running, seen);
+        for child in children {
+            // What cannot be signalled any more has ended.
+            process::signal_group(child.pid, kill).ok();
         }
     });
 }
 
-/// The marks of what lives though its parent is gone, and of commands that run.
-#[must_use]
-pub fn strays() -> Vec<Mark> {
-    process::own_children().filter_map(Mark::borne_by).collect()
+/// The same for commands that another process has started, as far as they and what they have started bear these marks. Looks at all
+/// processes there are.
+pub fn signal_marked(marks: &[Mark], kill: Kill) {
+    if marks.is_empty() {
+        return;
+    }
+    repeat(kill, |seen| {
+        for (pid, began) in marks.iter().map(|mark| mark.first()) {
+            collect(pid, |found| found == began, seen);
+        }
+        for pid in everybody() {
+            collect_marked(pid, marks, seen);
+        }
+    });
 }
 
-/// Kills what bears one of these marks though its parent is gone, with all it has started meanwhile.
-pub fn kill_strays(marks: &[Mark]) {
+/// The marks of what lives though its parent is gone. `running`: as above.
+#[must_use]
+pub fn strays(running: &BTreeSet<u32>) -> Vec<Mark> {
+    others(running).filter_map(Mark::borne_by).collect()
+}
+
+/// Kills what bears one of these marks though its parent is gone, with all it has started meanwhile. `running`: as above.
+pub fn kill_strays(marks: &[Mark], running: &BTreeSet<u32>) {
     if !marks.is_empty() {
-        repeat(Kill::Kill, |seen| collect_strays(marks, seen));
+        repeat(Kill::Kill, |seen| collect_strays(marks, running, seen));
     }
 }
 
@@ -63,8 +93,8 @@ pub fn kill_marked(marks: &[Mark]) -> Vec<Mark> {
     }
     repeat(Kill::Kill, |seen| {
         for pid in everybody() {
-            let before = seen.len();
-            if let Some(mark) = collect_marked(pid, marks, seen).filter(|_| seen.len() > before) {
+            let before = seen.members.len();
+            if let Some(mark) = collect_marked(pid, marks, seen).filter(|_| seen.members.len() > before) {
                 found.push(mark);
             }
         }
@@ -81,15 +111,15 @@ pub fn kill_marked(marks: &[Mark]) -> Vec<Mark> {
     found
 }
 
-fn repeat(kill: Kill, mut find: impl FnMut(&mut Vec<Member>)) {
-    let mut seen = Vec::new();
+fn repeat(kill: Kill, mut find: impl FnMut(&mut Seen)) {
+    let mut seen = Seen::default();
     for _ in 0..WALKS {
-        let before = seen.len();
+        let before = seen.members.len();
         find(&mut seen);
-        for member in &seen[before..] {
+        for member in &seen.members[before..] {
             signal(*member, kill);
         }
-        if seen.len() == before || kill == Kill::Terminate {
+        if seen.members.len() == before || kill == Kill::Terminate {
             return;
         }
     }
@@ -105,23 +135,28 @@ fn signal((pid, began): Member, kill: Kill) {
     }
 }
 
-fn collect_strays(marks: &[Mark], seen: &mut Vec<Member>) {
+/// Children of ours that are no commands: orphans we have adopted.
+fn others(running: &BTreeSet<u32>) -> impl Iterator<Item = u32> {
+    process::own_children().filter(|pid| !running.contains(pid))
+}
+
+fn collect_strays(marks: &[Mark], running: &BTreeSet<u32>, seen: &mut Seen) {
     if !marks.is_empty() {
-        for pid in process::own_children() {
+        for pid in others(running) {
             collect_marked(pid, marks, seen);
         }
     }
 }
 
 /// Which of these marks it bears, if any.
-fn collect_marked(pid: u32, marks: &[Mark], seen: &mut Vec<Member>) -> Option<Mark> {
+fn collect_marked(pid: u32, marks: &[Mark], seen: &mut Seen) -> Option<Mark> {
     let mark = Mark::borne_by(pid).filter(|mark| marks.contains(mark))?;
     collect(pid, |_| true, seen);
     Some(mark)
 }
 
 /// The process, if it began at such a time, and its descendants, as far as they live and are not known yet.
-pub(super) fn collect(pid: u32, is_it: impl Fn(u64) -> bool, seen: &mut Vec<Member>) {
+pub(super) fn collect(pid: u32, is_it: impl Fn(u64) -> bool, seen: &mut Seen) {
     if let Ok(stat) = process::stat(pid)
         && is_it(stat.began)
         && !stat.has_ended
@@ -130,11 +165,10 @@ pub(super) fn collect(pid: u32, is_it: impl Fn(u64) -> bool, seen: &mut Vec<Memb
     }
 }
 
-fn collect_member(member: Member, seen: &mut Vec<Member>) {
-    if seen.contains(&member) {
+fn collect_member(member: Member, seen: &mut Seen) {
+    if !seen.add(member) {
         return;
     }
-    seen.push(member);
     for child in process::children(member.0) {
         // A number that somebody else has by now is not its child's.
         if let Ok(stat) = process::stat(child)
