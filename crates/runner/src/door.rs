@@ -30,6 +30,8 @@ pub struct Limits {
     pub running: usize,
     /// Commands of one door running at once.
     pub running_per_door: usize,
+    /// Stop commands running at once, of all doors together; beyond that the first of each door, up to twice as many in all.
+    pub stops: usize,
     /// Commands waiting for their turn.
     pub waiting: usize,
     /// Live leases of one source address; of them no more than [`Limits::leases_of_pair`] at one door.
@@ -43,6 +45,7 @@ impl Default for Limits {
         Self {
             running: 48,
             running_per_door: 16,
+            stops: 256,
             waiting: 256,
             leases_per_source: 256,
             leases_per_door: 4096,

@@ -75,8 +75,14 @@ pub fn catalogue(variant: u8) -> Catalogue {
         // No configuration may have two such doors; the runner keeps its promise all the same.
         doors.push(element_door("twin", named_set("v4")));
     }
-    let limits =
-        Limits { running: 3, running_per_door: 2, waiting: 3, leases_per_source: 12, leases_per_door: 8 };
+    let limits = Limits {
+        running: 3,
+        running_per_door: 2,
+        stops: 24,
+        waiting: 3,
+        leases_per_source: 12,
+        leases_per_door: 8,
+    };
     Catalogue { doors, limits }
 }
 

@@ -1,7 +1,7 @@
 //! Places for commands: how many of them run at once, and how many of each door (spec/leases.md, "When it is full").
 //!
-//! A stop command gives its place back when it has held it for [`HOLD`], and counts for its door alone from then on. So places
-//! come free whatever stop commands do, and no door waits for another's to end.
+//! A stop command gives its place back when it has held it for [`HOLD`], and counts for its door, and as one of all that run, from
+//! then on. So places come free whatever stop commands do, and no door waits for another's to end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +13,10 @@ use crate::queue::Line;
 
 /// How long a stop command holds a place that others wait for.
 pub const HOLD: Duration = Duration::from_millis(500);
+
+/// A door may have this part of the stop commands that may still run: the more doors have some that hang, the fewer each, and what
+/// comes later still finds as many.
+const PART: usize = 8;
 
 /// How many commands of one door run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,12 +54,16 @@ impl Places {
     /// Whether one more stop command of this line may run. Stops have places of their own beyond the limits, as many as one door's
     /// share, so that start commands that hang cannot keep a door open; and a quarter of that share for each door, beside its start
     /// commands. Those that have failed before take no more than half of what their door has: they may fail, or hang, again.
+    /// The more run, whoever's they are, the smaller each door's share; its first one may run up to twice their number.
     #[must_use]
     pub fn stop_may_run(&self, line: &Line, limits: &Limits) -> bool {
         let own = limits.running_per_door.max(1);
         let of_door = self.of(&line.door);
         let share = if of_door.all < own { own } else { own.div_ceil(4) };
-        let is_free = self.taken() < limits.running || self.holding.len() < own;
+        let most = limits.stops.max(1);
+        let share = share.min(most.saturating_sub(self.stops()).div_euclid(PART).max(1));
+        let is_room = self.stops() < most.saturating_mul(2);
+        let is_free = is_room && (self.taken() < limits.running || self.holding.len() < own);
         is_free && of_door.stops < share && (!line.tried || of_door.tried < share.div_ceil(2))
     }
 
@@ -103,6 +111,11 @@ impl Places {
     #[must_use]
     pub fn next_release(&self) -> Option<Duration> {
         self.holding.first().map(|(until, _)| *until)
+    }
+
+    /// How many stop commands run.
+    const fn stops(&self) -> usize {
+        self.all.saturating_sub(self.starts)
     }
 
     fn taken(&self) -> usize {
@@ -161,10 +174,34 @@ mod tests {
         }
         assert_eq!(begun.len(), 100);
         assert!(begun.values().all(|at| *at < HOLD * 7), "a second for each 16 doors at most: {begun:?}");
-        assert_eq!((places.running(), queue.len()), (1600, 400), "16 of each door, and its others wait");
+        assert_eq!(
+            (places.running(), queue.len()),
+            (233, 1767),
+            "two or three of each door, and its others wait"
+        );
         // One that comes later waits for nobody.
         queue.push(&Arc::from("late"), LeaseId(1_000_000));
         assert_eq!(serve(&mut places, &mut queue, HOLD * 300), [1_000_000]);
+    }
+
+    #[test]
+    fn r1_however_many_hang_so_many_run_and_no_more_and_each_door_has_one() {
+        let all = [(1, 16), (8, 128), (16, 169), (80, 233), (300, 300), (512, 512), (600, 512)];
+        for (doors, run) in all {
+            let (mut places, mut queue) = (Places::default(), Queue::default());
+            for door in 0..doors {
+                let name = format!("{door}").into();
+                (0..20).for_each(|lease| queue.push(&name, LeaseId(door * 100 + lease)));
+            }
+            let mut of_door: BTreeMap<u64, u32> = BTreeMap::new();
+            for half in 0..100 {
+                let served = serve(&mut places, &mut queue, HOLD * half);
+                served.iter().for_each(|id| *of_door.entry(id / 100).or_default() += 1);
+            }
+            let most = of_door.values().max().unwrap() - of_door.values().min().unwrap();
+            assert_eq!((places.running(), of_door.len()), (run, run.min(doors as usize)), "{doors} doors");
+            assert!(most <= 1, "{doors} doors: {of_door:?}");
+        }
     }
 
     #[test]

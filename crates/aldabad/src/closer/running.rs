@@ -21,6 +21,8 @@ use crate::monitor::Commands;
 
 /// So many at once, and of each door: one that hangs holds its place for half a second, and counts for its door from then on.
 const MOST: usize = 16;
+/// So many in all, and twice as many where each is of another door: each of them has two descriptors here, and its note, or somebody else's, a third.
+const STOPS: usize = 64;
 
 /// Those under way.
 #[derive(Debug, Default)]
@@ -90,7 +92,7 @@ impl Running {
 
     /// Whether one more of this line may run.
     pub(super) fn may_run(&self, line: &Line) -> bool {
-        let limits = Limits { running: MOST, running_per_door: MOST, ..Limits::default() };
+        let limits = Limits { running: MOST, running_per_door: MOST, stops: STOPS, ..Limits::default() };
         self.places.stop_may_run(line, &limits)
     }
 

@@ -17,7 +17,7 @@ use aldaba_sys::{files, process};
 
 use super::begun::{Begun, words};
 
-/// More than run at once where no doors' stop commands hang (spec/leases.md, "When it is full"), and those of many doors that do.
+/// As many as ever run at once (spec/leases.md, "When it is full").
 const MOST: usize = 512;
 /// Bytes of one note: lease, process number, the process's start time, and the process number again once it has closed the
 /// door, each a u64.

@@ -242,10 +242,11 @@ impl Commands {
         let found = kill(&over.collect::<Vec<_>>(), &self.processes());
         self.leftovers.retain_mut(|leftover| leftover.next > now || leftover.may_live(&found));
         let spent = clock::boottime().saturating_sub(begin);
-        self.look_again = now.saturating_add(AGAIN.max(spent.saturating_mul(SPENT)));
+        self.look_again = now.saturating_add(AGAIN);
+        let next = now.saturating_add(AGAIN.max(spent.saturating_mul(SPENT)));
         let mut stubborn = Vec::new();
         for leftover in self.leftovers.iter_mut().filter(is_over) {
-            leftover.next = self.look_again;
+            leftover.next = next;
             let since = *leftover.since.get_or_insert(now);
             if now.saturating_sub(since) >= STUBBORN && !std::mem::replace(&mut leftover.told, true) {
                 stubborn.push(leftover.mark.pid());

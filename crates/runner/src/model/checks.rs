@@ -95,9 +95,12 @@ impl World {
         let own = |process: &&Process| process.part == Part::Start && !process.outlived;
         let starts = self.processes.values().filter(own);
         assert!(starts.count() <= limits.running, "too many start commands run");
-        for (door, stops) in self.stops_of_doors() {
-            assert!(stops <= limits.running_per_door, "too many stop commands of {door} run");
+        let of_doors = self.stops_of_doors();
+        for (door, stops) in &of_doors {
+            assert!(*stops <= limits.running_per_door, "too many stop commands of {door} run");
         }
+        let further = of_doors.values().map(|stops| stops.saturating_sub(1));
+        assert!(further.sum::<usize>() <= limits.stops, "too many stop commands run");
     }
 
     fn stops_of_doors(&self) -> BTreeMap<Arc<str>, usize> {

@@ -14,7 +14,7 @@ fn named(name: &str) -> Door {
 
 fn small() -> Runner {
     let limits =
-        Limits { running: 4, running_per_door: 2, waiting: 4, leases_per_source: 64, leases_per_door: 4096 };
+        Limits { running: 4, running_per_door: 2, waiting: 4, leases_per_source: 64, ..Limits::default() };
     Runner::new(Catalogue { doors: vec![named("a"), named("b"), named("c")], limits })
 }
 
@@ -317,9 +317,10 @@ fn r1_stop_commands_that_hang_keep_no_other_door_open_and_none_shut() {
     for _ in 0..20 {
         runner.handle_timeout(runner.poll_timeout().unwrap_or(s(20)));
     }
-    assert_eq!((runner.running(), runner.stops_waiting()), (241, 0));
+    // All but a few of 256, so that there is room for others.
+    assert_eq!((runner.running(), runner.stops_waiting()), (225, 16));
     effects(&mut runner);
     // And a door opens.
     runner.grant(s(60), DoorId(61), &Ask::by_sequence(client(201)));
-    assert_eq!(commands(&mut runner), ["run 483: open 192.0.2.201"]);
+    assert_eq!(commands(&mut runner), ["run 467: open 192.0.2.201"]);
 }
