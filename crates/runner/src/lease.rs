@@ -212,6 +212,15 @@ pub(crate) struct Asked {
     pub(crate) purpose: Purpose,
 }
 
+/// What is said by stop commands that fail though another one has closed the door before: there may be nothing left to close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NothingFound {
+    /// When the other one has closed it.
+    pub(crate) since: Duration,
+    /// How often they ended by themselves and failed.
+    pub(crate) times: u32,
+}
+
 /// Why the kernel was asked for an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -248,8 +257,8 @@ pub struct Lease {
     pub(crate) closing: Option<Why>,
     /// A knock came while the stop command could not be called back: open again afterwards, for so long.
     pub(crate) reopen: Option<Duration>,
-    /// A stop command that fails is not tried again: an earlier one has closed the door.
-    pub(crate) lenient: bool,
+    /// An earlier stop command has closed the door: what those after it have found.
+    pub(crate) nothing_found: Option<NothingFound>,
     /// Openings before the present one, in the same lease, that no stop command has closed. There may be nothing left of them.
     pub(crate) beneath: u32,
     /// Nobody knows whether the start command did its work: a further knock closes first and opens anew.

@@ -30,7 +30,7 @@ impl World {
             starts.chain(unseen).filter(|_| death == Death::StartsLive).collect();
         for (id, seen) in &mut self.seen {
             // A stop command may have done its work and not been recorded: it runs again. How often it is to run is not either.
-            (seen.stop_runs, seen.beneath) = (false, 0);
+            (seen.stop_runs, seen.beneath, seen.nothing_found) = (false, 0, None);
             seen.start_ended |= !running.contains(id);
             seen.hurried = true;
         }

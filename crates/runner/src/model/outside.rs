@@ -159,6 +159,7 @@ impl World {
                 Part::Start => {
                     seen.start_ended = true;
                     seen.beneath = seen.beneath.saturating_add(u32::from(seen.opened_before));
+                    seen.nothing_found = None;
                     seen.hurried |= seen.style == Style::Native && !outcome.is_success();
                     if seen.style == Style::Knockd {
                         let length = lease.as_ref().map_or(Duration::ZERO, |lease| lease.length);
@@ -168,12 +169,8 @@ impl World {
                 Part::Stop => {
                     seen.stop_runs = false;
                     seen.stop_failed = outcome.ran() && !outcome.is_success();
-                    let content = seen.style == Style::Knockd || lease.as_ref().is_some_and(|l| l.lenient);
-                    if outcome.is_success() && seen.beneath > 0 {
-                        seen.beneath = seen.beneath.saturating_sub(1);
-                    } else {
-                        seen.closed |= outcome.is_success() || (outcome.ran() && content);
-                    }
+                    let by_itself = matches!(outcome, Outcome::Exited(_)) && !process.terminated;
+                    seen.stop_ended(now, outcome, by_itself);
                 }
             }
         }
@@ -186,5 +183,23 @@ impl World {
             seen.start_ended = true;
         }
         self.runner.start_gone(self.now, job);
+    }
+}
+
+impl Seen {
+    /// A stop command has ended. Where another one has closed the door before, what fails is believed to find nothing when it
+    /// has failed by itself seven times, the last of them a minute after that.
+    fn stop_ended(&mut self, now: Duration, outcome: Outcome, by_itself: bool) {
+        if outcome.is_success() && self.beneath > 0 {
+            self.beneath = self.beneath.saturating_sub(1);
+            self.nothing_found = Some((now, 0));
+            return;
+        }
+        let mut is_believed = self.style == Style::Knockd && outcome.ran();
+        if let Some((since, times)) = self.nothing_found.as_mut().filter(|_| by_itself) {
+            *times = times.saturating_add(1);
+            is_believed |= *times >= 7 && now >= since.saturating_add(Duration::from_secs(60));
+        }
+        self.closed |= outcome.is_success() || is_believed;
     }
 }

@@ -27,9 +27,11 @@ pub(super) struct Seen {
     pub(super) owes_stop: bool,
     /// A start command of before is not closed: a stop is owed whatever becomes of the one that runs now.
     pub(super) opened_before: bool,
-    /// How many there are of these, each of which gets a stop command, until one finds nothing.
+    /// How many there are of these, each of which gets a stop command.
     pub(super) beneath: u32,
     pub(super) stop_runs: bool,
+    /// One has closed the door, since when, and how often the next ones have ended by themselves and failed.
+    pub(super) nothing_found: Option<(Duration, u32)>,
     /// The last one ran and did not close.
     pub(super) stop_failed: bool,
     pub(super) closed: bool,
@@ -48,6 +50,7 @@ impl Seen {
             opened_before: false,
             beneath: 0,
             stop_runs: false,
+            nothing_found: None,
             stop_failed: false,
             closed: false,
             hurried: false,

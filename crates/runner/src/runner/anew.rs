@@ -11,7 +11,10 @@ use super::open::{Wanted, render};
 use super::{Known, Runner};
 use crate::door::Action;
 use crate::event::{Reason, What};
-use crate::lease::{Held, LeaseId, State};
+use crate::lease::{Held, LOUD_AFTER, LeaseId, NothingFound, State};
+
+/// That nothing is left to close is believed of a stop command that fails after this time, and after it was loud.
+const BELIEVED_AFTER: Duration = Duration::from_secs(60);
 
 /// A start command whose lease is there already.
 struct Anew {
@@ -65,14 +68,24 @@ impl Runner {
 
     /// A stop command has closed what the last start command opened. What one before it did, if it is still there, gets a stop
     /// command too.
-    pub(super) fn close_beneath(&mut self, id: LeaseId) -> bool {
+    pub(super) fn close_beneath(&mut self, now: Duration, id: LeaseId) -> bool {
         let Some(lease) = self.table.lease_mut(id) else { return false };
         let Some(beneath) = lease.beneath.checked_sub(1) else { return false };
         lease.beneath = beneath;
-        (lease.lenient, lease.uncertain) = (true, true);
+        lease.nothing_found = Some(NothingFound { since: now, times: 0 });
+        lease.uncertain = true;
         lease.state = State::Retry { tries: 0 };
         self.make_due(id);
         true
+    }
+
+    /// A stop command has ended by itself and failed. Whether there is nothing left to close: another one has closed the door, and those
+    /// after it have failed so often, at last loudly, and for so long that it is not what has kept them from it for a moment.
+    pub(super) fn finds_nothing(&mut self, now: Duration, id: LeaseId) -> bool {
+        let lease = self.table.lease_mut(id);
+        let Some(found) = lease.and_then(|lease| lease.nothing_found.as_mut()) else { return false };
+        found.times = found.times.saturating_add(1);
+        found.times > LOUD_AFTER.saturating_add(1) && now.saturating_sub(found.since) >= BELIEVED_AFTER
     }
 
     /// The start command is not run after all: whether a stop command is owed, which is then tried again; at once where somebody

@@ -22,7 +22,7 @@ impl Runner {
         }
         match job.part {
             Part::Start => self.start_ended(now, job.lease, outcome),
-            Part::Stop => self.stop_ended(now, job.lease, outcome),
+            Part::Stop => self.stop_ended(now, job.lease, outcome, job.signalled),
         }
         self.dispatch(now);
     }
@@ -107,7 +107,10 @@ impl Runner {
             return;
         }
         let anew = lease.state.owed().is_some();
-        lease.beneath = lease.beneath.saturating_add(u32::from(anew));
+        if anew {
+            lease.beneath = lease.beneath.saturating_add(1);
+            lease.nothing_found = None;
+        }
         lease.state = State::Open;
         if lease.style == Style::Knockd {
             lease.deadline = now.saturating_add(lease.length);
@@ -171,19 +174,20 @@ impl Runner {
         self.table.set_timer(id, None);
     }
 
-    fn stop_ended(&mut self, now: Duration, id: LeaseId, outcome: Outcome) {
+    fn stop_ended(&mut self, now: Duration, id: LeaseId, outcome: Outcome, signalled: bool) {
         let Some(lease) = self.table.lease_mut(id) else {
             return;
         };
         let State::Stopping { tries, .. } = lease.state else {
             return;
         };
-        // knockd runs a stop command once, whatever comes of it. So it is where another one has closed the door before.
-        let content = lease.style == Style::Knockd || lease.lenient;
-        if outcome.is_success() && self.close_beneath(id) {
+        // knockd runs a stop command once, whatever comes of it.
+        let once = lease.style == Style::Knockd && outcome.ran();
+        if outcome.is_success() && self.close_beneath(now, id) {
             return;
         }
-        if outcome.is_success() || (content && outcome.ran()) {
+        let by_itself = matches!(outcome, Outcome::Exited(_)) && !signalled;
+        if outcome.is_success() || once || (by_itself && self.finds_nothing(now, id)) {
             self.closed(now, id);
             return;
         }

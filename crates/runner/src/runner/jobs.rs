@@ -14,7 +14,8 @@ pub(super) struct Job {
     pub(super) lease: LeaseId,
     line: Line,
     pub(super) part: Part,
-    signalled: bool,
+    /// It has run too long, and was told to end.
+    pub(super) signalled: bool,
     timer: Option<Duration>,
 }
 

@@ -173,7 +173,7 @@ pub(super) fn lease(
         renewable,
         closing: None,
         reopen: None,
-        lenient: false,
+        nothing_found: None,
         beneath: 0,
         uncertain: false,
         asked: VecDeque::new(),

@@ -197,7 +197,7 @@ fn recovered(record: Record, due: Due, left: Duration) -> Lease {
         renewable: false,
         closing: None,
         reopen: None,
-        lenient: false,
+        nothing_found: None,
         beneath: 0,
         uncertain: !is_sure,
         asked: VecDeque::new(),

@@ -39,28 +39,94 @@ fn it_goes_on_under_its_number_and_each_start_command_gets_its_stop() {
     assert_eq!(runner.leases().count(), 0);
 }
 
+/// Opened anew and closed again: the stop command for the opening before the last runs since 60 s, as job 5.
+fn beneath() -> Runner {
+    let mut runner = asked_anew(doors(), None);
+    ended(&mut runner, s(30), 2, 1);
+    ended(&mut runner, s(31), 3, 0);
+    timeout(&mut runner, s(60));
+    assert_eq!(ended(&mut runner, s(60), 4, 0), ["log running Stop", "run 5: close 192.0.2.1"]);
+    runner
+}
+
+/// What made the first stop command fail, a lock that others hold, say, may make this one fail too.
+#[test]
+fn r1_what_is_beneath_is_closed_by_as_many_tries_as_that_takes() {
+    let mut runner = beneath();
+    let again = ["log failed Stop", "log retry 1 after 1", "put 1 Closing till 60"];
+    assert_eq!(ended(&mut runner, s(60), 5, 4), again);
+    timeout(&mut runner, s(61));
+    assert_eq!(ended(&mut runner, s(61), 6, 4)[1], "log retry 2 after 2");
+    timeout(&mut runner, s(63));
+    assert_eq!(ended(&mut runner, s(63), 7, 0), ["remove 1", "log closed Expired"]);
+}
+
 /// The one that failed has closed the door all the same, or others have.
 #[test]
-fn nothing_left_beneath_is_nothing_to_be_loud_about() {
-    let mut runner = asked_anew(doors(), None);
-    ended(&mut runner, s(30), 2, 1);
-    ended(&mut runner, s(31), 3, 0);
-    timeout(&mut runner, s(60));
-    ended(&mut runner, s(60), 4, 0);
-    // A knock that comes now opens as a new lease, whatever this one finds.
-    runner.grant(s(60), SSH, &Ask::by_sequence(client(1)));
-    let said = ended(&mut runner, s(61), 5, 1);
-    let closed = ["log failed Stop", "remove 1", "+ put 2 Opening till 91", "log closed Expired"];
-    assert_eq!(said[..4], closed);
-    assert_eq!(said.last().unwrap(), "run 6: open 192.0.2.1 30");
-    // One that could not even be started has found nothing out.
-    let mut runner = asked_anew(doors(), None);
-    ended(&mut runner, s(30), 2, 1);
-    ended(&mut runner, s(31), 3, 0);
-    timeout(&mut runner, s(60));
-    ended(&mut runner, s(60), 4, 0);
-    runner.command_finished(s(60), JobId(5), Outcome::NotStarted(11));
-    assert_eq!(effects(&mut runner)[1], "log retry 1 after 1");
+fn r1_nothing_left_beneath_is_believed_after_a_minute_and_loudly() {
+    let mut runner = beneath();
+    let (mut now, mut job) = (s(60), 5);
+    for tries in 1..=6 {
+        let last = ended(&mut runner, now, job, 1)[1].clone();
+        let loud = if tries > 5 { "cannot close" } else { "retry" };
+        assert!(last.starts_with(&format!("log {loud} {tries}")), "{last}");
+        now = runner.poll_timeout().unwrap();
+        timeout(&mut runner, now);
+        job += 1;
+    }
+    assert_eq!(now, s(123), "the pauses of all that fails");
+    assert_eq!(ended(&mut runner, now, job, 1), ["log failed Stop", "remove 1", "log closed Expired"]);
+}
+
+/// However often somebody asks for it.
+#[test]
+fn r1_a_minute_of_tries_is_not_made_shorter_by_asking() {
+    let mut runner = beneath();
+    for job in 5..=20 {
+        ended(&mut runner, s(60), job, 1);
+        assert!(runner.close_lease(s(60), LeaseId(1)), "{job}");
+        effects(&mut runner);
+    }
+    assert_eq!(ended(&mut runner, s(120), 21, 1).last().unwrap(), "log closed Expired");
+}
+
+#[test]
+fn r1_a_stop_command_that_was_ended_or_never_began_has_found_nothing_out() {
+    let ends = |outcome, is_over_time: bool| {
+        let mut runner = beneath();
+        for (job, minute) in (5..30).zip(1..) {
+            let at = s(60 * minute);
+            if is_over_time {
+                timeout(&mut runner, at + s(10));
+            }
+            runner.command_finished(at + s(10), JobId(job), outcome);
+            effects(&mut runner);
+            assert!(runner.lease(LeaseId(1)).is_some(), "{outcome:?} {job}");
+            timeout(&mut runner, at + s(60));
+            let runs = matches!(state(&runner, 1), Some(State::Stopping { .. }));
+            assert!(runs || runner.close_lease(at + s(60), LeaseId(1)));
+            effects(&mut runner);
+        }
+    };
+    ends(Outcome::Signalled(9), false);
+    ends(Outcome::NotStarted(11), false);
+    // A shell says it so, of what was told to end.
+    ends(Outcome::Exited(143), true);
+}
+
+/// Whoever knocks meanwhile gets in, and each start command gets its stop all the same.
+#[test]
+fn a_knock_while_what_is_beneath_cannot_be_closed_opens_anew() {
+    let mut runner = beneath();
+    assert_eq!(runner.grant(s(60), SSH, &Ask::by_sequence(client(1))), Granted::Renewed(LeaseId(1)));
+    assert_eq!(ended(&mut runner, s(61), 5, 1).last().unwrap(), "run 6: open 192.0.2.1 30");
+    ended(&mut runner, s(61), 6, 0);
+    assert_eq!(timeout(&mut runner, s(91)).last().unwrap(), "run 7: close 192.0.2.1");
+    // The new one is closed by nobody else: it is tried without end.
+    assert_eq!(ended(&mut runner, s(91), 7, 1)[1], "log retry 1 after 1");
+    timeout(&mut runner, s(92));
+    assert_eq!(ended(&mut runner, s(92), 8, 0).last().unwrap(), "run 9: close 192.0.2.1");
+    assert_eq!(ended(&mut runner, s(92), 9, 0).last().unwrap(), "log closed Expired");
 }
 
 #[test]

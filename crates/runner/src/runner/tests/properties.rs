@@ -21,8 +21,10 @@ fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
     let grant = |door| Operation::Grant { door, source: 0, wanted: 0 };
     let ended = |outcome| Operation::Finish { job: 0, outcome };
     let (good, bad, unstarted, end) = (ended(0), ended(200), ended(255), Operation::PassToTimeout);
+    let again = |times| std::iter::repeat_n([bad, end], times).flatten();
     for door in 0..8 {
         let close = Operation::Close { door, source: 0 };
+        let beneath = [grant(door), good, end, grant(door), bad, good, end, good];
         let lives = [
             vec![grant(door), good, end, good],
             vec![grant(door), bad, good, end, good],
@@ -33,6 +35,13 @@ fn r1_a_crash_between_any_two_effects_of_a_life_leaves_nothing_open() {
             // Opened anew, since it could not be closed.
             vec![grant(door), good, end, grant(door), bad, good, end, good],
             vec![grant(door), good, end, grant(door), bad, bad, bad, end, good],
+            beneath.into_iter().chain(again(7)).collect(),
+            beneath.into_iter().chain(again(3)).chain([good]).collect(),
+            beneath
+                .into_iter()
+                .chain(again(2))
+                .chain([grant(door), bad, good, end, bad, end, good])
+                .collect(),
             vec![grant(door), good, end, grant(door), bad, unstarted, grant(door), bad, unstarted],
             vec![grant(door), good, end, grant(door), bad, close, unstarted, end],
             vec![grant(door), good, end, grant(door), Operation::FailJournal(3), bad, end, good],
