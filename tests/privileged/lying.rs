@@ -288,6 +288,9 @@ impl Lying {
     fn answer_policy(&mut self, generation: u32) {
         let Some(first) = self.first else {
             self.first = Some(generation);
+            if generation == ENDS_ALL {
+                std::process::exit(1);
+            }
             return self.say(&if generation == NOBODYS {
                 FromWorker::Unfit { generation }
             } else {
@@ -302,6 +305,7 @@ impl Lying {
                 self.say(&FromWorker::Overrun { requests: self.captures });
                 self.say(&FromWorker::Unfit { generation: 2 });
             }
+            _ if generation == ENDS_ALL || generation == ENDS_ONE => std::process::exit(1),
             _ if generation == NOBODYS || first < 4 => self.say(&FromWorker::Unfit { generation }),
             _ => self.say(&FromWorker::Prepared { generation }),
         }
@@ -310,6 +314,9 @@ impl Lying {
 
 /// The policy that no worker of ours can build.
 const NOBODYS: u32 = 5;
+/// The one that ends whoever builds it, and one that ends who has served before.
+const ENDS_ALL: u32 = 7;
+const ENDS_ONE: u32 = 8;
 
 fn say(channel: &Channel, message: &FromWorker) {
     while channel.send(&message.encode(), &[]) == Ok(Sent::Full) {
@@ -479,6 +486,14 @@ fn r23_a_worker_that_lies_holds_nothing_up() {
     // The policy before is in force, and the next one comes.
     reload(6);
     daemon.wait_for("reloaded doors=6");
+    // It ends at a policy, and a new one too: then it is the policy, and that does not come into force.
+    reload(7);
+    daemon.wait_for("the worker that was to build this policy has ended, and a new one too");
+    serving(6);
+    assert!(!daemon.said().contains("reloaded doors=7"), "{}", daemon.said());
+    // The new one does not: then it was the worker.
+    reload(8);
+    daemon.wait_for("reloaded doors=8");
     println!("figure: R23 a worker that lies held no reload up, and got 3 captures while it could read none");
     a_policy_under_way_outlives_a_worker_that_is_replaced();
 }

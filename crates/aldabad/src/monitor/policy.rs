@@ -59,6 +59,8 @@ pub(super) struct InForce {
     /// The number of the latest policy, whatever became of it: none is given twice.
     latest: u32,
     candidate: Option<Version>,
+    /// The last candidate at which a worker has ended.
+    deadly: Option<u32>,
     /// What a policy on trial came after, to go back to.
     fallback: Fallback,
 }
@@ -140,7 +142,16 @@ impl InForce {
         let latest = 1;
         let current = Version::new(latest, read, &overrides)?;
         let before = (latest, Vec::new());
-        Ok(Self { source, overrides, current, before, latest, candidate: None, fallback: Fallback::None })
+        Ok(Self {
+            source,
+            overrides,
+            current,
+            before,
+            latest,
+            candidate: None,
+            deadly: None,
+            fallback: Fallback::None,
+        })
     }
 
     /// The policy in force.
@@ -229,6 +240,11 @@ impl InForce {
     /// The candidate comes into force at once: there is no worker to ask.
     pub(super) fn switch_now(&mut self) -> bool {
         self.candidate.as_ref().map(|candidate| candidate.generation).is_some_and(|it| self.switch(it))
+    }
+
+    /// A worker has ended that was to build the candidate of this number; whether it is the first one.
+    pub(super) fn is_first_death(&mut self, generation: u32) -> bool {
+        self.deadly.replace(generation) != Some(generation)
     }
 
     /// The candidate of this number is dropped; whether there was one.

@@ -235,7 +235,7 @@ impl Monitor {
     }
 
     /// A policy that was offered does not come into force, but for the one before a trial: that one has to.
-    fn candidate_refused(&mut self, now: Duration, generation: u32, report: String) {
+    pub(super) fn candidate_refused(&mut self, now: Duration, generation: u32, report: String) {
         if self.is_rolling_back_to(generation) {
             return self.force_roll_back(now);
         }

@@ -319,12 +319,20 @@ impl Monitor {
         }
     }
 
-    /// A worker has ended; the next one is planned.
+    /// A worker has ended; the next one is planned. Where it was to build a policy, one that has seen no packet has the last word:
+    /// the first may have been taken over, and like the old policy better; the policy may end whoever builds it.
     pub(super) fn worker_ended(&mut self, now: Duration, how: &str) {
+        let candidate = self.policy.candidate().map(|candidate| candidate.generation);
+        let Some(generation) = candidate else { return self.say_worker_ended(now, how) };
+        let is_first = self.policy.is_first_death(generation);
+        if is_first {
+            self.workers.replace(now);
+        }
         self.say_worker_ended(now, how);
-        // A policy that was under way to it is no longer: it comes into force with the next worker.
-        if self.policy.switch_now() {
-            self.put_into_force(now);
+        if !is_first {
+            let report = "the worker that was to build this policy has ended, and a new one too; \
+                          the log says how (worker-ended)\n";
+            self.candidate_refused(now, generation, report.to_owned());
         }
     }
 
