@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use aldaba_config::Spa;
 use aldaba_gate::spa::{Guard, Moment, Timestamp, Window};
-use aldaba_sys::{clock, files};
+use aldaba_sys::clock;
+use aldaba_sys::files::{self, Oddity};
 
 use crate::fault;
 use crate::replay::{Raised, Replay, ReplayError};
@@ -133,6 +134,12 @@ impl StoreHold {
 /// The store's file, and how an older one was lost if it was. One that takes its place is closed.
 fn open(folder: &Path) -> io::Result<(File, Option<&'static str>)> {
     let path = folder.join(STORE);
+    match files::oddity(&path)? {
+        // A private folder has kept others out; this is how a backup comes back.
+        Some(Oddity::Readable(_)) => files::narrow(&path)?,
+        Some(_) => return begin_anew(folder, "others could have changed it"),
+        None => {}
+    }
     let existed = path.exists();
     let file = files::open_private(&path)?;
     match Replay::open(file.try_clone()?) {
@@ -147,14 +154,21 @@ fn open(folder: &Path) -> io::Result<(File, Option<&'static str>)> {
             make_closed(&file).map(|()| (file, Some(why)))
         }
         Err(ReplayError::Damaged(_)) => {
-            std::fs::rename(&path, folder.join(DAMAGED))?;
-            let file = files::open_private(&path)?;
-            make_closed(&file).map(|()| (file, Some("it was damaged")))
+            drop(file);
+            begin_anew(folder, "it was damaged")
         }
         Err(error @ (ReplayError::Newer { .. } | ReplayError::Io(_))) => {
             Err(io::Error::other(format!("{}: {error}", path.display())))
         }
     }
+}
+
+/// Puts a closed one in the place of one that is kept under another name.
+fn begin_anew(folder: &Path, why: &'static str) -> io::Result<(File, Option<&'static str>)> {
+    let path = folder.join(STORE);
+    std::fs::rename(&path, folder.join(DAMAGED))?;
+    let file = files::open_private(&path)?;
+    make_closed(&file).map(|()| (file, Some(why)))
 }
 
 fn make_closed(file: &File) -> io::Result<()> {

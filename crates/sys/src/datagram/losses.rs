@@ -3,8 +3,7 @@
 //! The socket's own counter (`SO_MEMINFO`) has both together: what its filter or the checksum refused, and what found its
 //! buffer full. The counters of the network namespace (`RcvbufErrors` and `MemErrors`, in /proc/net) have only the latter,
 //! but of all sockets in it. What this socket had no room for is in both, so it is never more than the smaller number between
-//! two looks. It is exactly that while no other socket of the host overflows, and whoever sends what is refused never makes
-//! it look as if datagrams had been lost.
+//! two looks. It is exactly that while no other socket of the host overflows; while one does, what is refused here may count as lost.
 
 use std::io;
 use std::os::fd::BorrowedFd;

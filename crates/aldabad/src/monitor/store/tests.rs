@@ -72,6 +72,23 @@ fn a_lost_store_is_closed_until_there_is_a_guard_whoever_opens_it() {
 }
 
 #[test]
+fn r3_a_store_of_a_restored_backup_is_used_and_one_that_others_could_write_is_not() {
+    let folder = folder();
+    let path = make_store(folder.path()).expect("made");
+    let mode = |mode| {
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .expect("its mode");
+    };
+    mode(0o644);
+    assert_eq!((opened(folder.path()), guard(folder.path())), (None, None));
+    assert_eq!(files::oddity(&path).expect("looked at"), None, "it is this user's alone");
+    mode(0o666);
+    assert_eq!(opened(folder.path()), Some("others could have changed it"));
+    assert_eq!(guard(folder.path()), Some(Guard::CLOSED));
+    assert!(folder.path().join(DAMAGED).exists());
+}
+
+#[test]
 fn a_store_emptied_or_damaged_is_lost_and_the_damaged_one_put_aside() {
     let folder = folder();
     let path = make_store(folder.path()).expect("made");
