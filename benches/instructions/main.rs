@@ -111,7 +111,7 @@ fn judge(counts: &Counts, table: &Table) -> usize {
     }
     for (few, many) in counted::FLAT {
         let (few, many) = (counts[few], counts[many]);
-        if many * 100 > few * 105 {
+        if many * 10 > few * 11 {
             println!("grows with what it must not grow with: {few} instructions become {many}");
             worse += 1;
         }

@@ -27,7 +27,7 @@ fn door(name: &str, on: &str) -> String {
 
 impl Scene {
     fn reload(&self, config: &str) {
-        std::fs::write(self.dir.path().join("aldaba.toml"), config).unwrap();
+        std::fs::write(self.dir.path().join("aldaba.toml"), config).expect("written");
         let reloaded = asked(self.dir.path(), &["reload"]);
         assert_eq!(reloaded.status.code(), Some(0), "{}", text(&reloaded.stderr));
     }
@@ -51,9 +51,9 @@ impl Scene {
     /// Each interface that `aldabad status` has, with its state.
     fn interfaces(&self) -> Vec<String> {
         let status = status(self.dir.path());
-        let all = status["interfaces"].as_array().unwrap().iter();
-        all.map(|one| format!("{} {}", one["name"].as_str().unwrap(), one["state"].as_str().unwrap()))
-            .collect()
+        let all = status["interfaces"].as_array().expect("a list").iter();
+        let word = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+        all.map(|one| format!("{} {}", word(&one["name"]), word(&one["state"]))).collect()
     }
 }
 
