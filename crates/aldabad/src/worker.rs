@@ -192,21 +192,16 @@ impl Worker {
             }
             ToWorker::Commit { generation } => self.commit(now, generation)?,
             ToWorker::Interface { index, loopback, name } => {
-                let interface = Interface { name, loopback, addresses: HashSet::new() };
-                match &mut self.naming {
-                    Some((named, all)) if *named == index => all.push(interface),
-                    naming => *naming = Some((index, vec![interface])),
-                }
+                self.begin_name(index, Interface { name, loopback, addresses: HashSet::new() });
             }
             ToWorker::Address { index, address } => {
-                let naming = self.naming.as_mut().filter(|(named, _)| *named == index);
+                let naming = self.naming.as_mut().filter(|(begun, _)| *begun == index);
                 let name = naming.and_then(|(_, names)| names.last_mut());
                 name.ok_or(End::Broken)?.addresses.insert(address);
             }
             ToWorker::InterfaceReady { index } => {
-                let (_, names) =
-                    self.naming.take().filter(|(named, _)| *named == index).ok_or(End::Broken)?;
-                self.set_interface(index, names);
+                let naming = self.naming.take().filter(|(begun, _)| *begun == index);
+                self.set_interface(index, naming.ok_or(End::Broken)?.1);
             }
             ToWorker::InterfaceGone { index } => {
                 self.interfaces.remove(&index);
@@ -282,6 +277,14 @@ impl Worker {
     fn use_store(&mut self, now: Duration) {
         if let Some(gate) = &mut self.gate {
             self.records.handle_timeout(now, gate, &mut self.reporter);
+        }
+    }
+
+    /// An interface is told of, or another name of the one that is.
+    fn begin_name(&mut self, index: u32, name: Interface) {
+        match &mut self.naming {
+            Some((begun, names)) if *begun == index => names.push(name),
+            naming => *naming = Some((index, vec![name])),
         }
     }
 

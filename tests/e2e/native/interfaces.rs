@@ -52,8 +52,10 @@ impl Scene {
     fn interfaces(&self) -> Vec<String> {
         let status = status(self.dir.path());
         let all = status["interfaces"].as_array().expect("a list").iter();
-        let word = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
-        all.map(|one| format!("{} {}", word(&one["name"]), word(&one["state"]))).collect()
+        all.map(|one| {
+            format!("{} {}", one["name"].as_str().expect("a name"), one["state"].as_str().expect("a state"))
+        })
+        .collect()
     }
 }
 
