@@ -233,7 +233,6 @@ pub(crate) enum Purpose {
 }
 
 /// One lease.
-#[expect(clippy::struct_excessive_bools, reason = "separate facts, most combinations of which occur")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub(crate) id: LeaseId,
