@@ -1,6 +1,6 @@
 //! `aldabad firewall`: aldaba's own table without the daemon, so that ports are guarded before the network is up.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aldaba_config::{Disk, Kind, Options, Policy};
@@ -53,31 +53,30 @@ pub fn run(args: &FirewallArgs, surroundings: &Surroundings) -> ExitCode {
     let loaded = aldaba_config::load(Kind::of(&args.config), &args.config, &mut Disk, &options);
     let done = match &args.command {
         FirewallCommand::Apply { state_dir } => match loaded {
-            Ok(loaded) => apply(args, &loaded.policy),
+            Ok(loaded) => apply(args, &loaded.policy, &folder(args, state_dir.clone(), surroundings)),
             Err(report) => {
                 aside(&report.render(paint()));
-                apply_last(args, state_dir.clone(), &options, surroundings)
+                apply_last(args, &folder(args, state_dir.clone(), surroundings), &options)
             }
         },
         FirewallCommand::Remove => {
-            loaded.map_err(Failed::Config).and_then(|loaded| remove(args, &loaded.policy))
+            let folder = folder(args, None, surroundings);
+            loaded.map_err(Failed::Config).and_then(|loaded| remove(args, &loaded.policy, &folder))
         }
     };
     done.unwrap_or_else(|failed| failed.told())
 }
 
+/// The state folder of this configuration's daemon.
+fn folder(args: &FirewallArgs, state_dir: Option<PathBuf>, surroundings: &Surroundings) -> PathBuf {
+    let configured = aldaba_config::state_dir(&args.config, &mut Disk);
+    state_folder(state_dir, surroundings.state_directory.as_deref(), configured.as_deref())
+}
+
 /// The table as it was last in force: a configuration with errors must not leave the ports open either.
-fn apply_last(
-    args: &FirewallArgs,
-    state_dir: Option<PathBuf>,
-    options: &Options,
-    surroundings: &Surroundings,
-) -> Result<ExitCode, Failed> {
+fn apply_last(args: &FirewallArgs, folder: &Path, options: &Options) -> Result<ExitCode, Failed> {
     let config = std::path::absolute(&args.config).map_err(Failed::kernel("the current folder"))?;
-    let configured = aldaba_config::state_dir(&config, &mut Disk);
-    let systemd = surroundings.state_directory.as_deref();
-    let folder = state_folder(state_dir, systemd, configured.as_deref());
-    let last = LastInForce::find(&folder, &config, options.own_uid);
+    let last = LastInForce::find(folder, &config, options.own_uid);
     let policy = match last.and_then(|last| last.load(options)) {
         Ok(policy) => policy,
         Err(none) => {
@@ -85,7 +84,7 @@ fn apply_last(
             return Ok(ExitCode::from(BAD_CONFIG));
         }
     };
-    apply(args, &policy)?;
+    apply(args, &policy, folder)?;
     aside(&format!(
         "aldabad: {} has errors: this is the table as it was last in force\n  help: mend it, then run: {}",
         config.display(),
@@ -94,10 +93,11 @@ fn apply_last(
     Ok(ExitCode::from(LAST_IN_FORCE))
 }
 
-fn apply(args: &FirewallArgs, policy: &Policy) -> Result<ExitCode, Failed> {
+fn apply(args: &FirewallArgs, policy: &Policy, folder: &Path) -> Result<ExitCode, Failed> {
     let table = table(args, policy)?;
     let is_needed = is_needed(&table);
-    let old = Nft::open().and_then(|mut nft| own_table::left_behind(&mut nft, &table, is_needed));
+    let earlier = own_table::noted(folder);
+    let old = Nft::open().and_then(|mut nft| own_table::left_behind(&mut nft, &table, &earlier, is_needed));
     let old = match old {
         Err(NftError::NoNftables) if !is_needed => Vec::new(),
         old => old.map_err(|error| failed(&error))?,
@@ -115,7 +115,7 @@ fn make(args: &FirewallArgs, table: &TableSpec, old: &[String]) -> Result<ExitCo
     not_anothers(&table.name)?;
     let made = Nft::open().and_then(|mut nft| {
         let is_anothers = |found: &Guarding| found.table == table.name && !found.is_ours;
-        let another = nft.guarding_tables(table.mark)?.iter().any(is_anothers);
+        let another = nft.guarding_tables(&[table.mark])?.iter().any(is_anothers);
         let kept = another.then(|| own_table::keeper(&table.name)).flatten();
         if kept.is_none() {
             nft.ensure_in_place_of(table, old)?;
@@ -158,11 +158,11 @@ fn say_gone(old: &[String]) {
     }
 }
 
-fn remove(args: &FirewallArgs, policy: &Policy) -> Result<ExitCode, Failed> {
+fn remove(args: &FirewallArgs, policy: &Policy, folder: &Path) -> Result<ExitCode, Failed> {
     let table = table(args, policy)?;
     not_anothers(&table.name)?;
     let removed = Nft::open().and_then(|mut nft| {
-        let old = own_table::left_behind(&mut nft, &table, true)?;
+        let old = own_table::left_behind(&mut nft, &table, &own_table::noted(folder), true)?;
         nft.remove_own_table(&table.name)?;
         old.iter().try_for_each(|name| nft.remove_own_table(name)).map(|()| old)
     });

@@ -1,10 +1,15 @@
 //! Whose aldaba's own table is: a mark in it, by which its configuration knows what it has made earlier and under whatever name,
 //! and a lock beside it, so that no two daemons make the same table (spec/leases.md, "The own table").
+//!
+//! The mark is another one where the configuration has another name, or its folder is another one under the same name, as after a
+//! restored backup. So the daemon notes in its state folder which marks it has had: what has one of them is its own.
 
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use aldaba_sys::files;
 use aldaba_sys::name_lock::{NameError, NameLock};
 use aldaba_sys::nft::{Guarding, Mark, Nft, NftError, TableSpec};
 
@@ -65,6 +70,34 @@ pub fn mark(config: &Path) -> Mark {
     Mark::of(&[config.as_os_str().as_bytes(), &device.to_be_bytes(), &inode.to_be_bytes()])
 }
 
+/// The file of marks in the state folder.
+const MARKS: &str = "marks";
+/// So many are remembered.
+const MOST: usize = 8;
+/// A line of it: 16 digits.
+const LINE: usize = 17;
+
+/// The marks that a daemon with this state folder has had, the latest last. A note that others could have written is none.
+#[must_use]
+pub fn noted(folder: &Path) -> Vec<Mark> {
+    let most = u64::try_from(MOST * LINE).unwrap_or(u64::MAX);
+    let bytes = files::read_private(&folder.join(MARKS), most).unwrap_or_default();
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    text.lines().filter_map(|line| u64::from_str_radix(line, 16).ok()).map(Mark::noted).collect()
+}
+
+/// Notes that it has this one.
+pub fn note(folder: &Path, mark: Mark) -> io::Result<()> {
+    let mut all = noted(folder);
+    if all.contains(&mark) {
+        return Ok(());
+    }
+    all.push(mark);
+    let lines =
+        all.iter().skip(all.len().saturating_sub(MOST)).map(|mark| format!("{:016x}\n", mark.number()));
+    files::replace_private(&folder.join(MARKS), lines.collect::<String>().as_bytes())
+}
+
 /// Takes the lock of a table.
 pub fn lock(table: &str) -> Result<NameLock, NameError> {
     if table.len() <= LONGEST {
@@ -83,10 +116,15 @@ pub fn keeper(table: &str) -> Option<Kept> {
     }
 }
 
-/// Tables of this configuration's that it does not want any more: those of other names, and that of its own name where nothing needs
-/// one.
-pub fn left_behind(nft: &mut Nft, spec: &TableSpec, is_needed: bool) -> Result<Vec<String>, NftError> {
-    let found = nft.guarding_tables(spec.mark)?.into_iter();
+/// Tables of this configuration's, by its mark or one it has had, that it does not want any more: those of other names, and that of
+/// its own name where nothing needs one.
+pub fn left_behind(
+    nft: &mut Nft,
+    spec: &TableSpec,
+    earlier: &[Mark],
+    is_needed: bool,
+) -> Result<Vec<String>, NftError> {
+    let found = nft.guarding_tables(&[&[spec.mark], earlier].concat())?.into_iter();
     let old = found.filter(|Guarding { table, is_ours }| *is_ours && !(is_needed && *table == spec.name));
     Ok(old.map(|found| found.table).collect())
 }
@@ -108,6 +146,20 @@ mod tests {
         std::fs::rename(&one, &other).unwrap();
         std::fs::create_dir(&one).unwrap();
         assert_ne!(mark(&config), first, "another folder of the same name");
+    }
+
+    #[test]
+    fn marks_of_before_are_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("state");
+        drop(files::private_dir(&folder).unwrap());
+        assert_eq!(noted(&folder), []);
+        for number in [1, u64::MAX, 1, 2] {
+            note(&folder, Mark::noted(number)).unwrap();
+        }
+        assert_eq!(noted(&folder), [1, u64::MAX, 2].map(Mark::noted));
+        (10..20).for_each(|number| note(&folder, Mark::noted(number)).unwrap());
+        assert_eq!(noted(&folder), (12..20).map(Mark::noted).collect::<Vec<_>>());
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn read(args: &RunArgs, source: &Source, surroundings: &Surroundings) -> Result<
 fn is_first_start(source: &Source, table: &str) -> Result<(), String> {
     let found = Nft::open().and_then(|mut nft| {
         let ours =
-            nft.guarding_tables(own_table::mark(source.path()))?.into_iter().find(|found| found.is_ours);
+            nft.guarding_tables(&[own_table::mark(source.path())])?.into_iter().find(|found| found.is_ours);
         let same = nft.ruleset()?.has_table(table).then(|| table.to_owned());
         Ok(same.or(ours.map(|found| found.table)))
     });

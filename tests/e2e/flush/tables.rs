@@ -287,6 +287,41 @@ fn r7_a_table_that_no_door_needs_any_more_keeps_nobody_out() {
     assert!(code == Some(0) && said.contains("there is nothing to apply"), "{said}");
 }
 
+/// R7: a configuration that lies elsewhere now, or in a new folder of the same name, has its table of before.
+#[test]
+fn r7_a_configuration_that_has_moved_knows_its_table() {
+    let Some(mut scene) = scene(&format!("{KEPT}{SSH}"), FILTER) else { return };
+    let _listener = scene.hosts.listen(2222);
+    scene.stop();
+    let folder = scene.dir.path();
+    let moved = folder.join("moved/aldaba.toml");
+    std::fs::create_dir(folder.join("moved")).expect("a folder");
+    std::fs::write(&moved, with_set()).expect("written");
+    let words: Vec<String> = [
+        "aldabad",
+        "run",
+        "--config",
+        "moved/aldaba.toml",
+        "--state-dir",
+        "state",
+        "--control",
+        "control.sock",
+    ]
+    .map(|word| match word {
+        "aldabad" => binary("aldabad").display().to_string(),
+        path if path.contains('.') || path == "state" => folder.join(path).display().to_string(),
+        word => word.to_owned(),
+    })
+    .into();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    scene.daemon = Program::start(&scene.hosts, &words, &folder.join("moved/output"));
+    scene.daemon.wait_for("started version=");
+    assert_eq!(scene.tables(), ["filter"], "{}", scene.daemon.said());
+    scene.hosts.knock(&[7000, 8000, 9000]);
+    scene.daemon.wait_for("opened door=ssh");
+    assert!(scene.hosts.reachable(2222), "{}", scene.nft("list ruleset"));
+}
+
 /// R7: a set of aldaba's own goes with its door: that lease is over and said to be, whatever `after-flush` says. On trial it waits.
 #[test]
 fn r7_a_lease_ends_with_the_set_of_its_door() {

@@ -16,7 +16,7 @@ pub(super) struct Guards {
 impl Guards {
     pub(super) fn of(config: &Path, nft: &mut Nft) -> Self {
         let mark = std::path::absolute(config).map(|config| own_table::mark(&config));
-        let tables = mark.ok().and_then(|mark| nft.guarding_tables(mark).ok());
+        let tables = mark.ok().and_then(|mark| nft.guarding_tables(&[mark]).ok());
         Self { config: config.to_owned(), tables: tables.unwrap_or_default() }
     }
 

@@ -29,6 +29,8 @@ const TOGETHER: usize = 8;
 #[derive(Debug)]
 pub(super) struct Firewall {
     table: TableSpec,
+    /// Marks that tables of earlier runs may have.
+    earlier: Vec<Mark>,
     nft: Option<Nft>,
     /// The table that has been made, and is kept as the policy wants it.
     made: Option<TableId>,
@@ -62,11 +64,12 @@ pub(super) enum NotPrepared {
 
 impl Firewall {
     /// Nothing is opened or made yet.
-    pub(super) fn new(config: &Path, table: &str) -> Self {
+    pub(super) fn new(config: &Path, table: &str, earlier: Vec<Mark>) -> Self {
         let mark = own_table::mark(config);
         let table = TableSpec { name: table.to_owned(), mark, doors: Vec::new(), spa: None };
         Self {
             table,
+            earlier,
             nft: None,
             made: None,
             left: Left::default(),
@@ -166,7 +169,8 @@ impl Firewall {
     /// Tables of ours that the policy does not want any more, and that no other daemon keeps.
     fn left_behind(&mut self, own: bool) -> Result<Vec<String>, NftError> {
         let table = self.table.clone();
-        let mut old = own_table::left_behind(self.open()?, &table, own)?;
+        let earlier = self.earlier.clone();
+        let mut old = own_table::left_behind(self.open()?, &table, &earlier, own)?;
         old.retain(|name| self.claims.has(name) || own_table::keeper(name).is_none());
         Ok(old)
     }
@@ -174,6 +178,11 @@ impl Firewall {
     fn note_gone(&mut self, old: Vec<String>) {
         self.is_alone = true;
         self.gone.extend(old);
+    }
+
+    /// The mark of its table.
+    pub(super) const fn mark(&self) -> Mark {
+        self.table.mark
     }
 
     /// Whether the policy needs the firewall at all.

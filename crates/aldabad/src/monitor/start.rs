@@ -43,7 +43,7 @@ use crate::fault;
 use crate::ipc::ToWorker;
 use crate::keeper::KeeperError;
 use crate::log::{Level, Log};
-use crate::own_table::NotOurs;
+use crate::own_table::{self, NotOurs};
 use crate::rights::Rights;
 use crate::source::{Read, Source};
 use crate::watch::Link;
@@ -139,7 +139,7 @@ impl Monitor {
         let needs = Needs::of(&policy.current().rules());
         let captures = Captures::new(watch, daemon.capture, &needs, blank);
         let style = if face.is_knockd() { Style::Knockd } else { Style::Native };
-        let firewall = Firewall::new(policy.source().path(), &daemon.table);
+        let firewall = Firewall::new(policy.source().path(), &daemon.table, own_table::noted(&state_folder));
         let mut monitor = Self {
             face,
             start_only: StartOnly::of(&policy.current().policy),

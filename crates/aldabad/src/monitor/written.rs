@@ -7,7 +7,7 @@ use aldaba_sys::clock;
 
 use super::Monitor;
 use crate::keeper::Keeper;
-use crate::last_in_force;
+use crate::{last_in_force, own_table};
 
 /// What it is called when that does not work.
 const FAULT: &str = "in-force-file";
@@ -55,6 +55,7 @@ impl Monitor {
             ));
         }
         let (source, policy) = (self.policy.source(), &self.policy.current().policy);
+        own_table::note(&self.state_folder, self.firewall.mark())?;
         last_in_force::write(&self.state_folder, source.path(), policy)
     }
 

@@ -26,6 +26,18 @@ impl Mark {
         Self(parts.iter().fold(START, |sum, part| add(sum, part)))
     }
 
+    /// It as a number, to be noted.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// One that was noted.
+    #[must_use]
+    pub const fn noted(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The comment in a table of this name, in the kernel's form.
     pub(super) fn comment(self, table: &str) -> Vec<u8> {
         let text = format!("{TEXT}{:016x}\0", add(self.0, table.as_bytes()));
@@ -59,7 +71,7 @@ fn add(sum: u64, part: &[u8]) -> u64 {
 pub struct Guarding {
     /// Its name.
     pub table: String,
-    /// Whether it has the mark asked for: else it is another daemon's, or somebody else's.
+    /// Whether it has one of the marks asked for: else it is another daemon's, or somebody else's.
     pub is_ours: bool,
 }
 
@@ -73,25 +85,27 @@ impl ChainName {
 
 impl Nft {
     /// All tables that have a guard where aldaba has it.
-    pub fn guarding_tables(&mut self, mark: Mark) -> Result<Vec<Guarding>, NftError> {
+    pub fn guarding_tables(&mut self, marks: &[Mark]) -> Result<Vec<Guarding>, NftError> {
         let mut tables = Vec::new();
         self.ask(GET_CHAIN, DUMP, Family::Inet, &[], |message| {
             let is_guard = |found: &Chain| found.name.chain == CHAIN && found.hook == Some((INPUT, PRIORITY));
             tables.extend(chain(message).filter(is_guard).map(|found| found.name.table));
         })?;
         let judged = |table: String| {
-            let is_ours = self.has_mark(&table, mark)?;
+            let is_ours = self.has_mark(&table, marks)?;
             Ok(Guarding { table, is_ours })
         };
         tables.into_iter().map(judged).collect()
     }
 
-    /// Whether a rule of a table's guard has this mark. Others may have put rules before ours.
-    pub(super) fn has_mark(&mut self, table: &str, mark: Mark) -> Result<bool, NftError> {
-        let (comment, mut found) = (mark.comment(table), false);
+    /// Whether a rule of a table's guard has one of these marks. Others may have put rules before ours.
+    pub(super) fn has_mark(&mut self, table: &str, marks: &[Mark]) -> Result<bool, NftError> {
+        let comments: Vec<Vec<u8>> = marks.iter().map(|mark| mark.comment(table)).collect();
+        let mut found = false;
         self.ask(GET_RULE, DUMP, Family::Inet, &[(1, table), (2, CHAIN)], |message| {
             let rule = message.split(4).filter(|_| message.kind == NEW_RULE).map(|(_, rule)| rule);
-            found |= rule.is_some_and(|rule| rule.find(USERDATA) == Some(comment.as_slice()));
+            let said = rule.and_then(|rule| rule.find(USERDATA));
+            found |= comments.iter().any(|comment| said == Some(comment.as_slice()));
         })?;
         Ok(found)
     }

@@ -151,7 +151,7 @@ impl Nft {
         let mut own = OwnTable {
             id,
             flags,
-            is_marked: self.has_mark(&spec.name, spec.mark)?,
+            is_marked: self.has_mark(&spec.name, &[spec.mark])?,
             chains: self.own_chains(&spec.name)?,
             rules: HashMap::new(),
             sets: Vec::new(),

@@ -7,7 +7,7 @@ fn named(name: &str) -> TableSpec {
 }
 
 fn guarding(firewall: &mut Nft) -> Vec<(String, bool)> {
-    let mut found = firewall.guarding_tables(spec().mark).expect("the kernel tells them");
+    let mut found = firewall.guarding_tables(&[spec().mark]).expect("the kernel tells them");
     found.sort_by(|a, b| a.table.cmp(&b.table));
     found.into_iter().map(|Guarding { table, is_ours }| (table, is_ours)).collect()
 }

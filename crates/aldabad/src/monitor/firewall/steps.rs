@@ -126,7 +126,7 @@ mod tests {
                 println!("SKIPPED: no network namespace of our own: {error}");
                 return;
             }
-            let mut firewall = Firewall::new(Path::new("/nowhere/aldaba.toml"), "aldaba");
+            let mut firewall = Firewall::new(Path::new("/nowhere/aldaba.toml"), "aldaba", Vec::new());
             let door = |port: u16| DoorSpec::new(&format!("d{port}"), [(false, port, port)]);
             firewall.table.doors =
                 (0..doors).map(|number| door(u16::try_from(number).unwrap() + 1)).collect();
