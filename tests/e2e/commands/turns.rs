@@ -137,7 +137,7 @@ fn reads(pid: u32) -> u64 {
     io.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap().parse().unwrap()
 }
 
-/// Twenty doors, each of which has sixteen to close at once. What it takes to end a command is counted, not timed.
+/// Twenty doors, each of which has ten to close at once. What it takes to end a command is counted, not timed.
 #[test]
 fn r6_hundreds_that_reach_their_limit_together_are_ended_together() {
     let door = |number: u32| {
@@ -150,7 +150,7 @@ fn r6_hundreds_that_reach_their_limit_together_are_ended_together() {
     };
     let config = format!("interfaces = [\"srv0\"]\n{}", (0..20).map(door).collect::<String>());
     let Some((_hosts, dir, daemon)) = serve(&config) else { return };
-    for (client, door) in (1..=16).flat_map(|client| (0..20).map(move |door| (client, door))) {
+    for (client, door) in (1..=10).flat_map(|client| (0..20).map(move |door| (client, door))) {
         let address = format!("192.0.2.{client}");
         let line = format!("{{\"open\":{{\"address\":\"{address}\",\"door\":\"slow{door}\"}}}}");
         let answer = std::io::read_to_string(ask(dir.path(), &line)).unwrap();
@@ -160,7 +160,7 @@ fn r6_hundreds_that_reach_their_limit_together_are_ended_together() {
     let commands =
         || daemon.children().into_iter().filter(|pid| !idle.contains(pid)).collect::<BTreeSet<_>>();
     let close = |client| ask(dir.path(), &format!("{{\"close\":{{\"address\":\"192.0.2.{client}\"}}}}"));
-    let asked: Vec<UnixStream> = (1..=16).map(close).collect();
+    let asked: Vec<UnixStream> = (1..=10).map(close).collect();
     assert!(until(Duration::from_secs(20), || commands().len() >= 120).is_some(), "{}", daemon.said());
     let (begun, before) = (commands(), reads(daemon.pid()));
     let all_ended = || commands().is_disjoint(&begun);
@@ -169,4 +169,39 @@ fn r6_hundreds_that_reach_their_limit_together_are_ended_together() {
     println!("figure: R6 {} commands that reach their limit together take {each} reads each", begun.len());
     assert!(each < 200, "{each} reads for each of {}", begun.len());
     drop(asked);
+}
+
+/// Thirty-two of one door whose stop commands hang until they are ended, again and again, and one whose first try fails.
+#[test]
+fn r1_the_closer_tries_all_of_a_door_again_in_turn() {
+    if cannot_run().is_some() {
+        return;
+    }
+    let (hosts, dir) = (Hosts::new(), tempfile::tempdir().unwrap());
+    let (folder, script) = (dir.path().display(), dir.path().join("stop"));
+    let stop = format!(
+        "#!/bin/sh\necho $1 >>{folder}/begun\n[ $1 = 192.0.2.200 ] || exec sleep 60\n\
+         [ -e {folder}/failed ] && exec rm {folder}/open\n: >{folder}/failed\nexit 1\n"
+    );
+    std::fs::write(&script, stop).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let config = format!(
+        "interfaces = [\"srv0\"]\n[[door]]\nname = \"web\"\nsequence = \"1000,1001\"\nlease = \"5s\"\n\
+         time-limit = \"1s\"\nstart = [\"/usr/bin/touch\", \"{folder}/open\"]\nstop = [\"{folder}/stop\", \"{{ip}}\"]\n"
+    );
+    let mut daemon = Program::aldabad(&hosts, dir.path(), &config);
+    for client in (1..=32).chain([200]) {
+        let line = format!("{{\"open\":{{\"address\":\"192.0.2.{client}\",\"door\":\"web\"}}}}");
+        let answer = std::io::read_to_string(ask(dir.path(), &line)).unwrap();
+        assert!(answer.contains("opened"), "{answer}");
+    }
+    daemon.kill_alone();
+    let closed = until(Duration::from_secs(60), || !dir.path().join("open").exists());
+    let begun = std::fs::read_to_string(dir.path().join("begun")).unwrap();
+    assert!(closed.is_some(), "{begun}");
+    let between = begun.split("192.0.2.200\n").nth(1).unwrap();
+    for client in 1..=32 {
+        let tries = between.lines().filter(|line| *line == format!("192.0.2.{client}")).count();
+        assert!(tries <= 1, "192.0.2.{client} was tried {tries} times before the good one's turn:\n{begun}");
+    }
 }

@@ -220,7 +220,6 @@ impl Overdue {
         self.tries.retain(|of, _| is_there(of));
         self.closed.retain(|of, _| is_there(of));
         self.unremoved = None;
-        self.turns.clear();
         self.due.clear();
         let mut next: Option<Duration> = None;
         for recovered in record::recover(entries, now) {
@@ -302,7 +301,7 @@ impl Overdue {
         self.starts.is_running(record.id) && !is_hung
     }
 
-    /// Puts a stop command in line, unless the last one has just failed. When to come again; `None`: its end will show.
+    /// Takes a stop command for due, unless the last one has just failed. When to come again; `None`: its end will show.
     fn close(&mut self, hold: &mut Hold, recovered: Recovered, now: Duration) -> Option<Duration> {
         let record = &recovered.record;
         if matches!(record.held, Held::Command { stop: None, .. } | Held::Element(_)) {
@@ -315,18 +314,31 @@ impl Overdue {
         if !tries.left(now).is_zero() {
             return Some(tries.left(now));
         }
-        if tries.count == 0 {
-            self.turns.push(&record.door, record.id);
-        } else {
-            self.turns.push_again(&record.door, record.id);
-        }
         self.due.insert(record.id, recovered);
         None
+    }
+
+    /// Puts what is due in line as its time came, and of one moment those first that had fewer turns, whatever its number: of those that
+    /// fail again and again none is overtaken by one that has had its turn since.
+    fn line_up(&mut self) {
+        let Self { due, tries, turns, .. } = self;
+        let tries = |record: &Record| tries.get(&opening(record)).copied().unwrap_or_default();
+        let mut records: Vec<&Record> = due.values().map(|recovered| &recovered.record).collect();
+        records.sort_by_key(|record| (tries(record).next(), tries(record).count));
+        turns.clear();
+        for record in records {
+            if tries(record).count == 0 {
+                turns.push(&record.door, record.id);
+            } else {
+                turns.push_again(&record.door, record.id);
+            }
+        }
     }
 
     /// Begins what has a place, going round the doors: no door waits for another's stop commands to end. When to try again what could
     /// not be started.
     fn begin_due(&mut self, now: Duration) -> Option<Duration> {
+        self.line_up();
         let mut next: Option<Duration> = None;
         while let Some((line, id)) = self.turns.next(|line| self.running.may_run(line)) {
             let again = self.due.remove(&id).and_then(|recovered| self.begin(line, recovered, now));
@@ -468,8 +480,12 @@ mod tests {
 
     /// Nothing has to be run for it, so that no process of another test's is taken for one of ours.
     fn until(deadline: Duration) -> Change {
-        Change::Put(Record {
-            id: LeaseId(1),
+        Change::Put(record(1, deadline))
+    }
+
+    fn record(id: u64, deadline: Duration) -> Record {
+        Record {
+            id: LeaseId(id),
             door: "web".into(),
             style: Style::Native,
             address: IpAddr::from([192, 0, 2, 1]),
@@ -478,11 +494,41 @@ mod tests {
             held: Held::Command { stop: None, time_limit: None },
             deadline,
             phase: Phase::Open,
-        })
+        }
     }
 
     fn left(folder: &std::path::Path) -> usize {
         Keeper::open(folder).expect("it opens").load().expect("it loads").len()
+    }
+
+    /// Forty-nine of one door, of which eight can be tried at once; each takes 10.8 s, and is due again after 30.
+    #[test]
+    fn r1_those_that_fail_again_and_again_have_their_turns_one_after_the_other() {
+        let log = Log::new(Form::Knockd { echo: false });
+        let pace = Pace::Steady(Duration::from_secs(30));
+        let mut overdue = Overdue::new(PathBuf::new(), false, log, Starts::default(), pace);
+        let leases: Vec<Record> = (1..=49).map(|id| record(id, Duration::ZERO)).collect();
+        let fail = |overdue: &mut Overdue, record: &Record, now| {
+            let tries = overdue.tries.entry(opening(record)).or_default();
+            tries.failed(now, |_| Duration::from_secs(30));
+        };
+        leases.iter().for_each(|record| fail(&mut overdue, record, Duration::ZERO));
+        let (mut now, mut turns) = (HOUR, BTreeMap::new());
+        for _ in 0..100 {
+            let is_due = |record: &&Record| overdue.tries[&opening(record)].left(now).is_zero();
+            let due = leases.iter().filter(is_due).cloned();
+            overdue.due = due.map(|record| (record.id, Recovered { record, due: Due::Now })).collect();
+            overdue.line_up();
+            let begun: Vec<LeaseId> =
+                std::iter::from_fn(|| overdue.turns.next(|_| true)).map(|(_, id)| id).take(8).collect();
+            now += Duration::from_millis(10_800);
+            for record in leases.iter().filter(|record| begun.contains(&record.id)) {
+                fail(&mut overdue, record, now);
+                *turns.entry(record.id).or_insert(0) += 1;
+            }
+        }
+        let (most, least) = (turns.values().max(), turns.values().min());
+        assert_eq!((turns.len(), most, least), (49, Some(&17), Some(&16)));
     }
 
     #[test]

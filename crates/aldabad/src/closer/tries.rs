@@ -18,6 +18,11 @@ impl Tries {
         pause
     }
 
+    /// When the next one has its time.
+    pub(super) const fn next(&self) -> Duration {
+        self.next
+    }
+
     /// How long until the next one; zero: now.
     pub(super) const fn left(&self, now: Duration) -> Duration {
         self.next.saturating_sub(now)
