@@ -512,7 +512,9 @@ mod tests {
             let tries = overdue.tries.entry(opening(record)).or_default();
             tries.failed(now, |_| Duration::from_secs(30));
         };
-        leases.iter().for_each(|record| fail(&mut overdue, record, Duration::ZERO));
+        for record in &leases {
+            fail(&mut overdue, record, Duration::ZERO);
+        }
         let (mut now, mut turns) = (HOUR, BTreeMap::new());
         for _ in 0..100 {
             let is_due = |record: &&Record| overdue.tries[&opening(record)].left(now).is_zero();
