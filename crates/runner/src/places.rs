@@ -196,10 +196,16 @@ mod tests {
             let mut of_door: BTreeMap<u64, u32> = BTreeMap::new();
             for half in 0..100 {
                 let served = serve(&mut places, &mut queue, HOLD * half);
-                served.iter().for_each(|id| *of_door.entry(id / 100).or_default() += 1);
+                for id in served {
+                    *of_door.entry(id / 100).or_default() += 1;
+                }
             }
             let most = of_door.values().max().unwrap() - of_door.values().min().unwrap();
-            assert_eq!((places.running(), of_door.len()), (run, run.min(doors as usize)), "{doors} doors");
+            assert_eq!(
+                (places.running(), of_door.len()),
+                (run, run.min(usize::try_from(doors).unwrap())),
+                "{doors} doors"
+            );
             assert!(most <= 1, "{doors} doors: {of_door:?}");
         }
     }
