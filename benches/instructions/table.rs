@@ -63,11 +63,22 @@ impl Table {
     }
 }
 
-/// What the compiler says it is.
+/// What the compiler says it is, and what it and the libraries choose their instructions by.
 pub(crate) fn compiler() -> String {
     let said =
         Command::new("rustc").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&said).trim().to_owned()
+    let wide = if has_avx2() { "AVX2" } else { "no AVX2" };
+    format!("{}, {}, {wide}", String::from_utf8_lossy(&said).trim(), std::env::consts::ARCH)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    std::arch::is_x86_feature_detected!("avx2")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+const fn has_avx2() -> bool {
+    false
 }
 
 fn path() -> PathBuf {
