@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aldaba_config::{Disk, Kind, Options, Policy};
-use aldaba_sys::nft::{Guarding, Nft, NftError, TableSpec};
+use aldaba_sys::nft::{Guarding, Mark, Nft, NftError, TableSpec};
 use clap::{Args, Subcommand};
 
 use crate::cli::DEFAULT_CONFIG;
@@ -108,14 +108,19 @@ fn apply(args: &FirewallArgs, policy: &Policy, folder: &Path) -> Result<ExitCode
             format!("nothing was changed; let the daemon change it: {}", command(&args.config, "reload"));
         return Err(Failed::new(&kept, &help));
     }
-    if is_needed { make(args, &table, &old) } else { clear(&old) }
+    if is_needed { make(args, &table, &earlier, &old) } else { clear(&old) }
 }
 
-fn make(args: &FirewallArgs, table: &TableSpec, old: &[String]) -> Result<ExitCode, Failed> {
+fn make(
+    args: &FirewallArgs,
+    table: &TableSpec,
+    earlier: &[Mark],
+    old: &[String],
+) -> Result<ExitCode, Failed> {
     not_anothers(&table.name)?;
     let made = Nft::open().and_then(|mut nft| {
         let is_anothers = |found: &Guarding| found.table == table.name && !found.is_ours;
-        let another = nft.guarding_tables(&[table.mark])?.iter().any(is_anothers);
+        let another = nft.guarding_tables(&[&[table.mark], earlier].concat())?.iter().any(is_anothers);
         let kept = another.then(|| own_table::keeper(&table.name)).flatten();
         if kept.is_none() {
             nft.ensure_in_place_of(table, old)?;

@@ -69,7 +69,7 @@ fn start(args: RunArgs, surroundings: &Surroundings) -> Result<Monitor, (u8, Str
         log.say(Level::Warning, &format!("rolled-back file={file} why=restarted"));
     }
     if args.confirm.is_some() {
-        is_first_start(&source, &daemon.table).map_err(|error| failed(&error))?;
+        is_first_start(&source, &state_folder, &daemon.table).map_err(|error| failed(&error))?;
     }
     let overrides =
         Overrides { interfaces: args.interface, ipv4_only: false, keep: args.keep, state_dir: is_told };
@@ -126,10 +126,10 @@ fn read(args: &RunArgs, source: &Source, surroundings: &Surroundings) -> Result<
 }
 
 /// What was there before a trial could not be put back.
-fn is_first_start(source: &Source, table: &str) -> Result<(), String> {
+fn is_first_start(source: &Source, folder: &Path, table: &str) -> Result<(), String> {
     let found = Nft::open().and_then(|mut nft| {
-        let ours =
-            nft.guarding_tables(&[own_table::mark(source.path())])?.into_iter().find(|found| found.is_ours);
+        let marks = [vec![own_table::mark(source.path())], own_table::noted(folder)].concat();
+        let ours = nft.guarding_tables(&marks)?.into_iter().find(|found| found.is_ours);
         let same = nft.ruleset()?.has_table(table).then(|| table.to_owned());
         Ok(same.or(ours.map(|found| found.table)))
     });

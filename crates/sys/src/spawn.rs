@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use rustix::io::Errno;
@@ -83,17 +83,17 @@ fn start_as(
     note: Option<&Note<'_>>,
     capabilities: Option<u64>,
 ) -> io::Result<Child> {
-    let (file, words) = words(program)?;
+    let (files, words) = words(program)?;
     let (is_confined, is_marked) = match conduct {
         Conduct::Confined { marked } => (true, marked),
         Conduct::AsTheDaemon => (false, false),
     };
     let (output, theirs) = is_confined.then(output).transpose()?.unzip();
     let (pid, began) = enter::start(enter::Plan {
-        file,
+        files,
         words,
         environment: if is_confined { ENVIRONMENT.map(CStr::to_owned).into() } else { inherited() },
-        output: theirs,
+        output: theirs.as_ref().map(AsRawFd::as_raw_fd),
         is_marked,
         note: note.map(Note::raw),
         capabilities,
@@ -121,17 +121,18 @@ pub fn read_output(output: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Opti
     }
 }
 
-fn words(program: &Program) -> io::Result<(CString, Vec<CString>)> {
+/// The files to try, in their order, and the words of the command.
+fn words(program: &Program) -> io::Result<(Vec<CString>, Vec<CString>)> {
     let text = |word: OsString| CString::new(word.into_vec()).map_err(|_| io::ErrorKind::InvalidInput.into());
     match program {
         Program::Shell(line) => {
             let words = vec![c"sh".to_owned(), c"-c".to_owned(), text(line.clone())?];
-            Ok((c"/bin/sh".to_owned(), words))
+            Ok((vec![c"/bin/sh".to_owned()], words))
         }
         Program::Argv(words) => {
             let words = words.iter().cloned().map(text).collect::<io::Result<Vec<_>>>()?;
             let name = words.first().ok_or(io::ErrorKind::InvalidInput)?;
-            Ok((resolve(name)?, words))
+            Ok((files(name)?, words))
         }
     }
 }
@@ -139,22 +140,17 @@ fn words(program: &Program) -> io::Result<(CString, Vec<CString>)> {
 /// Whether there is a program of this name that can be started.
 #[must_use]
 pub fn is_there(name: &str) -> bool {
-    let file = CString::new(name).ok().and_then(|name| resolve(&name).ok());
-    file.is_some_and(|file| rustix::fs::access(&file, rustix::fs::Access::EXEC_OK).is_ok())
+    let files = CString::new(name).ok().and_then(|name| files(&name).ok()).unwrap_or_default();
+    files.iter().any(|file| rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok())
 }
 
-/// The file of a program's name: the search path is the fixed one, whatever the daemon's environment says.
-fn resolve(name: &CString) -> io::Result<CString> {
-    let name_text = name.to_string_lossy();
-    if name_text.contains('/') {
-        return Ok(name.clone());
+/// The files that a program's name may mean: the search path is the fixed one, whatever the daemon's environment says.
+fn files(name: &CString) -> io::Result<Vec<CString>> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(vec![name.clone()]);
     }
-    let found = PATH
-        .iter()
-        .map(|folder| format!("{folder}/{name_text}"))
-        .find(|file| rustix::fs::access(file.as_str(), rustix::fs::Access::EXEC_OK).is_ok());
-    let file = found.ok_or(io::ErrorKind::NotFound)?;
-    CString::new(file).map_err(|_| io::ErrorKind::InvalidInput.into())
+    let in_folder = |folder: &&str| CString::new([folder.as_bytes(), b"/", name.as_bytes()].concat());
+    PATH.iter().map(|folder| in_folder(folder).map_err(|_| io::ErrorKind::InvalidInput.into())).collect()
 }
 
 /// This process's environment as a command may have it.

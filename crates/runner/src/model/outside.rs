@@ -169,7 +169,9 @@ impl World {
                 Part::Stop => {
                     seen.stop_runs = false;
                     seen.stop_failed = outcome.ran() && !outcome.is_success();
-                    let by_itself = matches!(outcome, Outcome::Exited(_)) && !process.terminated;
+                    let found_nothing =
+                        matches!(outcome, Outcome::Exited(code) if ![126, 127].contains(&code));
+                    let by_itself = found_nothing && !process.terminated;
                     seen.stop_ended(now, outcome, by_itself);
                 }
             }

@@ -186,7 +186,8 @@ impl Runner {
         if outcome.is_success() && self.close_beneath(now, id) {
             return;
         }
-        let by_itself = matches!(outcome, Outcome::Exited(_)) && !signalled;
+        // A shell's words for a program that could not be executed, and those of one that could be only tried later.
+        let by_itself = matches!(outcome, Outcome::Exited(code) if code != 126 && code != 127) && !signalled;
         if outcome.is_success() || once || (by_itself && self.finds_nothing(now, id)) {
             self.closed(now, id);
             return;

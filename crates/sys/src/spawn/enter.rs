@@ -11,7 +11,7 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -35,11 +35,12 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 /// What the child is to do.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) file: CString,
+    /// Where it may be: the first one that is there.
+    pub(super) files: Vec<CString>,
     pub(super) words: Vec<CString>,
     pub(super) environment: Vec<CString>,
-    /// A confined command: its output goes there.
-    pub(super) output: Option<OwnedFd>,
+    /// A confined command: its output goes there. The child has its own before [`start`] is done.
+    pub(super) output: Option<RawFd>,
     pub(super) is_marked: bool,
     /// Its file is written to before [`start`] is done.
     pub(super) note: Option<note::Raw>,
@@ -151,15 +152,28 @@ extern "C" fn enter(errand: *mut c_void) -> c_int {
     let error = match prepare(plan, report) {
         Ok(()) => {
             report.ready.store(note::own_pid(), Ordering::Release);
-            // SAFETY: the file's name and both lists end with zero, and all pointers are valid.
-            unsafe { libc::execve(plan.file.as_ptr(), words.as_ptr().cast(), environment.as_ptr().cast()) };
-            last_error()
+            become_program(&plan.files, words, environment)
         }
         Err(error) => error,
     };
     report.error.store(error, Ordering::Release);
     // SAFETY: ends this child at once; nothing of ours is run on the way.
     unsafe { libc::_exit(127) }
+}
+
+/// Does not return where one of the files is a program that can be executed; else the error's number.
+fn become_program(files: &[CString], words: &[*mut c_char], environment: &[*mut c_char]) -> c_int {
+    let mut said = libc::ENOENT;
+    for file in files {
+        // SAFETY: the file's name and both lists end with zero, and all pointers are valid.
+        unsafe { libc::execve(file.as_ptr(), words.as_ptr().cast(), environment.as_ptr().cast()) };
+        match last_error() {
+            libc::ENOENT | libc::ENOTDIR => {}
+            libc::EACCES => said = libc::EACCES,
+            error => return error,
+        }
+    }
+    said
 }
 
 fn last_error() -> c_int {
@@ -181,9 +195,9 @@ fn prepare(plan: &Plan, report: &Report) -> Result<(), c_int> {
     if let Some(note) = &plan.note {
         note.write(began);
     }
-    if let Some(output) = &plan.output {
+    if let Some(output) = plan.output {
         limits::confine();
-        redirect(output.as_raw_fd())?;
+        redirect(output)?;
     }
     if plan.is_marked {
         limits::mark(began);
@@ -200,7 +214,7 @@ unsafe extern "C" {
 }
 
 /// No input, this output, directory `/`.
-fn redirect(output: c_int) -> Result<(), c_int> {
+fn redirect(output: RawFd) -> Result<(), c_int> {
     // SAFETY: a static path.
     let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
     // SAFETY: numbers; those that are no descriptors are refused.

@@ -78,6 +78,20 @@ fn r1_nothing_left_beneath_is_believed_after_a_minute_and_loudly() {
     assert_eq!(ended(&mut runner, now, job, 1), ["log failed Stop", "remove 1", "log closed Expired"]);
 }
 
+/// What could not be executed says nothing of the door, however often.
+#[test]
+fn r1_a_program_that_cannot_be_executed_has_not_found_nothing() {
+    let mut runner = beneath();
+    let (mut now, mut job) = (s(60), 5);
+    for number in 0..20 {
+        let said = ended(&mut runner, now, job, 126 + number % 2);
+        assert!(!said.iter().any(|line| line.starts_with("log closed")), "{said:?}");
+        now = runner.poll_timeout().unwrap();
+        timeout(&mut runner, now);
+        job += 1;
+    }
+}
+
 /// However often somebody asks for it.
 #[test]
 fn r1_a_minute_of_tries_is_not_made_shorter_by_asking() {
