@@ -283,7 +283,9 @@ impl Tracker {
         let Some(root) = self.plan.root(entry.group).and_then(place_of) else {
             return self.table.remove(slot);
         };
-        let counted = |node: &NodeId| plan.goes_on(*node, Age::new(entry.started));
+        // What is over time and not yet told of has to be told of: it stays until then.
+        let age = Age { started: entry.started, elapsed: entry.reported.checked_sub(1) };
+        let counted = |node: &NodeId| plan.goes_on(*node, age);
         match place_of(entry.node).filter(counted) {
             Some(node) if !entry.is_resting() => entry.node = node,
             _ if entry.is_resting() => entry.node = root,

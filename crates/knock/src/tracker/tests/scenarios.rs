@@ -305,6 +305,17 @@ fn a_replaced_sequence_begins_at_its_first_step() {
 }
 
 #[test]
+fn an_attempt_that_only_patterns_told_of_as_over_counted_ends_with_the_last_other() {
+    let over_at_once = Pattern { timeout: Duration::ZERO, ..compatible("7000,8000") };
+    let mut listener = Listener::new(&[over_at_once, compatible("7000,8000")]);
+    listener.send("7000");
+    listener.expire();
+    assert_eq!(listener.tracker.attempts(), 1, "the second pattern counts it");
+    listener.tracker.replace(listener.now, PatternId(1), grammar::strict("8000").ok());
+    assert_eq!(listener.tracker.attempts(), 0);
+}
+
+#[test]
 fn a_silenced_pattern_is_deaf_until_it_has_another_sequence() {
     let mut listener = Listener::new(&[compatible("7000,8000"), compatible("7000,9000")]);
     listener.send("7000 o:7000");
