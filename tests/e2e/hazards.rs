@@ -246,9 +246,12 @@ sleep 12345
 /// counted. Where nothing was lost on the way, no attempt is.
 #[test]
 fn r18_reloads_in_a_flood_lose_no_attempt() {
-    let alice = Device::new(1);
+    // One alone would knock more often than a device may.
+    let devices = [1, 2, 3, 4].map(Device::new);
     let prepare = |dir: &Path| {
-        device::write_server(dir, &alice.line("", "alice"));
+        let lines =
+            devices.iter().zip(["ana", "ben", "cai", "dee"]).map(|(device, name)| device.line("", name));
+        device::write_server(dir, &lines.collect::<String>());
         aldabad::monitor::make_store(&dir.join("state")).expect("as init makes it");
         format!("{NATIVE}{BY_DATAGRAM}")
     };
@@ -261,7 +264,7 @@ fn r18_reloads_in_a_flood_lose_no_attempt() {
     let (sent, rounds) = std::thread::scope(|scope| {
         let flood = scope.spawn(|| scene.hosts.as_client(|| Wire::open().flood(&FLOODED, 40_000, &stop)));
         let rounds: Result<Vec<[bool; 2]>, String> =
-            (0..80).map(|round| reload_amid_an_attempt(&scene, &alice, round)).collect();
+            (0..80).map(|round| reload_amid_an_attempt(&scene, &devices[round % 4], round)).collect();
         stop.store(true, Ordering::Relaxed);
         (flood.join().expect("the flood"), rounds)
     });
@@ -308,7 +311,7 @@ const BY_DATAGRAM: &str = "[[door]]\nname = \"web\"\nspa = true\nports = [\"3333
 
 /// A knock with a reload in its middle, and a datagram at that moment. Whether they have opened their doors; where not, packets
 /// were lost on the way, or it is an error.
-fn reload_amid_an_attempt(scene: &Scene, alice: &Device, round: usize) -> Result<[bool; 2], String> {
+fn reload_amid_an_attempt(scene: &Scene, device: &Device, round: usize) -> Result<[bool; 2], String> {
     let begun = Instant::now();
     let text = if round.is_multiple_of(2) {
         NATIVE.replace("7000,8000", "7000,80000")
@@ -323,7 +326,7 @@ fn reload_amid_an_attempt(scene: &Scene, alice: &Device, round: usize) -> Result
     let [client, other] = [round, round + 1].map(|round| IpAddr::V4(CLIENTS[round % CLIENTS.len()]));
     scene.hosts.knock_from(client, &[7000, 8000]);
     scene.daemon.signal(Signal::HUP);
-    device::post(&scene.hosts, other, 42731, &alice.seal(device::open("web", None)).0);
+    device::post(&scene.hosts, other, 42731, &device.seal(device::open("web", None)).0);
     scene.hosts.knock_from(client, &[9000]);
     let are_in = || [0, 1].map(|way| both()[way] > before[way]);
     until(Duration::from_secs(5), || are_in() == [true, true]);

@@ -6,9 +6,12 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom};
 use rustix::io::Errno;
+
+use crate::poll;
 
 /// Why a memory file was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,8 +35,24 @@ pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
-    rustix::fs::fcntl_add_seals(&file, SEALS)?;
+    seal(&file)?;
     Ok(file.into())
+}
+
+/// Tries so often, and waits so long before each further time.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// To the kernel a page counts as somebody's for as long as another processor holds it for its own bookkeeping, which it may on a
+/// large file: then it answers that the file is in use.
+fn seal(file: &File) -> io::Result<()> {
+    for _ in 1..TRIES {
+        match rustix::fs::fcntl_add_seals(file, SEALS) {
+            Err(Errno::BUSY) => drop(poll::wait(&[], Some(PAUSE))?),
+            sealed => return Ok(sealed?),
+        }
+    }
+    Ok(rustix::fs::fcntl_add_seals(file, SEALS)?)
 }
 
 /// All its bytes, if it is sealed and has at most `limit`. They are written to one place only: the caller can wipe them.
