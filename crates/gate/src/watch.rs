@@ -216,11 +216,6 @@ impl Gate {
         Verdict::Seen(outcome)
     }
 
-    /// Whether a segment concerns this host and comes from somebody who can knock.
-    pub fn admissible(&self, index: u32, segment: &Segment<'_>) -> Result<(), Dropped> {
-        concern(&self.scopes, self.ipv6, index, segment).map(drop)
-    }
-
     /// A datagram for single packet authorization.
     fn datagram_of<'s>(&self, found: Found<'_>, segment: &'s Segment<'_>) -> Option<&'s Udp<'s>> {
         let Transport::Udp(udp) = &segment.transport else { return None };

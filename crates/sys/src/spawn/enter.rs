@@ -24,7 +24,7 @@ use crate::privileges;
 const STACK: usize = 64 * 1024;
 /// The thread's, which lays out two lists of pointers and calls the kernel.
 const THREAD_STACK: usize = 64 * 1024;
-/// How long a child may take to become the program before it counts as running. A thousand times as long as it takes.
+/// How long a child may take to become the program before it counts as running: far longer than it takes where nothing is in its way.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// The same while another one is being waited for in vain: that its file system is dead is known then.
 const LITTLE_PATIENCE: Duration = Duration::from_millis(5);
