@@ -12,12 +12,13 @@ pub(crate) fn attackers(results: &Results) -> String {
         "| to take a processor with | daemon, ns a packet | kernel for it, ns | an attacker must send, a second |\n\
          |---|---:|---:|---:|\n",
     );
-    for (words, which) in [
-        ("SYNs to a knock port", Which::Sequence),
-        ("noise on the port of datagrams, captured", Which::Captured),
-        ("the same by socket", Which::Listening),
+    for (words, which, what) in [
+        ("SYNs to a knock port", Which::Sequence, "flood"),
+        ("noise on the port of datagrams, captured", Which::Captured, "flood"),
+        ("one datagram that came in, again and again", Which::Captured, "replayed"),
+        ("noise, by socket", Which::Listening, "flood"),
     ] {
-        let of = |name| results.at((which.name(), 1, "flood", name));
+        let of = |name| results.at((which.name(), 1, what, name));
         let (Some(daemon), Some(kernel)) = (of(SEEN), of(KERNEL)) else { continue };
         let rate = thousands(1e9 / (daemon + kernel.max(0.0)));
         writeln!(text, "| {words} | {} | {} | {rate} |", round(daemon), round(kernel)).expect("text");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,10 @@ use aldaba_tests::{Hosts, Program};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::machine;
-use crate::subject::Subject;
+use crate::subject::{Subject, Way};
+
+/// Some make up their minds for so long before they listen.
+pub(crate) const LONGEST_START: Duration = Duration::from_secs(60);
 
 /// A running daemon.
 pub(crate) struct Daemon {
@@ -69,11 +72,15 @@ impl Daemon {
         let listens =
             aldaba_tests::until(Duration::from_secs(20), || subject.is_ready(&daemon.program.said()));
         assert!(listens.is_some(), "{} does not listen. It said:\n{}", subject.name, daemon.program.said());
+        if let (Way::Datagram, Some(control)) = (subject.way, subject.control()) {
+            let devices = ask(&control)["configuration"]["devices"].as_u64().unwrap_or_default();
+            assert!(devices >= subject.size.into(), "{devices} devices of {}", subject.size);
+        }
         // The worker has a session of its own.
         for pid in daemon.pids() {
             machine::favour(pid);
         }
-        daemon.settle(Duration::from_secs(20));
+        assert!(daemon.settle(LONGEST_START), "{} does not come to rest", subject.name);
         if let Counts::Sockets(_) = daemon.counts {
             daemon.counts = Counts::Sockets(daemon.share_sockets());
         }
@@ -123,7 +130,7 @@ impl Daemon {
                 })
             }
             Counts::Control(path, before) => {
-                let now = ask(path);
+                let now = Captured::of(&ask(path));
                 let since =
                     Captured { packets: now.packets - before.packets, drops: now.drops - before.drops };
                 *before = now;
@@ -172,15 +179,20 @@ impl Daemon {
     }
 }
 
-/// What `aldabad status` says of the capture.
-fn ask(control: &std::path::Path) -> Captured {
+/// What `aldabad status` says.
+fn ask(control: &Path) -> serde_json::Value {
     let program = aldaba_tests::program::binary("aldabad");
     let answer = Command::new(program).args(["status", "--json", "--control"]).arg(control).output();
-    let answer: serde_json::Value =
-        serde_json::from_slice(&answer.expect("it runs").stdout).unwrap_or_default();
-    let sum = |name: &str| {
-        let interfaces = answer["interfaces"].as_array().into_iter().flatten();
-        interfaces.filter_map(|interface| interface[name].as_u64()).sum()
-    };
-    Captured { packets: sum("packets"), drops: sum("drops") }
+    serde_json::from_slice(&answer.expect("it runs").stdout).unwrap_or_default()
+}
+
+impl Captured {
+    /// On all interfaces.
+    fn of(status: &serde_json::Value) -> Self {
+        let sum = |name: &str| {
+            let interfaces = status["interfaces"].as_array().into_iter().flatten();
+            interfaces.filter_map(|interface| interface[name].as_u64()).sum()
+        };
+        Self { packets: sum("packets"), drops: sum("drops") }
+    }
 }

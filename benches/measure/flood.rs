@@ -15,6 +15,7 @@ use rustix::net::{
     sendmmsg, socket_with, sockopt,
 };
 
+use crate::floor::DATAGRAM;
 use crate::machine::{self, cpu_time};
 
 /// Packets of one system call.
@@ -38,6 +39,8 @@ pub(crate) enum Traffic {
     Standing,
     /// Noise of a datagram's length; in letters of base64 where datagrams are made of them.
     Junk { port: u16, length: usize, letters: bool },
+    /// Always the same datagram: the first may come in, all others are replays.
+    Replayed { port: u16, datagram: [u8; DATAGRAM] },
 }
 
 /// So much of it.
@@ -157,9 +160,12 @@ impl Template {
                 let payload: Vec<u8> = std::iter::repeat_with(&mut byte).take(length).collect();
                 Frame::udp(from, 0, SERVER, port).payload(&payload).checksum(0)
             }
+            Traffic::Replayed { port, datagram } => {
+                Frame::udp(from, 0, SERVER, port).payload(&datagram).checksum(0)
+            }
         };
         let bytes = frame.bytes(Link::Ip);
-        let tcp = !matches!(traffic, Traffic::Junk { .. });
+        let tcp = !matches!(traffic, Traffic::Junk { .. } | Traffic::Replayed { .. });
         let sum = if tcp { u32::from(!u16::from_be_bytes([bytes[36], bytes[37]])) } else { 0 };
         Self { bytes, sum, tcp }
     }

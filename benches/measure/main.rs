@@ -24,6 +24,7 @@ mod goals;
 mod knocker;
 mod machine;
 mod picture;
+mod plan;
 mod results;
 mod side_by_side;
 mod steps;
@@ -33,10 +34,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use flood::{Flood, Traffic};
-use results::{Results, Row};
-use steps::Bench;
-use subject::{Door, Subject, Way, Which};
+use results::Row;
 
 const DOCUMENT: &str = "docs/performance.md";
 const PICTURE: &str = "docs/performance-curves.svg";
@@ -99,7 +97,7 @@ fn main() -> ExitCode {
         draw();
         return ExitCode::SUCCESS;
     }
-    let results = all(if has("--quick") { &QUICK } else { &FULL }, &only);
+    let results = plan::all(if has("--quick") { &QUICK } else { &FULL }, &only);
     let lines = root().join("target/performance.jsonl");
     results.write(&lines);
     let tables = [
@@ -138,37 +136,6 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").to_owned()
 }
 
-/// Measures all there is, or what is named.
-fn all(scale: &'static Scale, only: &[&String]) -> Results {
-    let _first = machine::go_first();
-    machine::settle_on(machine::GENERATOR);
-    let (mut bench, mut results) = (Bench::new(scale), Results::default());
-    let is_asked = |name: &str| only.is_empty() || only.iter().any(|word| name.contains(word.as_str()));
-    for which in Which::ALL.into_iter().filter(|which| is_asked(which.name())) {
-        if !which.is_installed() {
-            println!("{}: not installed", which.name());
-            continue;
-        }
-        // In memory: how long a disk takes to make a record durable is not what is looked at here.
-        let dir = tempfile::tempdir_in("/dev/shm").expect("a folder");
-        Measured { bench: &mut bench, results: &mut results, scale, which, dir: dir.path() }.all();
-    }
-    if is_asked(disk::NAME) {
-        on_disk(&bench, &mut results, scale);
-    }
-    results
-}
-
-/// What waits for a disk: the one that this repository's results are on.
-fn on_disk(bench: &Bench, results: &mut Results, scale: &Scale) {
-    let dir = tempfile::tempdir_in(root().join("target")).expect("a folder");
-    results.add(&scale.runs(|| disk::commit(dir.path(), scale.resting)));
-    let subject = Which::Captured.prepare(dir.path(), 1, Door::Opens);
-    results.add(&scale.runs(|| bench.open(&subject, "open on disk")));
-    let subject = Which::Sequence.prepare(dir.path(), 1, Door::Tells);
-    results.add(&scale.runs(|| bench.idle(&subject, "idle on disk")));
-}
-
 impl Scale {
     /// Measures so often.
     fn runs(&self, mut measure: impl FnMut() -> Row) -> Vec<Row> {
@@ -178,105 +145,5 @@ impl Scale {
             rows.push(measure());
         }
         rows
-    }
-}
-
-/// One of those that are measured, in all ways that say something of it.
-struct Measured<'a> {
-    bench: &'a mut Bench,
-    results: &'a mut Results,
-    scale: &'static Scale,
-    which: Which,
-    dir: &'a Path,
-}
-
-impl Measured<'_> {
-    fn all(&mut self) {
-        match self.which {
-            Which::LargeTable => self.slow_knocks(),
-            Which::Compatible => [1, FEW, MANY].into_iter().for_each(|size| self.kernel(size)),
-            which => {
-                which.sizes().iter().for_each(|size| self.with(*size));
-                if which == Which::Captured {
-                    self.in_turn();
-                }
-                if which.opens() {
-                    let subject = which.prepare(self.dir, 1, Door::Opens);
-                    self.results.add(&self.scale.runs(|| self.bench.open(&subject, "open")));
-                }
-            }
-        }
-    }
-
-    /// With so many doors or users.
-    fn with(&mut self, size: u32) {
-        let subject = self.which.prepare(self.dir, size, Door::Tells);
-        self.results.add(&self.scale.runs(|| self.bench.start(&subject)));
-        let full = Flood { traffic: subject.attack(), packets: self.scale.packets, rate: None };
-        self.flood(&subject, "flood", full);
-        if size == 1 {
-            self.results.add(&self.scale.runs(|| self.bench.idle(&subject, "idle")));
-            self.flood(&subject, "gentle", Flood { packets: GENTLE / 2, rate: Some(GENTLE), ..full });
-            // Knocks do not come so thick that they are a flood themselves.
-            self.flood(&subject, "knocks", Flood { packets: full.packets * 2, ..full });
-        } else if self.which.way() == Way::Sequence {
-            self.flood(&subject, "elsewhere", Flood { traffic: Traffic::Elsewhere, ..full });
-        }
-        if self.which == Which::Sequence {
-            self.results.add(&self.scale.runs(|| self.bench.start_again(&subject)));
-            self.flood(&subject, "ignored", Flood { traffic: Traffic::Syn(subject::IGNORED), ..full });
-        }
-        if self.which == Which::Sequence || size == 1 && self.which.is_ours_by_datagram() {
-            self.flood(&subject, "sources", Flood { packets: self.scale.sources, ..full });
-        }
-    }
-
-    /// With one, many and most of them, one after the other and again: what is compared is measured side by side.
-    fn in_turn(&mut self) {
-        let subjects: Vec<Subject> = self
-            .which
-            .sizes()
-            .iter()
-            .map(|size| {
-                let dir = self.dir.join(size.to_string());
-                std::fs::create_dir(&dir).expect("a folder");
-                self.which.prepare(&dir, *size, Door::Tells)
-            })
-            .collect();
-        let mut rows = vec![Vec::new(); subjects.len()];
-        for _ in 0..self.scale.rounds {
-            for (subject, rows) in subjects.iter().zip(&mut rows) {
-                let full = Flood { traffic: subject.attack(), packets: self.scale.packets, rate: None };
-                rows.push(self.bench.flood(subject, "in turn", full, Duration::ZERO));
-            }
-        }
-        for rows in &rows {
-            self.results.add(rows);
-        }
-    }
-
-    /// Packets of no knock, by how many doors have ports of their own: what the kernel does with them.
-    fn kernel(&mut self, size: u32) {
-        let subject = self.which.prepare(self.dir, size, Door::Tells);
-        let full = |traffic| Flood { traffic, packets: self.scale.packets / 2, rate: None };
-        let floods = [
-            ("elsewhere", full(Traffic::Elsewhere)),
-            ("standing", full(Traffic::Standing)),
-            ("guarded", full(Traffic::Syn(subject::GUARDED))),
-        ];
-        for (what, flood) in floods {
-            self.flood(&subject, what, flood);
-        }
-    }
-
-    fn slow_knocks(&mut self) {
-        let subject = self.which.prepare(self.dir, 1, Door::Tells);
-        let long = Flood { traffic: subject.attack(), packets: self.scale.packets * 8, rate: None };
-        self.results.add(&self.scale.runs(|| self.bench.flood(&subject, "slow knocks", long, SLOW)));
-    }
-
-    fn flood(&mut self, subject: &Subject, what: &'static str, flood: Flood) {
-        let run = || self.bench.flood(subject, what, flood, Duration::ZERO);
-        self.results.add(&self.scale.runs(run));
     }
 }

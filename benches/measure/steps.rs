@@ -8,11 +8,11 @@ use aldaba_tests::Hosts;
 use aldaba_tests::hosts::inside;
 
 use crate::Scale;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, LONGEST_START};
 use crate::flood::{self, Flood, Sent, Traffic};
 use crate::knocker::{Ears, Knocker};
 use crate::results::{KERNEL, Row, SEEN, SENT, WITH_SENDER};
-use crate::subject::{Door, PROBE, Subject};
+use crate::subject::{Door, PROBE, Subject, Way};
 
 /// How long a knock may take before it counts as not honoured.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -24,8 +24,6 @@ const SLOW_KNOCKS: u32 = 24;
 pub(crate) struct Bench {
     hosts: Hosts,
     scale: &'static Scale,
-    /// What the sender alone costs, by kind of traffic.
-    alone: HashMap<String, Sent>,
 }
 
 impl Bench {
@@ -35,7 +33,7 @@ impl Bench {
         for name in ["all", "default", aldaba_tests::hosts::IF] {
             hosts.on_server(&["sysctl", "-qw", &format!("net.ipv4.conf.{name}.rp_filter=0")]);
         }
-        Self { hosts, scale, alone: HashMap::new() }
+        Self { hosts, scale }
     }
 
     /// The firewall of a host that hides: whatever no rule lets in is dropped. Where a door opens it, only the probe's port
@@ -46,8 +44,8 @@ impl Bench {
             let port = port.to_string();
             self.iptables(&["-A", "INPUT", "-p", "udp", "--dport", &port, "-j", verdict]);
         };
-        subject.datagrams_at().into_iter().for_each(|port| udp(port, "ACCEPT"));
-        if door == Door::Opens && !subject.guards() {
+        subject.socket_at.into_iter().for_each(|port| udp(port, "ACCEPT"));
+        if door == Door::Opens && !subject.guards {
             udp(PROBE, "DROP");
         }
     }
@@ -79,12 +77,12 @@ impl Bench {
         let ears = Ears::new(&subject.ears());
         let mut knocker = Knocker::new(&self.hosts, subject.knock.clone());
         let daemon = Daemon::start(&self.hosts, subject);
-        let end = daemon.begun() + Duration::from_secs(15);
+        let end = daemon.begun() + LONGEST_START;
         let mut heard = None;
         while heard.is_none() && Instant::now() < end {
             let (_, at) = knocker.knock();
             // Datagrams are not endless: a device has so many at once.
-            let wait = if subject.datagrams_at().is_some() { 2 } else { 1 };
+            let wait = if subject.way == Way::Datagram { 2 } else { 1 };
             heard = ears.hear(at + Duration::from_millis(wait));
         }
         let cost = daemon.cost();
@@ -149,13 +147,7 @@ impl Bench {
     }
 
     /// A flood, and where it is named for them knocks meanwhile from those who may.
-    pub(crate) fn flood(
-        &mut self,
-        subject: &Subject,
-        what: &'static str,
-        flood: Flood,
-        pause: Duration,
-    ) -> Row {
+    pub(crate) fn flood(&self, subject: &Subject, what: &'static str, flood: Flood, pause: Duration) -> Row {
         let alone = self.alone(flood.traffic);
         self.shut(subject, Door::Tells);
         let ears = Ears::new(&subject.ears());
@@ -177,7 +169,7 @@ impl Bench {
         let (after, captured) = (daemon.cost(), daemon.captured());
         let (seen, drops) = if captured.packets > 0 {
             (captured.packets - captured.drops, captured.drops)
-        } else if let (Traffic::Junk { .. }, Some(_)) = (flood.traffic, subject.datagrams_at()) {
+        } else if let (Traffic::Junk { .. }, Some(_)) = (flood.traffic, subject.socket_at) {
             let drops = self.lost_datagrams(subject) - lost;
             (sent.packets.saturating_sub(drops), drops)
         } else {
@@ -202,24 +194,15 @@ impl Bench {
         row.knocks(knocks, &times)
     }
 
-    /// The same with nobody listening and no rule but to drop it: what the wire costs.
-    fn alone(&mut self, traffic: Traffic) -> Sent {
-        // All ports cost the same.
-        let kind = format!("{:?}", std::mem::discriminant(&traffic));
-        if let Some(sent) = self.alone.get(&kind) {
-            return *sent;
-        }
+    /// The same just before with nobody listening and no rule but to drop it: what the wire costs.
+    fn alone(&self, traffic: Traffic) -> Sent {
         self.wall("DROP");
-        let flood = Flood { traffic, packets: 100_000, rate: None };
-        let sent = (0..3).map(|_| flood::start(&self.hosts, flood).join().expect("the flood"));
-        let mut sent: Vec<Sent> = sent.collect();
-        sent.sort_unstable_by_key(|sent| sent.cpu);
-        *self.alone.entry(kind).or_insert(sent[1])
+        flood::start(&self.hosts, Flood { traffic, packets: 100_000, rate: None }).join().expect("the flood")
     }
 
     /// Datagrams that found the socket's buffer full.
     fn lost_datagrams(&self, subject: &Subject) -> u64 {
-        let Some(port) = subject.datagrams_at() else { return 0 };
+        let Some(port) = subject.socket_at else { return 0 };
         let tables = inside(&self.hosts.server, || {
             ["udp", "udp6"].map(|name| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")))
         });

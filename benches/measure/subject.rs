@@ -23,7 +23,7 @@ pub(crate) const PROBE: u16 = 7_007;
 pub(crate) const GUARDED: u16 = 1;
 /// A port that strict doors do not look at.
 pub(crate) const IGNORED: u16 = 4_000;
-/// More knocks than one measurement has. A device may knock twice a second and has 40 in reserve.
+/// More knocks than one measurement has. A device may knock twice a second and has 40 in reserve: one is four.
 const KNOCKS: u32 = 120;
 const DEVICES: u32 = 4;
 
@@ -51,6 +51,10 @@ pub(crate) struct Subject {
     pub(crate) size: u32,
     pub(crate) words: Vec<String>,
     pub(crate) knock: Knock,
+    /// The port that the firewall must let through to its socket.
+    pub(crate) socket_at: Option<u16>,
+    /// A table of its own shuts what its doors open.
+    pub(crate) guards: bool,
     dir: PathBuf,
     listens: &'static str,
 }
@@ -87,6 +91,12 @@ impl Which {
         Self::Listening,
         Self::FloorListening,
         Self::Fwknopd,
+    ];
+
+    /// Those whose costs in a flood are compared with one another.
+    pub(crate) const SIDE_BY_SIDE: [&[Self]; 2] = [
+        &[Self::Sequence, Self::FloorSequence, Self::Knockd, Self::InPlaceOfKnockd],
+        &[Self::Captured, Self::FloorCaptured, Self::Listening, Self::FloorListening, Self::Fwknopd],
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -129,6 +139,19 @@ impl Which {
         matches!(self, Self::Captured | Self::Listening)
     }
 
+    /// Whether its doors can be of aldaba's own table.
+    const fn has_table(self) -> bool {
+        matches!(
+            self,
+            Self::Sequence | Self::LargeTable | Self::Compatible | Self::Captured | Self::Listening
+        )
+    }
+
+    /// Whether it hears datagrams by a socket of its own, which the firewall must let through to.
+    const fn has_socket(self) -> bool {
+        matches!(self, Self::Listening | Self::FloorListening | Self::Fwknopd)
+    }
+
     /// With how many doors or users it is measured.
     pub(crate) const fn sizes(self) -> &'static [u32] {
         match self {
@@ -150,6 +173,14 @@ impl Which {
         !matches!(self, Self::FloorSequence | Self::FloorCaptured | Self::FloorListening)
     }
 
+    /// It for floods in which nobody knocks, in a folder in this one. The last door opens a port too, as most do: so what arrives meets
+    /// aldaba's table.
+    pub(crate) fn prepare_unasked(self, parent: &Path, size: u32) -> Subject {
+        let dir = parent.join(format!("{self:?}-{size}"));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        self.prepare(&dir, size, if self.has_table() { Door::Opens } else { Door::Tells })
+    }
+
     /// It with so many doors or users, in a folder of its own.
     pub(crate) fn prepare(self, dir: &Path, size: u32, door: Door) -> Subject {
         let dir = dir.to_owned();
@@ -161,7 +192,9 @@ impl Which {
             Self::Knockd | Self::InPlaceOfKnockd => peers::knockd(self, &dir, size, door),
             Self::Fwknopd => peers::fwknopd(&dir, size, door),
         };
-        Subject { name: self.name(), way: self.way(), size, words, knock, dir, listens }
+        let socket_at = self.has_socket().then_some(SPA_PORT);
+        let guards = self.has_table();
+        Subject { name: self.name(), way: self.way(), size, words, knock, socket_at, guards, dir, listens }
     }
 }
 
@@ -173,11 +206,6 @@ impl Subject {
     /// Where aldaba can be asked.
     pub(crate) fn control(&self) -> Option<PathBuf> {
         self.words.iter().any(|word| word == "--control").then(|| self.dir.join("control.sock"))
-    }
-
-    /// Whether a table of its own shuts what its doors open.
-    pub(crate) fn guards(&self) -> bool {
-        self.control().is_some()
     }
 
     pub(crate) fn ears(&self) -> PathBuf {
@@ -205,14 +233,6 @@ impl Subject {
         }
     }
 
-    /// The port of datagrams, where there is one.
-    pub(crate) const fn datagrams_at(&self) -> Option<u16> {
-        match self.knock {
-            Knock::Datagrams(port, _) => Some(port),
-            Knock::Ports(_) => None,
-        }
-    }
-
     /// What an attacker sends who knows where to.
     pub(crate) fn attack(&self) -> Traffic {
         match &self.knock {
@@ -223,8 +243,16 @@ impl Subject {
             }
         }
     }
+
+    /// What an attacker sends who has recorded a datagram that came in.
+    pub(crate) fn replayed(&self) -> Traffic {
+        let Knock::Datagrams(port, datagrams) = &self.knock else { unreachable!("no datagrams to replay") };
+        let datagram = datagrams[0].as_slice().try_into().expect("as long as a floor's");
+        Traffic::Replayed { port: *port, datagram }
+    }
 }
 
+/// Where the door's program tells.
 fn ears(dir: &Path) -> PathBuf {
     dir.join("ears")
 }
@@ -311,8 +339,9 @@ fn aldaba(which: Which, dir: &Path, size: u32, door: Door) -> Prepared {
 fn registry(dir: &Path, size: u32, devices: &[Device]) {
     let mut lines = String::new();
     for number in DEVICES..size {
+        // X25519 takes no notice of a key's lowest three bits.
         let mut key = [0; 32];
-        key[..4].copy_from_slice(&number.to_le_bytes());
+        key[4..8].copy_from_slice(&number.to_le_bytes());
         let key = aldaba_spa::SecretKey::new(&key).public().to_text(aldaba_spa::KeyKind::Device);
         writeln!(lines, "{key} stranger{number}/laptop").expect("text");
     }
