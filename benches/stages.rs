@@ -109,12 +109,18 @@ mod track {
 
 #[divan::bench_group(name = "3 gate")]
 mod gate {
-    use super::{Bencher, GROUP, Gateway, SIZES};
+    use super::{Bencher, GROUP, Gateway, Mode, SIZES};
 
     /// A whole group at once: what divan counts are frames.
     #[divan::bench(args = SIZES)]
     fn spoofed_syns_by_doors(bencher: Bencher<'_, '_>, doors: u32) {
-        let mut gateway = Gateway::flood(doors);
+        let mut gateway = Gateway::flood(doors, Mode::Compatible);
+        bencher.counter(divan::counter::ItemsCount::new(GROUP)).bench_local(|| gateway.group());
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn spoofed_syns_by_strict_doors(bencher: Bencher<'_, '_>, doors: u32) {
+        let mut gateway = Gateway::flood(doors, Mode::Strict);
         bencher.counter(divan::counter::ItemsCount::new(GROUP)).bench_local(|| gateway.group());
     }
 

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use aldaba_bench::{GROUP, Gateway, Leases, Track};
+use aldaba_bench::{GROUP, Gateway, Knocks, Leases, Track};
 use aldaba_knock::Mode;
 
 use crate::machine::cpu_time;
@@ -32,8 +32,13 @@ pub(crate) fn all() -> Vec<Curve> {
             let mut leases = Leases::new(size);
             time(|| leases.renew())
         }),
+        curve("a device's datagram admitted, by devices", |size| admitted(&mut Knocks::new(size))),
         curve("spoofed SYN to a knock port, by doors", |size| {
-            let mut gate = Gateway::flood(size);
+            let mut gate = Gateway::flood(size, Mode::Compatible);
+            time(|| gate.group()) / GROUP as f64
+        }),
+        curve("spoofed SYN to a strict door, by doors", |size| {
+            let mut gate = Gateway::flood(size, Mode::Strict);
             time(|| gate.group()) / GROUP as f64
         }),
         curve("whole knock of one source, by sources in the table", |size| {
@@ -66,15 +71,30 @@ fn time<T>(mut call: impl FnMut() -> T) -> f64 {
         black_box(call());
         calls += 1;
     }
-    let mut samples: Vec<f64> = (0..31)
-        .map(|_| {
-            let begun = cpu_time();
-            for _ in 0..calls {
-                black_box(call());
-            }
-            cpu_time().saturating_sub(begun).as_nanos() as f64 / f64::from(calls)
-        })
-        .collect();
+    median(|| {
+        let begun = cpu_time();
+        for _ in 0..calls {
+            black_box(call());
+        }
+        cpu_time().saturating_sub(begun).as_nanos() as f64 / f64::from(calls)
+    })
+}
+
+/// What it takes the server to admit one, without what it takes the client to make it.
+fn admitted(knocks: &mut Knocks) -> f64 {
+    const KNOCKS: u32 = 8;
+    median(|| {
+        let sealed: Vec<_> = (0..KNOCKS).map(|_| knocks.seal()).collect();
+        let begun = cpu_time();
+        for (at, datagram) in &sealed {
+            assert!(knocks.handle(*at, datagram).is_ok(), "admitted");
+        }
+        cpu_time().saturating_sub(begun).as_nanos() as f64 / f64::from(KNOCKS)
+    })
+}
+
+fn median(sample: impl FnMut() -> f64) -> f64 {
+    let mut samples: Vec<f64> = std::iter::repeat_with(sample).take(31).collect();
     samples.sort_unstable_by(f64::total_cmp);
     samples[samples.len() / 2]
 }

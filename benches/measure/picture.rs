@@ -10,11 +10,12 @@ const HEIGHT: f64 = 420.0;
 /// The field of the curves: left, right, top, bottom.
 const FIELD: [f64; 4] = [64.0, 440.0, 24.0, 372.0];
 /// Powers of ten of nanoseconds.
-const DECADES: [i32; 2] = [1, 4];
+const DECADES: [i32; 2] = [1, 5];
 /// Lines of a label's height.
 const LINE: f64 = 17.0;
 /// Told apart also by those who see few colours; legible on white and on black.
-const COLOURS: [&str; 6] = ["#0f8f8f", "#c2571a", "#7a68d8", "#b8860b", "#4a8a2a", "#b8437c"];
+const COLOURS: [&str; 8] =
+    ["#0f8f8f", "#c2571a", "#7a68d8", "#b8860b", "#4a8a2a", "#b8437c", "#4878b8", "#8a6a5a"];
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#333}.grid{stroke:#8886;stroke-width:1}\
     .line{fill:none;stroke-width:2}@media(prefers-color-scheme:dark){text{fill:#ddd}}";
 
@@ -49,7 +50,7 @@ pub(crate) fn draw(curves: &[Curve]) -> String {
         // Labels do not cover one another.
         let at = place.max(lowest);
         lowest = at + LINE;
-        let label = format!("{} ({} ns)", curve.name, round(curve.nanoseconds[3]));
+        let label = format!("{} ({})", curve.name, time(curve.nanoseconds[3]));
         line(
             &mut svg,
             &format!("<circle cx=\"{}\" cy=\"{at:.1}\" r=\"4\" fill=\"{colour}\"/>", FIELD[1] + 14.0),
@@ -90,6 +91,7 @@ fn axes(svg: &mut String) {
             &format!("<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", left - 8.0, y + 4.0),
         );
     }
+    line(svg, &format!("<text x=\"{left}\" y=\"{}\">processor time of one event</text>", top - 10.0));
     let middle = f64::midpoint(left, right);
     line(
         svg,
@@ -103,7 +105,7 @@ fn axes(svg: &mut String) {
 fn describe(curves: &[Curve]) -> String {
     let said = curves.iter().map(|curve| {
         let [one, .., most] = curve.nanoseconds;
-        format!("{}: {} ns with one, {} ns with 100,000.", curve.name, round(one), round(most))
+        format!("{}: {} with one, {} with 100,000.", curve.name, time(one), time(most))
     });
     said.collect::<Vec<_>>().join(" ")
 }
@@ -117,7 +119,16 @@ fn y(nanoseconds: f64) -> f64 {
     let [.., top, bottom] = FIELD;
     let [low, high] = DECADES.map(f64::from);
     let part = (nanoseconds.max(1.0).log10() - low) / (high - low);
-    bottom - (bottom - top) * part.clamp(0.0, 1.0)
+    assert!((0.0..=1.0).contains(&part), "{nanoseconds} ns are outside the picture");
+    bottom - (bottom - top) * part
+}
+
+fn time(nanoseconds: f64) -> String {
+    if nanoseconds < 1_000.0 {
+        format!("{} ns", round(nanoseconds))
+    } else {
+        format!("{} µs", round(nanoseconds / 1_000.0))
+    }
 }
 
 fn grouped(number: u32) -> String {

@@ -63,8 +63,8 @@ impl Gateway {
 
     /// So many doors whose table is full of strangers, and more strangers than it has room for.
     #[must_use]
-    pub fn flood(doors: u32) -> Self {
-        let mut flood = Self::spoofed(doors, Mode::Compatible, STRANGERS);
+    pub fn flood(doors: u32, mode: Mode) -> Self {
+        let mut flood = Self::spoofed(doors, mode, STRANGERS);
         for _ in 0..flood.frames.len() / GROUP {
             flood.group();
         }
