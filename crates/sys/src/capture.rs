@@ -25,7 +25,7 @@ mod size;
 mod socket;
 
 pub use pace::Pace;
-pub use ring::{Batch, Fault, FrameView, GROUP, PacketType, Ring, VlanTag, rehearse, take_fault};
+pub use ring::{Batch, Fault, FrameView, GROUP, Ring, VlanTag, rehearse, take_fault};
 pub use size::RingSize;
 pub(crate) use socket::attach_program;
 pub use socket::{Attached, BlankSocket, CaptureSocket, Statistics, Target, statistics_of};

@@ -26,33 +26,6 @@ pub struct VlanTag {
     pub tci: u16,
 }
 
-/// Whom a frame was for, by its link address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PacketType {
-    /// Us.
-    Host,
-    /// All on the link.
-    Broadcast,
-    /// Many on the link.
-    Multicast,
-    /// Another host: the interface hands up what is not for us.
-    OtherHost,
-    /// Anything else; frames this host sends are not captured.
-    Other(u8),
-}
-
-impl PacketType {
-    const fn of(number: u8) -> Self {
-        match number {
-            libc::PACKET_HOST => Self::Host,
-            libc::PACKET_BROADCAST => Self::Broadcast,
-            libc::PACKET_MULTICAST => Self::Multicast,
-            libc::PACKET_OTHERHOST => Self::OtherHost,
-            other => Self::Other(other),
-        }
-    }
-}
-
 /// A captured frame, as long as its slot is ours.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameView<'a> {
@@ -64,8 +37,6 @@ pub struct FrameView<'a> {
     pub ifindex: u32,
     /// What the link header says the network header is.
     pub ethertype: u16,
-    /// Whom it was for.
-    pub packet_type: PacketType,
     /// The outermost VLAN tag.
     pub vlan: Option<VlanTag>,
     /// The transport checksum is not computed yet (it comes from this machine, or another guest on it): do not judge it.
@@ -83,7 +54,6 @@ const NOTHING: FrameView<'static> = FrameView {
     wire_len: 0,
     ifindex: 0,
     ethertype: 0,
-    packet_type: PacketType::Host,
     vlan: None,
     checksum_not_ready: false,
     checksum_valid: false,
@@ -96,8 +66,6 @@ pub struct Batch {
     pub frames: usize,
     /// The limit was reached: there may be more.
     pub more: bool,
-    /// The kernel has dropped frames since its counters were last read.
-    pub losing: bool,
 }
 
 /// What has happened to the interface.
@@ -141,7 +109,7 @@ impl Ring {
         while batch.frames < limit {
             let wanted = GROUP.min(limit - batch.frames);
             let ready = self.ready(wanted);
-            batch.losing |= self.show_group(ready, &mut show);
+            self.show_group(ready, &mut show);
             for _ in 0..ready {
                 self.status(self.next).store(libc::TP_STATUS_KERNEL, Ordering::Release);
                 self.next = self.after(self.next);
@@ -168,21 +136,19 @@ impl Ring {
         ready
     }
 
-    /// Shows the next `ready` frames, if there are any; whether the kernel has dropped others.
-    fn show_group(&self, ready: usize, show: &mut impl FnMut(&[FrameView<'_>])) -> bool {
+    /// Shows the next `ready` frames, if there are any.
+    fn show_group(&self, ready: usize, show: &mut impl FnMut(&[FrameView<'_>])) {
         let mut frames = [NOTHING; GROUP];
         let frames = &mut frames[..ready];
-        let (mut slot, mut losing) = (self.next, false);
+        let mut slot = self.next;
         for frame in &mut *frames {
             let status = self.status(slot).load(Ordering::Acquire);
-            losing |= status & libc::TP_STATUS_LOSING != 0;
             *frame = view(self.slot(slot), status);
             slot = self.after(slot);
         }
         if !frames.is_empty() {
             show(frames);
         }
-        losing
     }
 
     /// Takes the error that makes the socket readable without a frame. To be called after such a wake-up.
@@ -275,7 +241,6 @@ fn view(slot: &Slot, status: u32) -> FrameView<'_> {
         wire_len: word(std::mem::offset_of!(libc::tpacket2_hdr, tp_len)) as usize,
         ifindex: word(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_ifindex)),
         ethertype: u16::from_be(half(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_protocol))),
-        packet_type: PacketType::of(byte(ADDRESS + std::mem::offset_of!(libc::sockaddr_ll, sll_pkttype))),
         vlan: (status & libc::TP_STATUS_VLAN_VALID != 0).then_some(VlanTag { tpid, tci }),
         checksum_not_ready: status & libc::TP_STATUS_CSUMNOTREADY != 0,
         checksum_valid: status & libc::TP_STATUS_CSUM_VALID != 0,

@@ -100,7 +100,7 @@ impl CaptureSocket {
         self.attached.get()
     }
 
-    /// What the kernel has counted. Asking also ends the worker's [`Batch::losing`](super::Batch::losing).
+    /// What the kernel has counted.
     pub fn statistics(&self) -> io::Result<Statistics> {
         let (packets, drops) = packet_statistics(self.fd.as_fd())?;
         let before = self.counted.get();
