@@ -163,13 +163,9 @@ impl Nft {
         Ok(Self { socket: Socket::open(Some(netlink::NETFILTER), 0)?, known: Known::default() })
     }
 
-    /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go.
-    pub fn ensure_own_table(&mut self, spec: &TableSpec) -> Result<(), NftError> {
-        self.ensure_in_place_of(spec, &[])
-    }
-
-    /// The same, and in the same transaction the tables of these names, aldaba's too, go. What is open there is open here, and for no
-    /// longer; there is no moment without a guard.
+    /// Makes aldaba's own table what `spec` says. Elements of doors that stay do too; sets of doors that went go. In the same
+    /// transaction the tables of these names, aldaba's too, go: what is open there is open here, and for no longer; there is no
+    /// moment without a guard.
     pub fn ensure_in_place_of(&mut self, spec: &TableSpec, old: &[String]) -> Result<(), NftError> {
         let stale = spec.stale(self.sets(Family::Inet, &spec.name)?);
         let carried = self.carried(spec, old)?;

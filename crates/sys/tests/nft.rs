@@ -99,9 +99,9 @@ const TABLE: &str = "table inet aldaba {
 fn the_table_reads_as_intended() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();
-        firewall.ensure_own_table(&spec()).unwrap();
+        firewall.ensure_in_place_of(&spec(), &[]).unwrap();
         assert_eq!(nft("-s list table inet aldaba"), TABLE);
-        firewall.ensure_own_table(&spec()).unwrap();
+        firewall.ensure_in_place_of(&spec(), &[]).unwrap();
         assert_eq!(nft("-s list ruleset"), TABLE, "twice is once");
         firewall.remove_own_table("aldaba").unwrap();
         firewall.remove_own_table("aldaba").unwrap();
@@ -117,12 +117,12 @@ fn the_table_of_a_thousand_doors_is_made_whole() {
         let door =
             |port: u16| DoorSpec::new(&format!("door{port}"), [(false, port, port), (true, port, port)]);
         let mut table = TableSpec { doors: (1..=1000).map(door).collect(), ..spec() };
-        firewall.ensure_own_table(&table).unwrap();
+        firewall.ensure_in_place_of(&table, &[]).unwrap();
         assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
         let guard = || nft("list chain inet aldaba guard").matches("\n\t\t").count();
         let of_all = guard();
         table.doors.truncate(1);
-        firewall.ensure_own_table(&table).unwrap();
+        firewall.ensure_in_place_of(&table, &[]).unwrap();
         assert_eq!(guard(), of_all, "a packet meets as many rules as with one door");
         assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
     });
@@ -165,7 +165,7 @@ fn doors_that_cut_connections_come_before_those_that_keep_them() {
         let mut firewall = Nft::open().unwrap();
         let mut table = spec();
         table.doors[1] = DoorSpec::new("mosh", [(true, 60_000, 61_000), (false, 23, 23)]).cutting(true);
-        firewall.ensure_own_table(&table).unwrap();
+        firewall.ensure_in_place_of(&table, &[]).unwrap();
         let expected = "
 		udp dport 32768-65535 ct state established,related ct direction reply accept
 		tcp dport vmap { 23 : goto cut_tcp_23 }
@@ -189,7 +189,7 @@ fn whatever_others_do_to_the_table_is_seen() {
         let mut firewall = Nft::open().unwrap();
         let table = with_silence();
         assert!(firewall.own_table(&table).unwrap().is_none());
-        firewall.ensure_own_table(&table).unwrap();
+        firewall.ensure_in_place_of(&table, &[]).unwrap();
         let first = firewall.own_table(&table).unwrap().unwrap();
         assert!(first.is(&table) && !first.is(&spec()), "it is what was made");
         for done in [
@@ -208,7 +208,7 @@ fn whatever_others_do_to_the_table_is_seen() {
         ] {
             nft(done.trim());
             assert!(!firewall.own_table(&table).unwrap().unwrap().is(&table), "{done}");
-            firewall.ensure_own_table(&table).unwrap();
+            firewall.ensure_in_place_of(&table, &[]).unwrap();
             let now = firewall.own_table(&table).unwrap().unwrap();
             assert!(now.is(&table) && now.id() == first.id(), "{done}");
         }
@@ -223,7 +223,7 @@ fn whatever_others_do_to_the_table_is_seen() {
             "table inet aldaba { chain guard { type filter hook prerouting priority 0; }; set door_ssh_v4 { type ipv6_addr; }; }",
         );
         assert!(
-            firewall.ensure_own_table(&table).is_err(),
+            firewall.ensure_in_place_of(&table, &[]).is_err(),
             "these cannot be changed into what they should be"
         );
         firewall.rebuild_own_table(&table).unwrap();
@@ -253,7 +253,7 @@ fn only_what_others_do_to_ours_is_noticed_and_who_it_was() {
             }
             watch.poll(&ours).unwrap()
         };
-        firewall.ensure_own_table(&spec()).unwrap();
+        firewall.ensure_in_place_of(&spec(), &[]).unwrap();
         assert_eq!(noticed(""), Noticed::default(), "our own change is no news");
         for foreign in [
             "add table ip nat",
@@ -309,10 +309,10 @@ fn the_port_of_datagrams_is_kept_silent_and_let_go() {
                         \t\tip6 nexthdr != udp udp dport 42731 counter drop\n";
         for (is_captured, input) in [(true, captured), (false, listened)] {
             let spa = Some(SpaPort { port: 42_731, captured: is_captured });
-            firewall.ensure_own_table(&TableSpec { doors: Vec::new(), spa, ..spec() }).unwrap();
+            firewall.ensure_in_place_of(&TableSpec { doors: Vec::new(), spa, ..spec() }, &[]).unwrap();
             assert_eq!(nft("-s list ruleset"), SILENT.replace("INPUT", &input.replace("MARK", MARK)));
         }
-        firewall.ensure_own_table(&spec()).unwrap();
+        firewall.ensure_in_place_of(&spec(), &[]).unwrap();
         assert_eq!(nft("-s list ruleset"), TABLE);
     });
 }
@@ -322,13 +322,13 @@ fn elements_stay_while_doors_come_and_go() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();
         let mut table = spec();
-        firewall.ensure_own_table(&table).unwrap();
+        firewall.ensure_in_place_of(&table, &[]).unwrap();
         let address: IpAddr = "192.0.2.7".parse().unwrap();
         let set = table.set_of("ssh", address).unwrap();
         firewall.add_element(&set, address, Duration::from_secs(60)).unwrap();
         table.doors.remove(1);
         table.doors.push(DoorSpec::new("web", [(false, 443, 443)]));
-        firewall.ensure_own_table(&table).unwrap();
+        firewall.ensure_in_place_of(&table, &[]).unwrap();
         let text = nft("list table inet aldaba");
         assert!(text.contains("192.0.2.7 timeout 1m expires"), "{text}");
         assert!(text.contains("door_web_v4") && text.contains("chain tcp_443"), "{text}");
@@ -340,7 +340,7 @@ fn elements_stay_while_doors_come_and_go() {
 fn an_element_is_renewed_and_ends_by_itself() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();
-        firewall.ensure_own_table(&spec()).unwrap();
+        firewall.ensure_in_place_of(&spec(), &[]).unwrap();
         for address in ["192.0.2.7", "2001:db8::7"] {
             let address: IpAddr = address.parse().unwrap();
             let set = spec().set_of("ssh", address).unwrap();
@@ -367,7 +367,7 @@ fn an_element_is_renewed_and_ends_by_itself() {
 fn many_changes_are_one_transaction_whole_or_not_at_all() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();
-        firewall.ensure_own_table(&spec()).unwrap();
+        firewall.ensure_in_place_of(&spec(), &[]).unwrap();
         let most = u16::try_from(Nft::MOST_TOGETHER).unwrap();
         let address = |number: u16| -> IpAddr { [0x2001, 0xdb8, 0, 0, 0, 0, 0, number].into() };
         let set = spec().set_of("ssh", address(0)).unwrap();
@@ -447,7 +447,7 @@ fn in_chain(rule: &str) {
 fn rulesets_as_people_have_them_are_judged() {
     in_namespace(|| {
         assert_eq!(judged(false, false, 22), (Fate::Accepted, "-".to_owned(), false), "no firewall");
-        Nft::open().unwrap().ensure_own_table(&spec()).unwrap();
+        Nft::open().unwrap().ensure_in_place_of(&spec(), &[]).unwrap();
         assert_eq!(
             judged(false, false, 22),
             (Fate::Accepted, "-".to_owned(), false),

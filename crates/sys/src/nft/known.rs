@@ -119,13 +119,13 @@ mod tests {
                 spa: None,
             };
             let (mut firewall, mut other) = (Nft::open().unwrap(), Nft::open().unwrap());
-            firewall.ensure_own_table(&table).unwrap();
+            firewall.ensure_in_place_of(&table, &[]).unwrap();
             // Generation, set, element; begin, add, delete, add, end.
             assert_eq!(messages_for(&mut firewall, &table, 1), 8);
             // Begin, add, end.
             assert_eq!(messages_for(&mut firewall, &table, 2), 3);
             assert_eq!(messages_for(&mut firewall, &table, 3), 3);
-            other.ensure_own_table(&table).unwrap();
+            other.ensure_in_place_of(&table, &[]).unwrap();
             // Refused, and then with a look.
             assert_eq!(messages_for(&mut firewall, &table, 4), 11);
             assert_eq!(messages_for(&mut firewall, &table, 5), 3);
@@ -133,7 +133,7 @@ mod tests {
             assert_eq!(messages_for(&mut firewall, &table, 5), 11);
             assert_eq!(messages_for(&mut firewall, &table, 6), 3);
             // Our own change of the table may change what a set is.
-            firewall.ensure_own_table(&table).unwrap();
+            firewall.ensure_in_place_of(&table, &[]).unwrap();
             assert_eq!(messages_for(&mut firewall, &table, 7), 8);
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -21,11 +21,11 @@ fn our_tables_are_known_under_any_name_and_nobody_elses_is() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();
         assert_eq!(guarding(&mut firewall), []);
-        firewall.ensure_own_table(&named("aldaba")).unwrap();
-        firewall.ensure_own_table(&named("puerta")).unwrap();
+        firewall.ensure_in_place_of(&named("aldaba"), &[]).unwrap();
+        firewall.ensure_in_place_of(&named("puerta"), &[]).unwrap();
         // Another daemon's; a copy under a new name; and one that only looks like it.
         let other = TableSpec { mark: Mark::of(&[b"another"]), ..named("another") };
-        firewall.ensure_own_table(&other).unwrap();
+        firewall.ensure_in_place_of(&other, &[]).unwrap();
         load(&nft("list table inet aldaba").replace("table inet aldaba", "table inet copy"));
         load("table inet mine { chain guard { type filter hook input priority -10; tcp dport 22 drop; }; }");
         let others = [("another", false), ("copy", false), ("mine", false)];
@@ -63,7 +63,7 @@ fn our_tables_are_known_under_any_name_and_nobody_elses_is() {
 fn what_is_open_in_a_table_is_so_in_the_one_that_takes_its_place() {
     in_namespace(|| {
         let (mut firewall, new) = (Nft::open().unwrap(), named("puerta"));
-        firewall.ensure_own_table(&named("aldaba")).unwrap();
+        firewall.ensure_in_place_of(&named("aldaba"), &[]).unwrap();
         let most = u16::try_from(Nft::MOST_TOGETHER).unwrap();
         let address = |number: u16| -> IpAddr { [0x2001, 0xdb8, 0, 0, 0, 0, 0, number].into() };
         let from = named("aldaba").set_of("ssh", address(0)).unwrap();
@@ -86,12 +86,12 @@ fn what_is_open_in_a_table_is_so_in_the_one_that_takes_its_place() {
 fn a_table_without_its_mark_gets_one_and_keeps_its_elements() {
     in_namespace(|| {
         let (mut firewall, table) = (Nft::open().unwrap(), spec());
-        firewall.ensure_own_table(&TableSpec { mark: Mark::of(&[b"of before"]), ..spec() }).unwrap();
+        firewall.ensure_in_place_of(&TableSpec { mark: Mark::of(&[b"of before"]), ..spec() }, &[]).unwrap();
         let address: IpAddr = "192.0.2.7".parse().unwrap();
         let set = table.set_of("ssh", address).unwrap();
         firewall.add_element(&set, address, Duration::from_secs(60)).unwrap();
         assert!(!firewall.own_table(&table).unwrap().unwrap().is(&table));
-        firewall.ensure_own_table(&table).unwrap();
+        firewall.ensure_in_place_of(&table, &[]).unwrap();
         assert!(firewall.own_table(&table).unwrap().unwrap().is(&table));
         assert!(firewall.members(&set).unwrap().contains(&address));
     });
@@ -147,6 +147,6 @@ fn r7_a_table_of_somebody_elses_is_told_from_ours_of_any_age() {
 }
 
 fn make(table: &TableSpec) {
-    let made = Nft::open().and_then(|mut firewall| firewall.ensure_own_table(table));
+    let made = Nft::open().and_then(|mut firewall| firewall.ensure_in_place_of(table, &[]));
     made.expect("it is made");
 }

@@ -155,7 +155,7 @@ fn what_others_make_of_a_set_between_two_openings_is_seen() {
 fn a_set_is_known_by_its_number_and_so_are_its_members() {
     in_namespace(|| {
         let mut firewall = Nft::open().unwrap();
-        firewall.ensure_own_table(&spec()).unwrap();
+        firewall.ensure_in_place_of(&spec(), &[]).unwrap();
         let address: IpAddr = "2001:db8::7".parse().unwrap();
         let set = spec().set_of("ssh", address).unwrap();
         let id =
