@@ -268,3 +268,36 @@ fn a_command_has_no_more_than_it_may_and_its_starter_loses_nothing() {
     }
     assert_eq!(sets(&ours()), before);
 }
+
+/// Memory that is copied is shared until it is written to, and each page of it then costs a fault, as it did when it was new.
+#[test]
+fn a_start_copies_no_memory_however_much_there_is() {
+    let program = Program::Argv(vec!["/bin/true".into()]);
+    let before = faults();
+    let mut memory = vec![1_u8; 64 << 20];
+    let new = faults() - before;
+    let mut after_start = || {
+        assert_eq!(run_as(&program, Conduct::Confined { marked: false }).1, Some(0));
+        faults_of_writing(&mut memory)
+    };
+    // Other tests of this process have children too, and some of theirs may copy.
+    let faults: Vec<u64> = (0..10).map(|_| after_start()).collect();
+    assert!(faults.iter().any(|faults| faults * 4 < new), "{faults:?} faults where {new} make it new");
+}
+
+/// Writes to every page: how many of them this thread had to be given.
+fn faults_of_writing(memory: &mut [u8]) -> u64 {
+    let before = faults();
+    for byte in memory.iter_mut().step_by(4096) {
+        *byte = byte.wrapping_add(1);
+    }
+    std::hint::black_box(memory);
+    faults() - before
+}
+
+/// How many pages this thread had to be given without a read from a disk.
+fn faults() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(7).unwrap().parse().unwrap()
+}
