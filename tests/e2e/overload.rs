@@ -198,7 +198,8 @@ fn r9_a_flood_of_openings_is_bounded_and_leaves_other_doors_alone() {
     let (middle, worst) = middle_and_worst(datagrams);
     let (other, _) = middle_and_worst(sequences);
     println!(
-        "figure: R9 {} spoofed completions: {processes} processes at most, {} KiB more, a datagram's door opens in {} ms (p95 {} ms, at rest {} ms), another command's in {} ms",
+        "figure: R9 {} spoofed completions: {processes} processes at most, {} KiB more, \
+         a datagram's door opens in {} ms (p95 {} ms, at rest {} ms), another command's in {} ms",
         sent / 3,
         grown / 1024,
         middle.as_millis(),

@@ -277,8 +277,11 @@ fn port() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => (1_u16..=65535).prop_map(|port| port.to_string()),
         1 => any::<i64>().prop_map(|number| number.to_string()),
-        1 => select(vec!["", " ", "0", "65535", "65536", "-1", "-65536", "+22", "007", "22x", "x22", "0x16", "\"22\"", "!22", "7000-7005", " 22 ", "4294967318", "99999999999999999999", "1 2"])
-            .prop_map(str::to_owned),
+        1 => select(vec![
+            "", " ", "0", "65535", "65536", "-1", "-65536", "+22", "007", "22x", "x22", "0x16", "\"22\"", "!22",
+            "7000-7005", " 22 ", "4294967318", "99999999999999999999", "1 2",
+        ])
+        .prop_map(str::to_owned),
     ]
 }
 
@@ -297,15 +300,21 @@ fn flags() -> impl Strategy<Value = String> {
     let flag = select(vec![
         "syn", "SYN", "!ack", "ack", "fin", "!Rst", "psh", "urg", "!!syn", "ece", "", " ", "! syn", "syn ",
     ]);
-    prop_oneof![4 => select(vec!["syn", "syn,!ack", "ack", "syn,syn,!syn"]).prop_map(str::to_owned), 1 => vec(flag, 1..4).prop_map(|flags| flags.join(","))]
+    prop_oneof![
+        4 => select(vec!["syn", "syn,!ack", "ack", "syn,syn,!syn"]).prop_map(str::to_owned),
+        1 => vec(flag, 1..4).prop_map(|flags| flags.join(",")),
+    ]
 }
 
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => (0_u16..4000).prop_map(|number| number.to_string()),
         1 => any::<i64>().prop_map(|number| number.to_string()),
-        1 => select(vec!["", "x", "-", "-5", "+7", "5s", "5 # x", "0x10", "1.5", "\"5\"", "2147483647", "2147483648", "4294967296", "1e3", "   12"])
-            .prop_map(str::to_owned),
+        1 => select(vec![
+            "", "x", "-", "-5", "+7", "5s", "5 # x", "0x10", "1.5", "\"5\"", "2147483647", "2147483648", "4294967296",
+            "1e3", "   12",
+        ])
+        .prop_map(str::to_owned),
     ]
 }
 
@@ -338,8 +347,17 @@ fn directive() -> impl Strategy<Value = String> {
         1 => of(&["one_time_sequences"], select(vec!["once", "bad", "used", "none", "missing", "", "."]).prop_map(str::to_owned).boxed()),
         3 => of(&["seq_timeout", "Timeout", "cmd_timeout", "Cmd_Timeout"], number().boxed()),
         3 => of(&["tcpflags", "TCPFlags"], flags().boxed()),
-        4 => of(&["command", "start_command", "Start_Command", "START_COMMAND_6", "command_6", "stop_command", "Stop_Command_6"], text().boxed()),
-        1 => of(&["target"], select(vec!["192.0.2.1", "::1", "2001:db8::1", "host", "300.1.1.1"]).prop_map(str::to_owned).boxed()),
+        4 => of(
+            &[
+                "command", "start_command", "Start_Command", "START_COMMAND_6", "command_6", "stop_command",
+                "Stop_Command_6",
+            ],
+            text().boxed(),
+        ),
+        1 => of(
+            &["target"],
+            select(vec!["192.0.2.1", "::1", "2001:db8::1", "host", "300.1.1.1"]).prop_map(str::to_owned).boxed(),
+        ),
         1 => of(&["interface", "logfile", "pidfile", "UseSyslog", "acl", "", "sequence 2"], text().boxed()),
     ]
 }
