@@ -109,9 +109,9 @@ fn judge(counts: &Counts, table: &Table) -> usize {
             println!("{stage}: {count} instructions in place of {written}: better; write it down");
         }
     }
-    for (few, many) in counted::FLAT {
+    for (few, many, times) in counted::FLAT {
         let (few, many) = (counts[few], counts[many]);
-        if many * 10 > few * 11 {
+        if many * 10 > few * 11 * times {
             println!("grows with what it must not grow with: {few} instructions become {many}");
             worse += 1;
         }

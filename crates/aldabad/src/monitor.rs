@@ -165,6 +165,8 @@ impl Monitor {
     /// Runs until a signal ends it; the exit code is the face's.
     #[must_use]
     pub fn run(mut self) -> ExitCode {
+        // Whoever has knocked meanwhile goes first.
+        self.turn();
         memory::give_back();
         loop {
             self.turn();
@@ -262,7 +264,7 @@ impl Monitor {
             self.hands.poll_timeout(),
             self.captures.poll_timeout(),
             self.captures.reopen_timeout(),
-            self.has_doors_left().then_some(Duration::ZERO),
+            self.doors_timeout(),
             self.spa_hold.port.poll_timeout(),
             self.trials.poll_timeout(),
             self.retry,

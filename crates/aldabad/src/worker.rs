@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_gate::knock::Keep;
-use aldaba_gate::{Gate, Interface, Rules};
+use aldaba_gate::{Gate, Interface};
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::poll::{Interest, Waiter};
 use aldaba_sys::{capture, clock, inherited, memfd, memory, random};
@@ -46,6 +46,8 @@ struct Candidate {
     keep: Keep,
     stages: bool,
     hits: bool,
+    /// The gate, where there is none yet that would become it: what takes a while is done before the monitor waits for it.
+    first: Option<Gate>,
 }
 
 struct Worker {
@@ -137,20 +139,23 @@ impl Worker {
         self.reporter.set_now(now);
         if told {
             self.receive(now)?;
-            self.settle(now);
         }
         if let Some(gate) = &mut self.gate {
             self.records.handle_timeout(now, gate, &mut self.reporter);
             self.eyes.read(now, gate, &mut self.reporter);
         }
         self.reporter.flush();
+        if !told {
+            self.settle(now);
+        }
         self.reporter.tidy();
         Ok(())
     }
 
     /// Whether the monitor has something to say.
     fn wait(&mut self) -> Result<bool, End> {
-        let timeout = self.eyes.rest().or_else(|| {
+        let at_once = self.unsettled.then_some(Duration::ZERO);
+        let timeout = at_once.or(self.eyes.rest()).or_else(|| {
             let due = [self.reporter.poll_timeout(), self.records.poll_timeout()].into_iter().flatten().min();
             due.map(|at| at.saturating_sub(clock::boottime()))
         });
@@ -183,7 +188,7 @@ impl Worker {
                 let keep = if keep_attempts { Keep::Unchanged } else { Keep::Nothing };
                 self.prepare(&fds, |mut made| {
                     made.rules.ipv6 &= !ipv4_only;
-                    Candidate { generation, made, keep, stages, hits }
+                    Candidate { generation, made, keep, stages, hits, first: None }
                 })?;
                 self.reporter.answer(match self.candidate {
                     Some(_) => FromWorker::Prepared { generation },
@@ -303,13 +308,19 @@ impl Worker {
         let [sealed] = fds else { return Err(End::Broken) };
         let bundle = Zeroizing::new(memfd::read(sealed, LARGEST_POLICY).map_err(|_| End::Broken)?);
         self.candidate = policy::made(&bundle).map(candidate);
+        if self.gate.is_none()
+            && let Some(candidate) = &mut self.candidate
+        {
+            let key = random::bytes().map_err(|_| End::Broken)?;
+            candidate.first = Some(Gate::new(&candidate.made.rules, key).map_err(|_| End::Broken)?);
+        }
         Ok(())
     }
 
     /// The monitor has switched: from here on doors have the numbers of the new policy.
     fn commit(&mut self, now: Duration, generation: u32) -> Result<(), End> {
         let candidate = self.candidate.take().filter(|candidate| candidate.generation == generation);
-        let Candidate { made, keep, stages, hits, .. } = candidate.ok_or(End::Broken)?;
+        let Candidate { made, keep, stages, hits, first, .. } = candidate.ok_or(End::Broken)?;
         let policy::Made { rules, spa, devices } = made;
         if spa.is_some() {
             self.reporter.remember_refused();
@@ -319,7 +330,7 @@ impl Worker {
                 gate.reconfigure(now, &rules, keep).map_err(|_| End::Broken)?;
                 gate
             }
-            None => self.first_gate(&rules)?,
+            None => self.first_gate(first.ok_or(End::Broken)?),
         };
         gate.serve(now, spa, random::bytes().map_err(|_| End::Broken)?);
         self.gate = Some(gate);
@@ -332,8 +343,8 @@ impl Worker {
         Ok(())
     }
 
-    /// What came with a policy is done: what reads it, and opens the first captures, is not needed before the next one. What reads
-    /// frames is.
+    /// What came with a policy is done, and knocks that waited for it have been read: what reads a policy, and opens the first captures, is
+    /// not needed before the next one. What reads frames is.
     fn settle(&mut self, now: Duration) {
         if std::mem::take(&mut self.unsettled) {
             memory::give_back_code();
@@ -343,13 +354,12 @@ impl Worker {
         }
     }
 
-    fn first_gate(&self, rules: &Rules) -> Result<Gate, End> {
-        let key = random::bytes().map_err(|_| End::Broken)?;
-        let mut gate = Gate::new(rules, key).map_err(|_| End::Broken)?;
+    /// The gate that was made when there was none: interfaces it has not been told of.
+    fn first_gate(&self, mut gate: Gate) -> Gate {
         for (index, names) in &self.interfaces {
             gate.set_interface_of_names(*index, names.clone());
         }
-        Ok(gate)
+        gate
     }
 }
 

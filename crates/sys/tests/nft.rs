@@ -135,28 +135,53 @@ fn a_table_made_in_steps_is_shut_from_the_first_and_the_same_after_the_last() {
         spec.doors.push(DoorSpec::new("web", [(false, 80, 80), (false, 8000, 8010), (true, 443, 443)]));
         spec.doors.push(DoorSpec::new("db", [(false, 5432, 5432)]).cutting(true));
         spec.doors.push(DoorSpec::new("game", [(true, 40_000, 40_009), (true, 8000, 8000)]));
+        spec.spa = Some(SpaPort { port: 42_731, captured: false });
         let mut firewall = Nft::open().unwrap();
         let left = firewall.begin_own_table(&spec).unwrap();
         // The first two share a port.
-        assert_eq!(left, [2, 3, 4]);
+        assert_eq!(left, [2, 3, 4].into());
         assert!(!firewall.own_table(&spec).unwrap().unwrap().is(&spec));
-        let ruleset = firewall.ruleset().unwrap();
-        let fate =
-            |(udp, port)| ruleset.judge(Probe { ipv6: false, udp, port, place: None }, "none of ours").fate;
-        for guarded in [(false, 22), (false, 80), (false, 8005), (true, 443), (false, 5432), (true, 40_003)] {
-            assert_eq!(fate(guarded), Fate::Dropped, "{guarded:?} in {}", nft("list ruleset"));
-        }
-        assert_eq!(fate((false, 8011)), Fate::Accepted);
+        assert_guarded(&mut firewall);
         let standing = spec.set_of("ssh", [192, 0, 2, 7].into()).unwrap();
         firewall.add_element(&standing, [192, 0, 2, 7].into(), Duration::from_secs(60)).unwrap();
-        firewall.add_doors(&spec, &[4]).unwrap();
-        firewall.add_doors(&spec, &[2, 3]).unwrap();
+        // Nothing leads to what has been added until that is said.
+        firewall.add_doors(&spec, &[4], None).unwrap();
+        assert_eq!(let_in(&mut firewall, &spec), ["ssh"]);
+        assert_guarded(&mut firewall);
+        firewall.add_doors(&spec, &[3], Some(&[2].into())).unwrap();
+        assert_eq!(let_in(&mut firewall, &spec), ["ssh", "db", "game"]);
+        assert_guarded(&mut firewall);
+        firewall.add_doors(&spec, &[2], Some(&[].into())).unwrap();
+        assert_eq!(let_in(&mut firewall, &spec), ["ssh", "web", "db", "game"]);
         assert!(firewall.own_table(&spec).unwrap().unwrap().is(&spec), "{}", nft("list ruleset"));
         assert_eq!(firewall.members(&standing).unwrap(), [[192, 0, 2, 7].into()].into());
         // Where somebody has taken the table away meanwhile, what is left cannot be added.
         firewall.remove_own_table(&spec.name).unwrap();
-        assert!(matches!(firewall.add_doors(&spec, &[2]), Err(NftError::Missing)));
+        assert!(matches!(firewall.add_doors(&spec, &[2], None), Err(NftError::Missing)));
     });
+}
+
+/// A stranger gets to no port of these doors, and to the one beside them.
+fn assert_guarded(firewall: &mut Nft) {
+    let ruleset = firewall.ruleset().unwrap();
+    let fate =
+        |(udp, port)| ruleset.judge(Probe { ipv6: false, udp, port, place: None }, "none of ours").fate;
+    for guarded in [(false, 22), (false, 80), (false, 8005), (true, 443), (false, 5432), (true, 40_003)] {
+        assert_eq!(fate(guarded), Fate::Dropped, "{guarded:?} in {}", nft("list ruleset"));
+    }
+    assert_eq!(fate((false, 8011)), Fate::Accepted);
+}
+
+/// Which of these doors let a client in who is in their set.
+fn let_in(firewall: &mut Nft, spec: &TableSpec) -> Vec<&'static str> {
+    let ruleset = firewall.ruleset().unwrap();
+    let doors = [("ssh", false, 22), ("web", true, 443), ("db", false, 5432), ("game", true, 40_003)];
+    let is_let_in = |(door, udp, port): &(&str, bool, u16)| {
+        let set = &spec.set_of(door, [192, 0, 2, 7].into()).unwrap();
+        let probe = Probe { ipv6: false, udp: *udp, port: *port, place: None };
+        ruleset.judge_of(probe, Standing { set, inside: true }).fate == Fate::Accepted
+    };
+    doors.into_iter().filter(is_let_in).map(|(door, ..)| door).collect()
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! The answers a worker owes: one for each policy it was handed, in that order, and before the answer to any question that
-//! was asked after. One that keeps to neither is no worker of ours: nobody waits for it. Pure.
+//! The answers a worker owes: one for each policy it was handed, in that order and after it has locked itself in, and before the answer
+//! to any question that was asked after. One that keeps to neither is no worker of ours: nobody waits for it. Pure.
 
 use std::collections::VecDeque;
 
 /// What one worker owes.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
+    /// It has locked itself in: before that it has read nothing.
+    may_answer: bool,
     /// Policies it has not answered, by number, the oldest first.
     policies: VecDeque<u32>,
     /// How many of them it was handed before it was asked last.
@@ -13,6 +15,11 @@ pub(super) struct Owed {
 }
 
 impl Owed {
+    /// It has locked itself in.
+    pub(super) const fn set_ready(&mut self) {
+        self.may_answer = true;
+    }
+
     /// It was handed this policy.
     pub(super) fn hand_over(&mut self, generation: u32) {
         self.policies.push_back(generation);
@@ -25,7 +32,7 @@ impl Owed {
 
     /// It answers a policy; whether that was its turn.
     pub(super) fn answer(&mut self, generation: u32) -> bool {
-        let is_next = self.policies.front() == Some(&generation);
+        let is_next = self.may_answer && self.policies.front() == Some(&generation);
         if is_next {
             self.policies.pop_front();
         }
@@ -46,15 +53,18 @@ mod tests {
     #[test]
     fn policies_are_answered_once_and_in_their_order() {
         let mut owed = Owed::default();
-        assert!(!owed.answer(1), "it was handed none");
         owed.hand_over(1);
+        assert!(!owed.answer(1), "it cannot have read it yet");
+        owed.set_ready();
         owed.hand_over(3);
         assert!(!owed.answer(3) && owed.answer(1) && !owed.answer(1) && owed.answer(3) && !owed.answer(3));
+        assert!(!owed.answer(4), "it was not handed that one");
     }
 
     #[test]
     fn a_question_is_answered_after_what_came_before_it() {
         let mut owed = Owed::default();
+        owed.set_ready();
         owed.hand_over(1);
         owed.ask();
         owed.hand_over(2);

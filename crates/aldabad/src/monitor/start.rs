@@ -194,7 +194,8 @@ impl Monitor {
         self.say_user(now);
         self.open_keeper_at_start(now)?;
         self.say_unreadable(now);
-        // It locks itself in while the firewall is made and the kernel makes the rings. Only what pnet reads it has to have at birth.
+        // It locks itself in and builds the policy while the firewall is made and the kernel makes the rings. Only what pnet reads it has
+        // to have at birth.
         let is_first = !self.captures.are_bound_by_worker();
         if is_first {
             self.start_first_worker(now)?;
@@ -224,14 +225,19 @@ impl Monitor {
 
     fn start_first_worker(&mut self, now: Duration) -> Result<(), StartError> {
         let (pnet, room) = (self.captures_for_pnet(now), self.room_for_worker());
-        self.workers.start(now, &pnet, room).map_err(kernel("cannot start the worker"))
+        self.workers.start(now, &pnet, room).map_err(kernel("cannot start the worker"))?;
+        self.prepare_worker_again(now);
+        Ok(())
     }
 
     /// Starts the next worker.
     pub(super) fn start_worker(&mut self, now: Duration) {
         let (pnet, room) = (self.captures_for_pnet(now), self.room_for_worker());
         match self.workers.start(now, &pnet, room) {
-            Ok(()) => self.pulse.expect(now),
+            Ok(()) => {
+                self.pulse.expect(now);
+                self.prepare_worker_again(now);
+            }
             Err(error) => {
                 self.workers.plan(now);
                 self.degraded(now, "worker", &error.to_string());
@@ -246,16 +252,15 @@ impl Monitor {
         sockets
     }
 
-    /// The worker has locked itself in: it gets the policy and everything else.
+    /// The worker has locked itself in, and comes to read the policy.
     pub(super) fn worker_ready(&mut self, now: Duration, confined: Confined) {
-        if self.workers.set_ready(confined) {
-            self.prepare_worker_again(now);
-        } else {
+        if !self.workers.set_ready(confined) {
             self.end_worker(now);
         }
     }
 
-    /// Hands a policy to a worker that has none: the one in force, or one that the worker before has refused.
+    /// Hands a policy to a worker that has none: the one in force, or one that the worker before has refused. To a new one at once, so that it
+    /// need not wait for the monitor: it reads nothing before it has locked itself in.
     pub(super) fn prepare_worker_again(&mut self, now: Duration) {
         let version = self.policy.candidate().unwrap_or_else(|| self.policy.current());
         let (generation, sealed) = (version.generation, version.sealed.try_clone());
@@ -282,6 +287,7 @@ impl Monitor {
         self.say_changes(now, changes);
         self.workers.set_serving();
         self.pulse.begin(now);
+        self.let_knocks_go_first(now);
         self.plan_standby(now);
         self.say_worker_started();
     }

@@ -168,6 +168,7 @@ impl Workers {
     /// It is ready, and has said how far it has locked itself in. No: it was ready before.
     pub(super) const fn set_ready(&mut self, confined: Confined) -> bool {
         let Some(living) = &mut self.living else { return false };
+        living.owed.set_ready();
         living.confined.replace(confined).is_none()
     }
 

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use aldaba_gate::spa::{
     Audience, LockKeys, Locks, MAX_LEN, MIN_LEN, Psk, Psks, Registry, SecretKey, Served, Window,
 };
-use aldaba_gate::{DoorRule, Knock, KnockAction, SequenceSource, SpaRules};
+use aldaba_gate::{DoorRule, Knock, KnockAction, Rules, SequenceSource, SpaRules};
 use aldaba_packet::Link;
 use aldaba_packet::build::Frame;
 use aldaba_sys::capture::RingSize;
@@ -27,7 +27,7 @@ fn worker(socket: Option<OwnedFd>) -> (Worker, Channel) {
     let interface =
         Interface { name: "eth0".into(), loopback: false, addresses: HashSet::from([IpAddr::from(HOST)]) };
     worker.set_interface(2, vec![interface]);
-    let mut gate = worker.first_gate(&rules()).unwrap_or_else(|_| panic!("a gate"));
+    let mut gate = worker.first_gate(Gate::new(&rules(), [2; 16]).expect("a gate"));
     gate.serve(Duration::ZERO, Some(SpaRules { port: Some(SPA_PORT), served: served() }), [3; 16]);
     worker.gate = Some(gate);
     worker.reporter.set_policy(1, true, false);

@@ -6,6 +6,8 @@
 mod commands;
 mod sets;
 
+use std::fmt;
+
 use aldaba_runner::door::{Action, Door, Established, NftAction, NftSet, PortRange, Style, Transport};
 
 pub(super) use sets::one_door_for_each_set;
@@ -144,18 +146,21 @@ fn established(value: Option<&Value<'_>>, findings: &mut Findings) -> Establishe
 
 /// One port cannot do both: of a connection nobody knows through which door it came.
 pub(super) fn one_word_for_each_port(doors: &[Door], places: &[DoorPlaces], findings: &mut Findings) {
-    let own = |(door, places): (&Door, &DoorPlaces)| match &door.action {
-        Action::Nftables(NftAction { set: NftSet::Own { ports, established } }) => {
-            Some((ports.clone(), *established, places.ports.clone()?))
-        }
-        _ => None,
-    };
-    let own: Vec<_> = doors.iter().zip(places).filter_map(own).collect();
-    for (index, (ports, established, place)) in own.iter().enumerate() {
-        let differs = |(others, other, _): &&(Vec<PortRange>, Established, Place)| {
-            other != established && others.iter().any(|a| ports.iter().any(|b| overlap(*a, *b)))
+    let (mut cut, mut stay) = (Vec::new(), Vec::new());
+    for (door, places) in doors.iter().zip(places) {
+        let (Action::Nftables(NftAction { set: NftSet::Own { ports, established } }), Some(place)) =
+            (&door.action, &places.ports)
+        else {
+            continue;
         };
-        if let Some((_, _, before)) = own.iter().take(index).find(differs) {
+        let (same, others) = match established {
+            Established::Cut => (&mut cut, &stay),
+            Established::Stay => (&mut stay, &cut),
+        };
+        let meets = |(others, _): &&(&Vec<PortRange>, &Place)| {
+            others.iter().any(|a| ports.iter().any(|b| overlap(*a, *b)))
+        };
+        if let Some((_, before)) = others.iter().find(meets) {
             findings.add(
                 Diagnostic::error(
                     "established-differs",
@@ -166,12 +171,13 @@ pub(super) fn one_word_for_each_port(doors: &[Door], places: &[DoorPlaces], find
                 .help("give both established = \"cut\", or neither"),
             );
         }
+        same.push((ports, place));
     }
 }
 
 /// A list of ports, each once.
 pub(super) fn ports(value: &Value<'_>, findings: &mut Findings) -> Option<Vec<PortRange>> {
-    let example = &format!("{} = [\"22/tcp\", \"60000-61000/udp\"]", value.name);
+    let example = format_args!("{} = [\"22/tcp\", \"60000-61000/udp\"]", value.name);
     let items = value.items();
     if items.is_empty() {
         findings.add(value.error("bad-port", "no port is named").help(format!("write it like: {example}")));
@@ -202,7 +208,7 @@ fn overlap(a: PortRange, b: PortRange) -> bool {
     a.transport == b.transport && a.first <= b.last && b.first <= a.last
 }
 
-fn port(item: &Value<'_>, example: &str, findings: &mut Findings) -> Option<PortRange> {
+fn port(item: &Value<'_>, example: fmt::Arguments<'_>, findings: &mut Findings) -> Option<PortRange> {
     if let Some(port) = item.port().filter(|&port| port != 0) {
         return Some(PortRange { first: port, last: port, transport: Transport::Tcp });
     }

@@ -260,11 +260,15 @@ pub(super) fn choice<T: Copy>(
     choices: &[(&'static str, T)],
     findings: &mut Findings,
 ) -> Option<T> {
-    let names: Vec<String> = choices.iter().map(|(name, _)| format!("{name:?}")).collect();
-    let text = value.text(findings, &format!("{} = {}", value.name, names.join(" or ")))?;
+    let names = || choices.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(" or ");
+    if !value.is_text() {
+        value.wrong(findings, "a string", format_args!("{} = {}", value.name, names()));
+        return None;
+    }
+    let text = value.text(findings, "")?;
     let found = choices.iter().find(|(name, _)| *name == text.text).map(|(_, choice)| *choice);
     if found.is_none() {
-        let message = format!("{} is {}", value.name, names.join(" or "));
+        let message = format!("{} is {}", value.name, names());
         let near = crate::suggest::nearest(text.text, choices.iter().map(|(name, _)| *name));
         let found = Diagnostic::error("bad-choice", &text.place, message);
         findings.add(match near {
@@ -320,7 +324,7 @@ fn user(value: &Value<'_>, findings: &mut Findings) -> Option<String> {
 /// A path; one that does not begin at the root is taken, with a warning.
 pub(super) fn path(value: &Value<'_>, example: &str, findings: &mut Findings) -> Option<PathBuf> {
     let help = format!("write it like: {} = {example:?}", value.name);
-    let text = value.text(findings, &format!("{} = {example:?}", value.name))?;
+    let text = value.text(findings, format_args!("{} = {example:?}", value.name))?;
     if text.text.is_empty() || text.text.contains('\0') {
         let message = format!("{} takes the path of a file", value.name);
         findings.add(Diagnostic::error("bad-path", &text.place, message).help(help));

@@ -3,6 +3,8 @@
 //! Every value knows its place, and every wrong kind of value is said the same way. What the values mean is not
 //! known here.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -13,9 +15,13 @@ use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::plan::Findings;
 use crate::suggest;
 
+/// A key and what stands behind it.
+type Entry<'d> = (&'d Spanned<Cow<'d, str>>, &'d Spanned<DeValue<'d>>);
+
 /// A table being read.
 pub(super) struct Table<'d> {
-    entries: &'d DeTable<'d>,
+    /// In a list: a table has few keys, of the many that are asked for.
+    entries: Vec<Entry<'d>>,
     source: &'d Source,
     /// Its head, where a missing key is reported.
     pub(super) place: Place,
@@ -23,6 +29,9 @@ pub(super) struct Table<'d> {
     what: &'static str,
     taken: Vec<&'static str>,
 }
+
+/// More keys than any table has.
+const KEYS: usize = 48;
 
 /// A value with its key.
 pub(super) struct Value<'d> {
@@ -47,13 +56,13 @@ impl<'d> Table<'d> {
         place: Place,
         what: &'static str,
     ) -> Self {
-        Self { entries, source, place, what, taken: Vec::new() }
+        Self { entries: entries.iter().collect(), source, place, what, taken: Vec::with_capacity(KEYS) }
     }
 
     /// The value of a key, which is a known one from now on.
     pub(super) fn take(&mut self, name: &'static str) -> Option<Value<'d>> {
         self.taken.push(name);
-        let (key, value) = self.entries.get_key_value(name)?;
+        let (key, value) = self.entries.iter().find(|(key, _)| key.get_ref() == name)?;
         Some(Value {
             content: value.get_ref(),
             source: self.source,
@@ -70,7 +79,7 @@ impl<'d> Table<'d> {
             "aldaba_toml/homes.rs lacks keys of {}",
             self.what
         );
-        for key in self.entries.keys() {
+        for (key, _) in &self.entries {
             let name: &str = key.get_ref();
             if self.taken.contains(&name) {
                 continue;
@@ -97,8 +106,8 @@ impl<'d> Table<'d> {
 
 impl<'d> Value<'d> {
     /// Says that another kind of value is wanted here.
-    pub(super) fn wrong(&self, findings: &mut Findings, wanted: &str, example: &str) {
-        wrong(findings, &self.place, self.name, self.content, wanted, example);
+    pub(super) fn wrong(&self, findings: &mut Findings, wanted: &str, example: impl Display) {
+        wrong(findings, &self.place, self.name, self.content, wanted, &example);
     }
 
     pub(super) fn error(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
@@ -125,7 +134,8 @@ impl<'d> Value<'d> {
         }
     }
 
-    pub(super) fn text(&self, findings: &mut Findings, example: &str) -> Option<Text<'d>> {
+    /// Its text. The example is put together only where there is none.
+    pub(super) fn text(&self, findings: &mut Findings, example: impl Display) -> Option<Text<'d>> {
         let DeValue::String(text) = self.content else {
             self.wrong(findings, "a string", example);
             return None;
@@ -135,7 +145,7 @@ impl<'d> Value<'d> {
 
     pub(super) fn flag(&self, findings: &mut Findings) -> Option<bool> {
         let DeValue::Boolean(flag) = self.content else {
-            self.wrong(findings, "true or false", &format!("{} = true", self.name));
+            self.wrong(findings, "true or false", format_args!("{} = true", self.name));
             return None;
         };
         Some(*flag)
@@ -144,7 +154,8 @@ impl<'d> Value<'d> {
     /// A whole number within these bounds.
     pub(super) fn count(&self, findings: &mut Findings, from: usize, to: usize) -> Option<usize> {
         let DeValue::Integer(number) = self.content else {
-            self.wrong(findings, "a whole number", &format!("{} = {}", self.name, from.max(16).min(to)));
+            let example = format_args!("{} = {}", self.name, from.max(16).min(to));
+            self.wrong(findings, "a whole number", example);
             return None;
         };
         let read = usize::from_str_radix(number.as_str(), number.radix()).ok();
@@ -158,8 +169,8 @@ impl<'d> Value<'d> {
 
     /// A length of time within these bounds.
     pub(super) fn duration(&self, findings: &mut Findings, from: Duration, to: Duration) -> Option<Duration> {
-        let example = format!("{} = \"30s\"", self.name);
-        let text = self.text(findings, &example)?;
+        let example = format_args!("{} = \"30s\"", self.name);
+        let text = self.text(findings, example)?;
         match values::duration(text.text) {
             Ok(time) if (from..=to).contains(&time) => Some(time),
             Ok(_) => {
@@ -196,7 +207,7 @@ impl<'d> Value<'d> {
 
     pub(super) fn table(&self, findings: &mut Findings, what: &'static str) -> Option<Table<'d>> {
         let DeValue::Table(entries) = self.content else {
-            self.wrong(findings, "a table", &format!("[{}]", self.name));
+            self.wrong(findings, "a table", format_args!("[{}]", self.name));
             return None;
         };
         Some(Table::new(entries, self.source, self.place.clone(), what))
@@ -207,8 +218,7 @@ impl<'d> Value<'d> {
         if self.content.is_array() {
             return self.items().iter().filter_map(|item| item.table(findings, what)).collect();
         }
-        let example = format!("{head}, with double brackets");
-        self.wrong(findings, "an array of tables", &example);
+        self.wrong(findings, "an array of tables", format_args!("{head}, with double brackets"));
         Vec::new()
     }
 
@@ -242,7 +252,7 @@ fn wrong(
     name: &str,
     value: &DeValue<'_>,
     wanted: &str,
-    example: &str,
+    example: &dyn Display,
 ) {
     let is = match value {
         DeValue::String(_) => "a string",
@@ -259,12 +269,15 @@ fn wrong(
     );
 }
 
+/// Three quotes and the end of their line.
+const LONGEST_QUOTE: usize = 4;
+
 /// The place of a string's content. With escapes in it, bytes do not match and the whole of it must do.
 fn inside(place: &Place, text: &str) -> Place {
-    let raw = place.span.clone().and_then(|span| place.source.bytes().get(span));
-    let raw = raw.and_then(|raw| std::str::from_utf8(raw).ok()).unwrap_or_default();
-    match raw.find(text) {
-        Some(at) if at <= 4 && !text.is_empty() => place.part(at..at + text.len()),
+    let raw = place.span.clone().and_then(|span| place.source.bytes().get(span)).unwrap_or_default();
+    let begins_at = |at: &usize| raw.get(*at..).is_some_and(|rest| rest.starts_with(text.as_bytes()));
+    match (0..=LONGEST_QUOTE).find(begins_at) {
+        Some(at) if !text.is_empty() => place.part(at..at + text.len()),
         _ => place.clone(),
     }
 }

@@ -120,13 +120,13 @@ pub(super) fn service(text: &str) -> Result<Step, Bad> {
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    let shown: String = text.chars().take(40).collect();
+    let shown = || text.chars().take(40).collect::<String>();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(0) => Err("there is no port 0".to_owned()),
         Ok(port) if digits => Ok(port),
-        Err(_) if digits => Err(format!("{shown} is above 65535, the last port")),
-        _ => Err(format!("{shown:?} is not a port")),
+        Err(_) if digits => Err(format!("{} is above 65535, the last port", shown())),
+        _ => Err(format!("{:?} is not a port", shown())),
     }
 }
 

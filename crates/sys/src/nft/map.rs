@@ -3,7 +3,7 @@
 //! It has no name, and so belongs to the one rule that asks it: nobody can change what is in it, and it goes with its rule.
 
 use super::expression::Rule;
-use super::ports::{self, Piece};
+use super::ports::{self, Piece, Turn};
 use super::table::{DoorSpec, Rules};
 use super::{Batch, Family, NEW_CHAIN, NEW_ELEMENT, NEW_SET};
 use crate::netlink::{Builder, CREATE};
@@ -19,6 +19,8 @@ const PORT_LENGTH: u32 = 2;
 const TYPE_VERDICT: u32 = 0xffff_ff00;
 /// The verdict that leads to a chain and does not come back (`NFT_GOTO`).
 pub(super) const GOTO: i32 = -4;
+/// The one that ends a packet (`NF_DROP`).
+pub(super) const DROP: i32 = 0;
 /// Marks the end of a range (`NFT_SET_ELEM_INTERVAL_END`).
 const END: u32 = 1;
 /// Elements in one message: a list's length has 16 bits.
@@ -67,21 +69,25 @@ impl<'d> Map<'d> {
 
     /// The chains it leads to.
     pub(super) fn chains(&self) -> Vec<String> {
-        self.pieces.iter().map(Piece::chain).collect()
+        self.pieces.iter().filter(|piece| !piece.is_shut()).map(Piece::chain).collect()
     }
 
-    /// Where ranges begin, with their chains, and where they end.
-    pub(super) fn elements(&self) -> Vec<(u16, Option<String>)> {
+    /// Where ranges begin, with what becomes of them, and where they end.
+    pub(super) fn elements(&self) -> Vec<(u16, Turn)> {
         ports::elements(&self.pieces)
     }
 
-    /// The chains, and the map itself.
-    pub(super) fn write(&self, batch: &mut Batch, table: &str) {
+    /// The chains, still without rules.
+    pub(super) fn write_chains(&self, batch: &mut Batch, table: &str) {
         for chain in self.chains() {
             batch.message(NEW_CHAIN, CREATE, Family::Inet);
             batch.builder.put_text(1, table);
             batch.builder.put_text(3, &chain);
         }
+    }
+
+    /// The map itself.
+    pub(super) fn write(&self, batch: &mut Batch, table: &str) {
         batch.message(NEW_SET, CREATE, Family::Inet);
         batch.builder.put_text(1, table);
         batch.builder.put_text(2, NAME);
@@ -99,10 +105,14 @@ impl<'d> Map<'d> {
         }
     }
 
-    /// The rule in `chain` that asks it; and what lets the doors' members in, and nobody else.
-    pub(super) fn write_rules(&self, chain: &str, rules: &mut Rules) {
+    /// The rule in `chain` that asks it.
+    pub(super) fn ask(&self, chain: &str, rules: &mut Rules) {
         rules.add(chain, |rule| rule.destination_port_leads(self.udp, NAME, self.id()));
-        for piece in &self.pieces {
+    }
+
+    /// The rules of its chains: they let the doors' members in, and nobody else.
+    pub(super) fn write_rules(&self, rules: &mut Rules) {
+        for piece in self.pieces.iter().filter(|piece| !piece.is_shut()) {
             let chain = piece.chain();
             for door in piece.doors.iter().filter(|door| !door.later) {
                 for ipv6 in [false, true] {
@@ -116,18 +126,23 @@ impl<'d> Map<'d> {
     }
 }
 
-/// An element: to the chain, or nowhere from here on.
-fn put(list: &mut Builder, (port, chain): &(u16, Option<String>)) {
+/// An element: what becomes of packets to this port and those behind it.
+fn put(list: &mut Builder, (port, turn): &(u16, Turn)) {
     list.nest(1, |element| {
         element.nest(1, |key| key.put(1, &port.to_be_bytes()));
-        match chain {
-            None => element.put_be32(3, END),
-            Some(chain) => element.nest(2, |data| {
+        match turn {
+            Turn::End => element.put_be32(3, END),
+            Turn::Shut => element.nest(2, |data| data.nest(2, |verdict| put_verdict(verdict, DROP))),
+            Turn::To(chain) => element.nest(2, |data| {
                 data.nest(2, |verdict| {
-                    verdict.put_be32(1, GOTO.cast_unsigned());
+                    put_verdict(verdict, GOTO);
                     verdict.put_text(2, chain);
                 });
             }),
         }
     });
+}
+
+fn put_verdict(verdict: &mut Builder, code: i32) {
+    verdict.put_be32(1, code.cast_unsigned());
 }

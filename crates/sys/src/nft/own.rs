@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::map::{GOTO, Map};
+use super::map::{DROP, GOTO, Map};
+use super::ports::Turn;
 use super::ruleset::{Chain, Element, Rule, chain, elements_of, number, rule};
 use super::set::begins_with;
 use super::table::{self, TableSpec};
@@ -129,8 +130,9 @@ fn is_of(map: &Map<'_>, elements: &[Element]) -> bool {
     let read = |element: &Element| {
         let port = u16::from_be_bytes(element.key.as_slice().try_into().ok()?);
         match &element.verdict {
-            Some((GOTO, Some(chain))) if !element.ends => Some((port, Some(chain.clone()))),
-            None if element.ends => Some((port, None)),
+            Some((GOTO, Some(chain))) if !element.ends => Some((port, Turn::To(chain.clone()))),
+            Some((DROP, None)) if !element.ends => Some((port, Turn::Shut)),
+            None if element.ends => Some((port, Turn::End)),
             _ => None,
         }
     };

@@ -1,7 +1,8 @@
 //! Which doors guard which ports: a packet's port leads to the rules of its doors at once, however many others there are.
 //!
 //! Ranges of several doors may overlap. They are cut into pieces of which each is guarded by the same doors from its first port to
-//! its last; every piece has a chain of its own, and one look at a map of all pieces finds it.
+//! its last; every piece has a chain of its own, and one look at a map of all pieces finds it. Pieces that are only shut so far
+//! ([`super::steps`]) have none, and the map itself drops.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,17 @@ pub(super) struct Piece<'d> {
     pub(super) last: u16,
     /// In the order of the table.
     pub(super) doors: Vec<&'d DoorSpec>,
+}
+
+/// What begins at a port of a map.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Turn {
+    /// Ports whose rules stand in this chain.
+    To(String),
+    /// Ports that are only shut.
+    Shut,
+    /// Ports that nobody guards.
+    End,
 }
 
 /// How the names of all chains of pieces begin.
@@ -31,6 +43,11 @@ impl Piece<'_> {
         let protocol = if self.udp { UDP } else { TCP };
         let end = if first == last { String::new() } else { format!("_{last}") };
         format!("{cutting}{protocol}{first}{end}")
+    }
+
+    /// Whether none of its doors is more than shut so far.
+    pub(super) fn is_shut(&self) -> bool {
+        self.doors.iter().all(|door| door.later)
     }
 }
 
@@ -88,15 +105,15 @@ fn push<'d>(
     }
 }
 
-/// A map from ports to chains as the kernel keeps it: where a piece begins its chain, where one ends nothing.
-pub(super) fn elements(pieces: &[Piece<'_>]) -> Vec<(u16, Option<String>)> {
+/// A map from ports to chains as the kernel keeps it: where a piece begins and where one ends.
+pub(super) fn elements(pieces: &[Piece<'_>]) -> Vec<(u16, Turn)> {
     let mut elements = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
-        elements.push((piece.first, Some(piece.chain())));
+        elements.push((piece.first, if piece.is_shut() { Turn::Shut } else { Turn::To(piece.chain()) }));
         let next = pieces.get(at + 1).map(|next| next.first);
         // Behind the highest port there is nothing, and a piece that begins ends the one before.
         let end = piece.last.checked_add(1).filter(|end| next != Some(*end));
-        elements.extend(end.map(|end| (end, None)));
+        elements.extend(end.map(|end| (end, Turn::End)));
     }
     elements
 }
@@ -128,12 +145,23 @@ mod tests {
 
     #[test]
     fn each_piece_ends_once() {
-        let doors =
+        let mut doors =
             [DoorSpec::new("a", [(false, 10, 20), (false, 22, 22)]), DoorSpec::new("b", [(false, 20, 21)])];
-        let doors: Vec<&DoorSpec> = doors.iter().collect();
-        let elements = elements(&pieces(&doors, false));
-        let shown: Vec<_> = elements.iter().map(|(port, to)| (*port, to.as_deref().unwrap_or("-"))).collect();
-        assert_eq!(shown, [(10, "tcp_10_19"), (20, "tcp_20"), (21, "tcp_21"), (22, "tcp_22"), (23, "-")]);
+        let elements = |doors: &[DoorSpec]| elements(&pieces(&doors.iter().collect::<Vec<_>>(), false));
+        let to = |chain: &str| Turn::To(chain.to_owned());
+        let whole = [
+            (10, to("tcp_10_19")),
+            (20, to("tcp_20")),
+            (21, to("tcp_21")),
+            (22, to("tcp_22")),
+            (23, Turn::End),
+        ];
+        assert_eq!(elements(&doors), whole);
+        // Of two doors at a port one is enough for a chain.
+        doors[0].later = true;
+        let begun =
+            [(10, Turn::Shut), (20, to("tcp_20")), (21, to("tcp_21")), (22, Turn::Shut), (23, Turn::End)];
+        assert_eq!(elements(&doors), begun);
     }
 
     #[test]

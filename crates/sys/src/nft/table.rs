@@ -174,10 +174,11 @@ impl TableSpec {
         all.into_iter().filter_map(|(cuts, udp)| Map::of(&self.doors, cuts, udp)).collect()
     }
 
-    /// The rules in their order: chain and expressions. The first one is the guard's, and bears the mark.
+    /// The rules of all chains, those of each in their order: chain and expressions.
     pub(super) fn rules(&self) -> Vec<(String, Vec<u8>)> {
-        let mut rules = Rules(Vec::new());
-        self.write_rules(&mut rules);
+        let (maps, mut rules) = (self.maps(), Rules::default());
+        self.guard(&maps, &mut rules);
+        maps.iter().for_each(|map| map.write_rules(&mut rules));
         rules.0
     }
 
@@ -205,18 +206,38 @@ impl TableSpec {
         for (set, kind) in self.sets() {
             self.write_set(batch, &set, kind);
         }
-        for map in self.maps() {
-            map.write(batch, &self.name);
+        let maps = self.maps();
+        for map in &maps {
+            map.write_chains(batch, &self.name);
         }
-        for (place, (chain, expressions)) in self.rules().into_iter().enumerate() {
-            batch.message(NEW_RULE, CREATE | APPEND, Family::Inet);
-            batch.builder.put_text(1, &self.name);
-            batch.builder.put_text(2, &chain);
-            batch.builder.nest(4, |list| list.put_bare(&expressions));
+        self.write_guard(batch, &maps);
+        let mut rules = Rules::default();
+        maps.iter().for_each(|map| map.write_rules(&mut rules));
+        self.append(batch, &rules);
+    }
+
+    /// The maps, and the rules of the chains that the kernel itself asks. The first one bears the mark.
+    pub(super) fn write_guard(&self, batch: &mut Batch, maps: &[Map<'_>]) {
+        maps.iter().for_each(|map| map.write(batch, &self.name));
+        let mut rules = Rules::default();
+        self.guard(maps, &mut rules);
+        for (place, rule) in rules.0.iter().enumerate() {
+            self.append_one(batch, rule);
             if place == 0 {
                 batch.builder.put(USERDATA, &self.mark.comment(&self.name));
             }
         }
+    }
+
+    pub(super) fn append(&self, batch: &mut Batch, rules: &Rules) {
+        rules.0.iter().for_each(|rule| self.append_one(batch, rule));
+    }
+
+    fn append_one(&self, batch: &mut Batch, (chain, expressions): &(String, Vec<u8>)) {
+        batch.message(NEW_RULE, CREATE | APPEND, Family::Inet);
+        batch.builder.put_text(1, &self.name);
+        batch.builder.put_text(2, chain);
+        batch.builder.nest(4, |list| list.put_bare(expressions));
     }
 
     pub(super) fn delete_chain(&self, batch: &mut Batch, chain: &str) {
@@ -250,13 +271,12 @@ impl TableSpec {
         batch.builder.put_be32(10, id);
     }
 
-    fn write_rules(&self, rules: &mut Rules) {
+    fn guard(&self, maps: &[Map<'_>], rules: &mut Rules) {
         if let Some(spa) = &self.spa {
             spa.input().iter().for_each(|fill| rules.add(CHAIN, fill));
             spa.output().iter().for_each(|fill| rules.add(silence::CHAIN, fill));
         }
         rules.add(CHAIN, |rule| rule.source_is_loopback().accept());
-        let maps = self.maps();
         let (cutting, keeping): (Vec<&Map<'_>>, Vec<&Map<'_>>) = maps.iter().partition(|map| map.cuts());
         for map in &cutting {
             if map.reaches(EPHEMERAL) {
@@ -266,16 +286,17 @@ impl TableSpec {
             }
         }
         for map in cutting {
-            map.write_rules(CHAIN, rules);
+            map.ask(CHAIN, rules);
         }
         rules.add(CHAIN, |rule| rule.established().accept());
         for map in keeping {
-            map.write_rules(CHAIN, rules);
+            map.ask(CHAIN, rules);
         }
     }
 }
 
 /// Rules as they are written, one behind the other.
+#[derive(Default)]
 pub(super) struct Rules(Vec<(String, Vec<u8>)>);
 
 impl Rules {

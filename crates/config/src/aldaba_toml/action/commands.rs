@@ -82,7 +82,7 @@ fn program(value: &Value<'_>) -> &'static str {
 }
 
 fn line(value: &Value<'_>, findings: &mut Findings) -> Option<Template> {
-    let text = value.text(findings, &format!("{} = \"{} %IP%\"", value.name, program(value)))?;
+    let text = value.text(findings, format_args!("{} = \"{} %IP%\"", value.name, program(value)))?;
     Some(Template::Shell(text.text.to_owned()))
 }
 

@@ -38,7 +38,7 @@ pub(super) fn sets(keys: &Keys<'_>, places: &mut DoorPlaces, findings: &mut Find
 
 fn set(value: &Value<'_>, findings: &mut Findings) -> Option<SetName> {
     let example = "inet filter ssh_open";
-    let text = value.text(findings, &format!("{} = {example:?}", value.name))?;
+    let text = value.text(findings, format_args!("{} = {example:?}", value.name))?;
     values::set_name(text.text)
         .map_err(|bad| {
             findings.add(
