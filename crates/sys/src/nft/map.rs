@@ -1,6 +1,9 @@
-//! The map that leads a packet from its port to the rules of the doors there ([`super::ports`]).
+//! The maps that lead a packet from its port to the rules of the doors there ([`super::ports`]).
 //!
-//! It has no name, and so belongs to the one rule that asks it: nobody can change what is in it, and it goes with its rule.
+//! Single ports stand in a map that the kernel hashes: a packet costs the same however many there are. Ranges have another, in which it
+//! halves them until one is left.
+//!
+//! A map has no name, and so belongs to the one rule that asks it: nobody can change what is in it, and it goes with its rule.
 
 use super::expression::Rule;
 use super::ports::{self, Piece, Turn};
@@ -10,8 +13,10 @@ use crate::netlink::{Builder, CREATE};
 
 /// The kernel puts a number into its name.
 const NAME: &str = "__map%d";
-/// Anonymous, constant, of ranges, to something.
-const FLAGS: u32 = 0xf;
+/// Anonymous, constant, to something.
+const FLAGS: u32 = 0xb;
+/// Of ranges.
+const INTERVAL: u32 = 0x4;
 /// What `nft` shows the keys as, and how long they are.
 const TYPE_PORT: u32 = 13;
 const PORT_LENGTH: u32 = 2;
@@ -28,20 +33,24 @@ const TOGETHER: usize = 256;
 /// Identities of maps within a transaction; those of sets begin at the other end.
 const FIRST: u32 = 1 << 31;
 
-/// Where the ports of one protocol lead to.
+/// Where single ports of one protocol, or ranges of them, lead to.
 #[derive(Debug)]
 pub(super) struct Map<'d> {
     cuts: bool,
     udp: bool,
+    ranges: bool,
     pieces: Vec<Piece<'d>>,
 }
 
 impl<'d> Map<'d> {
-    /// That of these doors' ports, of those that cut connections or of those that do not; `None`: there are none.
-    pub(super) fn of(doors: &'d [DoorSpec], cuts: bool, udp: bool) -> Option<Self> {
+    /// Those of these doors' ports, of those that cut connections or of those that do not. None is empty.
+    pub(super) fn of(doors: &'d [DoorSpec], cuts: bool) -> Vec<Self> {
         let doors: Vec<&DoorSpec> = doors.iter().filter(|door| door.cuts == cuts).collect();
-        let pieces = ports::pieces(&doors, udp);
-        (!pieces.is_empty()).then_some(Self { cuts, udp, pieces })
+        let of = |udp| {
+            let (single, ranges) = ports::pieces(&doors, udp).into_iter().partition(Piece::is_single);
+            [(false, single), (true, ranges)].map(|(ranges, pieces)| Self { cuts, udp, ranges, pieces })
+        };
+        [false, true].into_iter().flat_map(of).filter(|map| !map.pieces.is_empty()).collect()
     }
 
     pub(super) const fn cuts(&self) -> bool {
@@ -54,7 +63,7 @@ impl<'d> Map<'d> {
 
     /// Its identity within a transaction.
     pub(super) fn id(&self) -> u32 {
-        FIRST | u32::from(self.cuts) << 1 | u32::from(self.udp)
+        FIRST | u32::from(self.ranges) << 2 | u32::from(self.cuts) << 1 | u32::from(self.udp)
     }
 
     /// Whether this port or a higher one is among its own.
@@ -72,9 +81,13 @@ impl<'d> Map<'d> {
         self.pieces.iter().filter(|piece| !piece.is_shut()).map(Piece::chain).collect()
     }
 
-    /// Where ranges begin, with what becomes of them, and where they end.
+    /// Ports, or where ranges begin, with what becomes of them; and where ranges end.
     pub(super) fn elements(&self) -> Vec<(u16, Turn)> {
-        ports::elements(&self.pieces)
+        if self.ranges {
+            ports::elements(&self.pieces)
+        } else {
+            self.pieces.iter().map(|piece| (piece.first, piece.turn())).collect()
+        }
     }
 
     /// The chains, still without rules.
@@ -91,11 +104,16 @@ impl<'d> Map<'d> {
         batch.message(NEW_SET, CREATE, Family::Inet);
         batch.builder.put_text(1, table);
         batch.builder.put_text(2, NAME);
-        batch.builder.put_be32(3, FLAGS);
+        batch.builder.put_be32(3, if self.ranges { FLAGS | INTERVAL } else { FLAGS });
         batch.builder.put_be32(4, TYPE_PORT);
         batch.builder.put_be32(5, PORT_LENGTH);
         batch.builder.put_be32(6, TYPE_VERDICT);
         batch.builder.put_be32(10, self.id());
+        if !self.ranges {
+            // How many there will be: the kernel makes a table of that size.
+            let size = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+            batch.builder.nest(9, |description| description.put_be32(1, size));
+        }
         for elements in self.elements().chunks(TOGETHER) {
             batch.message(NEW_ELEMENT, CREATE, Family::Inet);
             batch.builder.put_text(1, table);

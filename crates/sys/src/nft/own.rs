@@ -299,22 +299,33 @@ mod tests {
     #[test]
     fn another_map_in_the_place_of_ours_is_seen() {
         const JUMP: i32 = -3;
-        let doors = [DoorSpec::new("ssh", [(false, 22, 22), (false, 80, 81)])];
-        let map = Map::of(&doors, false, false).unwrap();
-        let (ssh, web) = (Some((GOTO, "tcp_22")), Some((GOTO, "tcp_80_81")));
-        let ours = [element(80, web), element(22, ssh), element(23, None), element(82, None)];
-        assert!(is_of(&map, &ours), "in whatever order");
+        let doors = [DoorSpec::new("ssh", [(false, 22, 23), (false, 80, 81)])];
+        let map = &Map::of(&doors, false)[0];
+        let (ssh, web) = (Some((GOTO, "tcp_22_23")), Some((GOTO, "tcp_80_81")));
+        let ours = [element(80, web), element(22, ssh), element(24, None), element(82, None)];
+        assert!(is_of(map, &ours), "in whatever order");
         for (at, other) in [
             (0, element(80, ssh)),
             (0, element(79, web)),
-            (1, element(22, Some((JUMP, "tcp_22")))),
-            (2, element(24, None)),
+            (1, element(22, Some((JUMP, "tcp_22_23")))),
+            (2, element(25, None)),
             (2, element(22, ssh)),
         ] {
             let mut others = ours.clone();
             others[at] = other;
-            assert!(!is_of(&map, &others), "{others:?}");
+            assert!(!is_of(map, &others), "{others:?}");
         }
-        assert!(!is_of(&map, &ours[1..]) && !is_of(&map, &[]));
+        assert!(!is_of(map, &ours[1..]) && !is_of(map, &[]));
+    }
+
+    #[test]
+    fn single_ports_have_a_map_of_their_own_that_has_no_ends() {
+        let doors = [DoorSpec::new("ssh", [(false, 80, 81), (false, 443, 443), (false, 22, 22)])];
+        let maps = Map::of(&doors, false);
+        let (ssh, web) = (Some((GOTO, "tcp_22")), Some((GOTO, "tcp_443")));
+        assert!(is_of(&maps[0], &[element(443, web), element(22, ssh)]));
+        assert!(!is_of(&maps[0], &[element(443, web), element(22, ssh), element(23, None)]));
+        assert!(is_of(&maps[1], &[element(80, Some((GOTO, "tcp_80_81"))), element(82, None)]));
+        assert_eq!(maps.len(), 2);
     }
 }

@@ -45,6 +45,16 @@ impl Piece<'_> {
         format!("{cutting}{protocol}{first}{end}")
     }
 
+    /// Whether it is one port.
+    pub(super) const fn is_single(&self) -> bool {
+        self.first == self.last
+    }
+
+    /// What becomes of packets to it.
+    pub(super) fn turn(&self) -> Turn {
+        if self.is_shut() { Turn::Shut } else { Turn::To(self.chain()) }
+    }
+
     /// Whether none of its doors is more than shut so far.
     pub(super) fn is_shut(&self) -> bool {
         self.doors.iter().all(|door| door.later)
@@ -109,7 +119,7 @@ fn push<'d>(
 pub(super) fn elements(pieces: &[Piece<'_>]) -> Vec<(u16, Turn)> {
     let mut elements = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
-        elements.push((piece.first, if piece.is_shut() { Turn::Shut } else { Turn::To(piece.chain()) }));
+        elements.push((piece.first, piece.turn()));
         let next = pieces.get(at + 1).map(|next| next.first);
         // Behind the highest port there is nothing, and a piece that begins ends the one before.
         let end = piece.last.checked_add(1).filter(|end| next != Some(*end));

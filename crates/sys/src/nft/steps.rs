@@ -67,7 +67,7 @@ impl TableSpec {
         // Alone at its ports it has the same chains whatever other doors there are.
         let doors = std::slice::from_ref(door);
         let mut rules = Rules::default();
-        for map in [false, true].into_iter().filter_map(|udp| Map::of(doors, door.cuts, udp)) {
+        for map in Map::of(doors, door.cuts) {
             map.write_chains(batch, &self.name);
             map.write_rules(&mut rules);
         }

@@ -170,8 +170,7 @@ impl TableSpec {
 
     /// The maps from ports to chains, of doors that cut and of those that do not.
     pub(super) fn maps(&self) -> Vec<Map<'_>> {
-        let all = [(true, false), (true, true), (false, false), (false, true)];
-        all.into_iter().filter_map(|(cuts, udp)| Map::of(&self.doors, cuts, udp)).collect()
+        [true, false].into_iter().flat_map(|cuts| Map::of(&self.doors, cuts)).collect()
     }
 
     /// The rules of all chains, those of each in their order: chain and expressions.
