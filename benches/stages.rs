@@ -100,7 +100,7 @@ mod track {
     }
 
     #[divan::bench]
-    fn table_full(bencher: Bencher<'_, '_>) {
+    fn new_source_where_all_have_advanced(bencher: Bencher<'_, '_>) {
         let mut track = Track::new(1, Mode::Compatible, DEFAULT_TABLE);
         track.fill(2);
         bencher.bench_local(|| track.newcomer());

@@ -53,7 +53,7 @@ stages! {
     stage_track_knock_strict(track: Track = Track::new(1_000, Mode::Strict, 1 << 10), 200) { track.knock() }
     stage_track_miss(track: Track = Track::new(1_000, Mode::Compatible, 1 << 10), 200) { track.miss() }
     stage_track_newcomer(track: Track = full(1), 1_000) { track.newcomer() }
-    stage_track_table_full(track: Track = full(2), 1_000) { track.newcomer() }
+    stage_track_newcomer_among_advanced(track: Track = full(2), 1_000) { track.newcomer() }
     stage_gate_spoofed_syn(gate: Gateway = Gateway::spoofed(1, Mode::Compatible, 1_000), 1_000) { gate.frame() }
     stage_gate_spoofed_syn_of_1000_doors(gate: Gateway = Gateway::spoofed(1_000, Mode::Compatible, 1_000), 1_000) {
         gate.frame()

@@ -76,8 +76,7 @@ impl Track {
         self.hit(0, 9_999)
     }
 
-    /// Takes all the room there is with attempts of so many steps, one or two. Those of one step give way to newcomers,
-    /// the others do not.
+    /// Takes all the room there is with attempts of so many steps, one or two.
     pub fn fill(&mut self, steps: usize) {
         // Some sets get more than their share: twice as many leave no place free.
         for _ in 0..self.tracker.room() * 2 {

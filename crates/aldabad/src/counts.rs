@@ -2,6 +2,7 @@
 //!
 //! The monitor shows them and believes nothing of them: a worker that lies spoils numbers and nothing else.
 
+use aldaba_gate::knock::Displaced;
 use aldaba_gate::packet::Refused;
 use aldaba_gate::spa::Refusal;
 use aldaba_gate::{Counters, Dropped};
@@ -21,7 +22,7 @@ pub struct Counts {
     /// How many there is room for.
     pub attempts_room: u64,
     /// Attempts that were in time and had to make room for others.
-    pub attempts_displaced: u64,
+    pub displaced: Displaced,
     /// Networks of admitted devices that are remembered, of the lock that has most.
     pub networks: u64,
     /// Messages that wait for room in the channel.
@@ -50,15 +51,16 @@ impl Counts {
 
     /// All numbers in their order: that of the specification.
     fn fields(&mut self) -> impl Iterator<Item = &mut u64> {
-        let Self { gate, attempts, attempts_room, attempts_displaced, networks, waiting, guard_left } = self;
+        let Self { gate, attempts, attempts_room, displaced, networks, waiting, guard_left } = self;
+        let Displaced { all, advanced: further } = displaced;
         let Counters { frames, refused, dropped, invisible, started, advanced, completed, .. } = gate;
-        let (broken, table_full, ignored) = (&mut gate.broken, &mut gate.table_full, &mut gate.ignored);
+        let (broken, ignored) = (&mut gate.broken, &mut gate.ignored);
         let frames = [frames, refused, dropped, invisible, started, advanced, completed];
         let datagrams = [&mut gate.datagrams, &mut gate.admitted, &mut gate.foreign];
-        let rest = [attempts, attempts_room, attempts_displaced, networks, waiting, guard_left];
+        let rest = [attempts, attempts_room, all, further, networks, waiting, guard_left];
         frames
             .into_iter()
-            .chain([broken, table_full, ignored])
+            .chain([broken, ignored])
             .chain(&mut gate.dropped_by)
             .chain(&mut gate.refused_by)
             .chain(datagrams)
@@ -68,7 +70,7 @@ impl Counts {
 }
 
 /// So many numbers there are.
-const FIELDS: usize = 10 + Dropped::COUNT + Refused::COUNT + 3 + Refusal::COUNT + 6;
+const FIELDS: usize = 9 + Dropped::COUNT + Refused::COUNT + 3 + Refusal::COUNT + 7;
 const _: () = assert!(FIELDS == PAGE * 4 && PAGES == 4, "the pages hold all numbers");
 
 fn first_of(page: u8) -> usize {
@@ -94,7 +96,7 @@ mod tests {
         assert_eq!(counts.page(0)[..3], [1, 2, 3]);
         assert_eq!(counts.page(2)[..4], [31, 32, 33, 34]);
         assert_eq!(counts.page(PAGES - 1)[PAGE - 1], 60);
-        assert_eq!((counts.gate.datagrams, counts.gate.rejected_by[0], counts.attempts), (31, 34, 55));
+        assert_eq!((counts.gate.datagrams, counts.gate.rejected_by[0], counts.attempts), (30, 33, 54));
         // There is no further page.
         assert_eq!(counts.page(PAGES), [0; PAGE]);
         told.put(PAGES, &[9; PAGE]);

@@ -144,7 +144,6 @@ pub(crate) fn print_hit(
         Outcome::Completed => "completes a sequence",
         Outcome::Broken | Outcome::Cancelled => "ends the attempt",
         Outcome::Retransmission => "has counted already",
-        Outcome::TableFull => "finds no room for an attempt",
         Outcome::Ignored | Outcome::Tolerated | Outcome::Invisible => "changes nothing",
     };
     let now = ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S").to_string();

@@ -257,7 +257,7 @@ impl Worker {
             gate: *gate.counters(),
             attempts: number(gate.attempts()),
             attempts_room: number(gate.attempts_room()),
-            attempts_displaced: gate.attempts_displaced(),
+            displaced: gate.attempts_displaced(),
             networks: number(gate.networks()),
             waiting: number(self.reporter.waiting()),
             guard_left: guard_left(gate),

@@ -62,8 +62,6 @@ pub struct Counters {
     pub completed: u64,
     /// Attempts ended by a wrong hit.
     pub broken: u64,
-    /// Hits that would have begun an attempt and found no room.
-    pub table_full: u64,
     /// Datagrams to the port of single packet authorization.
     pub datagrams: u64,
     /// Those of them that were admitted.

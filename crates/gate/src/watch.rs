@@ -5,7 +5,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use aldaba_knock::{
-    Hit, Keep, Limits, Outcome, Pattern, PatternId, Protocol, Sequence, Sink, TcpFlags, Tracker, TrackerError,
+    Displaced, Hit, Keep, Limits, Outcome, Pattern, PatternId, Protocol, Sequence, Sink, TcpFlags, Tracker,
+    TrackerError,
 };
 use aldaba_packet::{Frame, Refused, Segment, Transport, Udp};
 use aldaba_spa::{DeviceId, KnockId, Moment, Refusal, Rejected, Server, Store, Timestamp};
@@ -299,7 +300,7 @@ impl Gate {
 
     /// Attempts that were in time and had to make room for others.
     #[must_use]
-    pub const fn attempts_displaced(&self) -> u64 {
+    pub const fn attempts_displaced(&self) -> Displaced {
         self.tracker.displaced()
     }
 
@@ -322,7 +323,6 @@ impl Gate {
             Outcome::Advanced => &mut self.counters.advanced,
             Outcome::Completed => &mut self.counters.completed,
             Outcome::Broken | Outcome::Cancelled => &mut self.counters.broken,
-            Outcome::TableFull => &mut self.counters.table_full,
             _ => &mut self.counters.ignored,
         };
         *counter = counter.saturating_add(1);

@@ -30,6 +30,8 @@ mod tracker;
 
 pub use flags::{FlagError, FlagFilter, TcpFlags};
 pub use grammar::{SequenceError, SequenceErrorKind};
-pub use pattern::{Hit, Keep, Limits, Mode, Outcome, Pattern, PatternId, ScopeId, Sink, TrackerError};
+pub use pattern::{
+    Displaced, Hit, Keep, Limits, Mode, Outcome, Pattern, PatternId, ScopeId, Sink, TrackerError,
+};
 pub use sequence::{LengthError, Protocol, Sequence, Step};
 pub use tracker::Tracker;

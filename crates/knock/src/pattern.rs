@@ -87,8 +87,6 @@ pub enum Outcome {
     Tolerated,
     /// A segment that has counted already.
     Retransmission,
-    /// It would have begun an attempt, and there was no room for one.
-    TableFull,
     /// Compatible: ended an attempt.
     Broken,
     /// Strict: ended an attempt and began none.
@@ -119,6 +117,15 @@ impl Default for Limits {
     fn default() -> Self {
         Self { entries: 1 << 16 }
     }
+}
+
+/// Attempts that were under way and in time and had to make room for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Displaced {
+    /// All of them.
+    pub all: u64,
+    /// Those that had advanced: somebody floods who knows two ports of a sequence, or the table is far too small.
+    pub advanced: u64,
 }
 
 /// What happens to attempts when the patterns change.

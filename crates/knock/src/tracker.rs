@@ -4,10 +4,14 @@
 //! Work and memory for a hit do not depend on the number of patterns (they are compiled to trees) or of
 //! sources (the table is a hash table of sets of eight). Nothing is allocated for a hit.
 //!
-//! **How large the table must be.** In a full set a newcomer takes the place of the oldest attempt that has made one
-//! step only. So a source that pauses for `p` after its first hit keeps its attempt, on average, while fewer than
-//! `entries` other attempts begin during `p`: `entries >= pause x rate`, with a reserve of two or three for luck. 2^16
-//! entries (4.5 MiB) carry pauses of 80 ms at 400,000 spoofed first hits a second, 2^20 (72 MiB) pauses of one second.
+//! **Who makes room.** A newcomer always begins. In a full set it takes the place of the oldest attempt of the stage that
+//! most of the set are at. So a flood pushes out its own: attempts that have made more steps than whoever floods the
+//! table can make stay, and so much room as the flood takes at each stage is left for others at theirs.
+//!
+//! **How large the table must be.** A source that pauses for `p` after its first hit keeps its attempt, on average,
+//! while fewer than `entries` other attempts begin during `p`: `entries >= pause x rate`, with a reserve of two or three for
+//! luck. 2^16 entries (4.5 MiB) carry pauses of 80 ms at 400,000 spoofed first hits a second, 2^20 (72 MiB) pauses of one
+//! second. Against somebody who knows two ports it takes twice as many, and three times against one who knows three.
 //!
 //! Not here: which scopes a destination has (the gate), reports (the [`Sink`]), and when to sweep (the caller).
 
@@ -25,7 +29,9 @@ use self::ahead::Ahead;
 use self::plan::{Age, Nanos, NodeId, Plan, StepKey, nanos};
 use self::round::{Gathered, Round};
 use self::table::{REST, Slot, Table};
-use crate::{Hit, Keep, Limits, Outcome, Pattern, PatternId, ScopeId, Sequence, Sink, Step, TrackerError};
+use crate::{
+    Displaced, Hit, Keep, Limits, Outcome, Pattern, PatternId, ScopeId, Sequence, Sink, Step, TrackerError,
+};
 
 /// Sets looked at in one sweep: all of a table of the default size, a part of a larger one, so that a sweep never
 /// holds up hits for long.
@@ -190,7 +196,7 @@ impl Tracker {
 
     /// Attempts that were under way and in time and had to make room for others, since the tracker was made.
     #[must_use]
-    pub const fn displaced(&self) -> u64 {
+    pub const fn displaced(&self) -> Displaced {
         self.table.displaced()
     }
 

@@ -353,7 +353,6 @@ const fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Ignored => "seen, no consequence",
         Outcome::Tolerated => "the same step again: tolerated",
         Outcome::Retransmission => "retransmission: counted once",
-        Outcome::TableFull => "table full: not counted",
         Outcome::Broken => "wrong: the attempt is broken",
         Outcome::Cancelled => "another port: the attempt is cancelled",
         Outcome::Started => "begins an attempt",

@@ -184,6 +184,9 @@ pub struct Attempts {
     pub room: u64,
     /// Attempts that were in time and made room for others.
     pub displaced: u64,
+    /// Those of them that had made two steps or more.
+    #[serde(default)]
+    pub displaced_advanced: u64,
 }
 
 /// Datagrams.

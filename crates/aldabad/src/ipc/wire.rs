@@ -11,11 +11,10 @@ use crate::control::About;
 use crate::counts::{PAGE, PAGES};
 
 /// Outcomes in the order of their numbers, from 1.
-const OUTCOMES: [Outcome; 9] = [
+const OUTCOMES: [Outcome; 8] = [
     Outcome::Ignored,
     Outcome::Tolerated,
     Outcome::Retransmission,
-    Outcome::TableFull,
     Outcome::Broken,
     Outcome::Cancelled,
     Outcome::Started,

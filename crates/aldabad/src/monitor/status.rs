@@ -112,7 +112,8 @@ impl Monitor {
             attempts: counts.map(|counts| Attempts {
                 under_way: counts.attempts,
                 room: counts.attempts_room,
-                displaced: counts.attempts_displaced,
+                displaced: counts.displaced.all,
+                displaced_advanced: counts.displaced.advanced,
             }),
             datagrams: self.datagram_status(counts),
             refused: self.refused(),
@@ -246,7 +247,6 @@ fn packets(gate: &Counters) -> Packets {
         ("advanced", gate.advanced),
         ("completed", gate.completed),
         ("broken", gate.broken),
-        ("table-full", gate.table_full),
     ];
     Packets {
         frames: gate.frames,

@@ -84,6 +84,8 @@ fn counted(text: &mut Text, status: &Status) {
         text.one("attempts", "Sequences under way.", attempts.under_way);
         text.one("attempts_room", "How many there is room for.", attempts.room);
         text.one("attempts_displaced_total", "Attempts that made room for others.", attempts.displaced);
+        let help = "Those of them that had made two steps or more.";
+        text.one("attempts_displaced_advanced_total", help, attempts.displaced_advanced);
     }
     let Some(datagrams) = &status.datagrams else { return };
     let works = u64::from(datagrams.store == StoreState::Working);

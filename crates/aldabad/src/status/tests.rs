@@ -40,6 +40,22 @@ log           refusals 5 left out
 }
 
 #[test]
+fn attempts_that_made_room_are_told_with_those_that_had_advanced() {
+    let mut status = fine();
+    let attempts = status.attempts.as_mut().unwrap();
+    (attempts.displaced, attempts.displaced_advanced) = (12, 3);
+    let said = words::told(&status);
+    let line = "others begin a second), 12 made room for others, 3 of them after two steps or more\n";
+    assert!(said.contains(line), "{said}");
+    let metrics = metrics::text(&status);
+    assert!(metrics.contains("aldaba_attempts_displaced_total 12\n"), "{metrics}");
+    assert!(metrics.contains("aldaba_attempts_displaced_advanced_total 3\n"), "{metrics}");
+    // A daemon of before does not say it.
+    let before = FINE.replace(",\"displaced-advanced\":0", "");
+    assert_eq!(serde_json::from_str::<Status>(&before).ok(), Some(fine()));
+}
+
+#[test]
 fn what_does_not_work_stands_first_with_its_next_step() {
     let mut status = fine();
     let stuck = Degraded {

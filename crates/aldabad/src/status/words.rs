@@ -63,9 +63,13 @@ fn parts(status: &Status) -> Vec<(&'static str, String)> {
     }));
     parts.extend(status.attempts.map(|attempts| {
         let displaced = counted(attempts.displaced, ", ", " made room for others");
+        let advanced = counted(attempts.displaced_advanced, ", ", " of them after two steps or more");
         let (room, others) = (attempts.room, attempts.room / RESERVE);
         let bears = format!("pauses of 1 s while {others} others begin a second");
-        ("attempts", format!("{} under way, room for {room} ({bears}){displaced}", attempts.under_way))
+        (
+            "attempts",
+            format!("{} under way, room for {room} ({bears}){displaced}{advanced}", attempts.under_way),
+        )
     }));
     parts.extend(datagrams(status).map(|line| ("datagrams", line)));
     parts.push(("leases", leases(status)));

@@ -205,38 +205,30 @@ impl Round<'_> {
         }
         let nobody = Entry::resting(self.hit.source, group, first.root, self.now);
         let goes_on = first.place.goes_on(age);
-        let remembered = self.begin(old.copied().unwrap_or(nobody), &first, goes_on, known);
-        let completed = self.tell(first.id, age, goes_on && remembered);
-        match (completed, goes_on && !remembered) {
-            (true, _) => Outcome::Completed,
-            (false, true) => Outcome::TableFull,
-            (false, false) => Outcome::Started,
-        }
+        self.begin(old.copied().unwrap_or(nobody), &first, goes_on, known);
+        if self.tell(first.id, age, goes_on) { Outcome::Completed } else { Outcome::Started }
     }
 
-    /// Writes the entry of a first step, and with it what the source's entry before it remembers; false if there is no room for it.
-    fn begin(&mut self, mut entry: Entry, first: &First<'_>, goes_on: bool, known: Option<Slot>) -> bool {
+    /// Writes the entry of a first step, and with it what the source's entry before it remembers.
+    fn begin(&mut self, mut entry: Entry, first: &First<'_>, goes_on: bool, known: Option<Slot>) {
         entry.remember(self.hit.mark);
         (entry.started, entry.reported) = (self.now, 0);
         if goes_on {
             (entry.node, entry.stage) = (first.id, first.place.stage());
         } else if self.hit.mark.is_none() {
             // Nothing under way and nothing to remember.
-            return true;
+            return;
         }
-        let Some(slot) = known.or_else(|| self.make_room(entry.group)) else {
-            return false;
-        };
-        self.table.put(slot, self.home, entry);
-        true
+        if let Some(slot) = known.or_else(|| self.make_room(entry.group)) {
+            self.table.put(slot, self.home, entry);
+        }
     }
 
     fn make_room(&mut self, group: GroupId) -> Option<Slot> {
         let (plan, now) = (self.plan, self.now);
         let is_over = |entry: &Entry| !plan.goes_on(entry.node, Age::at(entry.started, now));
-        match self.table.room(self.home, group, now, is_over) {
+        match self.table.room(self.home, group, now, is_over)? {
             Room::Free(slot) => Some(slot),
-            Room::Full => None,
             Room::Displace(slot) => {
                 self.displace(slot);
                 Some(slot)
@@ -253,7 +245,7 @@ impl Round<'_> {
             tell_expired(self.plan, entry, self.now, self.sink);
         }
         if in_time {
-            self.table.count_displaced();
+            self.table.count_displaced(entry.stage);
         }
     }
 

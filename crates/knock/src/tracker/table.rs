@@ -15,7 +15,7 @@ use siphasher::sip::SipHasher13;
 use self::heads::Heads;
 use super::Tracker;
 use super::plan::{GroupId, Nanos, NodeId};
-use crate::{Limits, TrackerError};
+use crate::{Displaced, Limits, TrackerError};
 
 const WAYS: usize = 8;
 
@@ -90,7 +90,6 @@ pub(super) enum Room {
     Free(Slot),
     /// Whoever is there has to go.
     Displace(Slot),
-    Full,
 }
 
 /// All entries.
@@ -102,7 +101,7 @@ pub(super) struct Table {
     mask: u64,
     hasher: SipHasher13,
     under_way: usize,
-    displaced: u64,
+    displaced: Displaced,
 }
 
 impl Table {
@@ -119,7 +118,7 @@ impl Table {
             mask: u64::try_from(sets.saturating_sub(1)).unwrap_or(0),
             hasher: SipHasher13::new_with_key(&key),
             under_way: 0,
-            displaced: 0,
+            displaced: Displaced::default(),
         })
     }
 
@@ -166,27 +165,28 @@ impl Table {
         self.entries.get_mut(slot.0)
     }
 
-    /// Room for a new attempt: a free way; else who only rests; else who has come further and is over time; else the
-    /// oldest who has made one step. Whoever has come further and is in time stays.
+    /// Room for a new attempt: a free way; else who only rests; else who has advanced and is over time; else the
+    /// oldest of the stage that most are at. Where that one has advanced, nobody makes room before who is over time.
     pub(super) fn room(
         &self,
         home: Home,
         group: GroupId,
         now: Nanos,
         is_over: impl Fn(&Entry) -> bool,
-    ) -> Room {
+    ) -> Option<Room> {
         let set = self.set(home, group);
-        let Some(heads) = self.sets.get(set) else { return Room::Full };
+        let heads = self.sets.get(set)?;
         if let Some(free) = heads.ways_with(0).next() {
-            return Room::Free(slot(set, free));
+            return Some(Room::Free(slot(set, free)));
         }
         let over = |way: &usize| self.entries.get(slot(set, *way).0).is_some_and(&is_over);
         let weakest = heads.weakest(now);
-        let way = match weakest {
-            Some(weakest) if weakest.rests => Some(weakest.way),
-            _ => heads.further().find(over).or(weakest.map(|weakest| weakest.way)),
+        let over_time = match weakest.stage {
+            0 => None,
+            1 => heads.advanced().find(over),
+            _ => (0..WAYS).find(over),
         };
-        way.map_or(Room::Full, |way| Room::Displace(slot(set, way)))
+        Some(Room::Displace(slot(set, over_time.unwrap_or(weakest.way))))
     }
 
     /// Writes an entry, over whoever is there.
@@ -233,11 +233,13 @@ impl Table {
         }
     }
 
-    pub(super) fn count_displaced(&mut self) {
-        self.displaced = self.displaced.saturating_add(1);
+    pub(super) fn count_displaced(&mut self, stage: u8) {
+        let Displaced { all, advanced } = &mut self.displaced;
+        *all = all.saturating_add(1);
+        *advanced = advanced.saturating_add(u64::from(stage > 1));
     }
 
-    pub(super) const fn displaced(&self) -> u64 {
+    pub(super) const fn displaced(&self) -> Displaced {
         self.displaced
     }
 

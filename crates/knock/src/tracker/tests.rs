@@ -4,6 +4,8 @@ use super::*;
 
 mod bench;
 mod differential;
+mod flood;
 mod room;
+mod rule;
 mod scenarios;
 mod transitions;

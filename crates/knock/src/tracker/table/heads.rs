@@ -23,27 +23,28 @@ fn coarse(time: Nanos) -> u32 {
     u32::from_le_bytes(low)
 }
 
-/// Who is the first to make room in a full set, among those who have not come further than one step.
+/// Who is the first to make room in a full set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weakest {
     pub(super) way: usize,
-    /// It only rests.
-    pub(super) rests: bool,
+    /// How far it has come; 0: it only rests.
+    pub(super) stage: u8,
 }
 
 impl Weakest {
     /// What stands in front comes first.
     const PLACES: [u64; WAYS] = [8, 7, 6, 5, 4, 3, 2, 1];
 
-    /// What orders them: who rests, then who began long ago, then who stands in front. More than 0.
-    fn order(place: u64, stage: u8, age: u32) -> u64 {
-        u64::from(stage == 0) << 40 | u64::from(age) << 8 | place
+    /// What orders them: of whose stage there are most, then who has come less far, then who began long ago, then who
+    /// stands in front.
+    fn order(place: u64, stage: u8, age: u32, crowd: u64) -> u64 {
+        crowd << 48 | u64::from(!stage) << 40 | u64::from(age) << 8 | place
     }
 
     /// Whom an order is of.
     fn ordered(order: u64) -> Self {
-        let [place, _, _, _, _, rests, ..] = order.to_le_bytes();
-        Self { way: WAYS.saturating_sub(usize::from(place)), rests: rests != 0 }
+        let [place, _, _, _, _, stage, ..] = order.to_le_bytes();
+        Self { way: WAYS.saturating_sub(usize::from(place)), stage: !stage }
     }
 }
 
@@ -83,15 +84,39 @@ impl Heads {
         self.tags.taken()
     }
 
-    /// Of a set without a free way: who makes room first, unless it is one of those who have come further.
-    pub(super) fn weakest(&self, now: Nanos) -> Option<Weakest> {
+    /// Of a set without a free way: who makes room first, as long as nobody is over time. Who rests; else the oldest of
+    /// the stage that most are at, of stages with as many the lower. So whoever floods the table pushes out
+    /// his own, and keeps room for all stages that he cannot reach.
+    pub(super) fn weakest(&self, now: Nanos) -> Weakest {
+        if self.has_advanced() {
+            self.first(now, |stage| self.crowd(stage))
+        } else {
+            // Who rests has come less far than who has made one step, and nobody else is here.
+            self.first(now, |_| 0)
+        }
+    }
+
+    fn first(&self, now: Nanos, crowd: impl Fn(u8) -> u64) -> Weakest {
         let now = coarse(now);
         let heads = self.stages.iter().zip(&self.started).zip(Weakest::PLACES);
         let order = heads.fold(0, |first, ((stage, started), place)| {
-            let order = Weakest::order(place, *stage, now.wrapping_sub(*started));
-            first.max(if *stage > 1 { 0 } else { order })
+            first.max(Weakest::order(place, *stage, now.wrapping_sub(*started), crowd(*stage)))
         });
-        (order > 0).then(|| Weakest::ordered(order))
+        Weakest::ordered(order)
+    }
+
+    /// How many are at a stage; of resting ones more than there can be.
+    fn crowd(&self, stage: u8) -> u64 {
+        if stage == 0 {
+            return u64::from(u8::MAX);
+        }
+        self.stages.iter().map(|other| u64::from(*other == stage)).sum()
+    }
+
+    /// Whether somebody has made more than one step. All stages as one number: most often there is nobody, and that
+    /// takes one look.
+    const fn has_advanced(&self) -> bool {
+        u64::from_le_bytes(self.stages) & !0x0101_0101_0101_0101 != 0
     }
 
     /// The way most likely to be read next for a source with this tag: its own, else the one that has to make room. `None`:
@@ -99,15 +124,13 @@ impl Heads {
     pub(super) fn likely(&self, tag: u16, now: Nanos) -> Option<usize> {
         self.ways_with(tag).next().or_else(|| match self.ways_with(0).next() {
             Some(_) => None,
-            None => self.weakest(now).map(|weakest| weakest.way),
+            None => Some(self.weakest(now).way),
         })
     }
 
     /// Of a set without a free way: those who have made more than one step.
-    pub(super) fn further(&self) -> impl Iterator<Item = usize> {
-        // All stages as one number: most often there is nobody, and that takes one look.
-        let anybody = u64::from_le_bytes(self.stages) & !0x0101_0101_0101_0101 != 0;
-        let stages = if anybody { &self.stages[..] } else { &[] };
+    pub(super) fn advanced(&self) -> impl Iterator<Item = usize> {
+        let stages = if self.has_advanced() { &self.stages[..] } else { &[] };
         (0..).zip(stages).filter(|(_, stage)| **stage > 1).map(|(way, _)| way)
     }
 }
@@ -127,23 +150,31 @@ mod tests {
         heads
     }
 
+    /// The way and the stage of who makes room first, at 90 milliseconds.
+    fn weakest(ways: [(u8, Nanos); WAYS]) -> (usize, u8) {
+        let Weakest { way, stage } = heads(ways).weakest(90 * MILLISECOND);
+        (way, stage)
+    }
+
     #[test]
     fn who_rests_makes_room_first_then_the_oldest_of_one_step() {
-        let weakest = |ways| heads(ways).weakest(90 * MILLISECOND).map(|Weakest { way, rests }| (way, rests));
         let further = (2, 1);
-        assert_eq!(
-            weakest([(1, 5), (1, 4), (1, 3), (1, 6), further, (1, 3), (1, 9), (1, 8)]),
-            Some((2, false))
-        );
-        assert_eq!(
-            weakest([(1, 5), (1, 4), (1, 3), (0, 80), further, (0, 70), (0, 70), (1, 8)]),
-            Some((5, true))
-        );
-        assert_eq!(
-            weakest([further, further, further, further, further, further, further, (1, 8)]),
-            Some((7, false))
-        );
-        assert_eq!(weakest([further; WAYS]), None);
+        assert_eq!(weakest([(1, 5), (1, 4), (1, 3), (1, 6), further, (1, 3), (1, 9), (1, 8)]), (2, 1));
+        assert_eq!(weakest([(1, 5), (1, 4), (1, 3), (0, 80), (1, 1), (0, 70), (0, 70), (1, 8)]), (5, 0));
+        assert_eq!(weakest([further, further, further, (0, 80), further, (0, 70), (1, 3), (1, 8)]), (5, 0));
+        assert_eq!(weakest([further, further, further, further, further, further, further, (0, 8)]), (7, 0));
+    }
+
+    #[test]
+    fn the_stage_that_most_are_at_makes_room_and_of_two_the_lower() {
+        let (one, two, three) = ((1, 9), (2, 8), (3, 7));
+        assert_eq!(weakest([two, two, two, (2, 5), two, two, two, one]), (3, 2));
+        assert_eq!(weakest([two, two, two, two, (2, 5), one, one, one]), (4, 2));
+        assert_eq!(weakest([two, two, (2, 5), two, one, one, one, one]), (4, 1), "as many of both");
+        assert_eq!(weakest([three, three, three, two, two, two, one, one]), (3, 2));
+        assert_eq!(weakest([three, three, three, two, two, one, one, one]), (5, 1));
+        assert_eq!(weakest([(8, 1), (7, 1), (6, 1), (5, 1), (4, 1), three, two, one]), (7, 1));
+        assert_eq!(weakest([(u8::MAX, 6); WAYS]), (0, u8::MAX));
     }
 
     #[test]
@@ -152,15 +183,15 @@ mod tests {
         let mut heads = heads([(1, around); WAYS]);
         heads.note(3, 7, 1, (around - 2) * MILLISECOND);
         heads.note(4, 7, 1, (around + 2) * MILLISECOND);
-        assert_eq!(heads.weakest((around + 3) * MILLISECOND).map(|weakest| weakest.way), Some(3));
+        assert_eq!(heads.weakest((around + 3) * MILLISECOND).way, 3);
     }
 
     #[test]
-    fn those_who_have_come_further_are_found_among_the_others() {
+    fn those_who_have_advanced_are_found_among_the_others() {
         for stage in [2, 3, 32, u8::MAX] {
             let ways = [(1, 1), (stage, 1), (0, 1), (1, 1), (1, 1), (stage, 1), (0, 1), (1, 1)];
-            assert!(heads(ways).further().eq([1, 5]), "{stage}");
+            assert!(heads(ways).advanced().eq([1, 5]), "{stage}");
         }
-        assert_eq!(heads([(1, 1); WAYS]).further().count(), 0);
+        assert_eq!(heads([(1, 1); WAYS]).advanced().count(), 0);
     }
 }

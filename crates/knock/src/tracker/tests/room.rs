@@ -8,13 +8,18 @@ use proptest::prelude::*;
 
 use super::bench::{SCOPE, compatible, pattern, source, strict, syn};
 use crate::model::{Event, Heard};
-use crate::{Limits, Mode, Outcome, Pattern, PatternId, Tracker, TrackerError};
+use crate::{Displaced, Limits, Mode, Outcome, Pattern, PatternId, Tracker, TrackerError};
 
 const NOW: Duration = Duration::from_secs(9);
 
 /// One set of eight.
 fn smallest(patterns: &[Pattern]) -> Tracker {
     Tracker::new(patterns, &[], Limits { entries: 1 }, [3; 16]).unwrap()
+}
+
+/// A pattern with a limit of a second.
+fn hasty(sequence: &str) -> Pattern {
+    Pattern { timeout: Duration::from_secs(1), ..compatible(sequence) }
 }
 
 fn hit(tracker: &mut Tracker, now: Duration, host: u32, port: u16) -> Outcome {
@@ -40,15 +45,51 @@ fn the_oldest_attempt_of_stage_one_makes_room() {
     assert_eq!(hit(&mut tracker, NOW, 0, 2), Outcome::Advanced);
     let later = NOW + Duration::from_millis(20);
     assert_eq!(hit(&mut tracker, later, 8, 1), Outcome::Started);
-    assert_eq!((tracker.attempts(), tracker.displaced()), (8, 1));
+    assert_eq!((tracker.attempts(), tracker.displaced()), (8, Displaced { all: 1, advanced: 0 }));
     assert_eq!(hit(&mut tracker, later, 1, 2), Outcome::Ignored, "the oldest of stage 1 is gone");
     for host in [2, 3, 4, 5, 6, 7, 8] {
         assert_eq!(hit(&mut tracker, later, host, 2), Outcome::Advanced, "{host}");
     }
-    // All eight have made two steps.
-    assert_eq!(hit(&mut tracker, later, 9, 1), Outcome::TableFull);
-    assert_eq!(hit(&mut tracker, later, 0, 3), Outcome::Completed);
+    assert_eq!(hit(&mut tracker, later, 2, 3), Outcome::Completed);
     assert_eq!(hit(&mut tracker, later, 9, 1), Outcome::Started, "who is through rests and makes room");
+    assert_eq!(tracker.displaced(), Displaced { all: 1, advanced: 0 });
+}
+
+#[test]
+fn where_all_have_made_two_steps_the_oldest_makes_room() {
+    let mut tracker = smallest(&[compatible("1,2,3")]);
+    for host in 0..8 {
+        let now = NOW + Duration::from_millis(u64::from(2 * host));
+        hit(&mut tracker, now, host, 1);
+        hit(&mut tracker, now, host, 2);
+    }
+    let later = NOW + Duration::from_millis(20);
+    assert_eq!(hit(&mut tracker, later, 8, 1), Outcome::Started);
+    assert_eq!(tracker.displaced(), Displaced { all: 1, advanced: 1 });
+    assert_eq!(hit(&mut tracker, later, 0, 3), Outcome::Ignored, "the oldest is gone");
+    assert_eq!(hit(&mut tracker, later, 9, 1), Outcome::Started);
+    assert_eq!(
+        hit(&mut tracker, later, 1, 3),
+        Outcome::Ignored,
+        "and then the next: most have made two steps"
+    );
+    assert_eq!(hit(&mut tracker, later, 8, 2), Outcome::Advanced);
+    assert_eq!(hit(&mut tracker, later, 8, 3), Outcome::Completed);
+}
+
+#[test]
+fn who_is_over_time_makes_room_before_who_has_advanced_and_is_not() {
+    let mut tracker = smallest(&[compatible("1,2,3"), hasty("6,7")]);
+    hit(&mut tracker, NOW, 0, 6);
+    for host in 1..8 {
+        hit(&mut tracker, NOW, host, 1);
+        hit(&mut tracker, NOW, host, 2);
+    }
+    assert_eq!(hit(&mut tracker, NOW + Duration::from_secs(2), 8, 1), Outcome::Started);
+    assert_eq!(tracker.displaced(), Displaced::default());
+    for host in 1..8 {
+        assert_eq!(hit(&mut tracker, NOW + Duration::from_secs(2), host, 3), Outcome::Completed, "{host}");
+    }
 }
 
 #[test]
@@ -62,7 +103,7 @@ fn who_is_over_time_makes_room_and_is_reported() {
     let outcome = tracker.hit(NOW + Duration::from_secs(5), &[SCOPE], &syn(source(8), 1, 0), &mut heard);
     assert_eq!(outcome, Outcome::Started);
     assert_eq!(heard.0[0], Event::Expired { pattern: PatternId(0), source: source(0), stage: 2 });
-    assert_eq!(tracker.displaced(), 0, "it was over anyway");
+    assert_eq!(tracker.displaced(), Displaced::default(), "it was over anyway");
 }
 
 #[test]
@@ -74,7 +115,11 @@ fn a_sequence_of_one_step_needs_no_room() {
     }
     let mut heard = Heard::default();
     assert_eq!(tracker.hit(NOW, &[SCOPE], &syn(source(9), 4, 7), &mut heard), Outcome::Completed);
-    assert_eq!(heard.0.len(), 2, "no stage of the pattern that could not begin: {heard:?}");
+    assert_eq!(heard.0.len(), 3, "a stage of each, and a completion: {heard:?}");
+    for host in 10..20 {
+        tracker.hit(NOW, &[SCOPE], &syn(source(host), 4, 7), &mut heard);
+    }
+    assert_eq!(heard.0.len(), 33, "{heard:?}");
 }
 
 #[test]
@@ -131,7 +176,7 @@ fn completions(patterns: &[Pattern], hits: &[(u32, u16, u64)], own: u32, alone: 
                 .map(|event| (index, event)),
         );
     }
-    assert_eq!(tracker.displaced(), 0);
+    assert_eq!(tracker.displaced(), Displaced::default());
     completed.retain(|(_, event)| matches!(event, Event::Complete { source: of, .. } if *of == source(own)));
     completed
 }
