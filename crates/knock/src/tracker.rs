@@ -6,12 +6,12 @@
 //!
 //! **Who makes room.** A newcomer always begins. In a full set it takes the place of the oldest attempt of the stage that
 //! most of the set are at. So a flood pushes out its own: attempts that have made more steps than whoever floods the
-//! table can make stay, and so much room as the flood takes at each stage is left for others at theirs.
+//! table can make stay, and at each stage that he reaches others keep their share of the set.
 //!
 //! **How large the table must be.** A source that pauses for `p` after its first hit keeps its attempt, on average,
 //! while fewer than `entries` other attempts begin during `p`: `entries >= pause x rate`, with a reserve of two or three for
 //! luck. 2^16 entries (4.5 MiB) carry pauses of 80 ms at 400,000 spoofed first hits a second, 2^20 (72 MiB) pauses of one
-//! second. Against somebody who knows two ports it takes twice as many, and three times against one who knows three.
+//! second. Against somebody who knows two ports it takes twice as many, and four times against one who knows three.
 //!
 //! Not here: which scopes a destination has (the gate), reports (the [`Sink`]), and when to sweep (the caller).
 

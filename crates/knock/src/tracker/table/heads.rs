@@ -86,7 +86,7 @@ impl Heads {
 
     /// Of a set without a free way: who makes room first, as long as nobody is over time. Who rests; else the oldest of
     /// the stage that most are at, of stages with as many the lower. So whoever floods the table pushes out
-    /// his own, and keeps room for all stages that he cannot reach.
+    /// his own, and nobody from a stage that he cannot reach.
     pub(super) fn weakest(&self, now: Nanos) -> Weakest {
         if self.has_advanced() {
             self.first(now, |stage| self.crowd(stage))

@@ -14,7 +14,7 @@ use crate::{Limits, Outcome, Tracker};
 const LIMIT: u64 = 5_000;
 
 /// A source in a set, as plain as it can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 struct Place {
     host: u32,
     stage: u8,
