@@ -34,6 +34,8 @@ pub(crate) const CREATE: u16 = 0x400;
 /// `NLM_F_APPEND`.
 pub(crate) const APPEND: u16 = 0x800;
 
+/// An opening fits into this, and most questions do: what is sent for a knock grows nowhere on its way.
+const USUAL: usize = 256;
 /// No datagram of the kernel's is longer.
 const LONGEST: usize = 64 << 10;
 /// The kernel's answer to a request: success or an errno.
@@ -42,10 +44,16 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
 /// Messages under construction, one behind the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Builder {
     bytes: Vec<u8>,
     start: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self { bytes: Vec::with_capacity(USUAL), start: 0 }
+    }
 }
 
 impl Builder {
@@ -53,21 +61,17 @@ impl Builder {
     pub(crate) fn message(&mut self, kind: u16, flags: u16, sequence: u32, fixed: &[u8]) {
         self.close();
         self.start = self.bytes.len();
-        self.bytes.extend([0; 4]);
-        self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend(flags.to_ne_bytes());
-        self.bytes.extend(sequence.to_ne_bytes());
-        self.bytes.extend([0; 4]);
-        self.bytes.extend(fixed);
+        let (kind, flags, sequence) = (kind.to_ne_bytes(), flags.to_ne_bytes(), sequence.to_ne_bytes());
+        for part in [&[0; 4][..], &kind, &flags, &sequence, &[0; 4], fixed] {
+            self.bytes.extend_from_slice(part);
+        }
         self.align();
     }
 
     /// Adds an attribute.
     pub(crate) fn put(&mut self, kind: u16, value: &[u8]) {
-        let length = u16::try_from(value.len() + ALIGNMENT).unwrap_or(u16::MAX);
-        self.bytes.extend(length.to_ne_bytes());
-        self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend(value);
+        self.begin(kind, value.len());
+        self.bytes.extend_from_slice(value);
         self.align();
     }
 
@@ -84,7 +88,10 @@ impl Builder {
 
     /// Adds a text with the zero at its end.
     pub(crate) fn put_text(&mut self, kind: u16, text: &str) {
-        self.put(kind, &[text.as_bytes(), &[0]].concat());
+        self.begin(kind, text.len() + 1);
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.push(0);
+        self.align();
     }
 
     /// Adds an attribute that holds those `fill` adds.
@@ -113,6 +120,13 @@ impl Builder {
         if let Some(flags) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
             *flags = (u16::from_ne_bytes(*flags) | ACK).to_ne_bytes();
         }
+    }
+
+    /// An attribute's header, before a value of this length.
+    fn begin(&mut self, kind: u16, length: usize) {
+        let length = u16::try_from(length + ALIGNMENT).unwrap_or(u16::MAX);
+        self.bytes.extend_from_slice(&length.to_ne_bytes());
+        self.bytes.extend_from_slice(&kind.to_ne_bytes());
     }
 
     fn close(&mut self) {
