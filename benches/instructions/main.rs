@@ -109,10 +109,10 @@ fn judge(counts: &Counts, table: &Table) -> usize {
             println!("{stage}: {count} instructions in place of {written}: better; write it down");
         }
     }
-    for (few, many, times) in counted::FLAT {
-        let (few, many) = (counts[few], counts[many]);
-        if many * 10 > few * 11 * times {
-            println!("grows with what it must not grow with: {few} instructions become {many}");
+    for (name, of_more, most) in counted::FLAT {
+        let (few, many) = (counts[name], counts[of_more]);
+        if many * 100 > few * most {
+            println!("{of_more}: {many} instructions, at most {most} % of the {few} of {name} are allowed");
             worse += 1;
         }
     }
