@@ -27,7 +27,8 @@ const MANY: u64 = 48;
 /// Where the database begins.
 pub(super) const LENGTH: u64 = PAGE * PAGES;
 
-/// A mark: its number, its device, the length of the record, the record and zeros up to the longest one, a sum of all that.
+/// A mark: its number, its device, the length of the record, the record and zeros up to the longest one, a sum of all that. The rest of
+/// its page is zeros.
 const MARK: usize = 8 + 32 + 1 + LONGEST + 8;
 /// A floor and sixteen times.
 const LONGEST: usize = 17 * 8;
@@ -116,7 +117,10 @@ impl Front {
     pub(super) fn add(&mut self, device: &PublicKey, record: &Record) -> io::Result<()> {
         let number = self.next();
         let bytes = bytes(number, device, record).ok_or(io::ErrorKind::InvalidInput)?;
-        self.storage.write(number % PAGES * PAGE, &bytes)?;
+        // The whole page: of one that is written in part the kernel reads the rest first, where it does not have it any more.
+        let mut page = EMPTY_PAGE;
+        page.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        self.storage.write(number % PAGES * PAGE, &page)?;
         self.storage.sync_data()?;
         self.last = number;
         self.records.insert(*device.as_bytes(), *record);

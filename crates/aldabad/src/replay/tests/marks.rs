@@ -31,7 +31,7 @@ fn a_record_costs_one_page_and_one_wait_for_the_disk() {
         commits(&mut store, number..number + 1);
         assert_eq!(count(), (writes + 1, syncs + 1), "{number}");
         let (offset, data) = paper.writes.lock().expect("no panic").last().expect("written").clone();
-        assert!(offset % 4096 + data.len() as u64 <= 4096 && offset < LENGTH, "one page, in front");
+        assert!(offset % 4096 == 0 && data.len() == 4096 && offset < LENGTH, "a whole page, in front");
     }
     // Full: the database takes them over first.
     let (writes, _) = count();
