@@ -213,7 +213,7 @@ fn allowed() -> Vec<FromWorker> {
 /// So many lines of each kind it tries to write.
 const FLOOD: u64 = 3000;
 
-/// What costs a line and nothing else, again and again.
+/// What costs a line, and nothing else but one that costs none, again and again.
 fn flood() -> impl Iterator<Item = FromWorker> {
     let (from, device, id) = (IpAddr::V4(CLIENT), *key(ALICE).public().as_bytes(), KnockId([9; 8]));
     let place = Place { generation: 1, door: DoorId(ATTIC), knock: 0 };
@@ -225,6 +225,8 @@ fn flood() -> impl Iterator<Item = FromWorker> {
             FromWorker::LeftOut { events: 1 },
             FromWorker::Overrun { requests: 1 },
             FromWorker::StoreFailed,
+            // It costs no line, and nothing comes of it, whatever was allowed before.
+            FromWorker::Recording,
         ]
     })
 }

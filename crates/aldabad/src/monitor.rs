@@ -192,6 +192,7 @@ impl Monitor {
                     self.hear_worker(now);
                     // Before everything else: somebody stands at the door.
                     self.perform(now);
+                    self.get_ready_for_request();
                 }
                 Woken::Links => self.follow_links(now),
                 Woken::Firewall => self.hear_of_firewall(now),

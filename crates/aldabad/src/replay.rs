@@ -168,6 +168,23 @@ impl Replay {
         self.with(|Open { database, .. }| write_records(database, records, None))
     }
 
+    /// The same as [`Store::commit`]. Where the disk is slow, `meanwhile` is done before it is waited for.
+    pub fn commit_and_meanwhile(
+        &mut self,
+        device: &PublicKey,
+        record: &Record,
+        meanwhile: impl FnOnce(),
+    ) -> Result<(), StoreFailed> {
+        fault::at(Point::BeforeCommit).map_err(|_| StoreFailed)?;
+        self.with(|open| {
+            if open.front.is_full() {
+                open.take_over()?;
+            }
+            open.front.add(device, record, meanwhile).map_err(|error| failed(redb::Error::Io(error)))
+        })?;
+        fault::at(Point::AfterCommit).map_err(|_| StoreFailed)
+    }
+
     /// Lets the database take over what has gathered in front of it, if that is much: to be called when nobody waits.
     pub fn tidy(&mut self) -> Result<(), StoreFailed> {
         match &self.open {
@@ -248,14 +265,7 @@ impl Store for Replay {
     }
 
     fn commit(&mut self, device: &PublicKey, record: &Record) -> Result<(), StoreFailed> {
-        fault::at(Point::BeforeCommit).map_err(|_| StoreFailed)?;
-        self.with(|open| {
-            if open.front.is_full() {
-                open.take_over()?;
-            }
-            open.front.add(device, record).map_err(|error| failed(redb::Error::Io(error)))
-        })?;
-        fault::at(Point::AfterCommit).map_err(|_| StoreFailed)
+        self.commit_and_meanwhile(device, record, || ())
     }
 }
 

@@ -89,6 +89,8 @@ pub enum FromWorker {
         /// Microseconds its clock is ahead; negative when it is behind.
         offset: i64,
     },
+    /// The record of a device's request is on its way to the disk: what follows may be [`Self::Admitted`].
+    Recording,
     /// A device's request that opens nothing was admitted.
     Hello {
         /// Where it came from.
@@ -229,6 +231,7 @@ impl FromWorker {
                 values.into_iter().fold(Writer::new(19).u32(query).u8(page), Writer::u64)
             }
             Self::ListenFailed => Writer::new(20),
+            Self::Recording => Writer::new(21),
         };
         writer.bytes
     }
@@ -284,6 +287,7 @@ impl FromWorker {
             18 => Self::Pong { number: r.u32()? },
             19 => Self::Counted { query: r.u32()?, page: r.page()?, values: r.values()? },
             20 => Self::ListenFailed,
+            21 => Self::Recording,
             _ => return Err(Malformed),
         };
         r.end(message)

@@ -28,6 +28,7 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Overrun { requests: 1 },
         FromWorker::CaptureFailed { capture: 4 },
         FromWorker::ListenFailed,
+        FromWorker::Recording,
         FromWorker::Admitted {
             place: place(),
             action: KnockAction::Open,

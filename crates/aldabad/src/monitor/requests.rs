@@ -72,6 +72,7 @@ impl Monitor {
             FromWorker::Pong { number } => self.pulse.answer(number),
             FromWorker::Counted { query, page, values } => self.handle_counted(now, query, page, &values),
             FromWorker::RecallEnd { query, seen } => self.handle_recall_end(now, query, &seen),
+            FromWorker::Recording => self.spa_hold.expect_request(),
             FromWorker::Hello { .. }
             | FromWorker::Rejected { .. }
             | FromWorker::StoreFailed

@@ -37,6 +37,10 @@ pub(super) struct SpaHold {
     pub(super) port: Port,
     /// For whom no door opens unless it says so.
     gateways: Option<Gateways>,
+    /// The last request that was allowed, to get ready with for the next.
+    last: Option<Told>,
+    /// That is likely to come soon.
+    expects: bool,
 }
 
 /// What may not work.
@@ -58,6 +62,11 @@ impl Part {
 }
 
 impl SpaHold {
+    /// The worker waits for the disk, and may have a request then.
+    pub(super) const fn expect_request(&mut self) {
+        self.expects = true;
+    }
+
     /// Whether the store has failed, and nothing has worked since.
     pub(super) const fn is_failing(&self) -> bool {
         self.failing.is_some()
@@ -288,6 +297,7 @@ impl Monitor {
 
     /// A request the worker has admitted. It is believed nothing that this policy does not allow.
     pub(super) fn handle_admitted(&mut self, now: Duration, told: &Told, offset: i64) {
+        self.spa_hold.expects = false;
         self.store_works(now);
         let Told { from, id, action, .. } = *told;
         let name = self.device_name(Some(told.device));
@@ -301,11 +311,10 @@ impl Monitor {
                 return;
             }
         };
-        let verb = if action == KnockAction::Open { "admitted" } else { "close-asked" };
         let (door_name, close) = (self.policy.name(door).to_owned(), action == KnockAction::Close);
         self.history.note(seen(SeenWhat::Admitted { door: door_name, close, address, offset }));
-        let door_name = quoted(self.policy.name(door));
-        let line = format!("{verb} door={door_name} address={address} device={name} from={from} id={id}");
+        let line = admitted_line(told, self.policy.name(door), address, &name);
+        self.spa_hold.last = Some(*told);
         // The door first.
         self.speech.hold_limited(now, Kind::Requests, wording::Line::new(Level::Notice, line));
         let door = aldaba_runner::DoorId(door.0);
@@ -317,6 +326,20 @@ impl Monitor {
                 self.trials.note(told.place.generation, granted, Some(name));
             }
             KnockAction::Close => drop(self.runner.close_owned(now, door, owner)),
+        }
+    }
+
+    /// Goes the way of the last request once more, up to where something would come of it, while the disk makes the record of the next one
+    /// durable. At rest the processor has forgotten that way: the next one finds it in half the time.
+    pub(super) fn get_ready_for_request(&mut self) {
+        if !std::mem::take(&mut self.spa_hold.expects) {
+            return;
+        }
+        let Some(last) = self.spa_hold.last else { return };
+        let name = self.device_name(Some(last.device));
+        if let Ok((door, allowed)) = self.allow(&last) {
+            // The compiler must not see that nobody reads it.
+            std::hint::black_box(admitted_line(&last, self.policy.name(door), allowed.address, &name));
         }
     }
 
@@ -350,4 +373,11 @@ impl Monitor {
         self.runner.close_unless(now, may_hold);
         self.runner.shorten(now, |owner| device(owner)?.longest(wall));
     }
+}
+
+/// The line that tells of a request that is allowed.
+fn admitted_line(told: &Told, door: &str, address: IpAddr, device: &str) -> String {
+    let Told { action, from, id, .. } = told;
+    let verb = if *action == KnockAction::Open { "admitted" } else { "close-asked" };
+    format!("{verb} door={} address={address} device={device} from={from} id={id}", quoted(door))
 }

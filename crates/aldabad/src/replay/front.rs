@@ -10,9 +10,11 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use aldaba_gate::spa::{PublicKey, Record};
 use aldaba_runner::journal::Storage;
+use aldaba_sys::clock;
 use redb::StorageBackend;
 
 use crate::state::checksum;
@@ -33,6 +35,9 @@ const MARK: usize = 8 + 32 + 1 + LONGEST + 8;
 /// A floor and sixteen times.
 const LONGEST: usize = 17 * 8;
 
+/// A disk that takes so long is slow: others have time for something.
+const SLOW: Duration = Duration::from_micros(150);
+
 type Key = [u8; 32];
 
 /// The marks that the database does not have yet.
@@ -44,6 +49,8 @@ pub(super) struct Front {
     /// The last one's.
     last: u64,
     records: HashMap<Key, Record>,
+    /// The disk took its time with the last one, or is not known yet.
+    is_slow: bool,
 }
 
 impl Front {
@@ -55,7 +62,7 @@ impl Front {
 
     /// The marks behind the last one that the database has. `None`: they are damaged.
     pub(super) fn read(storage: Storage, taken: u64) -> io::Result<Option<Self>> {
-        let mut front = Self { storage, taken, last: taken, records: HashMap::new() };
+        let mut front = Self { storage, taken, last: taken, records: HashMap::new(), is_slow: true };
         let (mut found, mut broken) = (HashMap::new(), Vec::new());
         for place in 0..PAGES {
             let mut bytes = [0; MARK];
@@ -113,15 +120,26 @@ impl Front {
         self.records.clear();
     }
 
-    /// Makes a mark, durably. There must be room.
-    pub(super) fn add(&mut self, device: &PublicKey, record: &Record) -> io::Result<()> {
+    /// Makes a mark, durably. There must be room. Where the disk was slow the last time, `meanwhile` is done before it is waited for: for what
+    /// others can do in that time.
+    pub(super) fn add(
+        &mut self,
+        device: &PublicKey,
+        record: &Record,
+        meanwhile: impl FnOnce(),
+    ) -> io::Result<()> {
         let number = self.next();
         let bytes = bytes(number, device, record).ok_or(io::ErrorKind::InvalidInput)?;
         // The whole page: of one that is written in part the kernel reads the rest first, where it does not have it any more.
         let mut page = EMPTY_PAGE;
         page.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         self.storage.write(number % PAGES * PAGE, &page)?;
+        let begun = clock::monotonic();
+        if self.is_slow {
+            meanwhile();
+        }
         self.storage.sync_data()?;
+        self.is_slow = clock::monotonic().saturating_sub(begun) >= SLOW;
         self.last = number;
         self.records.insert(*device.as_bytes(), *record);
         Ok(())

@@ -183,6 +183,8 @@ struct Paper {
     /// After how many writes the disk was waited for.
     syncs: Mutex<Vec<usize>>,
     fails: AtomicBool,
+    /// It is waited for as long as a disk takes.
+    is_slow: AtomicBool,
 }
 
 impl Paper {
@@ -224,6 +226,9 @@ impl Bytes for Paper {
 
     fn sync(&self) -> io::Result<()> {
         self.works()?;
+        if self.is_slow.load(Ordering::Relaxed) {
+            aldaba_sys::clock::rest(Duration::from_millis(1));
+        }
         self.syncs.lock().expect("no panic").push(self.writes.lock().expect("no panic").len());
         Ok(())
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use aldaba_gate::knock::{Outcome, Protocol};
 use aldaba_gate::packet::{Segment, Transport};
-use aldaba_gate::spa::{DeviceId, KnockId, Refusal, Rejected, Store, Timestamp};
+use aldaba_gate::spa::{
+    DeviceId, KnockId, PublicKey, Record, Refusal, Rejected, Store, StoreFailed, Timestamp,
+};
 use aldaba_gate::{By, DoorId, Events, Grant};
 use aldaba_sys::channel::{Channel, Sent};
 
@@ -222,6 +224,23 @@ impl Reporter {
     }
 }
 
+impl Store for Reporter {
+    fn load(&mut self, device: &PublicKey) -> Result<Option<Record>, StoreFailed> {
+        self.store.load(device)
+    }
+
+    /// The monitor gets ready while the disk is waited for.
+    fn commit(&mut self, device: &PublicKey, record: &Record) -> Result<(), StoreFailed> {
+        let Self { store, channel, waiting, .. } = self;
+        store.commit_and_meanwhile(device, record, || {
+            if waiting.is_empty() {
+                // It need not arrive.
+                let _ = channel.send(&FromWorker::Recording.encode(), &[]);
+            }
+        })
+    }
+}
+
 impl Events for Reporter {
     fn wants_stages(&self) -> bool {
         self.stages
@@ -252,7 +271,7 @@ impl Events for Reporter {
     }
 
     fn spa(&mut self) -> Option<(Timestamp, &mut dyn Store)> {
-        Some((self.wall?, &mut self.store))
+        Some((self.wall?, self))
     }
 
     fn hello(&mut self, from: IpAddr, device: DeviceId, id: KnockId, offset: i64) {
@@ -296,6 +315,7 @@ impl Events for Reporter {
 
 #[cfg(test)]
 mod tests {
+    use aldaba_gate::spa::SecretKey;
     use aldaba_sys::channel::Received;
 
     use super::*;
@@ -307,6 +327,27 @@ mod tests {
             heard.push(FromWorker::decode(&bytes).unwrap());
         }
         heard
+    }
+
+    #[test]
+    fn the_monitor_hears_that_a_record_is_on_its_way_and_need_not_hear_it() {
+        let (ours, monitor) = Channel::pair().unwrap();
+        let mut reporter = Reporter::new(ours);
+        let device = SecretKey::new(&[7; 32]).public();
+        assert_eq!(reporter.commit(&device, &Record::default()), Err(StoreFailed), "there is no store");
+        assert_eq!(heard(&monitor), []);
+        let store = Replay::make(tempfile::tempfile().unwrap(), None).expect("a store");
+        drop(reporter.set_store(store));
+        assert_eq!(reporter.commit(&device, &Record::default()), Ok(()));
+        assert_eq!(heard(&monitor), [FromWorker::Recording]);
+        drop(reporter.set_store(Replay::make(tempfile::tempfile().unwrap(), None).expect("another")));
+        while !reporter.has_waiting() {
+            reporter.insist(FromWorker::StoreFailed);
+        }
+        // Behind what waits it would come too late.
+        assert_eq!(reporter.commit(&device, &Record::default()), Ok(()));
+        assert_eq!(reporter.waiting(), 1);
+        assert!(heard(&monitor).iter().all(|message| *message == FromWorker::StoreFailed));
     }
 
     #[test]

@@ -39,6 +39,29 @@ fn a_record_costs_one_page_and_one_wait_for_the_disk() {
     assert!(count().0 > writes + 1);
 }
 
+#[test]
+fn what_is_done_while_a_slow_disk_is_waited_for_comes_between_writing_and_waiting() {
+    let paper = Arc::new(Paper::default());
+    let mut store = Replay::make_in(Storage::over(paper.clone()), None).expect("a store");
+    let count =
+        || (paper.writes.lock().expect("no panic").len(), paper.syncs.lock().expect("no panic").len());
+    paper.is_slow.store(true, Ordering::Relaxed);
+    for number in 0..10 {
+        let ((writes, syncs), mut seen) = (count(), Vec::new());
+        let meanwhile = || seen.push(count());
+        store.commit_and_meanwhile(&device(number), &record(1_000 + number), meanwhile).expect("durable");
+        assert_eq!((seen, count()), (vec![(writes + 1, syncs)], (writes + 1, syncs + 1)), "{number}");
+    }
+    // Where the last one was quick it is left out: of so many some were, on any machine.
+    paper.is_slow.store(false, Ordering::Relaxed);
+    let mut done = 0;
+    for number in 10..1_000 {
+        let meanwhile = || done += 1;
+        store.commit_and_meanwhile(&device(number), &record(1_000 + number), meanwhile).expect("durable");
+    }
+    assert!(done < 990, "{done}");
+}
+
 /// A disk that is full by then has them.
 #[test]
 fn r3_all_pages_of_the_front_are_there_before_the_first_mark() {
