@@ -165,8 +165,6 @@ impl Monitor {
     /// Runs until a signal ends it; the exit code is the face's.
     #[must_use]
     pub fn run(mut self) -> ExitCode {
-        // Whoever has knocked meanwhile goes first.
-        self.turn();
         memory::give_back();
         loop {
             self.turn();

@@ -145,17 +145,14 @@ impl Worker {
             self.eyes.read(now, gate, &mut self.reporter);
         }
         self.reporter.flush();
-        if !told {
-            self.settle(now);
-        }
+        self.settle(now);
         self.reporter.tidy();
         Ok(())
     }
 
     /// Whether the monitor has something to say.
     fn wait(&mut self) -> Result<bool, End> {
-        let at_once = self.unsettled.then_some(Duration::ZERO);
-        let timeout = at_once.or(self.eyes.rest()).or_else(|| {
+        let timeout = self.eyes.rest().or_else(|| {
             let due = [self.reporter.poll_timeout(), self.records.poll_timeout()].into_iter().flatten().min();
             due.map(|at| at.saturating_sub(clock::boottime()))
         });
@@ -343,7 +340,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What came with a policy is done, and knocks that waited for it have been read: what reads a policy, and opens the first captures, is
+    /// What came with a policy is done, and knocks that waited for it are on their way: what reads a policy, and opens the first captures, is
     /// not needed before the next one. What reads frames is.
     fn settle(&mut self, now: Duration) {
         if std::mem::take(&mut self.unsettled) {

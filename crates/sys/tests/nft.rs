@@ -163,7 +163,7 @@ fn a_table_made_in_steps_is_shut_from_the_first_and_the_same_after_the_last() {
 
 /// A stranger gets to no port of these doors, and to the one beside them.
 fn assert_guarded(firewall: &mut Nft) {
-    let ruleset = firewall.ruleset().unwrap();
+    let ruleset = firewall.ruleset().expect("a ruleset");
     let fate =
         |(udp, port)| ruleset.judge(Probe { ipv6: false, udp, port, place: None }, "none of ours").fate;
     for guarded in [(false, 22), (false, 80), (false, 8005), (true, 443), (false, 5432), (true, 40_003)] {
@@ -174,10 +174,10 @@ fn assert_guarded(firewall: &mut Nft) {
 
 /// Which of these doors let a client in who is in their set.
 fn let_in(firewall: &mut Nft, spec: &TableSpec) -> Vec<&'static str> {
-    let ruleset = firewall.ruleset().unwrap();
+    let ruleset = firewall.ruleset().expect("a ruleset");
     let doors = [("ssh", false, 22), ("web", true, 443), ("db", false, 5432), ("game", true, 40_003)];
     let is_let_in = |(door, udp, port): &(&str, bool, u16)| {
-        let set = &spec.set_of(door, [192, 0, 2, 7].into()).unwrap();
+        let set = &spec.set_of(door, [192, 0, 2, 7].into()).expect("a door");
         let probe = Probe { ipv6: false, udp: *udp, port: *port, place: None };
         ruleset.judge_of(probe, Standing { set, inside: true }).fate == Fate::Accepted
     };

@@ -35,7 +35,9 @@ impl Nft {
         let begun = left.map(|left| spec.without(left));
         Ok(self.transaction(|batch| {
             doors.for_each(|door| spec.write_door(batch, door));
-            begun.iter().for_each(|begun| begun.write_guard_anew(batch));
+            if let Some(begun) = &begun {
+                begun.write_guard_anew(batch);
+            }
         })?)
     }
 }

@@ -177,7 +177,9 @@ impl TableSpec {
     pub(super) fn rules(&self) -> Vec<(String, Vec<u8>)> {
         let (maps, mut rules) = (self.maps(), Rules::default());
         self.guard(&maps, &mut rules);
-        maps.iter().for_each(|map| map.write_rules(&mut rules));
+        for map in &maps {
+            map.write_rules(&mut rules);
+        }
         rules.0
     }
 
@@ -211,13 +213,17 @@ impl TableSpec {
         }
         self.write_guard(batch, &maps);
         let mut rules = Rules::default();
-        maps.iter().for_each(|map| map.write_rules(&mut rules));
+        for map in &maps {
+            map.write_rules(&mut rules);
+        }
         self.append(batch, &rules);
     }
 
     /// The maps, and the rules of the chains that the kernel itself asks. The first one bears the mark.
     pub(super) fn write_guard(&self, batch: &mut Batch, maps: &[Map<'_>]) {
-        maps.iter().for_each(|map| map.write(batch, &self.name));
+        for map in maps {
+            map.write(batch, &self.name);
+        }
         let mut rules = Rules::default();
         self.guard(maps, &mut rules);
         for (place, rule) in rules.0.iter().enumerate() {
@@ -229,7 +235,9 @@ impl TableSpec {
     }
 
     pub(super) fn append(&self, batch: &mut Batch, rules: &Rules) {
-        rules.0.iter().for_each(|rule| self.append_one(batch, rule));
+        for rule in &rules.0 {
+            self.append_one(batch, rule);
+        }
     }
 
     fn append_one(&self, batch: &mut Batch, (chain, expressions): &(String, Vec<u8>)) {
