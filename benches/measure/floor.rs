@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode};
 
-use aldaba_sys::capture::{CaptureSocket, FrameView, Pace, Ring, RingSize, Target};
+use aldaba_sys::capture::{CaptureSocket, FrameView, Kept, Pace, Ring, RingSize, Target};
 use aldaba_sys::filter::FilterSpec;
 use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::{clock, datagram};
@@ -31,7 +31,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             let ports = [first, second, third].map(number);
             let mut attempts = Attempts { sets: vec![[Attempt::default(); 8]; SETS], clock: 0, ports };
             let filter = FilterSpec { tcp: ports.into_iter().collect(), ..FilterSpec::default() };
-            capture(interface, &filter, |frames| {
+            capture(interface, &filter, Kept::Headers, |frames| {
                 attempts.read_ahead(frames.iter().map(|frame| source(frame.bytes)));
                 for packet in frames.iter().map(|frame| frame.bytes) {
                     let from = source(packet);
@@ -44,7 +44,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         ["ring", interface, port, ears] => {
             let tags = Tags::new();
             let filter = FilterSpec { udp: [number(port)].into_iter().collect(), ..FilterSpec::default() };
-            capture(interface, &filter, |frames| {
+            capture(interface, &filter, Kept::Datagrams, |frames| {
                 for packet in frames.iter().map(|frame| frame.bytes) {
                     if tags.are_right(packet.get(28..).unwrap_or_default()) {
                         open(ears, source(packet));
@@ -84,12 +84,18 @@ impl Tags {
     }
 }
 
-fn capture(interface: &str, filter: &FilterSpec, mut show: impl FnMut(&[FrameView<'_>])) -> ExitCode {
+fn capture(
+    interface: &str,
+    filter: &FilterSpec,
+    kept: Kept,
+    mut show: impl FnMut(&[FrameView<'_>]),
+) -> ExitCode {
     let path = format!("/sys/class/net/{interface}/ifindex");
     let index = std::fs::read_to_string(path).expect("an interface");
     let target = Target::Interface(index.trim().parse().expect("a number"));
-    let socket = CaptureSocket::open(target, filter, RingSize::DEFAULT).expect("a capture");
-    let mut ring = Ring::map(socket.try_clone().expect("a descriptor"), RingSize::DEFAULT).expect("a ring");
+    let size = RingSize::usual(kept);
+    let socket = CaptureSocket::open(target, filter, size).expect("a capture");
+    let mut ring = Ring::map(socket.try_clone().expect("a descriptor"), size).expect("a ring");
     println!("listening");
     let mut pace = Pace::new();
     loop {

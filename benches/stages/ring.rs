@@ -1,7 +1,7 @@
 //! The ring by itself: frames as the kernel has put them there, shown and given back.
 
 use aldaba_sys::capture::build::RingMemory;
-use aldaba_sys::capture::{GROUP, Ring, RingSize};
+use aldaba_sys::capture::{GROUP, Kept, Ring, RingSize};
 
 use crate::frames::Captured;
 
@@ -16,7 +16,7 @@ impl Walk {
     /// As many SYNs as a ring of the usual size holds.
     #[must_use]
     pub fn new() -> Self {
-        let (size, syn) = (RingSize::DEFAULT, Captured::syn(crate::LINKS[0].1));
+        let (size, syn) = (RingSize::usual(Kept::Headers), Captured::syn(crate::LINKS[0].1));
         let memory = RingMemory::new(size).expect("memory");
         for slot in 0..size.frames() {
             memory.put(slot, 0x0800, syn.bytes()).expect("a slot");

@@ -6,6 +6,8 @@
 mod interfaces;
 #[path = "hazards/leftovers.rs"]
 mod leftovers;
+#[path = "hazards/rings.rs"]
+mod rings;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_gate::{DoorId, KnockAction};
-use aldaba_sys::capture::{CaptureSocket, RingSize, Target};
+use aldaba_sys::capture::{CaptureSocket, Kept, RingSize, Target};
 use aldaba_sys::channel::{Channel, Received, Sent};
 use aldaba_sys::filter::FilterSpec;
 use aldaba_sys::poll::{self, Interest};
@@ -128,7 +128,8 @@ struct Prey {
 
 impl Prey {
     fn new() -> Self {
-        let capture = CaptureSocket::open(Target::Any, &FilterSpec::default(), RingSize::DEFAULT);
+        let capture =
+            CaptureSocket::open(Target::Any, &FilterSpec::default(), RingSize::usual(Kept::Datagrams));
         let capture = capture.expect("a capture socket").as_fd().try_clone_to_owned().expect("a copy");
         let udp = datagram::listen(42_731, 144, 1232).expect("a UDP socket");
         let store = tempfile::tempfile().expect("a file");

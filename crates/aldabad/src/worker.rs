@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use aldaba_gate::knock::Keep;
 use aldaba_gate::{Gate, Interface};
+use aldaba_sys::capture::RingSize;
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::poll::{Interest, Waiter};
 use aldaba_sys::{capture, clock, inherited, memfd, memory, random};
@@ -211,11 +212,14 @@ impl Worker {
                     gate.remove_interface(index);
                 }
             }
-            ToWorker::Capture { capture, on, ring } => {
+            ToWorker::Capture { capture, on, ring, slot } => {
                 let [socket] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
-                self.eyes.open(capture, on, socket, ring).map_err(|_| End::Broken)?;
+                let size = RingSize::as_told(ring, slot).ok_or(End::Broken)?;
+                self.eyes.open(capture, on, socket, size).map_err(|_| End::Broken)?;
             }
-            ToWorker::CaptureGone { capture } => self.eyes.close(capture),
+            ToWorker::CaptureGone { capture } => {
+                self.eyes.close(capture, now, self.gate.as_mut(), &mut self.reporter);
+            }
             ToWorker::Store => {
                 let [file] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| End::Broken)?;
                 self.records.take(file);

@@ -23,13 +23,15 @@ pub struct Needs {
     pub ignore_udp: BTreeSet<u16>,
     /// Whether IPv6 is looked at.
     pub ipv6: bool,
+    /// Whether sealed datagrams are among them: of everything else headers will do.
+    pub datagrams: bool,
 }
 
 impl Needs {
     /// What `rules` want to see, with the one-time sequences that are current in them.
     #[must_use]
     pub fn of(rules: &Rules) -> Self {
-        let mut needs = Self { ipv6: rules.ipv6, ..Self::default() };
+        let mut needs = Self { ipv6: rules.ipv6, datagrams: rules.spa_port.is_some(), ..Self::default() };
         for step in &rules.ignore {
             match step.protocol {
                 Protocol::Tcp => needs.ignore_tcp.insert(step.port),

@@ -26,7 +26,7 @@ mod socket;
 
 pub use pace::Pace;
 pub use ring::{Batch, Fault, FrameView, GROUP, Ring, VlanTag, rehearse, take_fault};
-pub use size::RingSize;
+pub use size::{Kept, RingSize};
 pub(crate) use socket::attach_program;
 pub use socket::{Attached, BlankSocket, CaptureSocket, Statistics, Target, statistics_of};
 pub(crate) use socket::{attach, prepare_raw};

@@ -105,7 +105,7 @@ fn messages() -> Vec<Vec<u8>> {
         ToWorker::Address { index: 2, address: six },
         ToWorker::InterfaceReady { index: 2 },
         ToWorker::InterfaceGone { index: 7 },
-        ToWorker::Capture { capture: 1, on: CaptureOn::Interface(2), ring: 1 << 22 },
+        ToWorker::Capture { capture: 1, on: CaptureOn::Interface(2), ring: 1 << 22, slot: 512 },
         ToWorker::Recall { query: 1, about: About::Id(id) },
         ToWorker::Recall { query: 2, about: About::Address(six) },
         ToWorker::CaptureGone { capture: 1 },

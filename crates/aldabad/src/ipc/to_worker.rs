@@ -73,6 +73,8 @@ pub enum ToWorker {
         on: CaptureOn,
         /// Bytes of its ring.
         ring: u64,
+        /// Bytes of each slot in it.
+        slot: u16,
     },
     /// Stop reading the capture of this number.
     CaptureGone {
@@ -133,12 +135,12 @@ impl ToWorker {
             Self::Address { index, address } => Writer::new(4).u32(*index).address(*address),
             Self::InterfaceReady { index } => Writer::new(5).u32(*index),
             Self::InterfaceGone { index } => Writer::new(6).u32(*index),
-            Self::Capture { capture, on, ring } => {
+            Self::Capture { capture, on, ring, slot } => {
                 let index = match on {
                     CaptureOn::Any => 0,
                     CaptureOn::Interface(index) => *index,
                 };
-                Writer::new(7).u32(*capture).u32(index).u64(*ring)
+                Writer::new(7).u32(*capture).u32(index).u64(*ring).u16(*slot)
             }
             Self::CaptureGone { capture } => Writer::new(8).u32(*capture),
             Self::NextSequence { place, sequence } => {
@@ -169,7 +171,12 @@ impl ToWorker {
             4 => Self::Address { index: r.u32()?, address: r.address()? },
             5 => Self::InterfaceReady { index: r.u32()? },
             6 => Self::InterfaceGone { index: r.u32()? },
-            7 => Self::Capture { capture: r.u32()?, on: CaptureOn::from_index(r.u32()?), ring: r.u64()? },
+            7 => Self::Capture {
+                capture: r.u32()?,
+                on: CaptureOn::from_index(r.u32()?),
+                ring: r.u64()?,
+                slot: r.u16()?,
+            },
             8 => Self::CaptureGone { capture: r.u32()? },
             10 => Self::Store,
             11 => Self::Listen { stand_in: NonZeroU16::new(r.u16()?) },

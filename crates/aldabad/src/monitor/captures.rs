@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aldaba_config::Capture;
 use aldaba_gate::Needs;
-use aldaba_sys::capture::{Attached, BlankSocket, CaptureSocket, RingSize, Target};
+use aldaba_sys::capture::{Attached, BlankSocket, CaptureSocket, Kept, RingSize, Target};
 use aldaba_sys::filter::{FilterSpec, PortSet};
 use aldaba_sys::pnet_capture::PreparedSocket;
 
@@ -26,6 +26,8 @@ pub(super) struct Captures {
     kind: Capture,
     follower: Follower,
     filter: FilterSpec,
+    /// How much a ring has to keep of each frame.
+    kept: Kept,
     /// What the worker has been told, by interface index.
     views: BTreeMap<u32, View>,
     rings: BTreeMap<CaptureKey, OpenRing>,
@@ -48,6 +50,7 @@ struct OpenRing {
     /// Of the interface, which may be gone.
     name: String,
     socket: CaptureSocket,
+    size: RingSize,
     /// A worker has it: the next one cannot go on where that one has come to.
     told: bool,
 }
@@ -93,6 +96,7 @@ impl Captures {
             kind,
             follower: Follower::default(),
             filter: filter_of(needs),
+            kept: kept_of(needs),
             views: BTreeMap::new(),
             rings: BTreeMap::new(),
             prepared: BTreeMap::new(),
@@ -132,8 +136,10 @@ impl Captures {
         }
     }
 
-    /// Puts a new filter in force on every socket, at once on each.
+    /// Puts a new filter in force on every socket, at once on each. A ring that keeps too little of each frame has another one in its
+    /// place from the next look on.
     pub(super) fn set_needs(&mut self, needs: &Needs) -> io::Result<()> {
+        self.kept = kept_of(needs);
         let filter = filter_of(needs);
         if filter == self.filter {
             return Ok(());
@@ -189,11 +195,13 @@ impl Captures {
             }
         }
         for key in wanted {
-            if !self.rings.contains_key(&key)
-                && self.recoveries.get(&key).is_none_or(|recovery| recovery.poll_timeout().is_none())
-                && let Err(error) = self.open_ring(key)
-            {
-                changes.failed.push((self.name_of(key), error));
+            if !self.lacks_ring(key) {
+                continue;
+            }
+            match self.open_ring(key) {
+                Ok(Some(capture)) => workers.tell(&ToWorker::CaptureGone { capture }, &[]),
+                Ok(None) => {}
+                Err(error) => changes.failed.push((self.name_of(key), error)),
             }
         }
         if workers.is_serving() {
@@ -204,15 +212,25 @@ impl Captures {
     /// Hands over the rings that no worker has yet.
     fn tell_rings(&mut self, workers: &mut Workers) {
         for (key, ring) in self.rings.iter_mut().filter(|(_, ring)| !ring.told) {
-            tell_ring(ring.capture, *key, &ring.socket, workers);
+            tell_ring(ring, *key, workers);
             ring.told = true;
         }
     }
 
-    fn open_ring(&mut self, key: CaptureKey) -> Result<(), String> {
+    /// Whether a ring is to be opened: there is none, and no reason to wait; or there is one that keeps too little of each frame. One that
+    /// keeps more than is needed stays as it is.
+    fn lacks_ring(&self, key: CaptureKey) -> bool {
+        match self.rings.get(&key) {
+            Some(ring) => ring.size.kept() < self.kept,
+            None => self.recoveries.get(&key).is_none_or(|recovery| recovery.poll_timeout().is_none()),
+        }
+    }
+
+    /// Opens a ring. One that was there ends as the new one begins: its number comes back.
+    fn open_ring(&mut self, key: CaptureKey) -> Result<Option<u32>, String> {
         let blank = self.blank.take().map_or_else(BlankSocket::open, Ok);
-        let opened = blank
-            .and_then(|blank| CaptureSocket::begin(blank, key.target(), &self.filter, RingSize::DEFAULT));
+        let size = RingSize::usual(self.kept);
+        let opened = blank.and_then(|blank| CaptureSocket::begin(blank, key.target(), &self.filter, size));
         let socket = match opened {
             Ok(socket) => socket,
             Err(error) => {
@@ -221,10 +239,18 @@ impl Captures {
             }
         };
         self.failed.remove(&key);
+        let ended = self.end_ring(key);
         let capture = self.next;
         self.next = self.next.wrapping_add(1);
-        self.rings.insert(key, OpenRing { capture, name: self.name_of(key), socket, told: false });
-        Ok(())
+        self.rings.insert(key, OpenRing { capture, name: self.name_of(key), socket, size, told: false });
+        Ok(ended)
+    }
+
+    /// Lets nothing more into a ring whose successor captures already, and drops it. The worker reads what is in it first.
+    fn end_ring(&mut self, key: CaptureKey) -> Option<u32> {
+        // Where that fails, packets of a moment are in both.
+        let _ = self.rings.get(&key)?.socket.replace_filter(&FilterSpec::default());
+        self.retire(key)
     }
 
     /// Drops a capture, and keeps what it has counted; its number.
@@ -479,9 +505,15 @@ fn tell_view(view: &View, workers: &mut Workers) {
     workers.tell(&ToWorker::InterfaceReady { index }, &[]);
 }
 
-fn tell_ring(capture: u32, key: CaptureKey, socket: &CaptureSocket, workers: &mut Workers) {
-    let ring = u64::try_from(RingSize::DEFAULT.bytes()).unwrap_or(u64::MAX);
-    workers.tell(&ToWorker::Capture { capture, on: key.on(), ring }, &[socket.as_fd()]);
+fn tell_ring(ring: &OpenRing, key: CaptureKey, workers: &mut Workers) {
+    let OpenRing { capture, ref socket, size, .. } = *ring;
+    let slot = u16::try_from(size.slot()).unwrap_or(u16::MAX);
+    let ring = u64::try_from(size.bytes()).unwrap_or(u64::MAX);
+    workers.tell(&ToWorker::Capture { capture, on: key.on(), ring, slot }, &[socket.as_fd()]);
+}
+
+const fn kept_of(needs: &Needs) -> Kept {
+    if needs.datagrams { Kept::Datagrams } else { Kept::Headers }
 }
 
 fn filter_of(needs: &Needs) -> FilterSpec {

@@ -290,7 +290,9 @@ impl Monitor {
     /// The sockets' filter for the sequences that are current now.
     pub(super) fn refresh_filter(&mut self) {
         let mut needs = Needs::of(&self.policy.current().rules());
-        needs.udp.extend(self.spa_hold.port.stand_in().map(NonZeroU16::get));
+        let stand_in = self.spa_hold.port.stand_in().map(NonZeroU16::get);
+        needs.datagrams |= stand_in.is_some();
+        needs.udp.extend(stand_in);
         match self.captures.set_needs(&needs) {
             Ok(()) => self.health.clear("filter"),
             Err(error) => {

@@ -7,7 +7,7 @@ use std::{io, iter};
 
 use aldaba_gate::Gate;
 use aldaba_gate::packet::{Checksum, Frame, Link, VlanTag};
-use aldaba_sys::capture::{Fault, FrameView, GROUP, Pace, Ring, RingSize};
+use aldaba_sys::capture::{Batch, Fault, FrameView, GROUP, Pace, Ring, RingSize};
 use aldaba_sys::pnet_capture::{LinkKind, PnetCapture};
 use aldaba_sys::poll::Interest;
 
@@ -57,8 +57,13 @@ struct PnetEye {
 
 impl Eyes {
     /// Begins to read a capture's ring.
-    pub(super) fn open(&mut self, capture: u32, on: CaptureOn, socket: OwnedFd, ring: u64) -> io::Result<()> {
-        let size = RingSize::from_bytes(usize::try_from(ring).map_err(io::Error::other)?);
+    pub(super) fn open(
+        &mut self,
+        capture: u32,
+        on: CaptureOn,
+        socket: OwnedFd,
+        size: RingSize,
+    ) -> io::Result<()> {
         self.rings.push(RingEye { capture, on, ring: Ring::map(socket, size)?, ready: false });
         Ok(())
     }
@@ -76,9 +81,19 @@ impl Eyes {
         Ok(())
     }
 
-    /// Reads this capture no more.
-    pub(super) fn close(&mut self, capture: u32) {
-        self.rings.retain(|eye| eye.capture != capture);
+    /// Reads what this capture has left, which has come before anything that another one may have, and then no more of it.
+    pub(super) fn close(
+        &mut self,
+        capture: u32,
+        now: Duration,
+        gate: Option<&mut Gate>,
+        reporter: &mut Reporter,
+    ) {
+        let Some(place) = self.rings.iter().position(|eye| eye.capture == capture) else { return };
+        let mut eye = self.rings.remove(place);
+        if let Some(gate) = gate {
+            eye.read(eye.ring.frames(), now, gate, reporter);
+        }
     }
 
     /// Hears datagrams through this socket from now on, or through none.
@@ -120,14 +135,7 @@ impl Eyes {
             self.looked = now;
         }
         for eye in &mut self.rings {
-            let batch = eye.ring.poll_groups(BATCH, |views| {
-                if views.len() > 1 {
-                    gate.read_ahead(now, views.iter().map(frame));
-                }
-                for view in views {
-                    gate.frame(now, eye.on.index_of(view), &frame(view), reporter);
-                }
-            });
+            let batch = eye.read(BATCH, now, gate, reporter);
             frames += batch.frames;
             self.more |= batch.more;
             if batch.frames == 0 && (eye.ready || all) {
@@ -156,6 +164,21 @@ impl Eyes {
             (_, true) => asked.then_some(HAND_OVER),
             (_, false) => self.pace.woken(now),
         };
+    }
+}
+
+impl RingEye {
+    /// Shows what there is to the gate, at most so many frames.
+    fn read(&mut self, limit: usize, now: Duration, gate: &mut Gate, reporter: &mut Reporter) -> Batch {
+        let on = self.on;
+        self.ring.poll_groups(limit, |views| {
+            if views.len() > 1 {
+                gate.read_ahead(now, views.iter().map(frame));
+            }
+            for view in views {
+                gate.frame(now, on.index_of(view), &frame(view), reporter);
+            }
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use aldaba_gate::spa::{
 use aldaba_gate::{DoorRule, Knock, KnockAction, Rules, SequenceSource, SpaRules};
 use aldaba_packet::Link;
 use aldaba_packet::build::Frame;
-use aldaba_sys::capture::RingSize;
+use aldaba_sys::capture::Kept;
 use aldaba_sys::capture::build::RingMemory;
 use aldaba_sys::datagram;
 
@@ -18,7 +18,7 @@ use crate::ipc::CaptureOn;
 const HOST: [u8; 4] = [10, 0, 0, 1];
 const SPA_PORT: u16 = 42_731;
 const ETHERTYPE: u16 = 0x0800;
-const SIZE: RingSize = RingSize::DEFAULT;
+const SIZE: RingSize = RingSize::usual(Kept::Datagrams);
 
 /// A worker with a door and datagrams, captured ones and those of a socket; the other end of its channel.
 fn worker(socket: Option<OwnedFd>) -> (Worker, Channel) {
@@ -100,8 +100,8 @@ fn captured(worker: &mut Worker, frames: impl Iterator<Item = Vec<u8>>) {
     for (slot, frame) in frames.enumerate() {
         memory.put(slot, ETHERTYPE, &frame).expect("put");
     }
-    let (ring, bytes) = (memory.try_clone().expect("another"), u64::try_from(SIZE.bytes()).expect("small"));
-    worker.eyes.open(7, CaptureOn::Interface(2), ring, bytes).expect("mapped");
+    let ring = memory.try_clone().expect("another");
+    worker.eyes.open(7, CaptureOn::Interface(2), ring, SIZE).expect("mapped");
 }
 
 /// What the monitor has got by now.
@@ -166,8 +166,7 @@ fn no_turn_allocates_for_what_anybody_can_send() {
     let memory = RingMemory::new(SIZE).expect("memory");
     let (mut worker, _monitor) = worker(Some(socket));
     let ring = memory.try_clone().expect("another");
-    let bytes = u64::try_from(SIZE.bytes()).expect("small");
-    worker.eyes.open(7, CaptureOn::Interface(2), ring, bytes).expect("mapped");
+    worker.eyes.open(7, CaptureOn::Interface(2), ring, SIZE).expect("mapped");
     let (frames, datagrams) = (SIZE.frames(), 100);
     for round in 0..2 {
         for slot in 0..frames {

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::MemfdFlags;
 
 use super::ring::ADDRESS;
-use super::size::{RingSize, SLOT};
+use super::size::RingSize;
 
 /// Where the kernel puts the network header of a frame without a link header.
 const NET: u16 = 80;
@@ -34,8 +34,9 @@ impl RingMemory {
 
     /// Puts a frame, from its network header on, into a slot, counted around: it is the reader's from then on.
     pub fn put(&self, slot: usize, ethertype: u16, frame: &[u8]) -> io::Result<()> {
-        let mut bytes = [0; SLOT];
-        let room = SLOT - usize::from(NET);
+        let slot_length = self.size.slot();
+        let mut bytes = vec![0; slot_length];
+        let room = slot_length - usize::from(NET);
         let captured = frame.len().min(room);
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
         let length = |length: usize| u32::try_from(length).map_err(io::Error::other).map(u32::to_ne_bytes);
@@ -44,7 +45,7 @@ impl RingMemory {
         put(offset_of!(libc::tpacket2_hdr, tp_net), &NET.to_ne_bytes());
         put(ADDRESS + offset_of!(libc::sockaddr_ll, sll_protocol), &ethertype.to_be_bytes());
         put(usize::from(NET), &frame[..captured]);
-        let start = (slot % self.size.frames() * SLOT) as u64;
+        let start = (slot % self.size.frames() * slot_length) as u64;
         self.write(start, &bytes)?;
         // Last, as the kernel does it.
         self.write(start, &libc::TP_STATUS_USER.to_ne_bytes())

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::net::RecvFlags;
 
-use super::size::{RingSize, SLOT};
+use super::size::{Kept, RingSize};
 
 /// Where the sender's address, and in it the interface, stands in a slot.
 pub(super) const ADDRESS: usize = size_of::<libc::tpacket2_hdr>().next_multiple_of(libc::TPACKET_ALIGNMENT);
@@ -83,6 +83,8 @@ pub struct Ring {
     fd: OwnedFd,
     memory: NonNull<u8>,
     size: RingSize,
+    /// How many frames that is.
+    frames: usize,
     next: usize,
 }
 
@@ -95,7 +97,13 @@ impl Ring {
             rustix::mm::mmap(std::ptr::null_mut(), size.bytes(), protection, MapFlags::SHARED, &fd, 0)
         }?;
         let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { fd, memory, size, next: 0 })
+        Ok(Self { fd, memory, size, frames: size.frames(), next: 0 })
+    }
+
+    /// How many frames it holds.
+    #[must_use]
+    pub const fn frames(&self) -> usize {
+        self.frames
     }
 
     /// Shows every frame there is, oldest first and at most `limit`, and gives its slot back.
@@ -159,14 +167,14 @@ impl Ring {
 
     /// The slot behind one, counted around.
     const fn after(&self, slot: usize) -> usize {
-        if slot + 1 < self.size.frames() { slot + 1 } else { 0 }
+        if slot + 1 < self.frames { slot + 1 } else { 0 }
     }
 
     /// Where a slot begins.
     fn place(&self, slot: usize) -> NonNull<u8> {
-        assert!(slot < self.size.frames(), "slots are counted around");
+        assert!(slot < self.frames, "slots are counted around");
         // SAFETY: below the number of slots, so this is within the mapping.
-        unsafe { self.memory.add(slot * SLOT) }
+        unsafe { self.memory.add(slot * self.size.slot()) }
     }
 
     /// The first word of a slot, which both sides write.
@@ -177,11 +185,12 @@ impl Ring {
 
     /// A slot behind its status word. It must be ours, and is until [`Ring::poll_groups`] gives it back, which the borrow
     /// does not outlive.
-    fn slot(&self, slot: usize) -> &Slot {
+    fn slot(&self, slot: usize) -> &[u8] {
         // SAFETY: as above.
         let behind_status = unsafe { self.place(slot).add(STATUS) };
+        let all = NonNull::slice_from_raw_parts(behind_status, self.size.slot() - STATUS);
         // SAFETY: within the mapping; the kernel does not write to a slot that is ours.
-        unsafe { behind_status.cast().as_ref() }
+        unsafe { all.as_ref() }
     }
 }
 
@@ -210,19 +219,21 @@ pub fn take_fault(fd: BorrowedFd<'_>) -> Option<Fault> {
 
 /// Reads a slot that is none, so that the code for it is there before the first frame is.
 pub fn rehearse() {
-    std::hint::black_box(view(std::hint::black_box(&[0; SLOT - STATUS]), libc::TP_STATUS_USER));
+    let slot = [0; Kept::Headers.slot() - STATUS];
+    std::hint::black_box(view(std::hint::black_box(&slot), libc::TP_STATUS_USER));
 }
 
 /// The status word's length.
 const STATUS: usize = size_of::<u32>();
 /// What of a slot is filled before its frame's own bytes begin, or nearly so: a cache line.
 const HEADER: usize = 64;
-/// A slot behind its status word.
-type Slot = [u8; SLOT - STATUS];
+/// What of a slot behind its status word stands before any frame's own bytes.
+type Facts = [u8; HEADER - STATUS];
 
 /// Reads a slot behind its status word. Places the kernel gives are checked: nothing outside the slot is ever shown.
-fn view(slot: &Slot, status: u32) -> FrameView<'_> {
-    let byte = |at: usize| slot[at - STATUS];
+fn view(slot: &[u8], status: u32) -> FrameView<'_> {
+    let facts: &Facts = slot.first_chunk().expect("every slot is longer");
+    let byte = |at: usize| facts[at - STATUS];
     let half = |at: usize| u16::from_ne_bytes([byte(at), byte(at + 1)]);
     let word = |at: usize| u32::from_ne_bytes([byte(at), byte(at + 1), byte(at + 2), byte(at + 3)]);
     let net = usize::from(half(std::mem::offset_of!(libc::tpacket2_hdr, tp_net)));

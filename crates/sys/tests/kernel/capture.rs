@@ -4,7 +4,9 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use aldaba_sys::capture::{Batch, CaptureSocket, Fault, FrameView, GROUP, Ring, RingSize, Target, VlanTag};
+use aldaba_sys::capture::{
+    Batch, CaptureSocket, Fault, FrameView, GROUP, Kept, Ring, RingSize, Target, VlanTag,
+};
 use aldaba_sys::filter::FilterSpec;
 use aldaba_sys::poll::{Interest, wait};
 
@@ -16,6 +18,7 @@ const SOON: Duration = Duration::from_secs(5);
 const A_WHILE: Duration = Duration::from_millis(150);
 /// Long enough for the first frame, on a busy machine too.
 const FIRST: Duration = Duration::from_secs(1);
+const USUAL: RingSize = RingSize::usual(Kept::Headers);
 
 pub(crate) fn doors(tcp: &[u16], udp: &[u16]) -> FilterSpec {
     FilterSpec {
@@ -26,6 +29,10 @@ pub(crate) fn doors(tcp: &[u16], udp: &[u16]) -> FilterSpec {
     }
 }
 
+fn smallest() -> RingSize {
+    RingSize::from_bytes(0, Kept::Datagrams)
+}
+
 fn open(target: Target, filter: &FilterSpec, size: RingSize) -> (CaptureSocket, Ring) {
     let socket = CaptureSocket::open(target, filter, size).unwrap();
     let ring = Ring::map(socket.try_clone().unwrap(), size).unwrap();
@@ -33,7 +40,7 @@ fn open(target: Target, filter: &FilterSpec, size: RingSize) -> (CaptureSocket, 
 }
 
 fn on_vb(net: &Net, filter: &FilterSpec) -> (CaptureSocket, Ring) {
-    open(Target::Interface(net.vb), filter, RingSize::from_bytes(1 << 20))
+    open(Target::Interface(net.vb), filter, RingSize::from_bytes(1 << 20, Kept::Datagrams))
 }
 
 /// What a test wants to know of a frame.
@@ -118,7 +125,7 @@ fn tags_stand_beside_the_frame_and_inner_ones_are_dropped() {
 #[test]
 fn what_this_host_sends_is_not_seen() {
     in_namespace(|net| {
-        let (_socket, mut ring) = open(Target::Interface(net.va), &doors(&[7000], &[]), RingSize::DEFAULT);
+        let (_socket, mut ring) = open(Target::Interface(net.va), &doors(&[7000], &[]), USUAL);
         net.syn(7000);
         assert_eq!(seen(&mut ring), []);
     });
@@ -127,7 +134,7 @@ fn what_this_host_sends_is_not_seen() {
 #[test]
 fn any_interface_tells_which_one_it_was() {
     in_namespace(|net| {
-        let (_socket, mut ring) = open(Target::Any, &doors(&[7000], &[]), RingSize::DEFAULT);
+        let (_socket, mut ring) = open(Target::Any, &doors(&[7000], &[]), USUAL);
         net.syn(7000);
         assert_eq!(seen(&mut ring).iter().map(|frame| frame.ifindex).collect::<Vec<_>>(), [net.vb]);
         ip("link add vc type veth peer name vd");
@@ -157,13 +164,16 @@ fn a_frame_for_another_host_is_shown_like_any() {
 #[test]
 fn a_long_frame_is_cut_and_its_length_told() {
     in_namespace(|net| {
-        let (_socket, mut ring) = on_vb(net, &doors(&[7000], &[]));
-        let packet = tcp(7000, 2, 1200);
-        net.send(&ethernet(&[], &packet));
-        let frames = seen(&mut ring);
-        assert_eq!(frames.len(), 1);
-        assert_eq!((frames[0].bytes.len(), frames[0].wire_len), (432, 1240));
-        assert_eq!(frames[0].bytes, packet[..432]);
+        for (kept, length) in [(Kept::Headers, 176), (Kept::Datagrams, 432)] {
+            let target = Target::Interface(net.vb);
+            let (_socket, mut ring) = open(target, &doors(&[7000], &[]), RingSize::from_bytes(0, kept));
+            let packet = tcp(7000, 2, 1200);
+            net.send(&ethernet(&[], &packet));
+            let frames = seen(&mut ring);
+            assert_eq!(frames.len(), 1);
+            assert_eq!((frames[0].bytes.len(), frames[0].wire_len), (length, 1240));
+            assert_eq!(frames[0].bytes, packet[..length]);
+        }
     });
 }
 
@@ -198,7 +208,7 @@ fn the_filter_is_replaced_under_a_running_ring() {
 fn the_ring_turns_and_keeps_the_order() {
     in_namespace(|net| {
         let all: Vec<u16> = (1..=1000).collect();
-        let (_socket, mut ring) = open(Target::Interface(net.vb), &doors(&all, &[]), RingSize::from_bytes(0));
+        let (_socket, mut ring) = open(Target::Interface(net.vb), &doors(&all, &[]), smallest());
         let mut came = Vec::new();
         for part in all.chunks(100) {
             for port in part {
@@ -215,8 +225,8 @@ fn in_groups_the_ring_shows_what_it_shows_one_by_one() {
     in_namespace(|net| {
         let all: Vec<u16> = (1..=400).collect();
         let filter = doors(&all, &[]);
-        let (_socket, mut ring) = open(Target::Interface(net.vb), &filter, RingSize::from_bytes(0));
-        let (_other_socket, mut other) = open(Target::Interface(net.vb), &filter, RingSize::from_bytes(0));
+        let (_socket, mut ring) = open(Target::Interface(net.vb), &filter, smallest());
+        let (_other_socket, mut other) = open(Target::Interface(net.vb), &filter, smallest());
         // 100 at a time in 128 slots: groups lie over the ring's end.
         for part in all.chunks(100) {
             for port in part {
@@ -253,7 +263,7 @@ fn a_batch_ends_at_its_limit() {
 #[test]
 fn what_finds_no_room_is_counted() {
     in_namespace(|net| {
-        let size = RingSize::from_bytes(0);
+        let size = smallest();
         let (socket, mut ring) = open(Target::Interface(net.vb), &doors(&[7000], &[]), size);
         (0..size.frames() + 50).for_each(|_| net.syn(7000));
         assert_eq!(seen(&mut ring).len(), size.frames());
@@ -318,7 +328,7 @@ fn capture_begins_when_an_interface_comes_up() {
 fn an_interface_that_does_not_exist_is_refused() {
     in_namespace(|_| {
         for ifindex in [0, 9999] {
-            let error = CaptureSocket::open(Target::Interface(ifindex), &doors(&[1], &[]), RingSize::DEFAULT);
+            let error = CaptureSocket::open(Target::Interface(ifindex), &doors(&[1], &[]), USUAL);
             assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::ENODEV));
         }
     });
@@ -328,7 +338,8 @@ fn an_interface_that_does_not_exist_is_refused() {
 fn a_ring_of_another_size_is_refused() {
     in_namespace(|net| {
         let (socket, _ring) = on_vb(net, &doors(&[7000], &[]));
-        let error = Ring::map(socket.try_clone().unwrap(), RingSize::from_bytes(2 << 20)).unwrap_err();
+        let error = Ring::map(socket.try_clone().unwrap(), RingSize::from_bytes(2 << 20, Kept::Datagrams))
+            .unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
     });
 }

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
-use aldaba_sys::capture::{CaptureSocket, Ring, RingSize, Target};
+use aldaba_sys::capture::{CaptureSocket, Kept, Ring, RingSize, Target};
 use aldaba_sys::channel::{Channel, Received, Sent};
 use aldaba_sys::pnet_capture::{LinkKind, PnetCapture, PreparedSocket};
 use aldaba_sys::poll::{self, Interest};
@@ -127,7 +127,7 @@ fn deny(channel: &Channel, which: usize, fds: &[OwnedFd]) {
 
 fn work(channel: &Channel, mut fds: Vec<OwnedFd>) {
     let policy = memfd::read(fds.remove(0), 1 << 20).unwrap();
-    let mut ring = Ring::map(fds.remove(0), RingSize::DEFAULT).unwrap();
+    let mut ring = Ring::map(fds.remove(0), RingSize::usual(Kept::Datagrams)).unwrap();
     assert_eq!(ring.poll_frames(9, |_| {}).frames, 1);
     assert_eq!(ring.take_fault(), None);
     clock::rest(Duration::from_micros(250));
@@ -169,7 +169,12 @@ fn the_fallback_works_in_the_sandbox() {
 /// Somebody's capture socket.
 fn socket() -> CaptureSocket {
     ip("link set lo up");
-    CaptureSocket::open(Target::Interface(1), &crate::capture::doors(&[1], &[1]), RingSize::DEFAULT).unwrap()
+    CaptureSocket::open(
+        Target::Interface(1),
+        &crate::capture::doors(&[1], &[1]),
+        RingSize::usual(Kept::Datagrams),
+    )
+    .unwrap()
 }
 
 #[test]

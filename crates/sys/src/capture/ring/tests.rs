@@ -1,9 +1,15 @@
 use super::*;
 use crate::capture::build::RingMemory;
 
+const BOTH: [Kept; 2] = [Kept::Headers, Kept::Datagrams];
+
 /// A slot as the kernel might fill it, without its status word.
-fn slot(net: u16, captured: u32, length: u32) -> Slot {
-    let mut slot: Vec<u8> = (0..SLOT).map(|n| n.to_le_bytes()[0]).collect();
+fn slot(net: u16, captured: u32, length: u32) -> Vec<u8> {
+    slot_of(Kept::Datagrams, net, captured, length)
+}
+
+fn slot_of(kept: Kept, net: u16, captured: u32, length: u32) -> Vec<u8> {
+    let mut slot: Vec<u8> = (0..kept.slot()).map(|n| n.to_le_bytes()[0]).collect();
     let mut put = |at: usize, bytes: &[u8]| slot[at..at + bytes.len()].copy_from_slice(bytes);
     put(4, &length.to_ne_bytes());
     put(8, &captured.to_ne_bytes());
@@ -12,7 +18,7 @@ fn slot(net: u16, captured: u32, length: u32) -> Slot {
     put(26, &0x88a8_u16.to_ne_bytes());
     put(34, &0x86dd_u16.to_be_bytes());
     put(36, &7_u32.to_ne_bytes());
-    slot.split_off(STATUS).try_into().expect("all but the status word")
+    slot.split_off(STATUS)
 }
 
 #[test]
@@ -36,15 +42,15 @@ fn a_tag_counts_only_where_the_kernel_says_so() {
 
 #[test]
 fn nothing_outside_the_slot_is_ever_shown() {
-    for net in [0, 3, 4, 80, 511, 512, 513, u16::MAX] {
-        for captured in [0, 1, 432, 433, 508, 509, u32::MAX] {
-            let slot = slot(net, captured, 40);
-            let frame = view(&slot, libc::TP_STATUS_USER);
-            let expected = match usize::from(net) {
-                0..STATUS | SLOT.. => 0,
-                net => (captured as usize).min(SLOT - net),
-            };
-            assert_eq!(frame.bytes.len(), expected, "{net} {captured}");
+    for kept in BOTH {
+        for net in [0, 3, 4, 80, 255, 256, 257, 511, 512, 513, u16::MAX] {
+            for captured in [0, 1, 176, 177, 252, 253, 432, 433, 508, 509, u32::MAX] {
+                let slot = slot_of(kept, net, captured, 40);
+                let frame = view(&slot, libc::TP_STATUS_USER);
+                let net = usize::from(net);
+                let room = if net < STATUS { 0 } else { kept.slot().saturating_sub(net) };
+                assert_eq!(frame.bytes.len(), room.min(captured as usize), "{kept:?} {net} {captured}");
+            }
         }
     }
 }
@@ -58,16 +64,21 @@ fn checksum_states_are_told_apart() {
 
 #[test]
 fn a_ring_is_walked_around_and_allocates_nothing() {
-    let memory = RingMemory::new(RingSize::from_bytes(0)).expect("memory");
-    let frames = RingSize::from_bytes(0).frames();
-    let mut ring = Ring::map(memory.try_clone().expect("another"), RingSize::from_bytes(0)).expect("mapped");
+    BOTH.into_iter().for_each(walk_around);
+}
+
+fn walk_around(kept: Kept) {
+    let size = RingSize::from_bytes(0, kept);
+    let memory = RingMemory::new(size).expect("memory");
+    let frames = size.frames();
+    let mut ring = Ring::map(memory.try_clone().expect("another"), size).expect("mapped");
     let mut next = 0;
     for many in [1, GROUP - 1, GROUP, GROUP + 1, frames, frames - 1, 0] {
         for number in next..next + many {
             let frame = u32::try_from(number).expect("small").to_be_bytes();
             memory.put(number, 0x0800, &frame).expect("put");
         }
-        let (mut seen, mut groups) = ([0; 128], 0);
+        let (mut seen, mut groups) = ([0; 256], 0);
         let cost = allocation_counter::measure(|| {
             let mut place = seen.iter_mut();
             let batch = ring.poll_groups(usize::MAX, |views| {
