@@ -68,10 +68,11 @@ impl CloserHandle {
         Ok(Self { process, channel })
     }
 
-    /// Says that the start command of this lease runs. What is not heard is closed at its deadline all the same.
-    pub fn tell_start(&self, lease: LeaseId, pid: u32) {
+    /// Says that the start command of this lease runs, and since when where that is known. What is not heard is closed at its deadline
+    /// all the same.
+    pub fn tell_start(&self, lease: LeaseId, pid: u32, began: Option<u64>) {
         if let Ok(process) = process::pidfd(pid) {
-            self.channel.send(&starts::message(lease, pid), &[process.as_fd()]).ok();
+            self.channel.send(&starts::message(lease, pid, began), &[process.as_fd()]).ok();
         }
     }
 

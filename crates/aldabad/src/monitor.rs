@@ -58,6 +58,7 @@ use aldaba_sys::poll::{self, Interest};
 use aldaba_sys::process::{self, Ending};
 use aldaba_sys::route::LinkWatch;
 use aldaba_sys::signals::{Signal, Signals};
+use aldaba_sys::spawn;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub use commands::spawn_with;
@@ -165,6 +166,7 @@ impl Monitor {
     /// Runs until a signal ends it; the exit code is the face's.
     #[must_use]
     pub fn run(mut self) -> ExitCode {
+        spawn::rehearse();
         memory::give_back();
         loop {
             self.turn();

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aldaba_gate::knock::Keep;
-use aldaba_gate::{Gate, Interface};
+use aldaba_gate::{Gate, Interface, Rehearsal};
 use aldaba_sys::capture::RingSize;
 use aldaba_sys::channel::{Channel, Received};
 use aldaba_sys::poll::{Interest, Waiter};
@@ -67,6 +67,8 @@ struct Worker {
     records: Records,
     /// It has just got a policy, and what comes with it.
     unsettled: bool,
+    /// Played after each policy, and kept: to take it down would bring back pages that are not needed.
+    rehearsal: Option<Rehearsal>,
 }
 
 /// Why the worker ends.
@@ -130,6 +132,7 @@ impl Worker {
             stand_in: None,
             records: Records::default(),
             unsettled: false,
+            rehearsal: None,
         }
     }
 
@@ -348,10 +351,13 @@ impl Worker {
     /// not needed before the next one. What reads frames is.
     fn settle(&mut self, now: Duration) {
         if std::mem::take(&mut self.unsettled) {
-            memory::give_back_code();
-            self.reporter.in_silence(|reporter| aldaba_gate::rehearse(now, reporter));
+            let hears = self.gate.as_mut().is_some_and(|gate| gate.spa_server().is_some());
+            self.rehearsal = Rehearsal::prepare(hears);
+            memory::give_back();
+            if let Some(rehearsal) = &mut self.rehearsal {
+                self.reporter.in_silence(|reporter| rehearsal.play(now, reporter));
+            }
             capture::rehearse();
-            memory::give_back_heap();
         }
     }
 

@@ -29,7 +29,7 @@ mod watch;
 
 pub use counters::{Counters, Dropped};
 pub use needs::Needs;
-pub use rehearsal::rehearse;
+pub use rehearsal::Rehearsal;
 pub use rules::{By, DoorId, DoorRule, Grant, Knock, KnockAction, Rules, SequenceSource};
 pub use scopes::Interface;
 pub use spa_path::SpaRules;

@@ -13,6 +13,8 @@ pub struct Needs {
     pub tcp: BTreeSet<u16>,
     /// Any UDP packet to these ports.
     pub udp: BTreeSet<u16>,
+    /// The same where sealed datagrams are expected, of which more is looked at than headers.
+    pub datagrams: BTreeSet<u16>,
     /// A strict door cancels on any touched port: every initial SYN.
     pub tcp_syn_everywhere: bool,
     /// A strict door has a UDP step: every UDP packet.
@@ -23,22 +25,20 @@ pub struct Needs {
     pub ignore_udp: BTreeSet<u16>,
     /// Whether IPv6 is looked at.
     pub ipv6: bool,
-    /// Whether sealed datagrams are among them: of everything else headers will do.
-    pub datagrams: bool,
 }
 
 impl Needs {
     /// What `rules` want to see, with the one-time sequences that are current in them.
     #[must_use]
     pub fn of(rules: &Rules) -> Self {
-        let mut needs = Self { ipv6: rules.ipv6, datagrams: rules.spa_port.is_some(), ..Self::default() };
+        let mut needs = Self { ipv6: rules.ipv6, ..Self::default() };
         for step in &rules.ignore {
             match step.protocol {
                 Protocol::Tcp => needs.ignore_tcp.insert(step.port),
                 Protocol::Udp => needs.ignore_udp.insert(step.port),
             };
         }
-        needs.udp.extend(rules.spa_port);
+        needs.datagrams.extend(rules.spa_port);
         for knock in rules.doors.iter().flat_map(|door: &DoorRule| &door.knocks) {
             needs.add(knock);
         }

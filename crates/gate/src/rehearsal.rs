@@ -28,30 +28,52 @@ const DATAGRAM: [u8; 160] = [0; 160];
 /// An IPv4 header, a UDP header and that.
 const DATAGRAM_LENGTH: usize = 28 + DATAGRAM.len();
 
-/// Shows made-up frames to a gate of their own, with this sink, and a datagram to a lock of its own.
-pub fn rehearse(now: Duration, events: &mut impl Events) {
-    let Some(mut gate) = gate() else { return };
-    let syns: Vec<[u8; LENGTH]> =
-        PORTS.iter().flat_map(|port| (1..=SOURCES).map(|source| syn(source, *port))).collect();
-    let datagrams = [1, 2].map(datagram);
-    let all = || syns.iter().map(|bytes| &bytes[..]).chain(datagrams.iter().map(|bytes| &bytes[..]));
-    // The sum of SYNs is wrong, which is found first; then it is not looked at.
-    for checksum in [Checksum::Verify, Checksum::Trusted] {
-        let frames: Vec<Frame<'_>> =
-            all().map(|bytes| Frame { checksum, ..Frame::whole(LINK, bytes) }).collect();
-        for some in frames.chunks(Gate::AHEAD) {
-            gate.read_ahead(now, some.iter().copied());
-            for frame in some {
-                std::hint::black_box(gate.frame(now, 1, frame, events));
-            }
-        }
-    }
-    // Where it cannot be done nothing is lost but the pages.
-    let _ = refuse_noise();
+/// All that takes part: a gate of its own, frames for it and a lock of its own.
+///
+/// It is made before pages are given back and kept after it was played, since what makes it and what takes it down is needed for
+/// nothing else.
+pub struct Rehearsal {
+    gate: Gate,
+    syns: Vec<[u8; LENGTH]>,
+    datagrams: [[u8; DATAGRAM_LENGTH]; 2],
+    /// Where datagrams are heard at all.
+    locks: Option<Locks>,
 }
 
-/// Looks at noise as a server does. Its keys are nobody's.
-fn refuse_noise() -> Option<()> {
+impl Rehearsal {
+    /// With a lock where `datagrams` are heard. Where there is none nothing is lost but the pages.
+    #[must_use]
+    pub fn prepare(datagrams: bool) -> Option<Self> {
+        let syns = PORTS.iter().flat_map(|port| (1..=SOURCES).map(|source| syn(source, *port)));
+        Some(Self {
+            gate: gate()?,
+            syns: syns.collect(),
+            datagrams: [1, 2].map(datagram),
+            locks: if datagrams { locks() } else { None },
+        })
+    }
+
+    /// Shows the frames to the gate, with this sink, and a datagram to the lock.
+    pub fn play(&mut self, now: Duration, events: &mut impl Events) {
+        // The sum of SYNs is wrong, which is found first; then it is not looked at.
+        for checksum in [Checksum::Verify, Checksum::Trusted] {
+            let frame = |bytes| Frame { checksum, ..Frame::whole(LINK, bytes) };
+            for some in self.syns.chunks(Gate::AHEAD) {
+                self.gate.read_ahead(now, some.iter().map(|syn| frame(syn)));
+                for syn in some {
+                    std::hint::black_box(self.gate.frame(now, 1, &frame(syn), events));
+                }
+            }
+            for datagram in &self.datagrams {
+                std::hint::black_box(self.gate.frame(now, 1, &frame(datagram), events));
+            }
+        }
+        self.locks.iter().for_each(refuse_noise);
+    }
+}
+
+/// A lock whose keys are nobody's.
+fn locks() -> Option<Locks> {
     let keys = LockKeys {
         secret: SecretKey::new(&[1; 32]),
         gate_psk: Psk::new([1; 32]),
@@ -59,11 +81,14 @@ fn refuse_noise() -> Option<()> {
         not_before: None,
         not_after: None,
     };
-    let locks = Locks::new(vec![keys]).ok()?;
-    for length in [1, DATAGRAM.len()] {
-        std::hint::black_box(locks.verify(Timestamp(0), DATAGRAM.get(..length)?).is_ok());
+    Locks::new(vec![keys]).ok()
+}
+
+/// Looks at noise as a server does.
+fn refuse_noise(locks: &Locks) {
+    for noise in [&DATAGRAM[..1], &DATAGRAM] {
+        std::hint::black_box(locks.verify(Timestamp(0), noise).is_ok());
     }
-    Some(())
 }
 
 fn gate() -> Option<Gate> {
@@ -147,7 +172,8 @@ mod tests {
     #[test]
     fn it_goes_the_whole_way_but_for_a_grant() {
         let mut heard = Heard::default();
-        rehearse(Duration::from_secs(5), &mut heard);
+        let mut rehearsal = Rehearsal::prepare(true).expect("prepared");
+        rehearsal.play(Duration::from_secs(5), &mut heard);
         assert!(heard.stages > 40, "{heard:?}");
         assert_eq!((heard.expired, heard.grants), (0, 0));
     }
@@ -170,6 +196,6 @@ mod tests {
                 matches!(segment.transport, aldaba_packet::Transport::Udp(udp) if udp.payload == DATAGRAM)
             );
         }
-        assert_eq!(refuse_noise(), Some(()));
+        refuse_noise(&locks().expect("a lock"));
     }
 }

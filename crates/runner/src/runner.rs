@@ -395,7 +395,10 @@ fn event_of(lease: &Lease, what: What) -> Event {
 
 fn known(catalogue: Catalogue) -> (Vec<Arc<Known>>, Limits) {
     let known = |door: Door| Arc::new(Known { name: Arc::from(door.name.as_str()), door });
-    (catalogue.doors.into_iter().map(known).collect(), catalogue.limits)
+    // Collected as they come they would stay where the doors were, in many times the room.
+    let mut doors = Vec::with_capacity(catalogue.doors.len());
+    doors.extend(catalogue.doors.into_iter().map(known));
+    (doors, catalogue.limits)
 }
 
 type Named = HashMap<Style, HashMap<Arc<str>, Arc<Known>>>;

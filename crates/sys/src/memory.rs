@@ -34,6 +34,15 @@ pub fn give_back_code() {
     }
 }
 
+/// One heap for all threads: one of its own is begun for a thread however little it needs, and stays. To be called before there are any.
+pub fn keep_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: a setting of the allocator's own; where it is refused heaps are as many as before.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Free heap alone.
 pub fn give_back_heap() {
     #[cfg(target_env = "gnu")]

@@ -54,6 +54,8 @@ pub enum Conduct {
 pub struct Child {
     /// Its process number, which is also its session's and its group's.
     pub pid: u32,
+    /// When it began, in the kernel's ticks since boot, as far as that could be read.
+    pub began: Option<u64>,
     /// Where a confined command's output comes out; it never blocks.
     pub output: Option<OwnedFd>,
     /// What it and all it starts bear.
@@ -99,7 +101,16 @@ fn start_as(
         capabilities,
     })?;
     let mark = began.filter(|_| is_marked).and_then(|began| Mark::of(pid, began));
-    Ok(Child { pid, output, mark })
+    Ok(Child { pid, began, output, mark })
+}
+
+/// Starts a thread that does nothing and waits for it, as a command's start has one. At the first of them the C library looks up
+/// functions by their names, in tables that nothing else needs: whoever gives pages back afterwards is rid of them.
+pub fn rehearse() {
+    // Where there can be no thread now there may be one when it is needed.
+    if let Ok(thread) = std::thread::Builder::new().spawn(|| ()) {
+        let _ = thread.join();
+    }
 }
 
 /// A pipe for what a command prints: our end, which never blocks, and its own.

@@ -139,7 +139,7 @@ impl Running {
         if let (Err(_), Some(notes)) = (&started, notes) {
             notes.forget(lease);
         }
-        let pid = started?;
+        let pid = started?.pid;
         let limit = limit.map(|at| (at, Signal::Term));
         self.places.take(now, JobId(lease.0), Part::Stop, &line);
         let stop = Stop { recovered, line, pid, process: process::pidfd(pid).ok(), limit };

@@ -34,27 +34,31 @@ struct Start {
     signalled: Option<Signal>,
 }
 
-/// What the monitor says of a start command: lease and process number, each a u64; its process's descriptor goes beside it.
-pub(super) fn message(lease: LeaseId, pid: u32) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    let (first, second) = bytes.split_at_mut(8);
-    first.copy_from_slice(&lease.0.to_le_bytes());
-    second.copy_from_slice(&u64::from(pid).to_le_bytes());
+/// What the monitor says of a start command: lease, process number and when it began (0: look), each a u64; its process's descriptor
+/// goes beside it.
+pub(super) fn message(lease: LeaseId, pid: u32, began: Option<u64>) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    let numbers = [lease.0, u64::from(pid), began.unwrap_or(0)];
+    for (place, number) in bytes.as_chunks_mut().0.iter_mut().zip(numbers) {
+        *place = number.to_le_bytes();
+    }
     bytes
 }
 
-fn read(bytes: &[u8]) -> Option<(LeaseId, u32)> {
-    let ([lease, pid], []) = bytes.as_chunks::<8>() else { return None };
-    Some((LeaseId(u64::from_le_bytes(*lease)), u32::try_from(u64::from_le_bytes(*pid)).ok()?))
+fn read(bytes: &[u8]) -> Option<(LeaseId, u32, Option<u64>)> {
+    let (numbers, []) = bytes.as_chunks::<8>() else { return None };
+    let [lease, pid, began] = <[[u8; 8]; 3]>::try_from(numbers).ok()?.map(u64::from_le_bytes);
+    Some((LeaseId(lease), u32::try_from(pid).ok()?, (began > 0).then_some(began)))
 }
 
 impl Starts {
     /// Takes what the monitor says. What is no such message is passed over.
     pub(super) fn take(&mut self, bytes: &[u8], mut fds: Vec<OwnedFd>) {
-        let (Some((lease, pid)), Some(process)) = (read(bytes), fds.pop()) else { return };
+        let (Some((lease, pid, began)), Some(process)) = (read(bytes), fds.pop()) else { return };
         self.forget_ended();
         if self.all.len() < MOST {
-            let began = process::start_time(pid).ok();
+            // Told, it is not looked up in /proc: that is code for which a process at rest has no other use.
+            let began = began.or_else(|| process::start_time(pid).ok());
             // While it lives, the number is its own.
             let began = began.filter(|_| !process::has_ended(process.as_fd()));
             let mark = began.and_then(|began| Mark::of(pid, began));

@@ -512,8 +512,8 @@ fn tell_ring(ring: &OpenRing, key: CaptureKey, workers: &mut Workers) {
     workers.tell(&ToWorker::Capture { capture, on: key.on(), ring, slot }, &[socket.as_fd()]);
 }
 
-const fn kept_of(needs: &Needs) -> Kept {
-    if needs.datagrams { Kept::Datagrams } else { Kept::Headers }
+fn kept_of(needs: &Needs) -> Kept {
+    if needs.datagrams.is_empty() { Kept::Headers } else { Kept::Datagrams }
 }
 
 fn filter_of(needs: &Needs) -> FilterSpec {
@@ -521,7 +521,7 @@ fn filter_of(needs: &Needs) -> FilterSpec {
     FilterSpec {
         tcp: ports(&needs.tcp),
         tcp_syn_everywhere: needs.tcp_syn_everywhere,
-        udp: ports(&needs.udp),
+        udp: needs.udp.union(&needs.datagrams).copied().collect(),
         udp_everywhere: needs.udp_everywhere,
         ignore_tcp: ports(&needs.ignore_tcp),
         ignore_udp: ports(&needs.ignore_udp),

@@ -82,6 +82,15 @@ struct Leftover {
     elsewhere: Option<u8>,
 }
 
+/// A command's own process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Started {
+    /// Its number.
+    pub pid: u32,
+    /// When it began, in the kernel's ticks since boot, as far as that could be read.
+    pub began: Option<u64>,
+}
+
 #[derive(Debug)]
 struct Running {
     child: Child,
@@ -112,7 +121,7 @@ impl Commands {
         self.capabilities = capabilities;
     }
 
-    /// Starts a command, which writes this note first; says its process number.
+    /// Starts a command, which writes this note first.
     pub(crate) fn start(
         &mut self,
         job: JobId,
@@ -121,13 +130,13 @@ impl Commands {
         command: &Rendered,
         limit: Option<Duration>,
         note: Option<&Note<'_>>,
-    ) -> std::io::Result<u32> {
+    ) -> std::io::Result<Started> {
         fault::at(Point::before(part))?;
         let child = spawn_with(style, command, limit.is_some(), self.capabilities, note)?;
         fault::pass(Point::after(part));
-        let pid = child.pid;
+        let started = Started { pid: child.pid, began: child.began };
         self.running.insert(job, Running { child, part, kept: Vec::new(), limit });
-        Ok(pid)
+        Ok(started)
     }
 
     /// Signals commands and everything they have started.

@@ -8,7 +8,7 @@ use aldaba_runner::{
 };
 use aldaba_sys::clock;
 
-use super::commands::Ended;
+use super::commands::{Ended, Started};
 use super::{Monitor, RETRY};
 use crate::fault::{self, Point};
 use crate::keeper::Unwritten;
@@ -80,9 +80,9 @@ impl Monitor {
         };
         let note = keeper.note(part, lease);
         match self.commands.start(job, part, style, command, limit, note.as_ref()) {
-            Ok(pid) if part == Part::Start => {
+            Ok(Started { pid, began }) if part == Part::Start => {
                 keeper.start_runs(lease, pid);
-                self.standby.closer().iter().for_each(|closer| closer.tell_start(lease, pid));
+                self.standby.closer().iter().for_each(|closer| closer.tell_start(lease, pid, began));
                 Ok(())
             }
             Ok(_) => Ok(()),

@@ -290,9 +290,7 @@ impl Monitor {
     /// The sockets' filter for the sequences that are current now.
     pub(super) fn refresh_filter(&mut self) {
         let mut needs = Needs::of(&self.policy.current().rules());
-        let stand_in = self.spa_hold.port.stand_in().map(NonZeroU16::get);
-        needs.datagrams |= stand_in.is_some();
-        needs.udp.extend(stand_in);
+        needs.datagrams.extend(self.spa_hold.port.stand_in().map(NonZeroU16::get));
         match self.captures.set_needs(&needs) {
             Ok(()) => self.health.clear("filter"),
             Err(error) => {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aldaba_runner::{Held, Lease};
-use aldaba_sys::clock;
+use aldaba_sys::{clock, memory};
 
 use super::Monitor;
 use super::back_off::BackOff;
@@ -90,6 +90,8 @@ impl Monitor {
             Ok(closer) => {
                 self.health.clear("closer");
                 self.standby.living = Some((closer, now));
+                // What starts a process of our own is not needed again.
+                memory::give_back_code();
             }
             Err(error) => {
                 let pause = self.standby.back_off.failed();

@@ -10,6 +10,7 @@ use aldaba_runner::Runner;
 use aldaba_runner::door::Style;
 use aldaba_sys::capture::BlankSocket;
 use aldaba_sys::clock;
+use aldaba_sys::memory;
 use aldaba_sys::process;
 use aldaba_sys::reexec::Program;
 use aldaba_sys::route::LinkWatch;
@@ -127,6 +128,7 @@ impl Monitor {
         let blank = blank.map_or_else(BlankSocket::open, Ok).map_err(kernel("cannot capture packets"))?;
         let program = Program::open().map_err(kernel("cannot open this program's own file"))?;
         let signals = Signals::block(&SIGNALS).map_err(kernel("cannot listen to signals"))?;
+        memory::keep_one_heap();
         process::adopt_orphans().map_err(kernel("cannot follow what commands leave behind"))?;
         let links = LinkWatch::open().map_err(kernel("cannot watch the network interfaces"))?;
         let clock = fault::watch_steps().map_err(kernel("cannot watch the clock"))?;
@@ -136,8 +138,7 @@ impl Monitor {
         let user = WorkerUser::find(daemon.user.as_deref())
             .map_err(kernel("cannot find a free user id for the worker"))?;
         let watch = watch(&daemon.interfaces, &policy.overrides().interfaces);
-        let needs = Needs::of(&policy.current().rules());
-        let captures = Captures::new(watch, daemon.capture, &needs, blank);
+        let captures = Captures::new(watch, daemon.capture, &Needs::of(&policy.current().rules()), blank);
         let style = if face.is_knockd() { Style::Knockd } else { Style::Native };
         let firewall = Firewall::new(policy.source().path(), &daemon.table, own_table::noted(&state_folder));
         let mut monitor = Self {

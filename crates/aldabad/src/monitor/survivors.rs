@@ -114,7 +114,7 @@ impl Monitor {
     pub(super) fn tell_survivors(&self) {
         let Some(closer) = self.standby.closer() else { return };
         for survivor in self.commands.survivors.starts.values() {
-            closer.tell_start(survivor.lease, survivor.pid);
+            closer.tell_start(survivor.lease, survivor.pid, None);
         }
     }
 

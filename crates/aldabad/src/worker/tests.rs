@@ -6,7 +6,7 @@ use aldaba_gate::spa::{
 };
 use aldaba_gate::{DoorRule, Knock, KnockAction, Rules, SequenceSource, SpaRules};
 use aldaba_packet::Link;
-use aldaba_packet::build::Frame;
+use aldaba_packet::build::{Frame, option_header};
 use aldaba_sys::capture::Kept;
 use aldaba_sys::capture::build::RingMemory;
 use aldaba_sys::datagram;
@@ -123,6 +123,49 @@ fn knock_before_strangers(strangers: u16) -> impl Iterator<Item = Vec<u8>> {
         let [a, b] = number.to_be_bytes();
         syn([11, 0, a, b], 22)
     }))
+}
+
+#[test]
+fn the_longest_headers_of_a_step_fit_where_no_datagrams_are_captured() {
+    let (mut worker, monitor) = worker(None);
+    let size = RingSize::usual(Kept::Headers);
+    let memory = RingMemory::new(size).expect("memory");
+    let host6: std::net::Ipv6Addr = "fd09::1".parse().expect("an address");
+    let addresses = HashSet::from([IpAddr::from(HOST), host6.into()]);
+    worker.set_interface(2, vec![Interface { name: "eth0".into(), loopback: false, addresses }]);
+    let link = |ethertype| Link::Network { ethertype };
+    let four = |port| {
+        let frame = Frame::tcp([12, 0, 0, 1], 40_000, HOST, port).ipv4_options(&[1; 40]);
+        (ETHERTYPE, frame.tcp_options(&[1; 40]).payload(&[7; 100]).bytes(link(ETHERTYPE)))
+    };
+    // Hop-by-hop options, and eight more headers: the most that are looked at.
+    let chain = |frame: Frame| (0..8).fold(frame, |frame, _| frame.extension(60, option_header(&[])));
+    let six = |port| {
+        let from: std::net::Ipv6Addr = "fd09::2".parse().expect("an address");
+        let frame = Frame::tcp(from, 40_000, host6, port).extension(0, option_header(&[]));
+        (0x86dd, chain(frame).tcp_options(&[1; 40]).payload(&[7; 100]).bytes(link(0x86dd)))
+    };
+    let ports = [7000, 8000, 9000];
+    for (slot, (ethertype, frame)) in ports.map(four).into_iter().chain(ports.map(six)).enumerate() {
+        assert!(frame.len() > 176, "it is cut");
+        memory.put(slot, ethertype, &frame).expect("put");
+    }
+    let ring = memory.try_clone().expect("another");
+    worker.eyes.open(7, CaptureOn::Interface(2), ring, size).expect("mapped");
+    assert!(worker.turn().is_ok());
+    let opened = said(&monitor).into_iter().filter(|message| matches!(message, FromWorker::Request { .. }));
+    assert_eq!(opened.count(), 2, "{:?}", worker.gate.as_ref().map(Gate::counters));
+}
+
+/// What an old ring holds has come before anything in the new one.
+#[test]
+fn what_a_capture_that_goes_has_left_is_read_first() {
+    let (mut worker, monitor) = worker(None);
+    captured(&mut worker, knock_before_strangers(300));
+    let now = clock::boottime();
+    worker.eyes.close(7, now, worker.gate.as_mut(), &mut worker.reporter);
+    assert_eq!((looked_at(&worker).0, worker.eyes.interests().count()), (303, 0));
+    assert!(said(&monitor).iter().any(|message| matches!(message, FromWorker::Request { .. })));
 }
 
 #[test]
