@@ -50,6 +50,7 @@ impl Left {
     }
 
     /// Adds these doors, as far as they are left. Where they are to open, or are the last ones, ports lead to all doors there are by then.
+    /// What fails changes nothing.
     fn add(
         &mut self,
         nft: &mut Nft,
@@ -57,18 +58,16 @@ impl Left {
         wanted: impl Iterator<Item = usize>,
         opens: bool,
     ) -> Result<(), NftError> {
-        let doors: Vec<usize> = wanted.filter(|door| self.doors.remove(door)).collect();
+        let mut left = self.doors.clone();
+        let doors: Vec<usize> = wanted.filter(|door| left.remove(door)).collect();
+        let opens = opens || left.is_empty();
+        nft.add_doors(table, &doors, opens.then_some(&left))?;
+        self.doors = left;
         self.waiting.extend(&doors);
-        let opens = opens || self.doors.is_empty();
-        let added = nft.add_doors(table, &doors, opens.then_some(&self.doors));
         if opens {
             self.waiting.clear();
         }
-        if added.is_err() {
-            // Somebody has changed the table. Whoever compares it makes it whole.
-            *self = Self::default();
-        }
-        added
+        Ok(())
     }
 }
 
@@ -81,7 +80,12 @@ impl Firewall {
     /// Adds some doors of those that are left.
     fn add_some(&mut self) -> Result<(), NftError> {
         let some: Vec<usize> = self.left.doors.iter().copied().take(AT_A_TURN).collect();
-        self.add_doors(some.into_iter(), false)
+        let added = self.add_doors(some.into_iter(), false);
+        if added.is_err() {
+            // Somebody has changed the table. Whoever compares it makes it whole.
+            self.left = Left::default();
+        }
+        added
     }
 
     /// Adds all that are left: the table is about to be compared, or to become another one.
@@ -93,7 +97,7 @@ impl Firewall {
         }
     }
 
-    /// Adds the doors that these changes concern. What fails shows with the change itself.
+    /// Adds the doors that these changes concern. What fails shows with the change itself, and the next turn's share finds it out.
     pub(super) fn add_doors_of(&mut self, changes: &[ElementChange]) {
         if !self.is_begun() {
             return;
@@ -262,6 +266,8 @@ mod tests {
             assert!(begin(&mut firewall));
             firewall.add_some().unwrap();
             firewall.nft.as_mut().unwrap().remove_own_table("aldaba").unwrap();
+            firewall.add_doors_of(&[opening("d9")]);
+            assert_eq!(left(&firewall), (MANY - AT_A_TURN, AT_A_TURN), "the next turn is to see it");
             assert!(firewall.add_some().is_err() && !firewall.is_begun());
         });
     }
