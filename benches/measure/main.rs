@@ -100,13 +100,9 @@ fn main() -> ExitCode {
     let results = plan::all(if has("--quick") { &QUICK } else { &FULL }, &only);
     let lines = root().join("target/performance.jsonl");
     results.write(&lines);
-    let tables = [
-        side_by_side::table(&results),
-        goals::table(&results),
-        costs::kernel(&results),
-        costs::disk(&results),
-    ];
-    let parts = [format!("{}\n\n{}", machine::kind(), tables.join("\n")), costs::attackers(&results)];
+    let sides = [side_by_side::table(&results), costs::kernel(&results), costs::disk(&results)];
+    let goals = format!("{}\n\n{}", machine::kind(), goals::table(&results));
+    let parts = [goals, sides.join("\n"), costs::attackers(&results)];
     println!("\n{}\n{} s; every row: {}", parts.join("\n"), begun.elapsed().as_secs(), lines.display());
     if has("--write") {
         document::write(&root().join(DOCUMENT), &parts);

@@ -36,10 +36,12 @@ impl Bench {
         Self { hosts, scale }
     }
 
-    /// The firewall of a host that hides: whatever no rule lets in is dropped. Where a door opens it, only the probe's port
-    /// is shut, by aldaba's own table or by this rule.
+    /// The firewall of a host that hides: connections that stand pass, and whatever else no rule lets in is dropped. Where a door opens
+    /// it, only the probe's port is shut, by aldaba's own table or by this rule.
     fn shut(&self, subject: &Subject, door: Door) {
         self.wall(if door == Door::Tells { "DROP" } else { "ACCEPT" });
+        let standing = ["-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED"];
+        self.iptables(&[&["-A", "INPUT"], &standing[..], &["-j", "ACCEPT"]].concat());
         let udp = |port: u16, verdict| {
             let port = port.to_string();
             self.iptables(&["-A", "INPUT", "-p", "udp", "--dport", &port, "-j", verdict]);

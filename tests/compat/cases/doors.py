@@ -6,7 +6,7 @@ from cases.base import simple, A3, SYN
 simple("M01", "two doors with the same sequence: both run", [door("A", A3), door("B", A3)],
        [("tcp", 7000, 8000, 9000)], "A:c B:c", sort=True)
 simple("M02", "a short door is a prefix of a longer one listed after it",
-       [door("A", "7000,8000"), door("B", A3)], [("tcp", 7000, 8000, 9000)], "A:c", "changed", "A:c B:c")
+       [door("A", "7000,8000"), door("B", A3)], [("tcp", 7000, 8000), 0.15, ("tcp", 9000)], "A:c", "changed", "A:c B:c")
 simple("M03", "long door listed first, short prefix second: both", [door("B", A3), door("A", "7000,8000")],
        [("tcp", 7000, 8000), 0.15, ("tcp", 9000)], "A:c B:c")
 simple("M04", "two doors with one first port, the second meant",
