@@ -305,7 +305,8 @@ fn aldaba(which: Which, dir: &Path, size: u32, door: Door) -> Prepared {
         let action = if number + 1 < doors || which == Which::Compatible {
             format!("ports = [\"{}/tcp\"]", number + 1)
         } else if door == Door::Opens {
-            format!("ports = [\"{PROBE}/udp\"]")
+            // One of TCP too, so that with one door as with many a SYN is looked up.
+            format!("ports = [\"{PROBE}/udp\", \"{GUARDED}/tcp\"]")
         } else {
             let [program, word, ears] = teller(dir);
             format!("start = [\"{program}\", \"{word}\", \"{ears}\", \"{{ip}}\"]\nstop = [\"/bin/true\"]")
